@@ -1,0 +1,219 @@
+//! The rig's side of a job: bid, take the award, claim the work in batches, release the job.
+
+use super::{JobState, JobView};
+use crate::action::Action;
+use crate::merkle::{Leaf, SumTree};
+use crate::pricing::{NoBid, Pricing};
+use crate::units::{BlockNo, Price, Units};
+use alloy_primitives::Address;
+use serde::{Deserialize, Serialize};
+
+/// When work is claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimRules {
+    /// Claim as soon as this many segments wait, 1..=4096.
+    pub batch: u32,
+    /// Claim a smaller batch once its oldest segment has waited this many blocks.
+    pub max_wait_blocks: u64,
+}
+
+/// The most segments one claim may hold (the contract's limit).
+pub const MAX_CLAIM: usize = 4096;
+
+/// What this node knows about a job beside the chain.
+#[derive(Clone, Debug, Default)]
+pub struct Local<'a> {
+    /// This node's live bid on chain.
+    pub bid: Option<Price>,
+    /// Receipts signed for segments from the chain's `next_seq` on, contiguous and in order.
+    pub unclaimed: &'a [Leaf],
+    /// The height at which the first of them was seen.
+    pub waiting_since: Option<BlockNo>,
+    /// No segment of this job is in hand.
+    pub idle: bool,
+}
+
+/// The due step for one job, if any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Send this.
+    Send(Action),
+    /// The client pays too little.
+    Pass(NoBid),
+    /// Nothing now.
+    Wait,
+}
+
+/// Looks at one job as operator `me`.
+pub fn next(
+    me: Address,
+    job: &JobView,
+    local: &Local<'_>,
+    pricing: &Pricing,
+    rules: &ClaimRules,
+    head: BlockNo,
+) -> Step {
+    match job.state {
+        JobState::Open if head <= job.bid_until && local.bid.is_none() => match pricing.bid(job.max_price) {
+            Ok(price) => Step::Send(Action::Bid { job: job.id, price }),
+            Err(reason) => Step::Pass(reason),
+        },
+        JobState::Awarded if job.operator == me && head <= job.start_until => {
+            Step::Send(Action::ClaimJob { job: job.id })
+        }
+        JobState::Active | JobState::Draining if job.operator == me && !job.released => work(job, local, rules, head),
+        _ => Step::Wait,
+    }
+}
+
+fn work(job: &JobView, local: &Local<'_>, rules: &ClaimRules, head: BlockNo) -> Step {
+    let draining = job.state == JobState::Draining;
+    // Segments that could not be transcoded have receipts over no work; alone they are not worth a claim.
+    let worthless = local.unclaimed.iter().all(|leaf| leaf.units == Units(0));
+    let waiting = if worthless { 0 } else { local.unclaimed.len() };
+    let waited = local.waiting_since.is_some_and(|since| head >= since.after(rules.max_wait_blocks));
+    let due = waiting >= rules.batch as usize || waiting > 0 && (waited || draining && local.idle);
+    if due {
+        return claim(job, local.unclaimed).map_or(Step::Wait, Step::Send);
+    }
+    if draining && waiting == 0 && local.idle {
+        return Step::Send(Action::ReleaseJob { job: job.id });
+    }
+    Step::Wait
+}
+
+/// The longest claim from the front of `leaves` that the job's free escrow pays for.
+fn claim(job: &JobView, leaves: &[Leaf]) -> Option<Action> {
+    let mut units = 0u64;
+    let affordable = leaves.iter().take(MAX_CLAIM).take_while(|leaf| {
+        let Some(sum) = units.checked_add(leaf.units.0) else { return false };
+        let pays = job.price.fee(Units(sum)).is_some_and(|fee| fee <= job.escrow);
+        if pays {
+            units = sum;
+        }
+        pays
+    });
+    let count = affordable.count();
+    let root = SumTree::new(&leaves[..count])?.root();
+    if root.sum == 0 {
+        return None;
+    }
+    Some(Action::Claim {
+        job: job.id,
+        first: leaves[0].seq,
+        count: u32::try_from(count).ok()?,
+        root: root.hash,
+        units: Units(root.sum),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::units::{JobId, SegmentNo, Wei};
+    use alloy_primitives::B256;
+
+    const ME: Address = Address::repeat_byte(7);
+
+    fn job(state: JobState) -> JobView {
+        JobView {
+            id: JobId(1),
+            client: Address::repeat_byte(1),
+            operator: ME,
+            state,
+            samples: 4,
+            bid_until: BlockNo(10),
+            start_until: BlockNo(20),
+            drain_until: BlockNo(0),
+            price: Price::new(2).unwrap(),
+            max_price: Price::new(5).unwrap(),
+            escrow: Wei(1000),
+            reserved: Wei(0),
+            profile: B256::ZERO,
+            next_seq: SegmentNo(0),
+            open_claims: 0,
+            released: false,
+        }
+    }
+
+    fn leaves(count: u64) -> Vec<Leaf> {
+        let leaf = |seq| Leaf {
+            job: JobId(1),
+            seq: SegmentNo(seq),
+            src_root: B256::ZERO,
+            out_root: B256::ZERO,
+            units: Units(100),
+            out_bytes: 1,
+        };
+        (0..count).map(leaf).collect()
+    }
+
+    fn step(job: &JobView, local: &Local<'_>, head: u64) -> Step {
+        let rules = ClaimRules { batch: 3, max_wait_blocks: 50 };
+        next(ME, job, local, &Pricing { price: Price::new(4).unwrap() }, &rules, BlockNo(head))
+    }
+
+    fn claimed(step: Step) -> Option<u32> {
+        match step {
+            Step::Send(Action::Claim { count, .. }) => Some(count),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn bids_once_and_in_time() {
+        let open = job(JobState::Open);
+        let bid = Action::Bid { job: JobId(1), price: Price::new(4).unwrap() };
+        assert_eq!(step(&open, &Local::default(), 10), Step::Send(bid));
+        assert_eq!(step(&open, &Local::default(), 11), Step::Wait);
+        let done = Local { bid: Price::new(4), ..Local::default() };
+        assert_eq!(step(&open, &done, 5), Step::Wait);
+        let cheap = JobView { max_price: Price::new(3).unwrap(), ..open };
+        assert!(matches!(step(&cheap, &Local::default(), 5), Step::Pass(NoBid::TooCheap { .. })));
+    }
+
+    #[test]
+    fn takes_only_its_own_award() {
+        let won = job(JobState::Awarded);
+        assert_eq!(step(&won, &Local::default(), 20), Step::Send(Action::ClaimJob { job: JobId(1) }));
+        assert_eq!(step(&won, &Local::default(), 21), Step::Wait);
+        let lost = JobView { operator: Address::ZERO, ..won };
+        assert_eq!(step(&lost, &Local::default(), 15), Step::Wait);
+    }
+
+    #[test]
+    fn claims_full_batches_old_work_and_the_rest_at_the_end() {
+        let (active, all) = (job(JobState::Active), leaves(5));
+        let local = |n: usize, since, idle| Local { unclaimed: &all[..n], waiting_since: since, idle, bid: None };
+        assert_eq!(claimed(step(&active, &local(3, None, false), 30)), Some(3));
+        assert_eq!(step(&active, &local(2, Some(BlockNo(30)), false), 79), Step::Wait);
+        assert_eq!(claimed(step(&active, &local(2, Some(BlockNo(30)), false), 80)), Some(2));
+        let draining = job(JobState::Draining);
+        assert_eq!(step(&draining, &local(2, None, false), 30), Step::Wait);
+        assert_eq!(claimed(step(&draining, &local(2, None, true), 30)), Some(2));
+        assert_eq!(step(&draining, &local(0, None, true), 30), Step::Send(Action::ReleaseJob { job: JobId(1) }));
+        let released = JobView { released: true, ..draining };
+        assert_eq!(step(&released, &local(3, None, true), 30), Step::Wait);
+    }
+
+    #[test]
+    fn work_that_pays_nothing_is_not_claimed_and_does_not_hold_the_job() {
+        let mut all = leaves(5);
+        all.iter_mut().for_each(|leaf| leaf.units = Units(0));
+        let local = Local { unclaimed: &all, idle: true, ..Local::default() };
+        assert_eq!(step(&job(JobState::Active), &local, 30), Step::Wait);
+        assert_eq!(step(&job(JobState::Draining), &local, 30), Step::Send(Action::ReleaseJob { job: JobId(1) }));
+    }
+
+    #[test]
+    fn claims_no_more_than_the_escrow_pays_for() {
+        let all = leaves(5);
+        let local = Local { unclaimed: &all, ..Local::default() };
+        let poor = JobView { escrow: Wei(499), ..job(JobState::Active) };
+        assert_eq!(claimed(step(&poor, &local, 30)), Some(2)); // 100 units at 2 wei: 200 wei each
+        let broke = JobView { escrow: Wei(199), ..poor };
+        assert_eq!(step(&broke, &local, 30), Step::Wait);
+    }
+}
