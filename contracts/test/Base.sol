@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+/// @dev The cheatcodes our tests use; the assertions are native cheatcodes too.
+interface Vm {
+    function addr(uint256 key) external pure returns (address);
+    function assertEq(address a, address b) external pure;
+    function assertEq(address a, address b, string calldata why) external pure;
+    function assertEq(bytes32 a, bytes32 b) external pure;
+    function assertEq(bytes32 a, bytes32 b, string calldata why) external pure;
+    function assertEq(bool a, bool b) external pure;
+    function assertEq(string calldata a, string calldata b) external pure;
+    function assertEq(uint256 a, uint256 b) external pure;
+    function assertEq(uint256 a, uint256 b, string calldata why) external pure;
+    function assertGe(uint256 a, uint256 b, string calldata why) external pure;
+    function assertTrue(bool a) external pure;
+    function assertTrue(bool a, string calldata why) external pure;
+    function assume(bool) external pure;
+    function deal(address account, uint256 wei_) external;
+    function envOr(string calldata name, bool otherwise) external view returns (bool);
+    function etch(address account, bytes calldata code) external;
+    function expectEmit(address emitter) external;
+    function expectRevert(bytes4 selector) external;
+    function expectRevert(bytes calldata data) external;
+    function prank(address sender) external;
+    function readFile(string calldata path) external view returns (string memory);
+    function roll(uint256 blockNumber) external;
+    function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function store(address account, bytes32 slot, bytes32 value) external;
+    function toString(bytes32) external pure returns (string memory);
+    function toString(address) external pure returns (string memory);
+    function toString(uint256) external pure returns (string memory);
+    function toString(bytes calldata) external pure returns (string memory);
+    function writeFile(string calldata path, string calldata data) external;
+}
+
+/// @dev What a test needs and no more; forge finds tests by the names of their functions.
+abstract contract Base {
+    Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+    bool public constant IS_TEST = true;
+
+    function bound(uint256 x, uint256 low, uint256 high) internal pure returns (uint256) {
+        return low + x % (high - low + 1);
+    }
+
+    function signed(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        return abi.encodePacked(r, s, v);
+    }
+}

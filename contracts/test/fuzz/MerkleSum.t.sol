@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Base} from "../Base.sol";
+import {Tree} from "../Tree.sol";
+import {IJobMarket} from "../../src/interfaces/IJobMarket.sol";
+import {MerkleSum} from "../../src/lib/MerkleSum.sol";
+
+contract MerkleSumFuzz is Base {
+    function climb(bytes32 hash, uint64 units, uint256 index, IJobMarket.Sibling[] calldata path)
+        external
+        pure
+        returns (bytes32, uint64, uint64)
+    {
+        return MerkleSum.climb(hash, units, index, path);
+    }
+
+    function make(uint256 seed, uint256 count) internal pure returns (IJobMarket.Receipt[] memory r) {
+        r = new IJobMarket.Receipt[](count);
+        for (uint64 i = 0; i < count; ++i) {
+            bytes32 h = keccak256(abi.encode(seed, i));
+            r[i] = IJobMarket.Receipt(7, 100 + i, h, ~h, uint64(uint256(h)) % 100, uint64(uint256(h) >> 64));
+        }
+    }
+
+    function leafOf(IJobMarket.Receipt memory r) internal pure returns (bytes32) {
+        return MerkleSum.leaf(r.jobId, r.seq, r.srcRoot, r.outRoot, r.units, r.outBytes);
+    }
+
+    /// Every leaf opens at its own offset, and the offsets tile the units of the root.
+    function testFuzz_everyLeafOpensAndOffsetsTile(uint256 seed, uint256 count) public view {
+        count = bound(count, 1, 20);
+        IJobMarket.Receipt[] memory r = make(seed, count);
+        (bytes32 root, uint64 total) = Tree.root(r);
+        uint64 next = 0;
+        for (uint256 i = 0; i < count; ++i) {
+            IJobMarket.Sibling[] memory path = Tree.path(r, i);
+            vm.assertEq(path.length, MerkleSum.depth(count));
+            (bytes32 top, uint64 sum, uint64 offset) = this.climb(leafOf(r[i]), r[i].units, i, path);
+            vm.assertEq(top, root);
+            vm.assertEq(sum, total);
+            vm.assertEq(offset, next);
+            next += r[i].units;
+        }
+        vm.assertEq(next, total);
+    }
+
+    /// No other position, unit count or sibling sum reaches the same root.
+    function testFuzz_anythingElseReachesAnotherRoot(uint256 seed, uint256 count, uint256 pick, uint64 delta) public view {
+        count = bound(count, 2, 20);
+        delta = uint64(bound(delta, 1, 1000));
+        IJobMarket.Receipt[] memory r = make(seed, count);
+        (bytes32 root,) = Tree.root(r);
+        uint256 i = pick % count;
+        IJobMarket.Sibling[] memory path = Tree.path(r, i);
+        uint256 level = (pick >> 128) % path.length;
+
+        (bytes32 top,,) = this.climb(leafOf(r[i]), r[i].units, i ^ (1 << level), path);
+        vm.assertTrue(top != root, "position");
+        (top,,) = this.climb(leafOf(r[i]), r[i].units + delta, i, path);
+        vm.assertTrue(top != root, "units beside the leaf");
+        r[i].units += delta;
+        (top,,) = this.climb(leafOf(r[i]), r[i].units, i, path);
+        vm.assertTrue(top != root, "units in the leaf");
+        r[i].units -= delta;
+        path[level].sum += delta;
+        (top,,) = this.climb(leafOf(r[i]), r[i].units, i, path);
+        vm.assertTrue(top != root, "sibling sum");
+    }
+
+    function test_climb_revertsWhenSumsOverflow() public {
+        IJobMarket.Sibling[] memory path = new IJobMarket.Sibling[](1);
+        path[0].sum = type(uint64).max;
+        vm.expectRevert(abi.encodeWithSignature("Panic(uint256)", 0x11));
+        this.climb(0, 1, 0, path);
+    }
+
+    function test_depth_isTheCeilingOfTheLogarithm() public pure {
+        uint16[10] memory counts = [1, 2, 3, 4, 5, 8, 9, 4095, 4096, 4097];
+        uint8[10] memory depths = [0, 1, 2, 2, 3, 3, 4, 12, 12, 13];
+        for (uint256 i = 0; i < 10; ++i) {
+            vm.assertEq(MerkleSum.depth(counts[i]), depths[i]);
+        }
+    }
+}
