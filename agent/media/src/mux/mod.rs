@@ -1,0 +1,3 @@
+//! Containers that segments are written in.
+
+pub mod mpegts;
