@@ -1,0 +1,107 @@
+# `./run setup [test]`: installs what is missing and nothing else. Sourced by ./run. Debian 12 is what it is written and
+# tested for; elsewhere it names what is missing. Already there: well under a second.
+
+rust_version=1.95.0
+
+# What is looked for (a command, or a test), and the Debian package that has it.
+missing_packages() {
+  need() { "${@:2}" >/dev/null 2>&1 || printf '%s\n' "$1"; }
+  need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
+  need curl have curl
+  need git have git
+  need build-essential have cc
+  need build-essential have make
+  need pkg-config have pkg-config
+  need libavcodec-dev pkg-config --exists libavcodec
+  need libavformat-dev pkg-config --exists libavformat
+  need libavutil-dev pkg-config --exists libavutil
+  need libclang-dev has_libclang
+  need ffmpeg have ffmpeg
+  need nodejs have node
+  need npm have npm
+  need python3-pip python_has_pip
+  need xz-utils have xz
+  need procps have ps
+  if [ "${1:-}" = test ]; then
+    need chromium have chromium
+    need systemd have systemd-analyze
+  fi
+}
+has_libclang() {
+  local found
+  for found in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* "${LIBCLANG_PATH:-/nowhere}"/libclang*.so*; do
+    [ -e "$found" ] && return
+  done
+  return 1
+}
+# Without starting Python: a start costs more than everything else here together.
+python_has_pip() { have python3 && { have pip3 || have pip || [ -d /usr/lib/python3/dist-packages/pip ]; }; }
+
+setup() {
+  case "${1:-}" in '' | test) ;; *) die "setup knows only 'test', not '$1'" ;; esac
+  setup_packages "${1:-}"
+  setup_rust
+  setup_npm contracts
+  setup_npm agent/media/player
+  if [ "${1:-}" = test ]; then setup_npm agent/tests/e2e; fi
+}
+
+setup_packages() {
+  local list words
+  list=$(missing_packages "$1" | sort -u)
+  [ -n "$list" ] || return 0
+  words=$(tr '\n' ' ' <<<"$list")
+  have apt-get || die "missing here: $words(Debian names). This machine has no apt-get: install them by its own means."
+  say "installing Debian packages: $words"
+  may_be_root || die "root is needed for that. As root: apt-get update && apt-get install -y --no-install-recommends $words"
+  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+  step "reading package lists" apt-update as_root "${apt[@]}" update ||
+    die "apt-get update failed: is the network up, and are the addresses in /etc/apt right?"
+  # shellcheck disable=SC2086
+  step "installing packages" apt-install as_root "${apt[@]}" install -y --no-install-recommends $words ||
+    die "apt-get install failed: see target/run/apt-install.log; 'apt-get -f install' as root mends a half-done one"
+  hash -r
+  list=$(missing_packages "$1" | sort -u | tr '\n' ' ')
+  [ -z "$list" ] || die "still missing after the installation: $list"
+}
+
+# rust_is_enough: a compiler of at least the pinned version with rustfmt and clippy.
+rust_is_enough() {
+  local version
+  version=$(rustc --version 2>/dev/null | cut -d' ' -f2) || return 1
+  [ -n "$version" ] && [ "$(printf '%s\n%s\n' "$rust_version" "${version%%-*}" | sort -V | head -n 1)" = "$rust_version" ] &&
+    have cargo && have cargo-fmt && have cargo-clippy
+}
+
+setup_rust() {
+  rust_is_enough && return
+  if have rustup; then
+    rustup run "$rust_version" rustc --version >/dev/null 2>&1 ||
+      step "installing Rust $rust_version beside the present one (rustup)" rustup \
+        rustup toolchain install "$rust_version" --profile minimal -c rustfmt -c clippy ||
+      die "rustup could not install Rust $rust_version; see target/run/rustup.log"
+    export RUSTUP_TOOLCHAIN=$rust_version
+    rust_is_enough && return
+    die "Rust $rust_version lacks rustfmt or clippy: rustup component add --toolchain $rust_version rustfmt clippy"
+  fi
+  say "Rust $rust_version or later is missing (Debian 12 has 1.63). Getting it with the installer of the Rust project,"
+  say "https://rustup.rs: into ${CARGO_HOME:-$HOME/.cargo} and ${RUSTUP_HOME:-$HOME/.rustup} of this user, nothing outside;"
+  say "your shell's start files stay as they are. 'rustup self uninstall' takes it away again."
+  step "installing Rust $rust_version" rustup sh -c \
+    "curl --proto '=https' --tlsv1.2 -fsSL --retry 3 https://sh.rustup.rs -o '$logs/rustup-init.sh' &&
+     sh '$logs/rustup-init.sh' -y --no-modify-path --profile minimal -c rustfmt -c clippy --default-toolchain $rust_version" ||
+    die "Rust could not be installed. Install $rust_version or later with rustfmt and clippy in another way and try again."
+  hash -r
+  rust_is_enough || die "the installed Rust is not found: is ${CARGO_HOME:-$HOME/.cargo}/bin writable and not shadowed?"
+}
+
+# setup_npm FOLDER: what its package-lock.json names, when that changed since the last time.
+setup_npm() {
+  local folder=$1 stamp=$1/node_modules/.installed-lock
+  [ -e "$folder/package-lock.json" ] || return 0
+  cmp -s "$folder/package-lock.json" "$stamp" && return
+  step "npm packages of $folder" "npm-${folder//\//-}" \
+    npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund --loglevel=warn ||
+    die "npm could not install the packages of $folder: is the npm registry reachable? (see target/run/)"
+  cp "$folder/package-lock.json" "$stamp"
+}

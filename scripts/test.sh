@@ -1,0 +1,116 @@
+# `./run test [part...]`: the parts, their order, the summary. Sourced by ./run.
+# A part is a function part_NAME; what it prints goes to target/run/test-NAME.log, from which results are counted.
+
+all_parts="fmt docs bounds units deny contracts clippy unit e2e"
+skipped_status=77
+
+part_fmt() { cargo fmt --all --check; }
+part_docs() { scripts/check-docs; }
+part_bounds() { scripts/check-bounds; }
+part_units() { scripts/check-units; }
+part_deny() {
+  cargo deny --version >/dev/null 2>&1 || {
+    echo "cargo-deny is not installed: cargo install --locked cargo-deny"
+    return $skipped_status
+  }
+  cargo deny --offline --locked check bans licenses sources
+}
+part_contracts() {
+  [ -x contracts/test.sh ] || {
+    echo "contracts/test.sh is not there"
+    return 1
+  }
+  (cd contracts && ./test.sh)
+}
+part_clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; }
+# Everything but the end-to-end test, which has a part of its own.
+part_unit() {
+  local file name
+  local own=(--bins)
+  [ -e agent/src/lib.rs ] && own+=(--lib)
+  for file in agent/tests/*.rs agent/tests/*/main.rs; do
+    [ -e "$file" ] || continue
+    case $file in */main.rs) name=$(basename "$(dirname "$file")") ;; *) name=$(basename "$file" .rs) ;; esac
+    [ "$name" = e2e ] || own+=(--test "$name")
+  done
+  # The programs first: tests of one crate start those of another.
+  cargo build --workspace --bins --locked &&
+    cargo test --workspace --exclude headframe --locked --no-fail-fast &&
+    cargo test -p headframe "${own[@]}" --locked --no-fail-fast
+}
+part_e2e() {
+  [ -e agent/tests/e2e/main.rs ] || [ -e agent/tests/e2e.rs ] || {
+    echo "agent/tests/e2e is not there"
+    return 1
+  }
+  HEADFRAME_CLIP=${HEADFRAME_CLIP:-$(scripts/clip)}
+  export HEADFRAME_CLIP
+  cargo build --workspace --bins --locked && cargo test -p headframe --test e2e --locked -- --nocapture
+}
+
+# count LOG: "passed failed skipped" as the runners say it: cargo test, forge, or our own "N passed, N failed".
+count() {
+  sed 's/\x1b\[[0-9;]*m//g' "$1" | awk '
+    /^test result: / { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^failed/) f += $(i-1); if ($i ~ /^ignored/) s += $(i-1) } }
+    /^Ran [0-9]+ test suites? / { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-2); if ($i ~ /^failed/) f += $(i-2); if ($i ~ /^skipped/) s += $(i-2) } }
+    /^[0-9]+ passed, [0-9]+ failed/ { p += $1; f += $3 }
+    END { print p + 0, f + 0, s + 0 }'
+}
+
+run_tests() {
+  local keep_going=no parts=() part status worst=0 started p f s passed=0 failed=0 skipped=0 rows=() begun=$SECONDS
+  for part in "$@"; do
+    case $part in
+      --keep-going | -k) keep_going=yes ;;
+      *)
+        declare -F "part_$part" >/dev/null || die "no test part '$part'; there are: $all_parts"
+        parts+=("$part")
+        ;;
+    esac
+  done
+  # shellcheck disable=SC2206
+  [ ${#parts[@]} -gt 0 ] || parts=($all_parts)
+  setup test
+  for part in "${parts[@]}"; do
+    if [ $worst -ne 0 ] && [ $keep_going = no ]; then
+      rows+=("$(printf '  %-10s not run' "$part")")
+      continue
+    fi
+    started=$SECONDS status=0
+    say "test $part"
+    test_part "$part" || status=$?
+    read -r p f s < <(count "$logs/test-$part.log")
+    if [ $status -eq $skipped_status ]; then
+      s=$((s + 1))
+      rows+=("$(printf '  %-10s skipped: %s' "$part" "$(tail -n 1 "$logs/test-$part.log")")")
+    elif [ $status -eq 0 ]; then
+      [ "$p" -gt 0 ] || p=1
+      rows+=("$(printf '  %-10s ok      %5d s  %5d passed' "$part" $((SECONDS - started)) "$p")")
+    else
+      worst=1
+      [ "$f" -gt 0 ] || f=1
+      rows+=("$(printf '  %-10s FAILED  %5d s  %5d passed, %d failed; see %s' "$part" $((SECONDS - started)) "$p" "$f" "$logs/test-$part.log")")
+    fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  done
+  printf '\n%s\n' "part       result"
+  printf '%s\n' "${rows[@]}"
+  printf 'in %d s; logs in %s\n' $((SECONDS - begun)) "$logs"
+  printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+  return $worst
+}
+
+# As `step`, but a skipped part is not a failure.
+test_part() {
+  local part=$1
+  skip_is_fine() {
+    local status=0
+    "part_$part" || status=$?
+    [ $status -ne $skipped_status ] || touch "$logs/test-$part.skipped"
+    [ $status -eq $skipped_status ] || return $status
+  }
+  mkdir -p "$logs"
+  rm -f "$logs/test-$part.skipped"
+  step "$part" "test-$part" skip_is_fine || return 1
+  if [ -e "$logs/test-$part.skipped" ]; then return $skipped_status; fi
+}
