@@ -117,7 +117,7 @@ abstract contract Fixture is Base {
     }
 
     function rollPast(uint64 blockNumber) internal {
-        vm.roll(uint256(blockNumber) + 1);
+        if (block.number <= blockNumber) vm.roll(uint256(blockNumber) + 1); // never back
     }
 
     function submitAndSeal(uint64 jobId, uint32 count) internal returns (uint64 claimId) {
@@ -143,11 +143,7 @@ abstract contract Fixture is Base {
         }
     }
 
-    function opening(IJobMarket.Receipt[] memory r, uint256 index)
-        internal
-        view
-        returns (IJobMarket.Opening memory o)
-    {
+    function opening(IJobMarket.Receipt[] memory r, uint256 index) internal view returns (IJobMarket.Opening memory o) {
         IJobMarket.Receipt memory it = r[index];
         (o.seq, o.srcRoot, o.outRoot, o.units, o.outBytes) = (it.seq, it.srcRoot, it.outRoot, it.units, it.outBytes);
         (o.srcBytes, o.durationMs) = (4321, 2000);

@@ -11,8 +11,7 @@ library Tree {
         while (width < r.length) width *= 2;
         level = new IJobMarket.Sibling[](width); // padding: hash 0, sum 0
         for (uint256 i = 0; i < r.length; ++i) {
-            bytes32 hash =
-                MerkleSum.leaf(r[i].jobId, r[i].seq, r[i].srcRoot, r[i].outRoot, r[i].units, r[i].outBytes);
+            bytes32 hash = MerkleSum.leaf(r[i].jobId, r[i].seq, r[i].srcRoot, r[i].outRoot, r[i].units, r[i].outBytes);
             level[i] = IJobMarket.Sibling(hash, r[i].units);
         }
     }

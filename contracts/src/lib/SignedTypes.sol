@@ -7,9 +7,8 @@ import {IJobMarket} from "../interfaces/IJobMarket.sol";
 library SignedTypes {
     bytes32 internal constant SEGMENT =
         keccak256("Segment(uint64 jobId,uint64 seq,bytes32 srcRoot,uint64 srcBytes,uint32 durationMs)");
-    bytes32 internal constant RECEIPT = keccak256(
-        "Receipt(uint64 jobId,uint64 seq,bytes32 srcRoot,bytes32 outRoot,uint64 units,uint64 outBytes)"
-    );
+    bytes32 internal constant RECEIPT =
+        keccak256("Receipt(uint64 jobId,uint64 seq,bytes32 srcRoot,bytes32 outRoot,uint64 units,uint64 outBytes)");
 
     function segment(uint64 jobId, uint64 seq, bytes32 srcRoot, uint64 srcBytes, uint32 durationMs)
         internal

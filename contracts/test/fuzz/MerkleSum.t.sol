@@ -46,7 +46,10 @@ contract MerkleSumFuzz is Base {
     }
 
     /// No other position, unit count or sibling sum reaches the same root.
-    function testFuzz_anythingElseReachesAnotherRoot(uint256 seed, uint256 count, uint256 pick, uint64 delta) public view {
+    function testFuzz_anythingElseReachesAnotherRoot(uint256 seed, uint256 count, uint256 pick, uint64 delta)
+        public
+        view
+    {
         count = bound(count, 2, 20);
         delta = uint64(bound(delta, 1, 1000));
         IJobMarket.Receipt[] memory r = make(seed, count);

@@ -34,11 +34,12 @@ contract Handler is Fixture {
         Wait
     }
 
-    uint256[19] public calls;
+    uint256[19] public calls; // that reached a contract; a step that finds nothing to act on makes none
     uint256[19] public successes;
     uint256 public deposited; // wei ever paid in
     uint256 public paidOut; // wei ever taken out
     uint64 internal nonce;
+    Step internal current;
 
     constructor() {
         vm.roll(1000);
@@ -90,11 +91,12 @@ contract Handler is Fixture {
 
     /// @dev The whole walk goes through here, weighted towards the path to a settled claim.
     function step(uint256 dice) external {
-        uint8[32] memory weighted =
-            [0, 1, 1, 2, 2, 3, 3, 8, 8, 8, 8, 9, 9, 9, 10, 10, 10, 10, 11, 11, 11, 12, 4, 5, 6, 7, 13, 14, 15, 16, 17, 18];
+        uint8[32] memory weighted = [
+            0, 0, 1, 1, 1, 2, 2, 3, 3, 8, 8, 8, 8, 9, 9, 9, 10, 10, 10, 11, 11, 12, 4, 5, 6, 7, 13, 14, 15, 16, 17, 18
+        ];
         Step which = Step(weighted[dice % 32]);
         dice = uint256(keccak256(abi.encode(dice, ++nonce)));
-        calls[uint256(which)] += 1;
+        current = which;
         if (run(which, dice)) successes[uint256(which)] += 1;
         if (dice % 3 == 0) vm.roll(block.number + 1 + (dice >> 8) % 3);
     }
@@ -106,13 +108,15 @@ contract Handler is Fixture {
         if (which < Step.Equivocate) return onClaim(which, dice);
         if (which == Step.Equivocate) return equivocate(dice);
         if (which == Step.Wait) {
-            vm.roll(block.number + 1 + dice % 60);
+            calls[uint256(which)] += 1;
+            vm.roll(block.number + 1 + dice % 12);
             return true;
         }
         return onAccount(which, dice);
     }
 
     function send(address from, address to, uint256 value, bytes memory data) internal returns (bool ok) {
+        calls[uint256(current)] += 1;
         vm.prank(from);
         (ok,) = to.call{value: value}(data);
         if (ok) deposited += value;
@@ -129,7 +133,7 @@ contract Handler is Fixture {
     function jobIn(uint256 dice, IJobMarket.JobState a, IJobMarket.JobState b) internal view returns (uint64) {
         uint64 count = market.nextJobId() - 1;
         for (uint64 i = 0; i < count; ++i) {
-            uint64 id = uint64((dice + i) % count) + 1;
+            uint64 id = uint64((dice % count + count - i) % count) + 1;
             IJobMarket.JobState state = market.job(id).state;
             if (state == a || state == b) return id;
         }
@@ -139,18 +143,23 @@ contract Handler is Fixture {
     function onJob(Step which, uint256 dice) internal returns (bool) {
         IJobMarket.JobState a = IJobMarket.JobState.Active;
         IJobMarket.JobState b = IJobMarket.JobState.Draining;
-        if (which == Step.Bid || which == Step.Award) (a, b) = (IJobMarket.JobState.Open, IJobMarket.JobState.Open);
+        if (which == Step.Bid) (a, b) = (IJobMarket.JobState.Open, IJobMarket.JobState.Open);
+        if (which == Step.Award) (a, b) = (IJobMarket.JobState.Open, IJobMarket.JobState.Awarded);
         if (which == Step.ClaimJob) (a, b) = (IJobMarket.JobState.Awarded, IJobMarket.JobState.Awarded);
-        if (which == Step.CloseJob) b = IJobMarket.JobState.Open;
+        if (which == Step.CloseJob) b = dice % 2 == 0 ? a : IJobMarket.JobState.Open;
         if (which == Step.Reclaim) a = b;
-        uint64 id = jobIn(dice, a, b);
+        if (market.nextJobId() == 1) return false;
+        uint256 from = which <= Step.ClaimJob ? market.nextJobId() - 2 : dice; // older jobs are past their windows
+        uint64 id = jobIn(from, a, b);
         if (id == 0) return false;
         IJobMarket.Job memory j = market.job(id);
         if (which == Step.Bid) {
-            uint96 price = uint96(PRICE - dice % 1000);
-            return send(operatorAt(dice >> 32), address(market), 0, abi.encodeCall(market.bid, (id, price)));
+            address[] memory active = registry.activeSet();
+            address bidder = dice % 8 == 0 || active.length == 0 ? operatorAt(dice >> 32) : active[dice % active.length];
+            return send(bidder, address(market), 0, abi.encodeCall(market.bid, (id, PRICE - nonce)));
         }
         if (which == Step.Award) {
+            if (j.state == IJobMarket.JobState.Awarded && dice % 2 == 0) rollPast(j.startUntil);
             (address[] memory who,) = market.bids(id);
             if (who.length == 0) return false;
             address winner = who[dice % who.length];
@@ -161,12 +170,14 @@ contract Handler is Fixture {
             return send(clientAt(dice), address(market), 1 + dice % 1 ether, abi.encodeCall(market.topUp, (id)));
         }
         if (which == Step.CloseJob) return send(j.client, address(market), 0, abi.encodeCall(market.closeJob, (id)));
+        if (which == Step.Reclaim && dice % 4 != 0) rollPast(j.drainUntil);
         if (which == Step.Reclaim) return send(j.client, address(market), 0, abi.encodeCall(market.reclaim, (id)));
         return send(j.operator, address(market), 0, abi.encodeCall(market.releaseJob, (id)));
     }
 
     function claimRange(uint256 dice) internal returns (bool) {
-        uint64 id = jobIn(dice, IJobMarket.JobState.Active, IJobMarket.JobState.Draining);
+        IJobMarket.JobState a = IJobMarket.JobState.Active;
+        uint64 id = jobIn(dice, a, dice % 4 == 0 ? IJobMarket.JobState.Draining : a);
         if (id == 0) return false;
         IJobMarket.Job memory j = market.job(id);
         uint64 first = j.nextSeq;
@@ -194,13 +205,16 @@ contract Handler is Fixture {
         IJobMarket.ClaimState b = which == Step.SlashMissed ? IJobMarket.ClaimState.Sealed : a;
         uint64 id = claimIn(dice, a, b);
         if (id == 0) return false;
+        IJobMarket.Claim memory c = market.claimInfo(id);
+        if (which == Step.Seal && dice % 4 != 0) rollPast(c.seedBlock);
+        if (which == Step.Settle && dice % 4 != 0) rollPast(c.deadline);
+        if (which == Step.SlashMissed && dice % 4 == 0) rollPast(c.deadline);
         if (which == Step.Seal) return send(stranger, address(market), 0, abi.encodeCall(market.seal, (id)));
         if (which == Step.Settle) return send(stranger, address(market), 0, abi.encodeCall(market.settle, (id)));
         if (which == Step.SlashMissed) {
             return send(stranger, address(market), 0, abi.encodeCall(market.slashMissed, (id)));
         }
-        address by = market.claimInfo(id).operator;
-        return send(by, address(market), 0, abi.encodeCall(market.answer, (id, openingsOf(id))));
+        return send(c.operator, address(market), 0, abi.encodeCall(market.answer, (id, openingsOf(id))));
     }
 
     /// @dev Honest openings, signed by whichever client owns the job.
@@ -231,7 +245,7 @@ contract Handler is Fixture {
     function onAccount(Step which, uint256 dice) internal returns (bool ok) {
         address who = operatorAt(dice);
         if (which == Step.Withdraw) {
-            if (dice % 2 == 0) who = clientAt(dice >> 8);
+            if (market.owed(who) == 0) who = clientAt(dice >> 8);
             uint256 before = who.balance;
             ok = send(who, address(market), 0, abi.encodeCall(market.withdraw, ()));
             paidOut += who.balance - before;

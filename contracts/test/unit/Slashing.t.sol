@@ -162,9 +162,7 @@ contract SlashingTest is Fixture {
         uint64 id = openAndAward(1 ether, 4);
         (IJobMarket.Receipt memory a, IJobMarket.Receipt memory b) = pair(id);
         bytes4 selector = IJobMarket.JobNotInState.selector;
-        expectEquivocationRevert(
-            a, b, OPERATOR_KEY, abi.encodeWithSelector(selector, id, IJobMarket.JobState.Awarded)
-        );
+        expectEquivocationRevert(a, b, OPERATOR_KEY, abi.encodeWithSelector(selector, id, IJobMarket.JobState.Awarded));
         (a, b) = pair(77);
         expectEquivocationRevert(a, b, OPERATOR_KEY, abi.encodeWithSelector(selector, 77, IJobMarket.JobState.None));
     }

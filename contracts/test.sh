@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Builds and tests the contracts with the pinned tools. The last line reads "N passed, N failed".
+#   --deep       many more fuzz runs and longer invariant walks
+#   --gas        also print what each function costs (whole transactions, cold storage)
+#   --artifacts  write artifacts/*.json and vectors/*.json anew instead of failing when they are stale
+set -uo pipefail
+cd "$(dirname "$0")" || exit 2
+
+artifacts=check
+forge_args=()
+for arg in "$@"; do
+  case "$arg" in
+    --deep) export FOUNDRY_PROFILE=deep ;;
+    --gas) forge_args+=(--gas-report) ;;
+    --artifacts) artifacts=write; export HEADFRAME_WRITE_VECTORS=true ;;
+    *) echo "unknown option: $arg (known: --deep --gas --artifacts)" >&2; exit 2 ;;
+  esac
+done
+
+case "$(uname -m)" in
+  x86_64) arch=amd64 ;;
+  aarch64 | arm64) arch=arm64 ;;
+  *) echo "no pinned forge for $(uname -m)" >&2; exit 2 ;;
+esac
+forge="node_modules/@foundry-rs/forge-linux-$arch/bin/forge"
+if [ ! -x "$forge" ] || [ ! -d node_modules/solc ] || [ ! -d node_modules/@openzeppelin ]; then
+  npm ci --ignore-scripts || exit 2
+fi
+export FOUNDRY_SOLC="$PWD/tools/solc" FOUNDRY_DISABLE_NIGHTLY_WARNING=1
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# --isolate runs each call as a transaction of its own: warm storage would flatter the gas figures.
+"$forge" test --isolate "${forge_args[@]}" 2>&1 | tee "$log"
+status=${PIPESTATUS[0]}
+
+summary=$(sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -E '^Ran [0-9]+ test suites? in ' | tail -1)
+passed=$(sed -nE 's/.* ([0-9]+) tests passed.*/\1/p' <<<"$summary")
+failed=$(sed -nE 's/.* ([0-9]+) failed.*/\1/p' <<<"$summary")
+passed=${passed:-0} failed=${failed:-0}
+# A build that fails, or a run without any test, is a failure too.
+if { [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; } || [ "$passed" -eq 0 ]; then failed=$((failed + 1)); fi
+if [ "$failed" -eq 0 ] && [ "$artifacts" = write ]; then tools/artifacts write || failed=1; fi
+if tools/artifacts check; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
