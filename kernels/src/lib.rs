@@ -1,1 +1,27 @@
-//! placeholder
+//! Pixel kernels of Headframe: scaling and quality metrics, defined once and implemented several times.
+//!
+//! [`mod@reference`] says in plain integer Rust what every kernel computes; it is the definition, slow on purpose. The
+//! other implementations ([`simd`] here, GPU ones later) must give the same bytes for any input, which
+//! `tests/agree.rs` checks. Results therefore never depend on the machine, so they can be hashed, compared and disputed.
+//!
+//! | file | knows |
+//! | --- | --- |
+//! | [`plane`] | shapes and strides, checked once |
+//! | [`filter`] | resampling positions and coefficient tables, exact rational arithmetic |
+//! | [`mod@reference`] | the definition of every kernel |
+//! | [`scale`], [`metric`] | typed entry points; they pick the fastest implementation |
+//! | [`simd`] | instruction sets, found at run time; the crate's only `unsafe` |
+//!
+//! The crate knows nothing of codecs, files, clocks or threads.
+#![deny(unsafe_code)]
+
+pub mod filter;
+pub mod metric;
+pub mod plane;
+pub mod reference;
+pub mod scale;
+pub mod simd;
+
+pub use plane::{PlaneError, PlaneMut, PlaneRef, Yuv420Mut, Yuv420Ref};
+pub use scale::{ScaleError, Scaler};
+pub use simd::Isa;
