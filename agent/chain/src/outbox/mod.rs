@@ -1,0 +1,484 @@
+//! Transactions whose effect happens exactly once, whatever crashes, drops or reorganises in between.
+//!
+//! An [`Action`] becomes a durable intent under its own key, then a nonce with fixed fees, then signed bytes, and only
+//! then leaves this process; every step is on disk before the next begins, so a restart goes on from the last row and
+//! sends the same bytes again. One worker handles one nonce at a time: the next transaction starts when the one before
+//! is mined. Fees rise while a transaction waits; its content never changes.
+//!
+//! Keys stay elsewhere: a [`TxSigner`] turns typed actions into signed bytes and may refuse.
+
+mod fees;
+mod store;
+mod worker;
+
+pub use fees::{FeePolicy, Fees};
+pub use store::{GasTotal, StoreError};
+pub use worker::Worker;
+
+use crate::error::RpcError;
+use crate::provider::Rpc;
+use crate::watcher::Head;
+use alloy::primitives::{Address, B256, Bytes};
+use headframe_market::{Action, Addresses, BlockNo, Wei};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use store::{Keep, Store};
+use tokio::sync::{Notify, broadcast, watch};
+
+/// Turns the bytes of a contract's own error into words; the outbox knows no contract.
+pub type RevertDecoder = Arc<dyn Fn(&[u8]) -> Option<String> + Send + Sync>;
+
+/// How transactions are made and followed.
+#[derive(Clone)]
+pub struct Settings {
+    /// The contracts that actions call.
+    pub addresses: Addresses,
+    /// What a transaction may offer.
+    pub fees: FeePolicy,
+    /// Blocks on top of a transaction's own after which it counts as safe.
+    pub confirmations: u64,
+    /// Blocks without inclusion after which the fees are raised.
+    pub bump_after: u64,
+    /// Blocks after which a failed intent may be tried again.
+    pub retry_after: u64,
+    /// The highest gas limit ever asked for.
+    pub max_gas: u64,
+    /// Between two looks at a transaction on its way.
+    pub poll: Duration,
+    /// Intents that may wait; further ones are refused.
+    pub max_queue: u64,
+    /// Finished intents kept with everything, and kept at all.
+    pub keep: (u64, u64),
+    /// Knows the contracts' own errors.
+    pub explain: Option<RevertDecoder>,
+}
+
+impl Settings {
+    /// The defaults for contracts at `addresses`.
+    pub fn new(addresses: Addresses) -> Self {
+        Self {
+            addresses,
+            fees: FeePolicy::default(),
+            confirmations: 2,
+            bump_after: 5,
+            retry_after: 5,
+            max_gas: 16_000_000,
+            poll: Duration::from_millis(500),
+            max_queue: 10_000,
+            keep: (1_000, 100_000),
+            explain: None,
+        }
+    }
+}
+
+/// What a transaction is signed with, apart from what the action says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TxFields {
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// The account's nonce.
+    pub nonce: u64,
+    /// Gas limit.
+    pub gas_limit: u64,
+    /// `maxFeePerGas` in wei.
+    pub max_fee: u128,
+    /// `maxPriorityFeePerGas` in wei.
+    pub max_priority: u128,
+}
+
+/// A signed transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// As `eth_sendRawTransaction` takes it.
+    pub raw: Bytes,
+    /// Its hash.
+    pub hash: B256,
+}
+
+/// Why there is no signature.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SignError {
+    /// A rule forbids it, now and later. The intent fails.
+    #[error("the signer refuses: {0}")]
+    Refused(String),
+    /// The signer itself says that going on is not safe. The process must stop.
+    #[error("the signer has halted: {0}")]
+    Unsafe(String),
+    /// It cannot be asked right now. The intent waits.
+    #[error("the signer cannot be reached: {0}")]
+    Unavailable(String),
+}
+
+/// The one door to signatures.
+///
+/// Signing the same action with the same fields again must give the same bytes, and the same action and nonce with
+/// other fees must be allowed: that is how a crash between signing and storing, and a replacement, come out right.
+pub trait TxSigner: Send + Sync + 'static {
+    /// The account that signs.
+    fn address(&self) -> Address;
+
+    /// Signs. Runs on a thread where blocking is fine, but must come back: give it a deadline of its own.
+    ///
+    /// # Errors
+    /// See [`SignError`].
+    fn sign(&self, action: &Action, tx: &TxFields) -> Result<Signed, SignError>;
+}
+
+/// How far an intent has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Waits for its turn.
+    Queued,
+    /// Has a nonce, gas limit and fees; not signed.
+    Reserved,
+    /// Signed and stored; perhaps sent.
+    Signed,
+    /// A provider has it.
+    Sent,
+    /// In a block and done what it should, not yet deep enough.
+    Mined,
+    /// In a block and reverted, not yet deep enough.
+    Reverted,
+    /// Done, under enough blocks.
+    Safe,
+    /// Will not happen: refused, or reverted under enough blocks. Asking again later tries again.
+    Failed,
+}
+
+impl State {
+    /// Every state, in order.
+    pub const ALL: [Self; 8] =
+        [Self::Queued, Self::Reserved, Self::Signed, Self::Sent, Self::Mined, Self::Reverted, Self::Safe, Self::Failed];
+
+    /// A short constant name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Reserved => "reserved",
+            Self::Signed => "signed",
+            Self::Sent => "sent",
+            Self::Mined => "mined",
+            Self::Reverted => "reverted",
+            Self::Safe => "safe",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An action and how far it has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Intent {
+    /// Names the effect; see [`Action::key`].
+    pub key: String,
+    /// See [`Action::kind`].
+    pub kind: String,
+    /// How far it has come.
+    pub state: State,
+    /// Head of the chain when it was asked for.
+    pub created_block: BlockNo,
+    /// The account's nonce, once it has one.
+    pub nonce: Option<u64>,
+    /// The transaction: the newest attempt, or the one that was mined.
+    pub hash: Option<B256>,
+    /// How many times it was signed with rising fees.
+    pub attempts: u32,
+    /// The block it is in.
+    pub block: Option<BlockNo>,
+    /// Gas it took.
+    pub gas_used: Option<u64>,
+    /// What it cost.
+    pub fee: Option<Wei>,
+    /// Why it failed, or why it is not getting on.
+    pub error: Option<String>,
+    /// Head of the chain when it became safe or failed.
+    pub done_block: Option<BlockNo>,
+}
+
+/// What happened to an intent, for display and for the market's machines. Each carries the intent as it then was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A provider has it, for the first time or with higher fees.
+    Sent(Intent),
+    /// It is in a block and did what it should.
+    Mined(Intent),
+    /// It is under enough blocks.
+    Safe(Intent),
+    /// It reverted or was refused; its `error` says why. A revert is told twice: when mined, and when deep enough.
+    Failed(Intent),
+    /// It was in a block that is no longer part of the chain, and is on its way again.
+    Unmined(Intent),
+}
+
+/// How far [`Outbox::wait`] waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// In a block, or failed.
+    Mined,
+    /// Under enough blocks, or failed for good.
+    Safe,
+}
+
+/// Why the outbox cannot do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    /// A transaction of our account was mined that this store never signed: another process uses the key, or the store
+    /// is old. Going on could do things twice.
+    #[error(
+        "account {account}: the chain has used nonce {nonce} for a transaction that this node did not make; another \
+         instance runs with the same key, or the transaction store is lost or old; stop the other one, or move to a \
+         new key"
+    )]
+    ForeignNonce {
+        /// Our account.
+        account: Address,
+        /// The nonce in question.
+        nonce: u64,
+    },
+    /// The chain, as far as it is fatal or not worth waiting for.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// The durable store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The signer, when it says that going on is not safe or cannot be asked.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The worker has stopped for good.
+    #[error("no more transactions are made: {0}")]
+    Halted(Arc<str>),
+    /// Too many intents wait already.
+    #[error("{0} transactions wait already; is the chain reachable?")]
+    Full(u64),
+    /// Nobody asked for this.
+    #[error("no transaction is known under {0:?}")]
+    Unknown(String),
+    /// It is still on its way.
+    #[error("{key} is still {state} after {after:?}{}", .why.as_deref().map(|w| format!(": {w}")).unwrap_or_default())]
+    TimedOut {
+        /// The intent.
+        key: String,
+        /// How far it has come.
+        state: State,
+        /// How long was waited.
+        after: Duration,
+        /// What holds it up, if known.
+        why: Option<String>,
+    },
+    /// Nothing can go on right now, for a reason that ends by itself.
+    #[error("{0}")]
+    Waiting(String),
+}
+
+impl OutboxError {
+    /// Whether the process must stop (exit 79) instead of trying again.
+    pub fn is_unsafe(&self) -> bool {
+        match self {
+            Self::ForeignNonce { .. } | Self::Store(_) | Self::Halted(_) | Self::Sign(SignError::Unsafe(_)) => true,
+            Self::Rpc(error) => error.class() == crate::error::Class::Unsafe,
+            _ => false,
+        }
+    }
+}
+
+/// The outbox as everybody but its worker sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Outbox {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Mutex<Store>,
+    settings: Settings,
+    head: watch::Receiver<Head>,
+    events: broadcast::Sender<Event>,
+    /// Counts changes of rows, for those who wait.
+    changes: watch::Sender<u64>,
+    health: watch::Sender<Result<(), Arc<str>>>,
+    halted: Mutex<Option<Arc<str>>>,
+    wake: Notify,
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").finish_non_exhaustive()
+    }
+}
+
+impl Outbox {
+    /// Opens the store at `path` (one process at a time) and gives the handle and the worker, whose
+    /// [`Worker::run`] the caller spawns. `head` is the watcher's view of the same chain.
+    ///
+    /// # Errors
+    /// `Store`: in use, bound to another chain or account, or unreadable. All of them are unsafe to pass over.
+    pub async fn open(
+        path: &Path,
+        rpc: Rpc,
+        head: watch::Receiver<Head>,
+        signer: Arc<dyn TxSigner>,
+        settings: Settings,
+    ) -> Result<(Self, Worker), OutboxError> {
+        let (path, pin, account) = (path.to_owned(), rpc.pin(), signer.address());
+        let store = blocking(move || Store::open(&path, pin, account)).await??;
+        let shared = Arc::new(Shared {
+            store: Mutex::new(store),
+            settings,
+            head,
+            events: broadcast::channel(256).0,
+            changes: watch::channel(0).0,
+            health: watch::channel(Ok(())).0,
+            halted: Mutex::new(None),
+            wake: Notify::new(),
+        });
+        Ok((Self { shared: shared.clone() }, Worker::new(shared, rpc, signer)))
+    }
+
+    /// Asks for the effect of `action`, once: with a key that was asked for before, this only reports. A failed intent
+    /// is tried again when `retry_after` blocks have passed since it failed.
+    ///
+    /// Durable when it returns. Dropping the future half way may or may not have recorded the intent.
+    ///
+    /// # Errors
+    /// `Full`, `Halted`, `Store`.
+    pub async fn submit(&self, action: Action) -> Result<Intent, OutboxError> {
+        self.check_running()?;
+        let head = self.shared.head.borrow().number;
+        let (max_queue, retry_after) = (self.shared.settings.max_queue, self.shared.settings.retry_after);
+        let intent = self
+            .shared
+            .store(move |store| match store.get(&action.key())? {
+                Some(entry) if entry.intent.state == State::Failed => {
+                    let failed = entry.intent.done_block.unwrap_or_default();
+                    if head >= failed.after(retry_after) {
+                        store.retry(entry.id, &action, head)?;
+                    }
+                    Ok(store.get(&action.key())?.map_or(entry.intent, |entry| entry.intent))
+                }
+                Some(entry) => Ok(entry.intent),
+                None if store.queued()? >= max_queue => Err(OutboxError::Full(max_queue)),
+                None => Ok(store.add(&action, priority(&action), head)?.intent),
+            })
+            .await?;
+        self.shared.wake.notify_one();
+        Ok(intent)
+    }
+
+    /// How far an intent has come; `None` when its key was never asked for.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn status(&self, key: &str) -> Result<Option<Intent>, OutboxError> {
+        let key = key.to_owned();
+        self.shared.store(move |store| Ok(store.get(&key)?.map(|entry| entry.intent))).await
+    }
+
+    /// Waits until an intent is mined or safe, or has failed; look at the state that comes back. A revert that is not
+    /// deep yet comes back as [`State::Reverted`] from [`Until::Mined`].
+    ///
+    /// # Errors
+    /// `Unknown`, `TimedOut`, `Halted`, `Store`. Dropping it is safe.
+    pub async fn wait(&self, key: &str, until: Until, timeout: Duration) -> Result<Intent, OutboxError> {
+        let mut changes = self.shared.changes.subscribe();
+        let deadline = tokio::time::Instant::now() + timeout;
+        loop {
+            let intent = self.status(key).await?.ok_or_else(|| OutboxError::Unknown(key.into()))?;
+            match intent.state {
+                State::Safe | State::Failed => return Ok(intent),
+                State::Mined | State::Reverted if until == Until::Mined => return Ok(intent),
+                _ => {}
+            }
+            self.check_running()?;
+            if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
+                let held_up = self.health().err().map(|why| why.to_string());
+                let (key, state, why) = (intent.key, intent.state, intent.error.or(held_up));
+                return Err(OutboxError::TimedOut { key, state, after: timeout, why });
+            }
+        }
+    }
+
+    /// The newest intents first.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn list(&self, limit: u32) -> Result<Vec<Intent>, OutboxError> {
+        self.shared.store(move |store| Ok(store.list(limit)?.into_iter().map(|entry| entry.intent).collect())).await
+    }
+
+    /// How many intents are in each state, among those kept.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn counts(&self) -> Result<BTreeMap<State, u64>, OutboxError> {
+        self.shared.store(|store| Ok(store.counts()?)).await
+    }
+
+    /// What finished transactions cost since the store was made, by kind.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn gas_totals(&self) -> Result<BTreeMap<String, GasTotal>, OutboxError> {
+        self.shared.store(|store| Ok(store.gas()?)).await
+    }
+
+    /// What happens from now on. A receiver that falls 256 events behind is told so and loses the oldest.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.shared.events.subscribe()
+    }
+
+    /// Whether the worker gets on, and if not, why.
+    ///
+    /// # Errors
+    /// The reason, for a person.
+    pub fn health(&self) -> Result<(), Arc<str>> {
+        self.shared.health.borrow().clone()
+    }
+
+    fn check_running(&self) -> Result<(), OutboxError> {
+        let halted = self.shared.halted.lock().unwrap_or_else(PoisonError::into_inner);
+        halted.clone().map_or(Ok(()), |why| Err(OutboxError::Halted(why)))
+    }
+}
+
+impl Shared {
+    /// Runs `f` on the store, on a thread where the disk may block.
+    async fn store<T: Send + 'static>(
+        self: &Arc<Self>,
+        f: impl FnOnce(&mut Store) -> Result<T, OutboxError> + Send + 'static,
+    ) -> Result<T, OutboxError> {
+        let shared = self.clone();
+        // A panic half way rolled its transaction back, so the store is as good as before.
+        blocking(move || f(&mut shared.store.lock().unwrap_or_else(PoisonError::into_inner))).await?
+    }
+
+    fn keep(&self) -> Keep {
+        Keep { full: self.settings.keep.0, rows: self.settings.keep.1 }
+    }
+}
+
+async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, OutboxError> {
+    let ended = |error: tokio::task::JoinError| OutboxError::Waiting(format!("a blocking step ended early: {error}"));
+    tokio::task::spawn_blocking(f).await.map_err(ended)
+}
+
+/// What has a deadline goes first; the rest in order of arrival.
+fn priority(action: &Action) -> u8 {
+    match action {
+        Action::Answer { .. } => 0,
+        Action::Claim { .. } | Action::Seal { .. } | Action::ClaimJob { .. } => 1,
+        _ => 2,
+    }
+}

@@ -1,0 +1,526 @@
+//! The outbox's memory: one SQLite file (WAL, every commit on disk before it returns), held by one process.
+//!
+//! Knows no network. Each public function is one transaction, so that a crash leaves either all of it or nothing.
+
+use super::fees::Fees;
+use super::{Intent, State};
+use crate::types::{Pin, Receipt};
+use alloy::primitives::{Address, B256, Bytes};
+use headframe_market::{Action, BlockNo, Wei};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, TransactionBehavior, params};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+const SCHEMA_VERSION: i64 = 1;
+const SCHEMA: &str = "
+CREATE TABLE meta(k TEXT PRIMARY KEY, v TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE intents(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, priority INTEGER NOT NULL,
+    action TEXT, state TEXT NOT NULL, created_block INTEGER NOT NULL,
+    nonce INTEGER, gas_limit INTEGER, max_fee TEXT, max_priority TEXT,
+    hash BLOB, attempts INTEGER NOT NULL DEFAULT 0, sent_block INTEGER,
+    block INTEGER, block_hash BLOB, gas_used INTEGER, fee TEXT,
+    error TEXT, done_block INTEGER
+) STRICT;
+CREATE INDEX intents_by_state ON intents(state, priority, id);
+CREATE UNIQUE INDEX intents_by_nonce ON intents(nonce) WHERE nonce IS NOT NULL;
+CREATE TABLE attempts(
+    hash BLOB PRIMARY KEY, intent INTEGER NOT NULL, nonce INTEGER NOT NULL,
+    raw BLOB NOT NULL, max_fee TEXT NOT NULL, max_priority TEXT NOT NULL, n INTEGER NOT NULL
+) STRICT;
+CREATE INDEX attempts_by_nonce ON attempts(nonce, n);
+CREATE INDEX attempts_by_intent ON attempts(intent);
+CREATE TABLE gas(kind TEXT PRIMARY KEY, transactions INTEGER NOT NULL, gas_used INTEGER NOT NULL, fee TEXT NOT NULL)
+    STRICT, WITHOUT ROWID;
+";
+const COLUMNS: &str = "id, key, kind, state, created_block, nonce, gas_limit, max_fee, max_priority, hash, attempts, \
+                       sent_block, block, block_hash, gas_used, fee, error, done_block, action";
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite or the disk.
+    #[error("the transaction store fails: {0}; free or repair the disk, then restart")]
+    Sqlite(#[from] rusqlite::Error),
+    /// Another process has it open.
+    #[error("the transaction store {0} is in use by another process; stop that one first")]
+    InUse(String),
+    /// It belongs to something else.
+    #[error(
+        "the transaction store is bound to {what} {bound}, but this node uses {given}; use its own state directory"
+    )]
+    Mismatch {
+        /// Chain id, genesis or account.
+        what: &'static str,
+        /// As stored.
+        bound: String,
+        /// As configured.
+        given: String,
+    },
+    /// Written by a later release.
+    #[error("the transaction store has schema {0}, newer than this program's {SCHEMA_VERSION}; upgrade the program")]
+    Newer(i64),
+}
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// What finished transactions of one kind cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GasTotal {
+    /// How many.
+    pub transactions: u64,
+    /// Gas they took.
+    pub gas_used: u64,
+    /// What they cost.
+    pub fee: Wei,
+}
+
+/// An intent with what only the worker needs.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) id: i64,
+    pub(super) intent: Intent,
+    pub(super) action: Option<Action>,
+    pub(super) gas_limit: u64,
+    pub(super) fees: Fees,
+    pub(super) sent_block: BlockNo,
+    pub(super) block_hash: Option<B256>,
+}
+
+/// Signed bytes that were, or were about to be, sent.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) hash: B256,
+    pub(super) raw: Bytes,
+}
+
+/// Finished rows kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keep {
+    /// With their signed bytes, to send them again after a deep reorganisation.
+    pub(super) full: u64,
+    /// At all, to know that their effect happened.
+    pub(super) rows: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Store {
+    db: Connection,
+}
+
+impl Store {
+    pub(super) fn open(path: &Path, pin: Pin, account: Address) -> Result<Self> {
+        let mut db = Connection::open(path)?;
+        db.busy_timeout(Duration::from_secs(3))?;
+        let in_use = |error: rusqlite::Error| match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+                StoreError::InUse(path.display().to_string())
+            }
+            _ => StoreError::Sqlite(error),
+        };
+        db.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(in_use)?;
+        db.pragma_update(None, "journal_mode", "WAL").map_err(in_use)?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        let tx = db.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(in_use)?;
+        match tx.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? {
+            0 => {
+                tx.execute_batch(SCHEMA)?;
+                tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            }
+            SCHEMA_VERSION => {}
+            newer => return Err(StoreError::Newer(newer)),
+        }
+        let bound = [
+            ("chain", pin.chain_id.to_string()),
+            ("genesis", pin.genesis.to_string()),
+            ("account", account.to_string()),
+        ];
+        for (what, given) in bound {
+            match meta(&tx, what)? {
+                Some(bound) if bound != given => return Err(StoreError::Mismatch { what, bound, given }),
+                Some(_) => {}
+                None => set_meta(&tx, what, &given)?,
+            }
+        }
+        tx.commit()?;
+        Ok(Self { db })
+    }
+
+    fn write<T>(&mut self, f: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let value = f(&tx)?;
+        tx.commit()?;
+        Ok(value)
+    }
+
+    fn one(&self, rest: &str, values: impl Params) -> Result<Option<Entry>> {
+        let mut statement = self.db.prepare_cached(&format!("SELECT {COLUMNS} FROM intents {rest}"))?;
+        Ok(statement.query_row(values, entry).optional()?)
+    }
+
+    fn many(&self, rest: &str, values: impl Params) -> Result<Vec<Entry>> {
+        let mut statement = self.db.prepare_cached(&format!("SELECT {COLUMNS} FROM intents {rest}"))?;
+        Ok(statement.query_map(values, entry)?.collect::<rusqlite::Result<_>>()?)
+    }
+
+    pub(super) fn get(&self, key: &str) -> Result<Option<Entry>> {
+        self.one("WHERE key = ?1", [key])
+    }
+
+    pub(super) fn list(&self, limit: u32) -> Result<Vec<Entry>> {
+        self.many("ORDER BY id DESC LIMIT ?1", [limit])
+    }
+
+    pub(super) fn counts(&self) -> Result<BTreeMap<State, u64>> {
+        let mut statement = self.db.prepare_cached("SELECT state, count(*) FROM intents GROUP BY state")?;
+        let rows = statement.query_map([], |row| Ok((state(row, 0)?, number(row, 1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    pub(super) fn gas(&self) -> Result<BTreeMap<String, GasTotal>> {
+        let mut statement = self.db.prepare_cached("SELECT kind, transactions, gas_used, fee FROM gas")?;
+        let rows = statement.query_map([], |row| {
+            let total = GasTotal { transactions: number(row, 1)?, gas_used: number(row, 2)?, fee: Wei(wide(row, 3)?) };
+            Ok((row.get(0)?, total))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    pub(super) fn queued(&self) -> Result<u64> {
+        let count = "SELECT count(*) FROM intents WHERE state IN ('queued', 'reserved')";
+        Ok(self.db.prepare_cached(count)?.query_row([], |row| number(row, 0))?)
+    }
+
+    /// Adds a new intent, or gives the one that has its key.
+    pub(super) fn add(&mut self, action: &Action, priority: u8, head: BlockNo) -> Result<Entry> {
+        let (key, text) = (action.key(), json(action)?);
+        self.write(|tx| {
+            tx.execute(
+                "INSERT OR IGNORE INTO intents(key, kind, priority, action, state, created_block) \
+                 VALUES (?1, ?2, ?3, ?4, 'queued', ?5)",
+                params![key, action.kind(), priority, text, int(head.0)],
+            )?;
+            Ok(())
+        })?;
+        self.get(&key)?.ok_or(StoreError::Sqlite(rusqlite::Error::QueryReturnedNoRows))
+    }
+
+    /// Puts a failed intent back into the queue, under a new nonce.
+    pub(super) fn retry(&mut self, id: i64, action: &Action, head: BlockNo) -> Result<()> {
+        let text = json(action)?;
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE intents SET state = 'queued', action = ?2, created_block = ?3, nonce = NULL, hash = NULL, \
+                 attempts = 0, sent_block = NULL, block = NULL, block_hash = NULL, gas_used = NULL, fee = NULL, \
+                 error = NULL, done_block = NULL WHERE id = ?1 AND state = 'failed'",
+                params![id, text, int(head.0)],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// The nonce that no signed transaction of ours has used yet; `None` before the chain was first asked.
+    pub(super) fn next_nonce(&self) -> Result<Option<u64>> {
+        Ok(meta(&self.db, "next_nonce")?.and_then(|text| text.parse().ok()))
+    }
+
+    pub(super) fn set_first_nonce(&mut self, nonce: u64) -> Result<()> {
+        self.write(|tx| set_meta(tx, "next_nonce", &nonce.to_string()))
+    }
+
+    /// What is on its way, and what was mined but is no longer because `mined` transactions are left of the chain.
+    pub(super) fn on_the_way(&self, mined: u64) -> Result<Vec<Entry>> {
+        self.many(
+            "WHERE state IN ('signed', 'sent', 'mined', 'reverted') \
+             OR (state IN ('safe', 'failed') AND nonce >= ?1) ORDER BY nonce",
+            [int(mined)],
+        )
+    }
+
+    /// What to start next: a reservation first, then by priority, then in order of arrival.
+    pub(super) fn next(&self) -> Result<Option<Entry>> {
+        let reserved = self.one("WHERE state = 'reserved' LIMIT 1", [])?;
+        if reserved.is_some() {
+            return Ok(reserved);
+        }
+        self.one("WHERE state = 'queued' ORDER BY priority, id LIMIT 1", [])
+    }
+
+    /// Fixes nonce, gas and fees before anything is signed with them, so that signing again gives the same bytes.
+    pub(super) fn reserve(&mut self, id: i64, gas_limit: u64, fees: Fees) -> Result<()> {
+        self.write(|tx| {
+            let nonce = meta(tx, "next_nonce")?;
+            tx.execute(
+                "UPDATE intents SET state = 'reserved', nonce = CAST(?2 AS INTEGER), gas_limit = ?3, max_fee = ?4, \
+                 max_priority = ?5 WHERE id = ?1 AND state = 'queued'",
+                params![id, nonce, int(gas_limit), fees.max_fee.to_string(), fees.max_priority.to_string()],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Keeps signed bytes before they leave. The nonce is spent from here on.
+    pub(super) fn signed(&mut self, entry: &Entry, fees: Fees, attempt: &Attempt, head: BlockNo) -> Result<()> {
+        let Some(nonce) = entry.intent.nonce else { return Ok(()) };
+        self.write(|tx| {
+            let (max_fee, max_priority) = (fees.max_fee.to_string(), fees.max_priority.to_string());
+            tx.execute(
+                "INSERT OR REPLACE INTO attempts(hash, intent, nonce, raw, max_fee, max_priority, n) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![
+                    attempt.hash.as_slice(),
+                    entry.id,
+                    int(nonce),
+                    attempt.raw.as_ref(),
+                    max_fee,
+                    max_priority,
+                    entry.intent.attempts + 1
+                ],
+            )?;
+            tx.execute(
+                "UPDATE intents SET state = 'signed', hash = ?2, max_fee = ?3, max_priority = ?4, sent_block = ?5, \
+                 attempts = attempts + 1 WHERE id = ?1",
+                params![entry.id, attempt.hash.as_slice(), max_fee, max_priority, int(head.0)],
+            )?;
+            let next = meta(tx, "next_nonce")?.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+            set_meta(tx, "next_nonce", &next.max(nonce.saturating_add(1)).to_string())
+        })
+    }
+
+    /// Notes that a provider has the transaction.
+    pub(super) fn sent(&mut self, id: i64) -> Result<()> {
+        self.write(|tx| {
+            let sent = "UPDATE intents SET state = 'sent', error = NULL WHERE id = ?1 AND state IN ('signed', 'sent')";
+            tx.execute(sent, [id])?;
+            Ok(())
+        })
+    }
+
+    /// Notes why a transaction is not getting on, without changing its state.
+    pub(super) fn note(&mut self, id: i64, why: &str) -> Result<()> {
+        self.write(|tx| {
+            tx.execute("UPDATE intents SET error = ?2 WHERE id = ?1 AND error IS NOT ?2", params![id, why])?;
+            Ok(())
+        })
+    }
+
+    /// Restarts the count of blocks after which a replacement is due.
+    pub(super) fn postpone(&mut self, id: i64, head: BlockNo) -> Result<()> {
+        self.write(|tx| {
+            tx.execute("UPDATE intents SET sent_block = ?2 WHERE id = ?1", params![id, int(head.0)])?;
+            Ok(())
+        })
+    }
+
+    /// Ends an intent that was never signed. Its nonce, if it had one, is free again.
+    pub(super) fn fail_unsigned(&mut self, id: i64, why: &str, head: BlockNo, keep: Keep) -> Result<()> {
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE intents SET state = 'failed', nonce = NULL, error = ?2, done_block = ?3 \
+                 WHERE id = ?1 AND state IN ('queued', 'reserved')",
+                params![id, why, int(head.0)],
+            )?;
+            prune(tx, id, keep)
+        })
+    }
+
+    /// Notes what a mined transaction did.
+    pub(super) fn mined(&mut self, entry: &Entry, hash: B256, receipt: &Receipt, error: Option<&str>) -> Result<()> {
+        self.write(|tx| {
+            unaccount(tx, entry)?;
+            tx.execute(
+                "UPDATE intents SET state = ?2, hash = ?3, block = ?4, block_hash = ?5, gas_used = ?6, fee = ?7, \
+                 error = ?8, done_block = NULL WHERE id = ?1",
+                params![
+                    entry.id,
+                    if receipt.success { State::Mined } else { State::Reverted }.name(),
+                    hash.as_slice(),
+                    int(receipt.block.0),
+                    receipt.block_hash.as_slice(),
+                    int(receipt.gas_used),
+                    receipt.fee.0.to_string(),
+                    error
+                ],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// A mined transaction is no longer in the chain: it is on its way again.
+    pub(super) fn unmined(&mut self, entry: &Entry, head: BlockNo) -> Result<()> {
+        self.write(|tx| {
+            unaccount(tx, entry)?;
+            tx.execute(
+                "UPDATE intents SET state = 'sent', block = NULL, block_hash = NULL, gas_used = NULL, fee = NULL, \
+                 error = NULL, done_block = NULL, sent_block = ?2 WHERE id = ?1",
+                params![entry.id, int(head.0)],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Ends a mined transaction that is deep enough, adds it to the totals, and drops what is too old to keep.
+    pub(super) fn finish(&mut self, entry: &Entry, head: BlockNo, keep: Keep) -> Result<()> {
+        self.write(|tx| {
+            let done = if entry.intent.state == State::Mined { State::Safe } else { State::Failed };
+            tx.execute(
+                "UPDATE intents SET state = ?2, done_block = ?3 WHERE id = ?1",
+                params![entry.id, done.name(), int(head.0)],
+            )?;
+            account(tx, &entry.intent, true)?;
+            prune(tx, entry.id, keep)
+        })
+    }
+
+    /// All signed bytes for a nonce, the newest first.
+    pub(super) fn attempts(&self, nonce: u64) -> Result<Vec<Attempt>> {
+        let mut statement =
+            self.db.prepare_cached("SELECT hash, raw FROM attempts WHERE nonce = ?1 ORDER BY n DESC")?;
+        Ok(statement.query_map([int(nonce)], attempt)?.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The bytes of retried intents whose earlier transaction fell out of the chain: without them the nonces of
+    /// everything later would have a gap.
+    pub(super) fn orphans(&self, mined: u64) -> Result<Vec<Attempt>> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT a.hash, a.raw FROM attempts a JOIN intents i ON i.id = a.intent \
+             WHERE a.nonce >= ?1 AND a.nonce IS NOT i.nonce ORDER BY a.nonce, a.n",
+        )?;
+        Ok(statement.query_map([int(mined)], attempt)?.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+/// Ages finished rows: first the signed bytes and the action go, later the row. Works in steps of 32 finished intents.
+fn prune(tx: &Transaction<'_>, id: i64, keep: Keep) -> Result<()> {
+    const NTH: &str = "SELECT id FROM intents WHERE state IN ('safe', 'failed') ORDER BY id DESC LIMIT 1 OFFSET ?1";
+    const DONE: &str = "id <= ?1 AND state IN ('safe', 'failed')";
+    if id % 32 != 0 {
+        return Ok(());
+    }
+    let nth = |rows: u64| tx.prepare_cached(NTH)?.query_row([int(rows)], |row| row.get::<_, i64>(0)).optional();
+    if let Some(cut) = nth(keep.full)? {
+        tx.execute(&format!("DELETE FROM attempts WHERE intent IN (SELECT id FROM intents WHERE {DONE})"), [cut])?;
+        tx.execute(&format!("UPDATE intents SET action = NULL WHERE action IS NOT NULL AND {DONE}"), [cut])?;
+    }
+    if let Some(cut) = nth(keep.rows)? {
+        tx.execute(&format!("DELETE FROM intents WHERE {DONE}"), [cut])?;
+    }
+    Ok(())
+}
+
+fn unaccount(tx: &Transaction<'_>, entry: &Entry) -> Result<()> {
+    match entry.intent.state {
+        State::Safe | State::Failed => account(tx, &entry.intent, false),
+        _ => Ok(()),
+    }
+}
+
+fn account(tx: &Transaction<'_>, intent: &Intent, add: bool) -> Result<()> {
+    let (Some(gas), Some(Wei(fee))) = (intent.gas_used, intent.fee) else { return Ok(()) };
+    let select = "SELECT transactions, gas_used, fee FROM gas WHERE kind = ?1";
+    let before = tx
+        .prepare_cached(select)?
+        .query_row([&intent.kind], |row| Ok((number(row, 0)?, number(row, 1)?, wide(row, 2)?)))
+        .optional()?
+        .unwrap_or_default();
+    let (count, gas_used, fee) = if add {
+        (before.0 + 1, before.1.saturating_add(gas), before.2.saturating_add(fee))
+    } else {
+        (before.0.saturating_sub(1), before.1.saturating_sub(gas), before.2.saturating_sub(fee))
+    };
+    tx.execute(
+        "INSERT OR REPLACE INTO gas(kind, transactions, gas_used, fee) VALUES (?1, ?2, ?3, ?4)",
+        params![intent.kind, int(count), int(gas_used), fee.to_string()],
+    )?;
+    Ok(())
+}
+
+fn meta(db: &Connection, k: &str) -> Result<Option<String>> {
+    let mut statement = db.prepare_cached("SELECT v FROM meta WHERE k = ?1")?;
+    Ok(statement.query_row([k], |row| row.get(0)).optional()?)
+}
+
+fn set_meta(db: &Connection, k: &str, v: &str) -> Result<()> {
+    db.execute("INSERT OR REPLACE INTO meta(k, v) VALUES (?1, ?2)", [k, v])?;
+    Ok(())
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let action: Option<String> = row.get(18)?;
+    let action = action.map(|text| serde_json::from_str(&text).map_err(|error| unreadable(18, error))).transpose()?;
+    let intent = Intent {
+        key: row.get(1)?,
+        kind: row.get(2)?,
+        state: state(row, 3)?,
+        created_block: BlockNo(number(row, 4)?),
+        nonce: maybe(row, 5, number)?,
+        hash: maybe(row, 9, hash)?,
+        attempts: row.get(10)?,
+        block: maybe(row, 12, number)?.map(BlockNo),
+        gas_used: maybe(row, 14, number)?,
+        fee: maybe(row, 15, wide)?.map(Wei),
+        error: row.get(16)?,
+        done_block: maybe(row, 17, number)?.map(BlockNo),
+    };
+    Ok(Entry {
+        id: row.get(0)?,
+        intent,
+        action,
+        gas_limit: maybe(row, 6, number)?.unwrap_or_default(),
+        fees: Fees {
+            max_fee: maybe(row, 7, wide)?.unwrap_or_default(),
+            max_priority: maybe(row, 8, wide)?.unwrap_or_default(),
+        },
+        sent_block: BlockNo(maybe(row, 11, number)?.unwrap_or_default()),
+        block_hash: maybe(row, 13, hash)?,
+    })
+}
+
+fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    Ok(Attempt { hash: hash(row, 0)?, raw: row.get::<_, Vec<u8>>(1)?.into() })
+}
+
+fn maybe<T>(row: &Row<'_>, at: usize, read: fn(&Row<'_>, usize) -> rusqlite::Result<T>) -> rusqlite::Result<Option<T>> {
+    match row.get_ref(at)? {
+        rusqlite::types::ValueRef::Null => Ok(None),
+        _ => read(row, at).map(Some),
+    }
+}
+
+fn state(row: &Row<'_>, at: usize) -> rusqlite::Result<State> {
+    let name: String = row.get(at)?;
+    State::from_name(&name).ok_or_else(|| unreadable(at, format!("unknown state {name:?}")))
+}
+
+fn hash(row: &Row<'_>, at: usize) -> rusqlite::Result<B256> {
+    let bytes: Vec<u8> = row.get(at)?;
+    B256::try_from(bytes.as_slice()).map_err(|error| unreadable(at, error))
+}
+
+/// Amounts of 128 bits are stored as decimal text.
+fn wide(row: &Row<'_>, at: usize) -> rusqlite::Result<u128> {
+    let text: String = row.get(at)?;
+    text.parse().map_err(|error: std::num::ParseIntError| unreadable(at, error))
+}
+
+fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(at)?;
+    u64::try_from(value).map_err(|error| unreadable(at, error))
+}
+
+/// SQLite integers are signed. Nonces, heights and gas stay far below 2^63; a provider that claims more is cut here.
+fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn json(action: &Action) -> Result<String> {
+    let text = serde_json::to_string(action);
+    text.map_err(|error| StoreError::Sqlite(rusqlite::Error::ToSqlConversionFailure(error.into())))
+}
+
+fn unreadable(at: usize, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into())
+}

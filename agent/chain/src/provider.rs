@@ -1,0 +1,634 @@
+//! Several JSON-RPC providers as one: asked in the configured order, each with its own back-off, none trusted to be
+//! the right chain before it has shown chain id and genesis.
+//!
+//! Knows nothing of contracts. Every request has one deadline ([`Settings::timeout`]) that covers queueing, connecting
+//! and reading; a provider that failed is left alone until its back-off ends and then gets one single request as a
+//! probe, so a hanging node never collects a pile of waiting calls. Dropping any future here is safe.
+
+use crate::error::{Class, RpcError};
+use crate::revert::{self, cut};
+use crate::types::{Header, Pin, Receipt, Simulation, WireHeader, WireReceipt};
+use alloy::primitives::{Address, B256, Bytes, U64, U256, keccak256};
+use alloy::rpc::types::{Filter, Log};
+use futures::future::join_all;
+use headframe_market::{BlockNo, Wei};
+use reqwest::Url;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+/// How providers are treated. The default is right for a public endpoint and for a node of one's own.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// For one request to one provider, everything included.
+    pub timeout: Duration,
+    /// Rest after the first failure; doubles with each further one.
+    pub backoff_min: Duration,
+    /// The longest rest.
+    pub backoff_max: Duration,
+    /// How often a working provider must show chain id and genesis again. After a failure it always must.
+    pub reverify: Duration,
+    /// Requests in flight to one provider; more wait within their own deadline.
+    pub in_flight: usize,
+    /// The longest answer read, in bytes.
+    pub max_body: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(5),
+            backoff_min: Duration::from_millis(250),
+            backoff_max: Duration::from_secs(5),
+            reverify: Duration::from_secs(60),
+            in_flight: 32,
+            max_body: 32 << 20,
+        }
+    }
+}
+
+/// What one provider did so far. All numbers only grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProviderStats {
+    /// Scheme, host and port; paths and credentials are secrets and left out.
+    pub name: String,
+    /// Usable answers, errors of the chain included.
+    pub answered: u64,
+    /// Requests that ran into the deadline.
+    pub timeouts: u64,
+    /// Connections refused, reset, or an HTTP status other than 200.
+    pub transport: u64,
+    /// Answers that are not what was asked for.
+    pub garbage: u64,
+    /// Told to slow down (HTTP 429 and its JSON-RPC relatives).
+    pub rate_limited: u64,
+    /// Time spent waiting for usable answers, in microseconds.
+    pub answer_micros: u64,
+    /// Whether it is resting after a failure right now.
+    pub resting: bool,
+}
+
+/// Several providers as one. Cheap to clone; all clones share back-off and counters.
+#[derive(Clone, Debug)]
+pub struct Rpc {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    providers: Vec<Provider>,
+    settings: Settings,
+    pin: OnceLock<Pin>,
+    /// Once a provider served the wrong chain, every later request says so: a person must look.
+    wrong: OnceLock<RpcError>,
+}
+
+#[derive(Debug)]
+struct Provider {
+    name: String,
+    url: Url,
+    client: reqwest::Client,
+    slots: Semaphore,
+    ids: AtomicU64,
+    state: Mutex<ProviderState>,
+}
+
+#[derive(Debug, Default)]
+struct ProviderState {
+    failures: u32,
+    failed_at: Option<Instant>,
+    /// Not before this instant; while a probe runs, set beyond the probe's deadline.
+    rest_until: Option<Instant>,
+    verified: Option<Instant>,
+    last_error: String,
+    stats: ProviderStats,
+}
+
+/// Why one provider gave no answer; the next one is asked.
+enum Failure {
+    Timeout,
+    Transport(String),
+    Garbage(String),
+    RateLimited(String),
+}
+
+/// An error that the chain's side itself reports.
+struct ServerError {
+    code: i64,
+    message: String,
+    data: Option<Value>,
+}
+
+type Outcome<T> = Result<Result<T, ServerError>, Failure>;
+
+impl Rpc {
+    /// Binds to the chain of `urls`, asked in this order. With `expect` every provider must be on exactly that chain;
+    /// without, the first that answers decides for the others.
+    ///
+    /// # Errors
+    /// `WrongChain`, `WrongGenesis`: fatal. `Unavailable` when not one provider answers yet; try again later.
+    pub async fn connect(urls: &[String], expect: Option<Pin>) -> Result<Self, RpcError> {
+        Self::connect_with(urls, expect, Settings::default()).await
+    }
+
+    /// [`Self::connect`] with own settings.
+    ///
+    /// # Errors
+    /// As for [`Self::connect`].
+    pub async fn connect_with(urls: &[String], expect: Option<Pin>, settings: Settings) -> Result<Self, RpcError> {
+        let rpc = Self::build(urls, expect, settings)?;
+        let deadline = Instant::now() + rpc.inner.settings.timeout;
+        if expect.is_none() {
+            // In order, so that the first one in the list is the one that decides.
+            for provider in &rpc.inner.providers {
+                if rpc.verify(provider, deadline).await?.is_ok() {
+                    break;
+                }
+            }
+        }
+        for checked in join_all(rpc.inner.providers.iter().map(|p| rpc.verify(p, deadline))).await {
+            let _unreachable = checked?; // noted in its back-off; the others may do
+        }
+        match rpc.inner.pin.get() {
+            Some(_) if rpc.inner.providers.iter().any(|p| p.lock().verified.is_some()) => Ok(rpc),
+            _ => Err(rpc.unavailable("connect")),
+        }
+    }
+
+    /// Like [`Self::connect`] for a chain known beforehand, but without asking anybody yet: for a node that must start
+    /// while its providers are down.
+    ///
+    /// # Errors
+    /// `BadUrl` only.
+    pub fn offline(urls: &[String], expect: Pin, settings: Settings) -> Result<Self, RpcError> {
+        Self::build(urls, Some(expect), settings)
+    }
+
+    fn build(urls: &[String], expect: Option<Pin>, settings: Settings) -> Result<Self, RpcError> {
+        if urls.is_empty() {
+            return Err(RpcError::BadUrl { url: String::new(), why: "no provider is configured".into() });
+        }
+        let providers = urls.iter().map(|url| Provider::new(url, &settings)).collect::<Result<_, _>>()?;
+        let pin = expect.map_or_else(OnceLock::new, OnceLock::from);
+        Ok(Self { inner: Arc::new(Inner { providers, settings, pin, wrong: OnceLock::new() }) })
+    }
+
+    /// The chain this client is bound to.
+    pub fn pin(&self) -> Pin {
+        // Every constructor leaves it set: `connect` fails before returning otherwise.
+        self.inner.pin.get().copied().unwrap_or(Pin { chain_id: 0, genesis: B256::ZERO })
+    }
+
+    /// What each provider did so far, in the configured order.
+    pub fn stats(&self) -> Vec<ProviderStats> {
+        let now = Instant::now();
+        let one = |provider: &Provider| {
+            let state = provider.lock();
+            let resting = state.rest_until.is_some_and(|until| until > now);
+            ProviderStats { name: provider.name.clone(), resting, ..state.stats.clone() }
+        };
+        self.inner.providers.iter().map(one).collect()
+    }
+
+    /// The latest header.
+    ///
+    /// # Errors
+    /// As every request here: see [`RpcError`].
+    pub async fn head(&self) -> Result<Header, RpcError> {
+        let header: WireHeader = self.request("eth_getBlockByNumber", json!(["latest", false])).await?;
+        Ok(header.into())
+    }
+
+    /// The header at a height, `None` beyond the head.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn header(&self, number: BlockNo) -> Result<Option<Header>, RpcError> {
+        let header: Option<WireHeader> =
+            self.request("eth_getBlockByNumber", json!([U64::from(number.0), false])).await?;
+        Ok(header.map(Header::from))
+    }
+
+    /// Calls a contract's view function on the latest state.
+    ///
+    /// # Errors
+    /// `Reverted` when it reverts; otherwise see [`RpcError`].
+    pub async fn call(&self, to: Address, input: Bytes) -> Result<Bytes, RpcError> {
+        self.request("eth_call", json!([{ "to": to, "input": input }, "latest"])).await
+    }
+
+    /// Runs a transaction on the state after block `at` (latest when `None`) without sending it.
+    ///
+    /// # Errors
+    /// `Reverted` when it reverts; otherwise see [`RpcError`].
+    pub async fn simulate(&self, call: &Simulation, at: Option<BlockNo>) -> Result<Bytes, RpcError> {
+        let at = at.map_or(json!("latest"), |at| json!(U64::from(at.0)));
+        self.request("eth_call", json!([call.json(), at])).await
+    }
+
+    /// The gas a transaction takes on the latest state.
+    ///
+    /// # Errors
+    /// `Reverted` when it reverts; otherwise see [`RpcError`].
+    pub async fn estimate_gas(&self, call: &Simulation) -> Result<u64, RpcError> {
+        self.request::<U64>("eth_estimateGas", json!([call.json()])).await.map(|gas| gas.to())
+    }
+
+    /// The coin an account holds.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn balance(&self, of: Address) -> Result<Wei, RpcError> {
+        let balance: U256 = self.request("eth_getBalance", json!([of, "latest"])).await?;
+        Ok(Wei(balance.saturating_to()))
+    }
+
+    /// How many transactions of an account have been mined.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn latest_nonce(&self, of: Address) -> Result<u64, RpcError> {
+        self.request::<U64>("eth_getTransactionCount", json!([of, "latest"])).await.map(|nonce| nonce.to())
+    }
+
+    /// As [`Self::latest_nonce`], with those waiting in the provider's pool.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn pending_nonce(&self, of: Address) -> Result<u64, RpcError> {
+        self.request::<U64>("eth_getTransactionCount", json!([of, "pending"])).await.map(|nonce| nonce.to())
+    }
+
+    /// The code at an address; empty when there is no contract.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn code(&self, at: Address) -> Result<Bytes, RpcError> {
+        self.request("eth_getCode", json!([at, "latest"])).await
+    }
+
+    /// Events of the chain as it is now.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn logs(&self, filter: &Filter) -> Result<Vec<Log>, RpcError> {
+        self.request("eth_getLogs", json!([filter])).await
+    }
+
+    /// What became of a transaction, `None` while it is not mined.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn receipt(&self, hash: B256) -> Result<Option<Receipt>, RpcError> {
+        let receipt: Option<WireReceipt> = self.request("eth_getTransactionReceipt", json!([hash])).await?;
+        Ok(receipt.filter(|receipt| receipt.transaction_hash == hash).map(Receipt::from))
+    }
+
+    /// Whether a provider has the transaction, mined or waiting.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn knows(&self, hash: B256) -> Result<bool, RpcError> {
+        let transaction: Value = self.request("eth_getTransactionByHash", json!([hash])).await?;
+        Ok(!transaction.is_null())
+    }
+
+    /// The tip in wei per gas that the provider suggests.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn suggested_tip(&self) -> Result<u128, RpcError> {
+        self.request::<U256>("eth_maxPriorityFeePerGas", json!([])).await.map(|tip| tip.saturating_to())
+    }
+
+    /// Hands a signed transaction to every provider that is up. One acceptance is enough, and having it already counts.
+    ///
+    /// # Errors
+    /// The first provider's objection when none accepts; `Unavailable` when none answers.
+    pub async fn broadcast(&self, raw: &Bytes) -> Result<B256, RpcError> {
+        const METHOD: &str = "eth_sendRawTransaction";
+        self.refuse_if_wrong()?;
+        let hash = keccak256(raw);
+        let params = json!([raw]);
+        let asked = self.inner.providers.iter().map(|p| self.ask::<Value>(p, METHOD, &params));
+        let mut objection = None;
+        for (outcome, provider) in join_all(asked).await.into_iter().zip(&self.inner.providers) {
+            match outcome? {
+                Ok(Ok(_)) => return Ok(hash),
+                Ok(Err(error)) if already_known(&error.message) => return Ok(hash),
+                Ok(Err(error)) => objection = objection.or(Some(error.named(METHOD, provider))),
+                Err(_) => {}
+            }
+        }
+        Err(objection.unwrap_or_else(|| self.unavailable(METHOD)))
+    }
+
+    /// Any other read-only method. `T` must tell an absent value apart (`Option`) where the method may answer null.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn request<T: DeserializeOwned>(&self, method: &'static str, params: Value) -> Result<T, RpcError> {
+        self.refuse_if_wrong()?;
+        for provider in &self.inner.providers {
+            match self.ask(provider, method, &params).await? {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) => return Err(error.named(method, provider)),
+                Err(_) => {} // resting from now on; the next in order
+            }
+        }
+        Err(self.unavailable(method))
+    }
+
+    fn refuse_if_wrong(&self) -> Result<(), RpcError> {
+        self.inner.wrong.get().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    fn unavailable(&self, method: &'static str) -> RpcError {
+        let one = |p: &Provider| {
+            let state = p.lock();
+            let why = if state.last_error.is_empty() { "not asked" } else { &state.last_error };
+            format!("{}: {why}", p.name)
+        };
+        let detail = self.inner.providers.iter().map(one).collect::<Vec<_>>().join("; ");
+        RpcError::Unavailable { method, detail }
+    }
+
+    /// One request to one provider, if it is not resting, and only after it has shown that it is the right chain.
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        provider: &Provider,
+        method: &'static str,
+        params: &Value,
+    ) -> Result<Outcome<T>, RpcError> {
+        let settings = &self.inner.settings;
+        let now = Instant::now();
+        let deadline = now + settings.timeout;
+        let stale = {
+            let mut state = provider.lock();
+            match state.rest_until {
+                Some(until) if until > now => return Ok(Err(Failure::Transport("resting".into()))),
+                // The rest is over: this request is the probe, and the others wait for what it finds.
+                Some(_) => state.rest_until = Some(deadline + settings.backoff_min),
+                None => {}
+            }
+            state.verified.is_none_or(|at| now.duration_since(at) > settings.reverify)
+        };
+        if stale && let Err(failure) = self.verify(provider, deadline).await? {
+            return Ok(Err(failure));
+        }
+        Ok(provider.exchange(method, params, deadline, settings).await)
+    }
+
+    /// Checks chain id and genesis against the pin, or sets the pin when there is none yet.
+    async fn verify(&self, provider: &Provider, deadline: Instant) -> Result<Result<(), Failure>, RpcError> {
+        let settings = &self.inner.settings;
+        let chain: U64 = match provider.exchange("eth_chainId", &json!([]), deadline, settings).await {
+            Ok(Ok(chain)) => chain,
+            Ok(Err(error)) => {
+                return Ok(Err(provider.failed(Failure::Garbage(error.message), Instant::now(), settings)));
+            }
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let params = json!(["0x0", false]);
+        let first: WireHeader = match provider.exchange("eth_getBlockByNumber", &params, deadline, settings).await {
+            Ok(Ok(first)) => first,
+            Ok(Err(error)) => {
+                return Ok(Err(provider.failed(Failure::Garbage(error.message), Instant::now(), settings)));
+            }
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let found = Pin { chain_id: chain.to(), genesis: Header::from(first).hash };
+        let expected = *self.inner.pin.get_or_init(|| found);
+        let name = || provider.name.clone();
+        let error = if expected.chain_id != found.chain_id {
+            RpcError::WrongChain { provider: name(), expected: expected.chain_id, found: found.chain_id }
+        } else if expected.genesis != found.genesis {
+            RpcError::WrongGenesis { provider: name(), expected: expected.genesis, found: found.genesis }
+        } else {
+            provider.lock().verified = Some(Instant::now());
+            return Ok(Ok(()));
+        };
+        debug_assert_eq!(error.class(), Class::Unsafe);
+        Err(self.inner.wrong.get_or_init(|| error).clone())
+    }
+}
+
+impl Provider {
+    fn new(text: &str, settings: &Settings) -> Result<Self, RpcError> {
+        // The URL may hold a key: only its public part goes into errors.
+        let bad = |url: &str, why: &str| RpcError::BadUrl { url: url.into(), why: why.into() };
+        let url: Url = text.parse().map_err(|_| bad("(hidden)", "not a URL"))?;
+        let name = url.origin().ascii_serialization();
+        let Some(host) = url.host_str() else { return Err(bad(&name, "no host")) };
+        let mut client = reqwest::Client::builder()
+            .connect_timeout(settings.timeout.min(Duration::from_secs(3)))
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_idle_timeout(Duration::from_secs(30));
+        match url.scheme() {
+            // Needs no certificates, so a machine that has none installed can use its own node.
+            "http" => client = client.tls_certs_only([]),
+            "https" => {}
+            _ => return Err(bad(&name, "neither http nor https")),
+        }
+        if host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
+            client = client.no_proxy();
+        }
+        let client = client.build().map_err(|error| bad(&name, &format!("no HTTP client: {error}")))?;
+        let slots = Semaphore::new(settings.in_flight.max(1));
+        Ok(Self { name, url, client, slots, ids: AtomicU64::new(1), state: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ProviderState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner) // plain numbers: valid after any panic
+    }
+
+    /// One request, counted; a failure puts the provider to rest.
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &Value,
+        deadline: Instant,
+        settings: &Settings,
+    ) -> Outcome<T> {
+        let start = Instant::now();
+        let outcome = match timeout_at(deadline, self.post(method, params, settings.max_body)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Failure::Timeout),
+        };
+        let outcome = match outcome {
+            Ok(Ok(value)) => serde_json::from_value(value)
+                .map(Ok)
+                .map_err(|error| Failure::Garbage(format!("{method}: {}", cut(&error.to_string())))),
+            Ok(Err(error)) if error.is_rate_limit() => Err(Failure::RateLimited(error.message)),
+            Ok(Err(error)) => Ok(Err(error)),
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok(answer) => {
+                let mut state = self.lock();
+                state.failures = 0;
+                state.rest_until = None;
+                state.last_error.clear();
+                state.stats.answered += 1;
+                let spent = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+                state.stats.answer_micros = state.stats.answer_micros.saturating_add(spent);
+                Ok(answer)
+            }
+            Err(failure) => Err(self.failed(failure, start, settings)),
+        }
+    }
+
+    fn failed(&self, failure: Failure, start: Instant, settings: &Settings) -> Failure {
+        let mut state = self.lock();
+        // Requests that were under way together fail together: one failure, not many.
+        let fresh = state.failed_at.is_none_or(|at| start >= at);
+        let stats = &mut state.stats;
+        let why = match &failure {
+            Failure::Timeout => {
+                stats.timeouts += 1;
+                format!("no answer within {:?}", settings.timeout)
+            }
+            Failure::Transport(why) => {
+                stats.transport += 1;
+                why.clone()
+            }
+            Failure::Garbage(why) => {
+                stats.garbage += 1;
+                format!("garbage: {why}")
+            }
+            Failure::RateLimited(why) => {
+                stats.rate_limited += 1;
+                format!("rate limit: {why}")
+            }
+        };
+        if state.failures == 0 {
+            tracing::warn!(provider = %self.name, reason = %why, "provider rests after a failure");
+        }
+        if fresh {
+            let rest = settings.backoff_min.saturating_mul(1 << state.failures.min(16)).min(settings.backoff_max);
+            let now = Instant::now();
+            state.failures = state.failures.saturating_add(1);
+            state.rest_until = Some(now + rest);
+            state.failed_at = Some(now);
+        }
+        state.verified = None;
+        state.last_error = why;
+        failure
+    }
+
+    async fn post(&self, method: &str, params: &Value, max_body: usize) -> Outcome<Value> {
+        let _slot = self.slots.acquire().await.map_err(|_| Failure::Transport("shutting down".into()))?;
+        let id = self.ids.fetch_add(1, Relaxed);
+        let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        let transport = |error: reqwest::Error| Failure::Transport(cut(&root_cause(&error.without_url())));
+        let mut response = self.client.post(self.url.clone()).json(&body).send().await.map_err(transport)?;
+        let status = response.status();
+        if status == reqwest::StatusCode::TOO_MANY_REQUESTS {
+            return Err(Failure::RateLimited("HTTP 429".into()));
+        }
+        let mut text = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(transport)? {
+            if text.len() + chunk.len() > max_body {
+                return Err(Failure::Garbage(format!("{method}: more than {max_body} bytes")));
+            }
+            text.extend_from_slice(&chunk);
+        }
+        match read_answer(&text, id) {
+            Ok(answer) => Ok(answer),
+            Err(_) if !status.is_success() => Err(Failure::Transport(format!("HTTP {}", status.as_u16()))),
+            Err(why) => Err(Failure::Garbage(format!("{method}: {why}"))),
+        }
+    }
+}
+
+/// Takes a JSON-RPC answer apart. Accepts exactly one of `result` and `error`, and only for our `id`.
+fn read_answer(text: &[u8], id: u64) -> Result<Result<Value, ServerError>, &'static str> {
+    let Ok(Value::Object(mut answer)) = serde_json::from_slice(text) else { return Err("not a JSON object") };
+    if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
+        let message = error.get("message").and_then(Value::as_str).unwrap_or("an error without a message");
+        let code = error.get("code").and_then(Value::as_i64).unwrap_or_default();
+        return Ok(Err(ServerError { code, message: cut(message), data: error.get("data").cloned() }));
+    }
+    if answer.get("id").and_then(Value::as_u64) != Some(id) {
+        return Err("an answer to another request");
+    }
+    answer.remove("result").map(Ok).ok_or("neither result nor error")
+}
+
+impl ServerError {
+    fn is_rate_limit(&self) -> bool {
+        let text = self.message.to_ascii_lowercase();
+        matches!(self.code, -32005 | -32016 | 429) || text.contains("rate limit") || text.contains("too many requests")
+    }
+
+    fn named(self, method: &'static str, provider: &Provider) -> RpcError {
+        match revert::from_error(self.code, &self.message, self.data.as_ref()) {
+            Some(revert) => RpcError::Reverted(revert),
+            None => {
+                RpcError::Server { method, provider: provider.name.clone(), code: self.code, message: self.message }
+            }
+        }
+    }
+}
+
+impl Simulation {
+    fn json(&self) -> Value {
+        let mut call = json!({
+            "from": self.from, "to": self.to, "value": U256::from(self.value.0), "input": self.input,
+        });
+        if let Some(gas) = self.gas {
+            call["gas"] = json!(U64::from(gas));
+        }
+        call
+    }
+}
+
+/// Every client words it differently.
+fn already_known(message: &str) -> bool {
+    let text = message.to_ascii_lowercase();
+    ["already known", "already imported", "known transaction", "already exists", "alreadyknown", "already in"]
+        .iter()
+        .any(|words| text.contains(words))
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_answer_is_taken() {
+        assert!(matches!(read_answer(br#"{"id":7,"result":null}"#, 7), Ok(Ok(Value::Null))));
+        assert!(read_answer(br#"{"id":6,"result":1}"#, 7).is_err());
+        assert!(read_answer(br#"{"id":7}"#, 7).is_err());
+        assert!(read_answer(b"<html>", 7).is_err());
+        let error = read_answer(br#"{"id":null,"error":{"code":-32005,"message":"slow down"}}"#, 7).unwrap();
+        assert!(error.err().unwrap().is_rate_limit());
+    }
+
+    #[test]
+    fn a_key_in_a_url_stays_out_of_names_and_errors() {
+        let settings = Settings::default();
+        let provider = Provider::new("https://user:secret@rpc.example:8443/v3/secret?k=secret", &settings);
+        // Machines without certificates cannot build a TLS client; the name matters either way.
+        match provider {
+            Ok(provider) => assert_eq!(provider.name, "https://rpc.example:8443"),
+            Err(error) => assert!(!error.to_string().contains("secret"), "{error}"),
+        }
+        let error = Provider::new("ftp://secret:secret@host/", &settings).unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+        assert!(Provider::new("not a url secret", &settings).is_err());
+    }
+}

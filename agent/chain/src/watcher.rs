@@ -1,0 +1,283 @@
+//! The head of the chain, followed by polling: a ring of recent headers, reorganisations found by parent hashes, and
+//! one [`Head`] for everybody who acts by block height.
+//!
+//! Knows no contract. A provider that lags behind what was already seen changes nothing, because a lower height with a
+//! known hash is the past; a lower or equal height with another hash is a reorganisation.
+
+use crate::error::{Class, RpcError};
+use crate::provider::Rpc;
+use crate::types::Header;
+use alloy::primitives::B256;
+use headframe_market::BlockNo;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+/// How the chain is followed.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Between two looks at the head.
+    pub poll: Duration,
+    /// Headers kept, at least 2; a deeper reorganisation is seen, but only its minimum depth is known.
+    pub ring: usize,
+    /// A head that has not moved for this long is reported as unhealthy.
+    pub stale_after: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { poll: Duration::from_secs(1), ring: 512, stale_after: Duration::from_secs(120) }
+    }
+}
+
+/// The chain as last seen.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Height; 0 until the first block was seen.
+    pub number: BlockNo,
+    /// Its hash; zero until the first block was seen.
+    pub hash: B256,
+    /// Seconds since 1970 as the block's producer claims. For display only.
+    pub timestamp: u64,
+    /// Base fee in wei per gas of this block.
+    pub base_fee: u128,
+    /// Reorganisations seen since start.
+    pub reorgs: u64,
+    /// The last of them.
+    pub last_reorg: Option<Reorg>,
+    /// When this block was first seen here.
+    pub seen: Instant,
+    /// Why the view may be out of date, if so.
+    pub healthy: Result<(), Arc<str>>,
+}
+
+/// Blocks that are no longer part of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reorg {
+    /// The last block that both branches share, as far as the ring reaches.
+    pub fork: BlockNo,
+    /// How many blocks were dropped.
+    pub depth: u64,
+}
+
+impl Head {
+    /// How long this has been the head, by this machine's clock.
+    pub fn age(&self) -> Duration {
+        self.seen.elapsed()
+    }
+
+    fn unknown() -> Self {
+        Self {
+            number: BlockNo(0),
+            hash: B256::ZERO,
+            timestamp: 0,
+            base_fee: 0,
+            reorgs: 0,
+            last_reorg: None,
+            seen: Instant::now(),
+            healthy: Err("no block has been seen yet".into()),
+        }
+    }
+}
+
+/// Follows the chain until stopped. The caller owns the task that [`Watcher::run`] runs in.
+#[derive(Debug)]
+pub struct Watcher {
+    rpc: Rpc,
+    settings: Settings,
+    ring: Ring,
+    head: watch::Sender<Head>,
+}
+
+impl Watcher {
+    /// A watcher and the view it publishes.
+    pub fn new(rpc: Rpc, settings: Settings) -> (Self, watch::Receiver<Head>) {
+        let (head, view) = watch::channel(Head::unknown());
+        let ring = Ring { headers: VecDeque::new(), limit: settings.ring.max(2) };
+        (Self { rpc, settings, ring, head }, view)
+    }
+
+    /// Polls until `stop`. Dropping it between polls is safe: it holds nothing that cannot be read again.
+    ///
+    /// # Errors
+    /// Only what is [`Class::Unsafe`]: the provider is on another chain. Everything else shows in [`Head::healthy`].
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), RpcError> {
+        let mut ticks = tokio::time::interval(self.settings.poll);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let step = async {
+                ticks.tick().await;
+                self.poll().await
+            };
+            match stop.run_until_cancelled(step).await {
+                None => return Ok(()),
+                Some(Err(error)) if error.class() == Class::Unsafe => {
+                    self.unhealthy(&error.to_string());
+                    return Err(error);
+                }
+                Some(Err(error)) => self.unhealthy(&error.to_string()),
+                Some(Ok(())) => {}
+            }
+        }
+    }
+
+    fn unhealthy(&self, why: &str) {
+        self.head.send_if_modified(|head| {
+            let news = head.healthy.is_ok();
+            if news {
+                tracing::warn!(reason = why, "the chain's head cannot be followed");
+            }
+            head.healthy = Err(why.into());
+            news
+        });
+    }
+
+    async fn poll(&mut self) -> Result<(), RpcError> {
+        let head = self.rpc.head().await?;
+        let reorg = match self.ring.place(&head) {
+            Place::Known => None,
+            Place::Next => {
+                self.ring.push(head);
+                None
+            }
+            Place::Elsewhere => self.catch_up(head).await?,
+        };
+        let stale_after = self.settings.stale_after;
+        let Some(tip) = self.ring.headers.back().copied() else { return Ok(()) };
+        self.head.send_if_modified(|seen| {
+            let mut news = false;
+            if seen.hash != tip.hash {
+                news = true;
+                seen.seen = Instant::now();
+                (seen.number, seen.hash) = (tip.number, tip.hash);
+                (seen.timestamp, seen.base_fee) = (tip.timestamp, tip.base_fee);
+            }
+            if let Some(reorg) = reorg {
+                tracing::warn!(fork = reorg.fork.0, depth = reorg.depth, "the chain was reorganised");
+                seen.reorgs += 1;
+                seen.last_reorg = Some(reorg);
+            }
+            let healthy = match seen.seen.elapsed() {
+                age if age > stale_after => Err(format!("no new block for {} s", age.as_secs()).into()),
+                _ => Ok(()),
+            };
+            news |= seen.healthy.is_ok() != healthy.is_ok();
+            seen.healthy = healthy;
+            news
+        });
+        Ok(())
+    }
+
+    /// Reads headers backwards from `head` until one joins the ring, then replaces everything above that one.
+    async fn catch_up(&mut self, head: Header) -> Result<Option<Reorg>, RpcError> {
+        let Some(tip) = self.ring.headers.back().copied() else {
+            self.ring.push(head);
+            return Ok(None);
+        };
+        let lowest = self.ring.headers.front().map_or(0, |header| header.number.0);
+        let mut branch = vec![head];
+        while branch.len() < self.ring.limit {
+            let last = branch[branch.len() - 1];
+            if last.number.0 <= lowest || self.ring.has(last.number.0 - 1, last.parent) {
+                break;
+            }
+            // The chain may move while it is read; then this look is given up and the next one starts afresh.
+            match self.rpc.header(BlockNo(last.number.0 - 1)).await? {
+                Some(header) if header.hash == last.parent => branch.push(header),
+                _ => return Ok(None),
+            }
+        }
+        let first = branch[branch.len() - 1];
+        let joins = first.number.0 > 0 && self.ring.has(first.number.0 - 1, first.parent);
+        let fork = BlockNo(first.number.0.saturating_sub(1));
+        // After a gap longer than the ring nothing is known of a fork; a lower or equal height is one for certain.
+        let forked = if joins { fork < tip.number } else { first.number <= tip.number };
+        self.ring.truncate(if joins { first.number } else { BlockNo(0) });
+        for header in branch.into_iter().rev() {
+            self.ring.push(header);
+        }
+        Ok(forked.then(|| Reorg { fork, depth: tip.number.0 - fork.0.min(tip.number.0) }))
+    }
+}
+
+/// Consecutive headers, each the child of the one before.
+#[derive(Debug)]
+struct Ring {
+    headers: VecDeque<Header>,
+    limit: usize,
+}
+
+enum Place {
+    /// The tip, or an ancestor of it.
+    Known,
+    /// The child of the tip.
+    Next,
+    /// Anything else.
+    Elsewhere,
+}
+
+impl Ring {
+    fn place(&self, header: &Header) -> Place {
+        match self.headers.back() {
+            _ if self.has(header.number.0, header.hash) => Place::Known,
+            Some(tip) if tip.number.after(1) == header.number && tip.hash == header.parent => Place::Next,
+            _ => Place::Elsewhere,
+        }
+    }
+
+    fn has(&self, number: u64, hash: B256) -> bool {
+        let Some(first) = self.headers.front() else { return false };
+        let at = number.checked_sub(first.number.0).and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| self.headers.get(at)).is_some_and(|header| header.hash == hash)
+    }
+
+    fn push(&mut self, header: Header) {
+        if self.headers.len() == self.limit {
+            self.headers.pop_front();
+        }
+        self.headers.push_back(header);
+    }
+
+    /// Drops everything at and above `from`.
+    fn truncate(&mut self, from: BlockNo) {
+        while self.headers.back().is_some_and(|header| header.number >= from) {
+            self.headers.pop_back();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(number: u64, branch: u8, parent_branch: u8) -> Header {
+        let hash = |number: u64, branch: u8| B256::from([(number as u8) ^ (branch << 4); 32]);
+        Header {
+            number: BlockNo(number),
+            hash: hash(number, branch),
+            parent: hash(number.saturating_sub(1), parent_branch),
+            timestamp: number,
+            base_fee: 0,
+        }
+    }
+
+    #[test]
+    fn a_ring_tells_past_future_and_fork_apart_and_stays_bounded() {
+        let mut ring = Ring { headers: VecDeque::new(), limit: 4 };
+        for number in 1..=6 {
+            ring.push(header(number, 0, 0));
+        }
+        assert_eq!(ring.headers.len(), 4);
+        assert!(matches!(ring.place(&header(6, 0, 0)), Place::Known));
+        assert!(matches!(ring.place(&header(4, 0, 0)), Place::Known));
+        assert!(matches!(ring.place(&header(7, 0, 0)), Place::Next));
+        assert!(matches!(ring.place(&header(7, 1, 1)), Place::Elsewhere));
+        assert!(matches!(ring.place(&header(5, 1, 0)), Place::Elsewhere));
+        assert!(matches!(ring.place(&header(2, 0, 0)), Place::Elsewhere)); // fell out of the ring
+        ring.truncate(BlockNo(5));
+        assert_eq!(ring.headers.back().map(|h| h.number), Some(BlockNo(4)));
+    }
+}
