@@ -1,1 +1,17 @@
-//! Contract bindings.
+//! The contracts as Rust sees them: bindings generated from the committed artifacts, the deployer, the parameters of a
+//! development network, and a development chain for tests and demonstrations.
+//!
+//! No Solidity compiler is needed to build this; `contracts/test.sh --artifacts` renews the artifacts. Knows nothing of
+//! the market's rules in Rust (`headframe-market`); the tests hold both to the same vectors.
+
+#![forbid(unsafe_code)]
+
+pub mod bindings;
+mod deploy;
+mod devchain;
+mod params;
+
+pub use bindings::{ClaimState, IJobMarket, IStakeRegistry, JobMarket, JobState, SlashReason, StakeRegistry, Token};
+pub use deploy::{DeployError, Deployment, DeploymentFileError, WrongDeployment, deploy, fund};
+pub use devchain::{AnvilMissing, DevChain, DevChainError, anvil_program, set_balance};
+pub use params::{MarketParams, Params, ParamsError, RegistryParams};

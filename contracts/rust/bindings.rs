@@ -1,0 +1,75 @@
+//! Generated from `artifacts/*.json`. Each contract's own structs and enums live in a module named after the interface
+//! that declares them, such as [`IJobMarket::Job`].
+
+pub use job_market::{IJobMarket, JobMarket};
+pub use stake_registry::{IStakeRegistry, StakeRegistry};
+pub use states::{ClaimState, JobState, SlashReason};
+pub use token::Token;
+
+// One module each: every artifact declares the types it uses anew. The documentation is in the Solidity interfaces, and
+// the number of arguments is theirs too.
+#[allow(missing_docs, clippy::too_many_arguments)]
+mod token {
+    alloy::sol!(
+        #[sol(rpc, all_derives = true)]
+        Token,
+        "artifacts/Token.json"
+    );
+}
+
+#[allow(missing_docs, clippy::too_many_arguments)]
+mod stake_registry {
+    alloy::sol!(
+        #[sol(rpc, all_derives = true)]
+        StakeRegistry,
+        "artifacts/StakeRegistry.json"
+    );
+}
+
+#[allow(missing_docs, clippy::too_many_arguments)]
+mod job_market {
+    alloy::sol!(
+        #[sol(rpc, all_derives = true)]
+        JobMarket,
+        "artifacts/JobMarket.json"
+    );
+}
+
+/// A JSON ABI carries enums as bare `u8`; `JobState::try_from(job.state)` names them again.
+#[allow(missing_docs)]
+mod states {
+    alloy::sol! {
+        #[derive(Debug, PartialEq, Eq)]
+        enum JobState { None, Open, Awarded, Active, Draining, Closed }
+
+        #[derive(Debug, PartialEq, Eq)]
+        enum ClaimState { None, Submitted, Sealed, Answered, Settled, Slashed }
+
+        #[derive(Debug, PartialEq, Eq)]
+        enum SlashReason { Unsealed, Unanswered }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_have_the_numbers_of_the_interface() {
+        let source = include_str!("../src/interfaces/IJobMarket.sol");
+        let declared = |name: &str| -> Vec<String> {
+            let (_, rest) = source.split_once(&format!("enum {name} {{")).unwrap_or_default();
+            let (body, _) = rest.split_once('}').unwrap_or_default();
+            body.split(',').map(|word| word.trim().to_owned()).collect()
+        };
+        for (number, name) in (0u8..).zip(declared("JobState")) {
+            assert_eq!(JobState::try_from(number).map(|s| format!("{s:?}")), Ok(name));
+        }
+        for (number, name) in (0u8..).zip(declared("ClaimState")) {
+            assert_eq!(ClaimState::try_from(number).map(|s| format!("{s:?}")), Ok(name));
+        }
+        for (number, name) in (0u8..).zip(declared("SlashReason")) {
+            assert_eq!(SlashReason::try_from(number).map(|s| format!("{s:?}")), Ok(name));
+        }
+    }
+}
