@@ -17,14 +17,14 @@ for arg in "$@"; do
   esac
 done
 
-case "$(uname -m)" in
-  x86_64) arch=amd64 ;;
-  aarch64 | arm64) arch=arm64 ;;
-  *) echo "no pinned forge for $(uname -m)" >&2; exit 2 ;;
-esac
-forge="node_modules/@foundry-rs/forge-linux-$arch/bin/forge"
-if [ ! -x "$forge" ] || [ ! -d node_modules/solc ] || [ ! -d node_modules/@openzeppelin ]; then
+# npm carries forge for x86-64 only; elsewhere HEADFRAME_FORGE names one of the same version (1.7.1).
+forge=${HEADFRAME_FORGE:-node_modules/@foundry-rs/forge-linux-amd64/bin/forge}
+if [ ! -d node_modules/solc ] || [ ! -d node_modules/@openzeppelin ] || [ ! -x "$forge" ]; then
   npm ci --ignore-scripts || exit 2
+fi
+if [ ! -x "$forge" ]; then
+  echo "no forge at $forge; on $(uname -m) name one of version 1.7.1 in HEADFRAME_FORGE" >&2
+  exit 2
 fi
 export FOUNDRY_SOLC="$PWD/tools/solc" FOUNDRY_DISABLE_NIGHTLY_WARNING=1
 

@@ -36,7 +36,7 @@ pub enum DeployError {
         /// What was to be done.
         step: &'static str,
         /// What the node said.
-        source: alloy::contract::Error,
+        source: Box<alloy::contract::Error>,
     },
     /// It was sent, but its outcome could not be learned.
     #[error("{step}: no receipt: {source}")]
@@ -203,7 +203,7 @@ async fn confirm<P: Provider, D: alloy::contract::CallDecoder>(
     step: &'static str,
     call: CallBuilder<P, D>,
 ) -> Result<TransactionReceipt, DeployError> {
-    let sent = call.send().await.map_err(|source| DeployError::Refused { step, source })?;
+    let sent = call.send().await.map_err(|source| DeployError::Refused { step, source: Box::new(source) })?;
     let receipt = sent.get_receipt().await.map_err(|source| DeployError::Lost { step, source })?;
     accepted(step, receipt)
 }

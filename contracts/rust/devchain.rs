@@ -49,8 +49,8 @@ pub fn anvil_program() -> Result<PathBuf, AnvilMissing> {
         // A wrong name is an error: falling back would hide it.
         return existing(named.into()).map_err(|tried| AnvilMissing { tried: tried.display().to_string() });
     }
-    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-    let pinned = format!("node_modules/@foundry-rs/anvil-linux-{arch}/bin/anvil");
+    // npm carries it for x86-64 only; elsewhere the name leads nowhere and `PATH` is next.
+    let pinned = "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil";
     let pinned = existing(Path::new(env!("CARGO_MANIFEST_DIR")).join(pinned));
     let path = std::env::var_os("PATH").unwrap_or_default();
     pinned.or_else(|tried| {
