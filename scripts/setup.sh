@@ -100,8 +100,37 @@ setup_npm() {
   local folder=$1 stamp=$1/node_modules/.installed-lock
   [ -e "$folder/package-lock.json" ] || return 0
   cmp -s "$folder/package-lock.json" "$stamp" && return
-  step "npm packages of $folder" "npm-${folder//\//-}" \
-    npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund --loglevel=warn ||
-    die "npm could not install the packages of $folder: is the npm registry reachable? (see target/run/)"
+  step "npm packages of $folder" "npm-${folder//\//-}" npm_install "$folder" ||
+    die "npm could not install the packages of $folder: is the npm registry reachable? (see $logs/npm-${folder//\//-}.log)"
   cp "$folder/package-lock.json" "$stamp"
+}
+npm_install() {
+  npm --prefix "$1" ci --ignore-scripts --no-audit --no-fund --loglevel=warn || return 1
+  [ "$1" != contracts ] || foundry_tools
+}
+
+# npm leaves out an optional package, without a word, when its `engines` wants a newer Node than Debian 12 has (18). The
+# tools of Foundry are native programs that need no Node at all: they are fetched by name and held to the lock file.
+foundry_tools() {
+  local tool name arch
+  case $(uname -m) in x86_64) arch=amd64 ;; aarch64) arch=arm64 ;; *) return 0 ;; esac
+  for tool in anvil forge cast; do
+    name=@foundry-rs/$tool-linux-$arch
+    [ -x "contracts/node_modules/$name/bin/$tool" ] || npm_unpack contracts "$name" || return 1
+  done
+}
+npm_unpack() {
+  local folder=$1 name=$2 spec version integrity work
+  spec=$(node -e 'const p = require(process.argv[1]).packages["node_modules/" + process.argv[2]]; if (p) console.log(p.version, p.integrity)' \
+    "$root/$folder/package-lock.json" "$name")
+  [ -n "$spec" ] || { echo "$folder/package-lock.json does not name $name"; return 0; }
+  read -r version integrity <<<"$spec"
+  work=$(mktemp -d "$logs/npm.XXXXXX")
+  npm pack --silent "$name@$version" --pack-destination "$work" >/dev/null &&
+    node -e 'const [want, file] = process.argv.slice(1), h = want.split("-")[0];
+      const got = h + "-" + require("crypto").createHash(h).update(require("fs").readFileSync(file)).digest("base64");
+      if (got !== want) { console.error(file + ": " + got + ", but the lock file says " + want); process.exit(1); }' \
+      "$integrity" "$work"/*.tgz &&
+    tar -xzf "$work"/*.tgz -C "$work" && mkdir -p "$folder/node_modules/${name%/*}" &&
+    mv "$work/package" "$folder/node_modules/$name" && chmod +x "$folder/node_modules/$name"/bin/* && rm -rf "$work"
 }
