@@ -12,8 +12,8 @@ pub type Ticks = i64;
 pub const TICKS_PER_SECOND: Ticks = 90_000;
 const TICKS_PER_MS: Ticks = TICKS_PER_SECOND / 1000;
 
-/// Where a fresh timeline starts: late enough that a program clock running ahead of it stays positive.
-pub const START: Ticks = 2 * TICKS_PER_SECOND;
+/// Where a fresh timeline starts: late enough that decoding and the program clock, which run ahead, stay positive.
+pub const START: Ticks = 10 * TICKS_PER_SECOND;
 
 /// A step forward of more than this is a broken clock rather than a pause.
 const MAX_STEP: Ticks = 5 * TICKS_PER_SECOND;
@@ -22,7 +22,7 @@ const MAX_BACK: Ticks = TICKS_PER_SECOND;
 /// Audio further than this from the video runs on an epoch of its own.
 const MAX_SKEW: Ticks = 10 * TICKS_PER_SECOND;
 /// Longest believable distance between decoding and presentation.
-const MAX_REORDER: Ticks = 10 * TICKS_PER_SECOND;
+const MAX_REORDER: Ticks = 5 * TICKS_PER_SECOND;
 /// Millisecond stamps of audio are replaced by the exact sample count while they stay this close to it.
 const AUDIO_TOLERANCE: Ticks = 30 * TICKS_PER_MS;
 /// Frame distance assumed until two frames have been seen: 30 frames a second.
@@ -42,9 +42,9 @@ pub struct Stamp {
 /// The timeline of one stream. It outlives connections: call [`Timeline::reconnect`] when a new one begins.
 #[derive(Debug, Clone)]
 pub struct Timeline {
-    start: Ticks,
     last_dts: Option<Ticks>,
-    max_pts: Ticks,
+    /// Where the picture after the last one shown belongs.
+    next_pts: Ticks,
     step: Ticks,
     /// What to add to this connection's clock; unknown until its first video frame.
     offset: Option<Ticks>,
@@ -68,12 +68,11 @@ impl Samples {
 }
 
 impl Timeline {
-    /// A timeline whose first video frame will be decoded at `start` ([`START`] for a fresh stream).
-    pub fn starting_at(start: Ticks) -> Self {
+    /// A timeline whose first picture will be shown at `pts` ([`START`] for a fresh stream).
+    pub fn starting_at(pts: Ticks) -> Self {
         Self {
-            start,
             last_dts: None,
-            max_pts: Ticks::MIN,
+            next_pts: pts,
             step: DEFAULT_STEP,
             offset: None,
             unwrapped: None,
@@ -91,12 +90,12 @@ impl Timeline {
 
     /// Where the next video frame would be decoded if the source clock said nothing.
     pub fn next_dts(&self) -> Ticks {
-        self.last_dts.map_or(self.start, |last| last + self.step)
+        self.last_dts.map_or(self.next_pts, |last| last + self.step)
     }
 
-    /// Distance between the last two video frames that looked like one frame.
-    pub fn frame_step(&self) -> Ticks {
-        self.step
+    /// Where the next picture would be shown.
+    pub fn next_pts(&self) -> Ticks {
+        self.next_pts
     }
 
     /// Stamps a video frame that the publisher decodes at `dts_ms` and shows `reorder_ms` later.
@@ -107,7 +106,7 @@ impl Timeline {
             _ => 0, // shown before it is decoded, or hours later: a broken stamp costs this frame its place, no more
         };
         // A new connection may reorder less than the one before: its first picture must not overlap the last one shown.
-        let follow = self.next_dts().max(self.max_pts.saturating_add(self.step).saturating_sub(reorder));
+        let follow = self.last_dts.map_or(Ticks::MIN, |last| last + self.step).max(self.next_pts - reorder);
         let offset = *self.offset.get_or_insert(follow - source);
         let mut dts = source + offset;
         let mut jump = None;
@@ -125,7 +124,7 @@ impl Timeline {
         }
         let pts = dts.max(self.offset.unwrap_or(offset) + source + reorder);
         self.last_dts = Some(dts);
-        self.max_pts = self.max_pts.max(pts);
+        self.next_pts = self.next_pts.max(pts + self.step);
         Stamp { dts, pts, jump }
     }
 

@@ -86,13 +86,13 @@ pub struct SourceSegment {
 pub struct Resume {
     /// Number of the next segment.
     pub number: u64,
-    /// Decoding time of its first picture.
-    pub dts: Ticks,
+    /// When its first picture is shown.
+    pub pts: Ticks,
 }
 
 impl Default for Resume {
     fn default() -> Self {
-        Self { number: 0, dts: clock::START }
+        Self { number: 0, pts: clock::START }
     }
 }
 

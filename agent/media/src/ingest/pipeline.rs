@@ -52,7 +52,7 @@ impl Pipeline {
     /// A stream that goes on at `resume`.
     pub fn new(settings: Settings, resume: Resume) -> Self {
         Self {
-            timeline: Timeline::starting_at(resume.dts),
+            timeline: Timeline::starting_at(resume.pts),
             segmenter: Segmenter::new(settings, resume.number),
             config: None,
             audio: None,
@@ -63,7 +63,7 @@ impl Pipeline {
 
     /// Number of the next segment and where its time begins.
     pub fn resume(&self) -> Resume {
-        Resume { number: self.segmenter.number(), dts: self.timeline.next_dts() }
+        Resume { number: self.segmenter.number(), pts: self.timeline.next_pts() }
     }
 
     /// A new connection takes over the stream. Configurations of the last one no longer hold.
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn numbers_and_time_continue_over_a_reconnect() {
-        let mut pipeline = Pipeline::new(Settings::default(), Resume { number: 5, dts: START });
+        let mut pipeline = Pipeline::new(Settings::default(), Resume { number: 5, pts: START });
         let outcome = pipeline.video(0, &config()).expect("supported");
         assert_eq!(outcome.picture.map(|p| (p.width, p.height)), Some((1280, 720)));
         assert!(two_seconds(&mut pipeline, 70_000).is_empty());

@@ -1,1 +1,3 @@
-//! x
+//! What players are told about segments. Pure text in, text out.
+
+pub mod hls;

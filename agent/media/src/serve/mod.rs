@@ -1,1 +1,3 @@
-//! x
+//! What viewers connect to.
+
+pub mod http;
