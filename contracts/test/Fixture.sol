@@ -56,7 +56,7 @@ abstract contract Fixture is Base {
             minLock: MIN_LOCK,
             startLock: START_LOCK,
             lockPerWeiNum: 1000,
-            lockPerWeiDen: 2
+            lockPerWeiDen: 3
         });
     }
 

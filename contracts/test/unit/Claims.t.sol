@@ -35,7 +35,7 @@ contract ClaimsTest is Fixture {
         vm.assertEq(c.jobId, id);
         vm.assertEq(c.count, 10);
         vm.assertEq(c.fee, 0.02 ether);
-        vm.assertEq(c.lock, MIN_LOCK, "0.02 ether x 1000 / 2 is just the minimum");
+        vm.assertEq(c.lock, MIN_LOCK, "0.02 ether x 1000 / 3 is below the minimum");
         vm.assertEq(c.operator, operator);
         vm.assertEq(c.root, keccak256("root"));
         vm.assertEq(c.seedBlock, block.number + 3);
@@ -53,7 +53,7 @@ contract ClaimsTest is Fixture {
     function test_claim_lockGrowsWithTheFeeAndRoundsUp() public {
         uint64 id = openActive(1 ether, 4);
         uint64 claimId = claimAs(operator, id, 0, 1, 100_000_000); // 0.1 ether
-        vm.assertEq(market.claimInfo(claimId).lock, 50e18);
+        vm.assertEq(market.claimInfo(claimId).lock, 33_333333333333333334, "0.1 ether x 1000 / 3");
     }
 
     function test_claim_revertsWhenRangeOverlaps() public {
@@ -243,6 +243,30 @@ contract ClaimsTest is Fixture {
         }
         bytes4 selector = IJobMarket.DrawNotCovered.selector;
         refused(claimId, openings, abi.encodeWithSelector(selector, wrong, drawn, offset, r[wrong].units));
+    }
+
+    function test_answer_coversExactlyTheUnitsOfASegment() public {
+        uint64 id = openActive(10 ether, 1);
+        bool[2] memory seen;
+        for (uint64 first = 0; !seen[0] || !seen[1]; first += 2) {
+            IJobMarket.Receipt[] memory r = receipts(id, first, 2);
+            (r[0].units, r[1].units) = (1, 1); // the draw is 0 or 1, each the edge of a segment
+            (bytes32 root, uint64 total) = Tree.root(r);
+            vm.prank(operator);
+            uint64 claimId = market.claim(id, first, 2, root, total);
+            rollPast(market.claimInfo(claimId).seedBlock);
+            market.seal(claimId);
+            uint64 drawn = market.draws(claimId)[0];
+            seen[drawn] = true;
+            IJobMarket.Opening[] memory openings = new IJobMarket.Opening[](1);
+            openings[0] = opening(r, 1 - drawn);
+            uint64 seq = first + 1 - drawn;
+            bytes4 selector = IJobMarket.DrawNotCovered.selector;
+            refused(claimId, openings, abi.encodeWithSelector(selector, seq, drawn, 1 - drawn, 1));
+            openings[0] = opening(r, drawn);
+            vm.prank(operator);
+            market.answer(claimId, openings);
+        }
     }
 
     function test_answer_revertsOnWrongClientSignature() public {
