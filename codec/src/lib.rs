@@ -1,1 +1,33 @@
-//! placeholder
+//! The codec core of Headframe: one segment of compressed video in, a ladder of renditions out.
+//!
+//! | module | knows |
+//! | --- | --- |
+//! | [`ladder`] | what to make: renditions, validated once |
+//! | [`segment`] | what goes in and comes out: bytes, frame counts, timestamps |
+//! | [`budget`] | what one segment may cost |
+//! | [`error`] | what can go wrong, and whose fault it is |
+//! | `ts` | MPEG transport streams, read and written in safe Rust |
+//! | `engine` | decode once, scale with [`headframe_kernels`](../headframe_kernels/index.html), encode every rung |
+//! | [`worker`] | the sandboxed child process that runs the engine, and the pool that keeps such children |
+//!
+//! The crate knows no network, no files, no money and no wall clock. Programs use [`worker::Pool`]: bytes from strangers
+//! are parsed in the children only. The feature `engine` (on by default) builds the engine and the program
+//! `headframe-codec`, which link FFmpeg with x264 under the GPL; a program that only keeps a pool needs neither.
+#![deny(unsafe_code)]
+
+pub mod budget;
+#[cfg(feature = "engine")]
+pub mod engine;
+pub mod error;
+#[cfg(feature = "engine")]
+mod ffi;
+pub mod ladder;
+pub mod segment;
+#[cfg(feature = "engine")]
+pub mod ts;
+pub mod worker;
+
+pub use budget::Limits;
+pub use error::{Class, EngineError, TranscodeError};
+pub use ladder::{Fps, Ladder, LadderError, Preset, Rendition};
+pub use segment::{RenditionOut, SegmentIn, SegmentOut, SourceInfo, Timings};

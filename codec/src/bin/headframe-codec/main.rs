@@ -1,0 +1,120 @@
+//! `headframe-codec`: the sandboxed worker, and two ways for a person to try it.
+
+mod selftest;
+mod transcode;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use headframe_codec::worker::sandbox::Profile;
+use headframe_codec::worker::serve;
+
+#[derive(Parser)]
+#[command(
+    name = "headframe-codec",
+    version,
+    about = "Transcodes video segments in a sandbox",
+    long_about = "Transcodes video segments in a sandbox.\n\n\
+        One segment of MPEG-TS (H.264 or HEVC video, AAC sound or none) goes in, one MPEG-TS file per rendition comes \
+        out, with the same timestamps and every GOP beginning with an IDR picture. Decoding and encoding run in a child \
+        process that can open no file and no network connection. `headframe` starts such children itself; this program \
+        is for trying things out.",
+    after_help = "Examples:\n  \
+        headframe-codec transcode segment.ts --out renditions\n  \
+        headframe-codec transcode clip.ts --out r --ladder ladder.json --json\n  \
+        headframe-codec selftest"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make all renditions of one file
+    #[command(after_help = "A ladder file is a JSON list of renditions:\n  \
+        [{\"name\": \"720p\", \"width\": 1280, \"height\": 720, \"bitrate_bps\": 3000000,\n    \
+        \"fps\": \"30\", \"gop_ms\": 1000, \"preset\": \"veryfast\"}]\n\
+        fps (default: as the source), gop_ms (1000) and preset (veryfast) may be left out. Sizes are even numbers; a \
+        rendition larger than the source is made all the same.")]
+    Transcode {
+        /// MPEG-TS file, at most 32 MiB, beginning with an IDR picture
+        input: PathBuf,
+        /// Folder for NAME.ts of every rendition; made if it does not exist
+        #[arg(long)]
+        out: PathBuf,
+        /// JSON file with the renditions; without it 240p, 360p, 480p and 720p
+        #[arg(long)]
+        ladder: Option<PathBuf>,
+        /// Give up after this many seconds
+        #[arg(long, default_value_t = 120)]
+        timeout: u64,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Attack the sandbox from inside and transcode a generated picture; prints a table
+    Selftest,
+    /// Serve a parent process on standard input (internal)
+    #[command(hide = true)]
+    Worker(Confinement),
+    /// Try one attack inside the sandbox (internal)
+    #[command(hide = true)]
+    Attack {
+        name: String,
+        #[command(flatten)]
+        confinement: Confinement,
+        #[arg(long)]
+        without_seccomp: bool,
+    },
+}
+
+#[derive(clap::Args)]
+struct Confinement {
+    /// Address space in bytes
+    #[arg(long, default_value_t = 2 << 30)]
+    memory: u64,
+    /// Largest file in bytes
+    #[arg(long, default_value_t = 64 << 20)]
+    output: u64,
+    /// Process id of the parent
+    #[arg(long)]
+    parent: Option<u32>,
+}
+
+impl Confinement {
+    fn profile(&self) -> Profile {
+        Profile { memory_bytes: self.memory, output_bytes: self.output, parent: self.parent, without_seccomp: false }
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Worker(confinement) => serve::serve(&confinement.profile()).map_err(|error| error.to_string()),
+        Command::Attack { name, confinement, without_seccomp } => {
+            return selftest::attack(&name, &Profile { without_seccomp, ..confinement.profile() });
+        }
+        Command::Transcode { input, out, ladder, timeout, json } => {
+            log_to_stderr();
+            transcode::run(&input, &out, ladder.as_deref(), timeout, json)
+        }
+        Command::Selftest => {
+            log_to_stderr();
+            selftest::run()
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("headframe-codec: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

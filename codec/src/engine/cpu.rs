@@ -1,0 +1,201 @@
+//! The engine that every machine has: libavcodec decodes, our kernels scale, libx264 encodes.
+
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::rung::{self, Made};
+use super::timeline::{Timeline, in_stream};
+use crate::budget::Limits;
+use crate::error::EngineError;
+use crate::ffi::ffmpeg::{Decoder, Parser, Picture, Sent};
+use crate::ladder::Ladder;
+use crate::segment::{SegmentOut, SourceInfo, Timings};
+use crate::ts::Media;
+
+/// Decoded pictures that may wait for one rendition: enough to ride out the encoders' uneven pace, few enough to keep
+/// a 1080p ladder below 40 MB of them.
+const QUEUE: usize = 6;
+
+/// What all threads of one segment share.
+pub(super) struct Job<'a> {
+    pub(super) media: &'a Media,
+    pub(super) timeline: Timeline,
+    pub(super) limits: &'a Limits,
+    pub(super) started: Instant,
+}
+
+impl Job<'_> {
+    pub(super) fn check_time(&self) -> Result<(), EngineError> {
+        match self.started.elapsed() > self.limits.wall {
+            true => Err(EngineError::Wall { limit_ms: self.limits.wall.as_millis() as u64 }),
+            false => Ok(()),
+        }
+    }
+}
+
+pub(super) fn run(
+    ladder: &Ladder,
+    media: &Media,
+    limits: &Limits,
+    started: Instant,
+) -> Result<SegmentOut, EngineError> {
+    let job = &Job { media, timeline: Timeline::of(&media.video), limits, started };
+    thread::scope(|scope| {
+        let mut queues = Vec::new();
+        let mut threads = Vec::new();
+        for rendition in ladder.renditions() {
+            let (queue, pictures) = sync_channel(QUEUE);
+            let thread = thread::Builder::new().name(format!("rung-{}", rendition.name));
+            let spawned = thread.spawn_scoped(scope, move || rung::run(rendition, job, &pictures));
+            let failed = |_| EngineError::Memory { what: "start an encoder thread".to_owned() };
+            threads.push(spawned.map_err(failed)?);
+            queues.push(queue);
+        }
+        let decoded = decode(job, ladder, queues);
+        let mut made = Vec::new();
+        let mut failure = None;
+        for thread in threads {
+            let panicked = || EngineError::Codec {
+                what: "encode".to_owned(),
+                code: 0,
+                reason: "the encoder thread panicked; this is a bug".to_owned(),
+            };
+            match thread.join().unwrap_or_else(|_| Err(panicked())) {
+                Ok(rung) => made.push(rung),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        // A rendition that failed also stops the decoder, whose own error then says nothing new.
+        match (failure, decoded) {
+            (Some(error), _) | (None, Err(error)) => Err(error),
+            (None, Ok(decoded)) => finish(made, decoded),
+        }
+    })
+}
+
+fn finish(made: Vec<Made>, decoded: Decoded) -> Result<SegmentOut, EngineError> {
+    let timings = Timings {
+        decode: decoded.time,
+        scale: made.iter().map(|rung| rung.scale).sum(),
+        encode: made.iter().map(|rung| rung.encode).sum(),
+        total: Duration::ZERO,
+    };
+    let renditions = made.into_iter().map(|rung| rung.out).collect();
+    Ok(SegmentOut { renditions, source: decoded.source, timings })
+}
+
+struct Decoded {
+    source: SourceInfo,
+    time: Duration,
+}
+
+/// Decodes everything and sends every picture to every rung.
+fn decode(job: &Job<'_>, ladder: &Ladder, queues: Vec<SyncSender<Arc<Picture>>>) -> Result<Decoded, EngineError> {
+    let media = job.media;
+    let mut feed = Feed {
+        job,
+        queues,
+        decoder: Decoder::new(media.kind, job.limits.frame_pixels)?,
+        output_pixels: ladder.renditions().iter().map(|r| u64::from(r.width) * u64::from(r.height)).sum(),
+        pixels: 0,
+        waited: Duration::ZERO,
+        last: None,
+        source: SourceInfo {
+            width: 0,
+            height: 0,
+            frames: 0,
+            damaged: 0,
+            first_pts: 0,
+            duration: 0,
+            audio: !media.audio.is_empty(),
+        },
+    };
+    let started = Instant::now();
+    let mut parser = Parser::new(media.kind)?;
+    let mut units = 0;
+    let flush = [(&[][..], None)];
+    let all = media.video.iter().map(|unit| (&unit.data[..], unit.pts.map(|pts| job.timeline.place(pts))));
+    for (data, pts) in all.chain(flush) {
+        let mut cut = Vec::new();
+        parser.feed(data, pts, |unit, pts| {
+            cut.push((unit.to_vec(), pts));
+            Ok(())
+        })?;
+        let (width, height) = parser.size();
+        if u64::from(width) * u64::from(height) > job.limits.frame_pixels {
+            return Err(EngineError::FramePixels { width, height, limit: job.limits.frame_pixels });
+        }
+        for (unit, pts) in cut {
+            units += 1;
+            feed.send(Some((&unit, pts)))?;
+        }
+    }
+    feed.send(None)?;
+    let Some(last) = feed.last else { return Err(EngineError::NoFrames { units }) };
+    let mut source = feed.source;
+    source.duration = last - source.first_pts + job.timeline.frame;
+    source.first_pts = in_stream(source.first_pts);
+    Ok(Decoded { source, time: started.elapsed().saturating_sub(feed.waited) })
+}
+
+struct Feed<'a> {
+    job: &'a Job<'a>,
+    queues: Vec<SyncSender<Arc<Picture>>>,
+    decoder: Decoder,
+    output_pixels: u64,
+    pixels: u64,
+    /// Time spent waiting for slower rungs.
+    waited: Duration,
+    /// Time of the last picture.
+    last: Option<i64>,
+    source: SourceInfo,
+}
+
+impl Feed<'_> {
+    fn send(&mut self, unit: Option<(&[u8], Option<i64>)>) -> Result<(), EngineError> {
+        self.job.check_time()?;
+        if self.decoder.send(unit)? == Sent::Damaged && unit.is_some() {
+            self.source.damaged += 1;
+        }
+        while let Some(picture) = self.decoder.receive()? {
+            self.take(picture)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, mut picture: Picture) -> Result<(), EngineError> {
+        picture.view()?;
+        let (width, height) = picture.size();
+        let (limits, source) = (self.job.limits, &mut self.source);
+        self.pixels += u64::from(width) * u64::from(height) + self.output_pixels;
+        if self.pixels > limits.pixels {
+            return Err(EngineError::Pixels { limit: limits.pixels });
+        }
+        if source.frames >= limits.frames {
+            return Err(EngineError::Frames { limit: limits.frames });
+        }
+        // A time that is missing or does not advance is replaced by the next possible one.
+        let expected = self.last.map(|last| last + self.job.timeline.frame);
+        let given = picture.sent_pts();
+        let pts = given.or(expected).unwrap_or(self.job.timeline.reference);
+        picture.pts = self.last.map_or(pts, |last| pts.max(last + 1));
+        if picture.is_damaged() || given != Some(picture.pts) {
+            source.damaged += 1;
+        }
+        if self.last.is_none() {
+            (source.width, source.height, source.first_pts) = (width, height, picture.pts);
+        }
+        self.last = Some(picture.pts);
+        source.frames += 1;
+        let picture = Arc::new(picture);
+        let waiting = Instant::now();
+        for queue in &self.queues {
+            // Only a rung that failed hangs up; its error is reported when the threads are joined.
+            queue.send(Arc::clone(&picture)).map_err(|_| EngineError::NoFrames { units: 0 })?;
+        }
+        self.waited += waiting.elapsed();
+        Ok(())
+    }
+}

@@ -1,0 +1,537 @@
+//! libavcodec: parse and decode H.264 and HEVC, encode H.264 with libx264. Written against FFmpeg 5.1.
+//!
+//! Each type owns one C object and frees it on drop. Objects are used by one thread at a time (`&mut self`); only
+//! [`Picture`] is shared, and nothing writes to it any more.
+
+use std::ffi::{CStr, CString, c_int};
+use std::ptr::{self, NonNull};
+use std::sync::Once;
+
+use ffmpeg_next::ffi;
+use headframe_kernels::{PlaneMut, PlaneRef, Yuv420Mut, Yuv420Ref};
+
+use crate::error::EngineError;
+use crate::ladder::{Fps, Preset};
+use crate::ts::VideoKind;
+
+const AGAIN: c_int = ffi::AVERROR(libc::EAGAIN);
+const NO_MEMORY: c_int = ffi::AVERROR(libc::ENOMEM);
+
+/// Only what kills the process is worth a line: broken input would write thousands.
+fn quiet() {
+    static ONCE: Once = Once::new();
+    // SAFETY: sets one integer of the library, before its first use here.
+    ONCE.call_once(|| unsafe { ffi::av_log_set_level(ffi::AV_LOG_FATAL) });
+}
+
+fn failure(what: &str, code: c_int) -> EngineError {
+    if code == NO_MEMORY {
+        return EngineError::Memory { what: what.to_owned() };
+    }
+    let mut text = [0; 128];
+    // SAFETY: the buffer and its size belong together; the function always terminates what it writes.
+    unsafe { ffi::av_strerror(code, text.as_mut_ptr(), text.len()) };
+    // SAFETY: the buffer is local and terminated, see above.
+    let reason = unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned();
+    EngineError::Codec { what: what.to_owned(), code, reason }
+}
+
+fn check(what: &str, code: c_int) -> Result<c_int, EngineError> {
+    if code < 0 { Err(failure(what, code)) } else { Ok(code) }
+}
+
+fn allocated<T>(what: &str, object: *mut T) -> Result<NonNull<T>, EngineError> {
+    NonNull::new(object).ok_or_else(|| EngineError::Memory { what: what.to_owned() })
+}
+
+/// An `AVCodecContext`.
+struct Context(NonNull<ffi::AVCodecContext>);
+
+// SAFETY: a codec context may move between threads as long as one uses it at a time, which `&mut` ensures.
+unsafe impl Send for Context {}
+
+impl Context {
+    fn new(codec: *const ffi::AVCodec) -> Result<Self, EngineError> {
+        // SAFETY: `codec` is null or a static description of the library; both are allowed.
+        allocated("allocate a codec", unsafe { ffi::avcodec_alloc_context3(codec) }).map(Self)
+    }
+
+    fn get(&mut self) -> &mut ffi::AVCodecContext {
+        // SAFETY: allocated in `new`, freed only in `drop`; the borrow of `self` makes it exclusive.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        let mut context = self.0.as_ptr();
+        // SAFETY: made by `avcodec_alloc_context3`, freed once; the function clears our copy of the pointer.
+        unsafe { ffi::avcodec_free_context(&mut context) };
+    }
+}
+
+/// An `AVPacket`.
+struct Packet(NonNull<ffi::AVPacket>);
+
+// SAFETY: a plain structure with reference-counted data; used by one thread at a time.
+unsafe impl Send for Packet {}
+
+impl Packet {
+    fn new() -> Result<Self, EngineError> {
+        // SAFETY: no preconditions.
+        allocated("allocate a packet", unsafe { ffi::av_packet_alloc() }).map(Self)
+    }
+
+    /// Fills it with a padded copy of `data`.
+    fn set(&mut self, data: &[u8], pts: i64) -> Result<(), EngineError> {
+        let size = c_int::try_from(data.len()).map_err(|_| failure("allocate a packet", NO_MEMORY))?;
+        // SAFETY: the packet is live; what it held before is released.
+        unsafe { ffi::av_packet_unref(self.0.as_ptr()) };
+        // SAFETY: the packet is live and blank; the function allocates `size` bytes and the padding behind them.
+        check("allocate a packet", unsafe { ffi::av_new_packet(self.0.as_ptr(), size) })?;
+        // SAFETY: exclusive through `&mut self`.
+        let packet = unsafe { self.0.as_mut() };
+        // SAFETY: the packet has just been given `size` writable bytes, `data` has as many; they do not overlap.
+        unsafe { ptr::copy_nonoverlapping(data.as_ptr(), packet.data, data.len()) };
+        packet.pts = pts;
+        Ok(())
+    }
+}
+
+impl Drop for Packet {
+    fn drop(&mut self) {
+        let mut packet = self.0.as_ptr();
+        // SAFETY: made by `av_packet_alloc`, freed once.
+        unsafe { ffi::av_packet_free(&mut packet) };
+    }
+}
+
+/// An `AVFrame`.
+struct Frame(NonNull<ffi::AVFrame>);
+
+// SAFETY: a structure with reference-counted, thread-safe buffers.
+unsafe impl Send for Frame {}
+// SAFETY: shared references only read plain fields and pixels, see `Picture`.
+unsafe impl Sync for Frame {}
+
+impl Frame {
+    fn new() -> Result<Self, EngineError> {
+        // SAFETY: no preconditions.
+        allocated("allocate a picture", unsafe { ffi::av_frame_alloc() }).map(Self)
+    }
+
+    fn get(&self) -> &ffi::AVFrame {
+        // SAFETY: live from `new` to `drop`; nobody writes while a shared borrow exists.
+        unsafe { self.0.as_ref() }
+    }
+
+    fn get_mut(&mut self) -> &mut ffi::AVFrame {
+        // SAFETY: as above, and exclusive.
+        unsafe { self.0.as_mut() }
+    }
+
+    /// Start, width, height and stride of plane `i` of a 4:2:0 picture, checked.
+    fn plane(&self, i: usize) -> Option<(NonNull<u8>, usize, usize, usize)> {
+        let frame = self.get();
+        let (width, height) = (usize::try_from(frame.width).ok()?, usize::try_from(frame.height).ok()?);
+        let half = |side: usize| if i == 0 { side } else { side.div_ceil(2) };
+        let stride = usize::try_from(frame.linesize[i]).ok()?;
+        (half(width) <= stride && height > 0).then_some(())?;
+        Some((NonNull::new(frame.data[i])?, half(width), half(height), stride))
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        let mut frame = self.0.as_ptr();
+        // SAFETY: made by `av_frame_alloc`, freed once; releases its reference to the pixels.
+        unsafe { ffi::av_frame_free(&mut frame) };
+    }
+}
+
+/// Colour and shape of pictures, carried from decoder to encoder.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Look {
+    /// Sample aspect ratio; 0/1 when unknown.
+    pub(crate) aspect: (i32, i32),
+    range: ffi::AVColorRange,
+    primaries: ffi::AVColorPrimaries,
+    transfer: ffi::AVColorTransferCharacteristic,
+    matrix: ffi::AVColorSpace,
+}
+
+/// A decoded 8-bit 4:2:0 picture. Nothing writes to its pixels: the decoder may still read them as a reference.
+pub(crate) struct Picture {
+    frame: Frame,
+    /// Presentation time, once its timeline is known.
+    pub(crate) pts: i64,
+}
+
+impl Picture {
+    /// Luma width and height.
+    pub(crate) fn size(&self) -> (u32, u32) {
+        (self.frame.get().width as u32, self.frame.get().height as u32)
+    }
+
+    /// Whether data was missing and guessed.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.frame.get().decode_error_flags != 0 || self.frame.get().flags & ffi::AV_FRAME_FLAG_CORRUPT != 0
+    }
+
+    /// The time given to [`Decoder::send`].
+    pub(crate) fn sent_pts(&self) -> Option<i64> {
+        let frame = self.frame.get();
+        [frame.pts, frame.best_effort_timestamp].into_iter().find(|pts| *pts != ffi::AV_NOPTS_VALUE)
+    }
+
+    /// Colour and shape.
+    pub(crate) fn look(&self) -> Look {
+        let frame = self.frame.get();
+        let full = frame.format == ffi::AVPixelFormat::AV_PIX_FMT_YUVJ420P as c_int;
+        Look {
+            aspect: (frame.sample_aspect_ratio.num, frame.sample_aspect_ratio.den),
+            range: if full { ffi::AVColorRange::AVCOL_RANGE_JPEG } else { frame.color_range },
+            primaries: frame.color_primaries,
+            transfer: frame.color_trc,
+            matrix: frame.colorspace,
+        }
+    }
+
+    /// The pixels.
+    pub(crate) fn view(&self) -> Result<Yuv420Ref<'_>, EngineError> {
+        let format = self.frame.get().format;
+        let readable = [ffi::AVPixelFormat::AV_PIX_FMT_YUV420P, ffi::AVPixelFormat::AV_PIX_FMT_YUVJ420P];
+        if !readable.iter().any(|known| *known as c_int == format) {
+            return Err(EngineError::PixelFormat { format: pixel_format_name(format) });
+        }
+        let strange = || EngineError::PixelFormat { format: "planes without memory".to_owned() };
+        let plane = |i| {
+            let (start, width, height, stride) = self.frame.plane(i).ok_or_else(strange)?;
+            // SAFETY: a decoded frame of this format owns, per plane, `height` rows of at least `width` samples that lie
+            // `stride` bytes apart (frame.h, `AVFrame.data`); sizes were checked to be positive and to fit the stride.
+            // The frame keeps its buffer for as long as `self` lives, and nobody writes to it.
+            let data = unsafe { std::slice::from_raw_parts(start.as_ptr(), stride * (height - 1) + width) };
+            PlaneRef::new(data, width, height, stride).map_err(|_| strange())
+        };
+        Yuv420Ref::new(plane(0)?, plane(1)?, plane(2)?).map_err(|_| strange())
+    }
+}
+
+/// The binding's enumeration cannot hold numbers it does not know, so only the likely formats are named.
+fn pixel_format_name(format: c_int) -> String {
+    let likely = [
+        (ffi::AVPixelFormat::AV_PIX_FMT_YUV422P, "yuv422p"),
+        (ffi::AVPixelFormat::AV_PIX_FMT_YUV444P, "yuv444p"),
+        (ffi::AVPixelFormat::AV_PIX_FMT_YUV420P10LE, "yuv420p10"),
+        (ffi::AVPixelFormat::AV_PIX_FMT_YUV422P10LE, "yuv422p10"),
+        (ffi::AVPixelFormat::AV_PIX_FMT_GRAY8, "gray"),
+    ];
+    let named = likely.into_iter().find(|(known, _)| *known as c_int == format);
+    named.map_or_else(|| format!("number {format}"), |(_, name)| name.to_owned())
+}
+
+/// Cuts an elementary stream into access units.
+pub(crate) struct Parser {
+    parser: NonNull<ffi::AVCodecParserContext>,
+    context: Context,
+}
+
+impl Parser {
+    pub(crate) fn new(kind: VideoKind) -> Result<Self, EngineError> {
+        quiet();
+        let context = Context::new(ptr::null())?;
+        // SAFETY: no preconditions; an unknown id gives null.
+        let parser = allocated("open a parser", unsafe { ffi::av_parser_init(codec_id(kind) as c_int) })?;
+        Ok(Self { parser, context })
+    }
+
+    /// Feeds `data`, which begins at time `pts`, and hands every complete access unit with its time to `unit`. Empty
+    /// data flushes.
+    pub(crate) fn feed(
+        &mut self,
+        data: &[u8],
+        pts: Option<i64>,
+        mut unit: impl FnMut(&[u8], Option<i64>) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        // libavcodec may read a little past the end (`AV_INPUT_BUFFER_PADDING_SIZE`).
+        let mut padded = data.to_vec();
+        padded.resize(data.len() + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize, 0);
+        let mut at = 0;
+        let mut pts = pts.unwrap_or(ffi::AV_NOPTS_VALUE);
+        loop {
+            let (mut out, mut out_len) = (ptr::null_mut(), 0);
+            let left = c_int::try_from(data.len() - at).map_err(|_| failure("parse", NO_MEMORY))?;
+            // SAFETY: parser and context are live and exclusive; `left` readable bytes and the padding follow the
+            // pointer; the outputs are written before they are read.
+            let used = unsafe {
+                ffi::av_parser_parse2(
+                    self.parser.as_ptr(),
+                    self.context.0.as_ptr(),
+                    &mut out,
+                    &mut out_len,
+                    padded.as_ptr().add(at),
+                    left,
+                    pts,
+                    ffi::AV_NOPTS_VALUE,
+                    0,
+                )
+            };
+            let used = check("parse", used)?;
+            pts = ffi::AV_NOPTS_VALUE;
+            if !out.is_null() && out_len > 0 {
+                // SAFETY: the parser points to `out_len` bytes of its own buffer or of `padded`; both stay untouched
+                // until the next call.
+                let bytes = unsafe { std::slice::from_raw_parts(out, out_len as usize) };
+                // SAFETY: live; read only.
+                let time = unsafe { self.parser.as_ref() }.pts;
+                unit(bytes, (time != ffi::AV_NOPTS_VALUE).then_some(time))?;
+            }
+            at += (used as usize).min(data.len() - at);
+            // Flushing gives at most one unit; otherwise go on until all is used, or the parser is stuck.
+            if at == data.len() || (used == 0 && out_len == 0) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Luma width and height as the parser saw them last, before any decoding; 0 when unknown.
+    pub(crate) fn size(&self) -> (u32, u32) {
+        // SAFETY: live; read only.
+        let parser = unsafe { self.parser.as_ref() };
+        (parser.width.max(0) as u32, parser.height.max(0) as u32)
+    }
+}
+
+impl Drop for Parser {
+    fn drop(&mut self) {
+        // SAFETY: made by `av_parser_init`, closed once.
+        unsafe { ffi::av_parser_close(self.parser.as_ptr()) };
+    }
+}
+
+fn codec_id(kind: VideoKind) -> ffi::AVCodecID {
+    match kind {
+        VideoKind::H264 => ffi::AVCodecID::AV_CODEC_ID_H264,
+        VideoKind::Hevc => ffi::AVCodecID::AV_CODEC_ID_HEVC,
+    }
+}
+
+/// A video decoder with one thread.
+pub(crate) struct Decoder {
+    context: Context,
+    packet: Packet,
+}
+
+/// What came of sending one access unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Taken,
+    /// The decoder could make nothing of it.
+    Damaged,
+}
+
+impl Decoder {
+    /// A decoder that refuses pictures of more than `max_pixels` samples.
+    pub(crate) fn new(kind: VideoKind, max_pixels: u64) -> Result<Self, EngineError> {
+        quiet();
+        // SAFETY: no preconditions; an unknown id gives null.
+        let codec = unsafe { ffi::avcodec_find_decoder(codec_id(kind)) };
+        if codec.is_null() {
+            return Err(failure("find a video decoder", ffi::AVERROR_DECODER_NOT_FOUND));
+        }
+        let mut context = Context::new(codec)?;
+        context.get().thread_count = 1;
+        context.get().max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
+        // SAFETY: the context was allocated for this codec and is not open yet.
+        check("open the video decoder", unsafe { ffi::avcodec_open2(context.0.as_ptr(), codec, ptr::null_mut()) })?;
+        Ok(Self { context, packet: Packet::new()? })
+    }
+
+    /// Sends one access unit, or the end of all with `None`. Receive everything before sending more.
+    pub(crate) fn send(&mut self, unit: Option<(&[u8], Option<i64>)>) -> Result<Sent, EngineError> {
+        let packet = match unit {
+            Some((data, pts)) => {
+                self.packet.set(data, pts.unwrap_or(ffi::AV_NOPTS_VALUE))?;
+                self.packet.0.as_ptr().cast_const()
+            }
+            None => ptr::null(),
+        };
+        // SAFETY: the context is open; the packet is live and filled, or null, which flushes.
+        match unsafe { ffi::avcodec_send_packet(self.context.0.as_ptr(), packet) } {
+            code if code == NO_MEMORY => Err(failure("decode", code)),
+            code if code < 0 => Ok(Sent::Damaged),
+            _ => Ok(Sent::Taken),
+        }
+    }
+
+    /// The next picture; `None` when the decoder wants more data or has ended.
+    pub(crate) fn receive(&mut self) -> Result<Option<Picture>, EngineError> {
+        let mut frame = Frame::new()?;
+        // A damaged unit gives an error, behind which more may come; the bound only guards against a stuck library.
+        for _ in 0..64 {
+            // SAFETY: context open, frame live and exclusive.
+            match unsafe { ffi::avcodec_receive_frame(self.context.0.as_ptr(), frame.get_mut()) } {
+                AGAIN | ffi::AVERROR_EOF => return Ok(None),
+                NO_MEMORY => return Err(failure("decode", NO_MEMORY)),
+                code if code < 0 => {}
+                _ => return Ok(Some(Picture { frame, pts: 0 })),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A picture to be encoded, with memory of its own.
+pub(crate) struct Image(Frame);
+
+impl Image {
+    pub(crate) fn new(width: u32, height: u32) -> Result<Self, EngineError> {
+        let mut frame = Frame::new()?;
+        let fields = frame.get_mut();
+        fields.format = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P as c_int;
+        fields.width = width as c_int;
+        fields.height = height as c_int;
+        // SAFETY: a blank frame with format and size set; the library chooses the alignment.
+        check("allocate a picture", unsafe { ffi::av_frame_get_buffer(frame.0.as_ptr(), 0) })?;
+        Ok(Self(frame))
+    }
+
+    /// The pixels, to be overwritten.
+    pub(crate) fn view(&mut self) -> Result<Yuv420Mut<'_>, EngineError> {
+        // SAFETY: live; copies the pixels if the encoder still holds a reference to them.
+        check("reuse a picture", unsafe { ffi::av_frame_make_writable(self.0.0.as_ptr()) })?;
+        let strange = || EngineError::PixelFormat { format: "planes without memory".to_owned() };
+        let plane = |i| {
+            let (start, width, height, stride) = self.0.plane(i).ok_or_else(strange)?;
+            // SAFETY: `av_frame_get_buffer` made `height` rows of `stride >= width` bytes per plane; the frame is the
+            // only owner (made writable above) and borrowed exclusively; planes do not overlap.
+            let data = unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), stride * (height - 1) + width) };
+            PlaneMut::new(data, width, height, stride).map_err(|_| strange())
+        };
+        Yuv420Mut::new(plane(0)?, plane(1)?, plane(2)?).map_err(|_| strange())
+    }
+}
+
+/// What to encode.
+pub(crate) struct Settings {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) bitrate_bps: u32,
+    pub(crate) fps: Fps,
+    /// Most pictures from IDR to IDR.
+    pub(crate) gop: u32,
+    pub(crate) preset: Preset,
+    pub(crate) look: Look,
+}
+
+/// An encoded picture.
+pub(crate) struct Encoded {
+    /// The index given to [`Encoder::send`].
+    pub(crate) index: i64,
+    pub(crate) key: bool,
+    pub(crate) data: Vec<u8>,
+}
+
+/// libx264 with one thread: the bytes depend on the input and the library's version alone, not on the processor.
+pub(crate) struct Encoder {
+    context: Context,
+    packet: Packet,
+}
+
+impl Encoder {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, EngineError> {
+        quiet();
+        // SAFETY: a terminated constant.
+        let codec = unsafe { ffi::avcodec_find_encoder_by_name(c"libx264".as_ptr()) };
+        if codec.is_null() {
+            return Err(failure("find the encoder libx264", ffi::AVERROR_ENCODER_NOT_FOUND));
+        }
+        let mut context = Context::new(codec)?;
+        let fields = context.get();
+        let fps = ffi::AVRational { num: settings.fps.num as c_int, den: settings.fps.den as c_int };
+        fields.width = settings.width as c_int;
+        fields.height = settings.height as c_int;
+        fields.pix_fmt = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P;
+        fields.framerate = fps;
+        fields.time_base = ffi::AVRational { num: fps.den, den: fps.num };
+        fields.bit_rate = i64::from(settings.bitrate_bps);
+        fields.rc_max_rate = i64::from(settings.bitrate_bps);
+        fields.rc_buffer_size = settings.bitrate_bps as c_int;
+        fields.gop_size = settings.gop as c_int;
+        fields.max_b_frames = 0;
+        fields.thread_count = 1;
+        let (num, den) = settings.look.aspect;
+        fields.sample_aspect_ratio = ffi::AVRational { num, den };
+        fields.color_range = settings.look.range;
+        fields.color_primaries = settings.look.primaries;
+        fields.color_trc = settings.look.transfer;
+        fields.colorspace = settings.look.matrix;
+        let mut options = Options(ptr::null_mut());
+        options.set("preset", settings.preset.name())?;
+        options.set("profile", "high")?;
+        options.set("forced-idr", "1")?;
+        options.set("aud", "1")?;
+        options.set("sc_threshold", "0")?;
+        options.set("x264-params", "cpu-independent=1")?;
+        // SAFETY: the context was allocated for this codec and is not open yet; the options are live.
+        check("open libx264", unsafe { ffi::avcodec_open2(context.0.as_ptr(), codec, &mut options.0) })?;
+        Ok(Self { context, packet: Packet::new()? })
+    }
+
+    /// Sends picture number `index`, or the end of all with `None`. Receive everything before sending more.
+    pub(crate) fn send(&mut self, image: Option<(&mut Image, i64, bool)>) -> Result<(), EngineError> {
+        let frame = match image {
+            Some((image, index, key)) => {
+                let frame = image.0.get_mut();
+                frame.pts = index;
+                frame.pict_type =
+                    if key { ffi::AVPictureType::AV_PICTURE_TYPE_I } else { ffi::AVPictureType::AV_PICTURE_TYPE_NONE };
+                ptr::from_ref(frame)
+            }
+            None => ptr::null(),
+        };
+        // SAFETY: the context is open; the frame is live with the size and format the encoder was opened for, or null,
+        // which flushes.
+        check("encode", unsafe { ffi::avcodec_send_frame(self.context.0.as_ptr(), frame) })?;
+        Ok(())
+    }
+
+    /// The next encoded picture; `None` when the encoder wants more pictures or has ended.
+    pub(crate) fn receive(&mut self) -> Result<Option<Encoded>, EngineError> {
+        // SAFETY: context open, packet live; the function releases what the packet held.
+        let code = unsafe { ffi::avcodec_receive_packet(self.context.0.as_ptr(), self.packet.0.as_ptr()) };
+        if code == AGAIN || code == ffi::AVERROR_EOF {
+            return Ok(None);
+        }
+        check("encode", code)?;
+        // SAFETY: live, exclusive.
+        let packet = unsafe { self.packet.0.as_ref() };
+        let len = usize::try_from(packet.size).unwrap_or(0);
+        let data = match NonNull::new(packet.data) {
+            // SAFETY: a received packet has `size` readable bytes, which live until the packet is released.
+            Some(start) => unsafe { std::slice::from_raw_parts(start.as_ptr(), len) }.to_vec(),
+            None => Vec::new(),
+        };
+        Ok(Some(Encoded { index: packet.pts, key: packet.flags & ffi::AV_PKT_FLAG_KEY != 0, data }))
+    }
+}
+
+/// An `AVDictionary`.
+struct Options(*mut ffi::AVDictionary);
+
+impl Options {
+    fn set(&mut self, key: &str, value: &str) -> Result<(), EngineError> {
+        let (key, value) = (CString::new(key), CString::new(value));
+        let (Ok(key), Ok(value)) = (key, value) else { return Err(failure("set an option", ffi::AVERROR_BUG)) };
+        // SAFETY: a live dictionary or null, which the function replaces; both strings are copied.
+        check("set an option", unsafe { ffi::av_dict_set(&mut self.0, key.as_ptr(), value.as_ptr(), 0) })?;
+        Ok(())
+    }
+}
+
+impl Drop for Options {
+    fn drop(&mut self) {
+        // SAFETY: null or made by `av_dict_set`; freed once.
+        unsafe { ffi::av_dict_free(&mut self.0) };
+    }
+}

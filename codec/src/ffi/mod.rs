@@ -1,0 +1,4 @@
+//! C libraries, one file each: raw below, safe types above.
+#![allow(unsafe_code, reason = "the only place of the crate that calls C")]
+
+pub(crate) mod ffmpeg;

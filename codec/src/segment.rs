@@ -1,0 +1,87 @@
+//! What goes into the codec and what comes out.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Ticks per second of all media times.
+pub const TICKS_PER_SECOND: i64 = 90_000;
+
+/// One segment to transcode.
+#[derive(Debug, Clone, Copy)]
+pub struct SegmentIn<'a> {
+    /// The stream it belongs to; only for messages.
+    pub stream: &'a str,
+    /// Its number in the stream; only for messages.
+    pub number: u64,
+    /// MPEG-TS, beginning with PAT, PMT and an IDR picture, independently decodable.
+    pub bytes: &'a [u8],
+}
+
+/// A transcoded segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentOut {
+    /// In the ladder's order.
+    pub renditions: Vec<RenditionOut>,
+    /// What the source turned out to be.
+    pub source: SourceInfo,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+impl SegmentOut {
+    /// The unit of account: luma samples of all renditions, in thousands, rounded down.
+    pub fn output_kilopixels(&self) -> u64 {
+        let pixels = |r: &RenditionOut| u64::from(r.frames) * u64::from(r.width) * u64::from(r.height);
+        self.renditions.iter().map(pixels).sum::<u64>() / 1000
+    }
+}
+
+/// The source as decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceInfo {
+    /// Luma samples per row of the first picture, cropping applied.
+    pub width: u32,
+    /// Rows of the first picture, cropping applied.
+    pub height: u32,
+    /// Pictures decoded.
+    pub frames: u32,
+    /// Pictures that lacked data, were repaired by concealment, or had a timestamp that did not advance.
+    pub damaged: u32,
+    /// Presentation time of the first picture, 90 kHz ticks, 0..2^33 as in the stream.
+    pub first_pts: i64,
+    /// From the first picture's time to the end of the last one, 90 kHz ticks.
+    pub duration: i64,
+    /// Whether AAC sound was passed through.
+    pub audio: bool,
+}
+
+/// One rung of the ladder, made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenditionOut {
+    /// The rendition's name in the ladder.
+    pub name: String,
+    /// Luma samples per row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// MPEG-TS, beginning with PAT, PMT and an IDR picture, on the source's timeline.
+    pub bytes: Vec<u8>,
+    /// Pictures; as many as the source has unless the rendition fixes its own frame rate.
+    pub frames: u32,
+    /// RFC 6381 codecs parameter, from the parameter sets really written: `avc1.64001F,mp4a.40.2`.
+    pub codecs: String,
+}
+
+/// Where the time of one segment went. Stages run in parallel, so they add up to more than the total.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timings {
+    /// Demultiplexing and decoding.
+    pub decode: Duration,
+    /// Scaling, all renditions.
+    pub scale: Duration,
+    /// Encoding and multiplexing, all renditions.
+    pub encode: Duration,
+    /// From the first byte to the last, as a clock on the wall sees it.
+    pub total: Duration,
+}

@@ -1,0 +1,285 @@
+//! From transport packets to access units.
+
+use super::{AAC_ADTS, AAC_LATM, H264, HEVC, PACKET, crc32};
+use crate::error::EngineError;
+
+/// Audio tracks kept; further ones are left out.
+const MAX_AUDIO: usize = 8;
+
+/// Video codecs that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VideoKind {
+    /// ITU-T H.264.
+    H264,
+    /// ITU-T H.265.
+    Hevc,
+}
+
+/// The payload of one PES packet: for video usually one access unit, for audio a few frames.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unit {
+    /// Presentation time, 90 kHz modulo 2^33.
+    pub pts: Option<i64>,
+    /// Decoding time, if it differs from the presentation time.
+    pub dts: Option<i64>,
+    /// The bytes.
+    pub data: Vec<u8>,
+}
+
+/// One audio track, to be passed through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AudioTrack {
+    /// From the programme map.
+    pub stream_type: u8,
+    /// Descriptors of the programme map, such as the language; passed through.
+    pub descriptors: Vec<u8>,
+    /// Its PES payloads in order.
+    pub units: Vec<Unit>,
+}
+
+/// The first programme with video of a transport stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Media {
+    /// What the video units hold.
+    pub kind: VideoKind,
+    /// Video in decoding order.
+    pub video: Vec<Unit>,
+    /// AAC tracks.
+    pub audio: Vec<AudioTrack>,
+    /// Gaps in the packets' continuity.
+    pub lost: u32,
+}
+
+/// Reads a whole segment. Copies at most the input's size; damaged packets are skipped, the rest is kept.
+pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
+    if bytes.is_empty() {
+        return Err(EngineError::Empty);
+    }
+    let missing = |what: &str| EngineError::NotTransportStream { missing: what.to_owned() };
+    let programs = find_section(bytes, 0, 0x00, parse_pat).ok_or_else(|| missing("the programme association table"))?;
+    let maps = programs.iter().filter_map(|pid| find_section(bytes, *pid, 0x02, parse_pmt));
+    let maps: Vec<Vec<Entry>> = maps.collect();
+    let map = maps.iter().find(|map| map.iter().any(|entry| entry.video().is_some()));
+    let Some(map) = map.or(maps.first()) else { return Err(missing("the programme map table")) };
+    let Some((kind, video)) = map.iter().find_map(|entry| Some((entry.video()?, entry))) else {
+        let audio_only = map.iter().any(|entry| entry.is_aac() || entry.is_foreign_audio());
+        let found: Vec<String> = map.iter().map(|entry| format!("{:#04x}", entry.stream_type)).collect();
+        return Err(if audio_only { EngineError::AudioOnly } else { EngineError::NoVideo { found: found.join(", ") } });
+    };
+    let aac: Vec<&Entry> = map.iter().filter(|entry| entry.is_aac()).take(MAX_AUDIO).collect();
+    if let (true, Some(foreign)) = (aac.is_empty(), map.iter().find(|entry| entry.is_foreign_audio())) {
+        return Err(EngineError::UnsupportedAudio { stream_type: foreign.stream_type });
+    }
+    let mut streams: Vec<Collector> = vec![Collector::new(video.pid)];
+    streams.extend(aac.iter().map(|entry| Collector::new(entry.pid)));
+    for packet in Packets::new(bytes) {
+        if let Some(stream) = streams.iter_mut().find(|stream| stream.pid == packet.pid) {
+            stream.take(&packet);
+        }
+    }
+    let lost = streams[0].lost;
+    let mut collected = streams.into_iter().map(|stream| stream.units);
+    let video = collected.next().unwrap_or_default();
+    let audio = aac.iter().zip(collected).map(|(entry, units)| AudioTrack {
+        stream_type: entry.stream_type,
+        descriptors: entry.descriptors.clone(),
+        units,
+    });
+    Ok(Media { kind, video, audio: audio.filter(|track| !track.units.is_empty()).collect(), lost })
+}
+
+/// One transport packet that carries payload.
+struct Packet<'a> {
+    pid: u16,
+    start: bool,
+    counter: u8,
+    payload: &'a [u8],
+}
+
+impl<'a> Packet<'a> {
+    /// `None` for packets without readable payload.
+    fn parse(packet: &'a [u8]) -> Option<Self> {
+        let damaged = packet[1] & 0x80 != 0;
+        let scrambled = packet[3] & 0xc0 != 0;
+        let (adaptation, payload) = (packet[3] & 0x20 != 0, packet[3] & 0x10 != 0);
+        if damaged || scrambled || !payload {
+            return None;
+        }
+        let skip = if adaptation { 5 + usize::from(packet[4]) } else { 4 };
+        Some(Self {
+            pid: u16::from_be_bytes([packet[1] & 0x1f, packet[2]]),
+            start: packet[1] & 0x40 != 0,
+            counter: packet[3] & 0x0f,
+            payload: packet.get(skip..)?,
+        })
+    }
+}
+
+/// Walks over the packets and finds the rhythm again where it is lost.
+struct Packets<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Packets<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+}
+
+impl<'a> Iterator for Packets<'a> {
+    type Item = Packet<'a>;
+
+    fn next(&mut self) -> Option<Packet<'a>> {
+        const SYNC: u8 = 0x47;
+        loop {
+            // A packet is a sync byte with another one behind it, or with the end of the data.
+            let in_step = |at: usize| self.rest[at] == SYNC && *self.rest.get(at + PACKET).unwrap_or(&SYNC) == SYNC;
+            let last = self.rest.len().checked_sub(PACKET)?;
+            let at = (0..=last).find(|at| in_step(*at))?;
+            let (packet, rest) = self.rest[at..].split_at(PACKET);
+            self.rest = rest;
+            if let Some(packet) = Packet::parse(packet) {
+                return Some(packet);
+            }
+        }
+    }
+}
+
+/// The first intact section of `table` on `pid` that `parse` takes.
+fn find_section<T>(bytes: &[u8], pid: u16, table: u8, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+    let mut section: Vec<u8> = Vec::new();
+    for packet in Packets::new(bytes).filter(|packet| packet.pid == pid) {
+        if packet.start {
+            let Some((pointer, rest)) = packet.payload.split_first() else { continue };
+            section.clear();
+            section.extend_from_slice(rest.get(usize::from(*pointer)..).unwrap_or_default());
+        } else if !section.is_empty() {
+            section.extend_from_slice(packet.payload);
+        }
+        // Sections have at most 1024 bytes; several may follow each other.
+        while section.len() >= 3 && section[0] != 0xff {
+            let len = 3 + usize::from(u16::from_be_bytes([section[1] & 0x0f, section[2]]));
+            if section.len() < len {
+                break;
+            }
+            let rest = section.split_off(len);
+            if section[0] == table && len >= 12 && crc32(&section) == 0 {
+                if let Some(found) = parse(&section[8..len - 4]) {
+                    return Some(found);
+                }
+            }
+            section = rest;
+        }
+    }
+    None
+}
+
+/// The PIDs of the programme maps.
+fn parse_pat(body: &[u8]) -> Option<Vec<u16>> {
+    let programs = body.chunks_exact(4).filter(|entry| entry[..2] != [0, 0]);
+    Some(programs.map(|entry| u16::from_be_bytes([entry[2] & 0x1f, entry[3]])).take(16).collect())
+}
+
+/// One elementary stream of a programme map.
+struct Entry {
+    stream_type: u8,
+    pid: u16,
+    descriptors: Vec<u8>,
+}
+
+impl Entry {
+    fn video(&self) -> Option<VideoKind> {
+        match self.stream_type {
+            H264 => Some(VideoKind::H264),
+            HEVC => Some(VideoKind::Hevc),
+            _ => None,
+        }
+    }
+
+    fn is_aac(&self) -> bool {
+        matches!(self.stream_type, AAC_ADTS | AAC_LATM)
+    }
+
+    /// MPEG-1 and -2 audio, AC-3, E-AC-3, DTS.
+    fn is_foreign_audio(&self) -> bool {
+        matches!(self.stream_type, 0x03 | 0x04 | 0x81 | 0x82 | 0x87 | 0x8a)
+    }
+}
+
+fn parse_pmt(body: &[u8]) -> Option<Vec<Entry>> {
+    let info = usize::from(u16::from_be_bytes([body.get(2)? & 0x0f, *body.get(3)?]));
+    let mut rest = body.get(4 + info..)?;
+    let mut entries = Vec::new();
+    while let [stream_type, pid_high, pid_low, len_high, len_low, tail @ ..] = rest {
+        let len = usize::from(u16::from_be_bytes([len_high & 0x0f, *len_low]));
+        let descriptors = tail.get(..len)?.to_vec();
+        entries.push(Entry {
+            stream_type: *stream_type,
+            pid: u16::from_be_bytes([pid_high & 0x1f, *pid_low]),
+            descriptors,
+        });
+        rest = &tail[len..];
+    }
+    Some(entries)
+}
+
+/// Puts the PES packets of one PID together.
+struct Collector {
+    pid: u16,
+    units: Vec<Unit>,
+    /// Bytes that the last unit may still take; `None` while there is no unit to continue.
+    room: Option<usize>,
+    counter: Option<u8>,
+    lost: u32,
+}
+
+impl Collector {
+    fn new(pid: u16) -> Self {
+        Self { pid, units: Vec::new(), room: None, counter: None, lost: 0 }
+    }
+
+    fn take(&mut self, packet: &Packet<'_>) {
+        match self.counter {
+            // 13818-1 2.4.3.3: a packet may be sent twice.
+            Some(counter) if counter == packet.counter => return,
+            Some(counter) if (counter + 1) & 0x0f != packet.counter => self.lost += 1,
+            _ => {}
+        }
+        self.counter = Some(packet.counter);
+        let mut payload = packet.payload;
+        if packet.start {
+            self.room = None;
+            let Some((unit, len, body)) = parse_pes(payload) else { return };
+            self.units.push(unit);
+            self.room = Some(len);
+            payload = body;
+        }
+        if let (Some(room), Some(unit)) = (&mut self.room, self.units.last_mut()) {
+            let take = payload.len().min(*room);
+            unit.data.extend_from_slice(&payload[..take]);
+            *room -= take;
+        }
+    }
+}
+
+/// A PES header: the times, the payload's length (unbounded for most video) and what follows in this packet.
+fn parse_pes(bytes: &[u8]) -> Option<(Unit, usize, &[u8])> {
+    let [0, 0, 1, _id, len_high, len_low, marks, flags, header, rest @ ..] = bytes else { return None };
+    if marks & 0xc0 != 0x80 {
+        return None;
+    }
+    let header = usize::from(*header);
+    let (fields, body) = rest.split_at_checked(header)?;
+    let pts = if flags & 0x80 != 0 { Some(timestamp(fields.get(..5)?)) } else { None };
+    let dts = if flags & 0xc0 == 0xc0 { Some(timestamp(fields.get(5..10)?)) } else { None };
+    let len = match usize::from(u16::from_be_bytes([*len_high, *len_low])) {
+        0 => usize::MAX,
+        len => len.checked_sub(3 + header)?,
+    };
+    Some((Unit { pts, dts, data: Vec::new() }, len, body))
+}
+
+fn timestamp(bytes: &[u8]) -> i64 {
+    let byte = |i: usize| i64::from(bytes[i]);
+    ((byte(0) >> 1) & 7) << 30 | byte(1) << 22 | (byte(2) >> 1) << 15 | byte(3) << 7 | byte(4) >> 1
+}

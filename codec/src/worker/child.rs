@@ -1,0 +1,264 @@
+//! One worker as its parent sees it.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::{Pid, Resource, Rlimit};
+
+use super::ipc::{self, Answer, IpcError, Request, Sealed};
+use super::{Death, PoolConfig};
+use crate::budget::Limits;
+use crate::error::EngineError;
+use crate::ladder::Ladder;
+use crate::segment::{RenditionOut, SegmentOut};
+
+/// Lines of standard error kept as last words.
+const LAST_LINES: usize = 4;
+/// Longest line of standard error taken as one.
+const MAX_LINE: u64 = 4096;
+/// Time between a worker's own time limit and the parent's patience.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How a job ended without an answer.
+pub(super) struct Lost {
+    pub(super) death: Death,
+    pub(super) detail: String,
+}
+
+/// A running worker. Dropping it kills it.
+pub(super) struct Worker {
+    child: Child,
+    socket: OwnedFd,
+    last_words: Arc<Mutex<VecDeque<String>>>,
+    reader: Option<thread::JoinHandle<()>>,
+    next_id: u64,
+}
+
+impl Worker {
+    /// Starts a worker and waits until it has proven its sandbox. The calling thread must outlive the worker: workers
+    /// die with the thread that started them (`PR_SET_PDEATHSIG`).
+    pub(super) fn start(config: &PoolConfig) -> Result<Self, String> {
+        let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(|error| format!("no socket: {error}"))?;
+        let mut command = Command::new(&config.program);
+        command.arg("worker");
+        command.args(["--memory", &config.limits.memory_bytes.to_string()]);
+        command.args(["--output", &config.limits.output_bytes.to_string()]);
+        command.args(["--parent", &std::process::id().to_string()]);
+        // Secrets of the parent's environment are none of its business. Two arenas: each one reserves 64 MiB.
+        command.env_clear().env("MALLOC_ARENA_MAX", "2").current_dir("/");
+        if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
+            command.env("LD_LIBRARY_PATH", path);
+        }
+        command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::piped());
+        let program = config.program.display();
+        let mut child = command.spawn().map_err(|error| {
+            format!("cannot run {program}: {error}; build headframe-codec or set {}", super::PROGRAM_VARIABLE)
+        })?;
+        // It holds our copy of their end, which would keep us from noticing that they are gone.
+        drop(command);
+        let last_words = Arc::new(Mutex::new(VecDeque::new()));
+        let reader = child.stderr.take().and_then(|pipe| spawn_reader(pipe, child.id(), Arc::clone(&last_words)));
+        let mut worker = Self { child, socket, last_words, reader, next_id: 0 };
+        match ipc::receive::<Answer>(&worker.socket, Some(Instant::now() + config.start_timeout)) {
+            Ok((Answer::Ready { version: ipc::VERSION, sandbox }, None)) => {
+                tracing::debug!(pid = worker.pid(), sandbox, "codec worker is ready");
+                Ok(worker)
+            }
+            Ok((answer, _)) => Err(format!("{program} answered {answer:?} instead of being ready; versions differ?")),
+            Err(error) => {
+                let death = worker.end(Death::Start);
+                Err(format!("{program} did not become ready: {error} ({}); {}", death.name(), worker.last_words()))
+            }
+        }
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Resident memory, bytes; 0 when it is gone.
+    pub(super) fn rss_bytes(pid: u32) -> u64 {
+        let pages = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok();
+        let pages = pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
+        pages.unwrap_or(0) * rustix::param::page_size() as u64
+    }
+
+    pub(super) fn has_died(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// One segment. `Ok` holds the worker's answer; `Err` says that this worker is of no more use.
+    pub(super) fn transcode(
+        &mut self,
+        ladder: &Ladder,
+        limits: &Limits,
+        file: &OwnedFd,
+        len: u64,
+        until: Instant,
+    ) -> Result<Result<SegmentOut, EngineError>, Lost> {
+        let stuck_at = Instant::now() + limits.wall + GRACE;
+        self.set_cpu_budget(limits);
+        let id = self.next_id;
+        self.next_id += 1;
+        let request = Request::Transcode { id, ladder: ladder.clone(), limits: limits.clone(), len };
+        let answer = ipc::send(&self.socket, &request, Some(file.as_fd()))
+            .and_then(|()| ipc::receive::<Answer>(&self.socket, Some(until.min(stuck_at))));
+        let lost = |death, detail: String| Lost { death, detail };
+        match answer {
+            Ok((Answer::Done { id: same, renditions, source, timings }, file)) if same == id => {
+                let renditions = check(ladder, limits, renditions, file).map_err(|why| lost(Death::Protocol, why))?;
+                Ok(Ok(SegmentOut { renditions, source, timings }))
+            }
+            Ok((Answer::Failed { id: same, error }, None)) if same == id => Ok(Err(error)),
+            Ok((answer, _)) => Err(lost(Death::Protocol, format!("unexpected answer {answer:?}"))),
+            Err(IpcError::Timeout) => {
+                Err(lost(if until <= stuck_at { Death::Deadline } else { Death::Stuck }, "no answer".to_owned()))
+            }
+            Err(error @ IpcError::Protocol(_)) => Err(lost(Death::Protocol, error.to_string())),
+            Err(error) => Err(lost(Death::Crashed, error.to_string())),
+        }
+    }
+
+    /// Processor seconds: what it has used so far, plus the segment's wall time on every processor it may use.
+    fn set_cpu_budget(&self, limits: &Limits) {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        // Fields behind the program's name, which may contain spaces: utime and stime are the 12th and 13th.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+        let used: u64 = fields.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        let used = used / rustix::param::clock_ticks_per_second().max(1);
+        let processors = thread::available_parallelism().map_or(1, usize::from) as u64;
+        let budget = Rlimit { current: Some(used + 2 + (limits.wall.as_secs() + 1) * processors), maximum: None };
+        if let Some(pid) = i32::try_from(self.pid()).ok().and_then(Pid::from_raw) {
+            if let Err(error) = rustix::process::prlimit(Some(pid), Resource::Cpu, budget) {
+                tracing::debug!(pid = self.pid(), %error, "cannot set the worker's processor budget");
+            }
+        }
+    }
+
+    /// Ends it and says how it died; `suspected` if it was still alive.
+    pub(super) fn end(&mut self, suspected: Death) -> Death {
+        // A crash closes the socket a moment before the process can be waited for.
+        let patience = if suspected == Death::Crashed { 100 } else { 0 };
+        for _ in 0..patience {
+            match self.child.try_wait() {
+                Ok(None) => thread::sleep(Duration::from_millis(2)),
+                Ok(Some(status)) => return self.buried(death_of(status)),
+                Err(_) => break,
+            }
+        }
+        match self.child.try_wait() {
+            Ok(Some(status)) if matches!(suspected, Death::Crashed | Death::Start) => self.buried(match suspected {
+                Death::Start => Death::Start,
+                _ => death_of(status),
+            }),
+            _ => {
+                // Fails only if it is already gone.
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                self.buried(suspected)
+            }
+        }
+    }
+
+    fn buried(&mut self, death: Death) -> Death {
+        if let Some(reader) = self.reader.take() {
+            // Its pipe has ended with it.
+            let _ = reader.join();
+        }
+        death
+    }
+
+    /// The last lines of its standard error.
+    pub(super) fn last_words(&self) -> String {
+        let lines = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.is_empty() { "none".to_owned() } else { lines.iter().cloned().collect::<Vec<_>>().join(" | ") }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn death_of(status: ExitStatus) -> Death {
+    match status.signal() {
+        Some(libc::SIGKILL) => Death::Killed,
+        Some(libc::SIGSYS) => Death::Policy,
+        Some(libc::SIGXCPU) => Death::Cpu,
+        Some(libc::SIGXFSZ) => Death::Output,
+        _ => Death::Crashed,
+    }
+}
+
+/// The worker is not trusted: what it says must fit what it was asked.
+fn check(
+    ladder: &Ladder,
+    limits: &Limits,
+    heads: Vec<ipc::RenditionHead>,
+    file: Option<OwnedFd>,
+) -> Result<Vec<RenditionOut>, String> {
+    let wanted = ladder.renditions();
+    if heads.len() != wanted.len() {
+        return Err(format!("{} renditions instead of {}", heads.len(), wanted.len()));
+    }
+    let total = heads.iter().try_fold(0u64, |sum, head| sum.checked_add(head.len));
+    let total = total.filter(|total| *total <= limits.output_bytes).ok_or("more bytes than allowed")?;
+    let mut file = Sealed::open(file, total).map_err(|error| error.to_string())?;
+    let mut renditions = Vec::with_capacity(wanted.len());
+    for (want, head) in wanted.iter().zip(heads) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ',';
+        if head.codecs.len() > 64 || !head.codecs.chars().all(plain) {
+            return Err("a codecs parameter that is none".to_owned());
+        }
+        if head.frames == 0 || head.frames > limits.frames {
+            return Err(format!("{} pictures", head.frames));
+        }
+        let bytes = file.take(head.len).map_err(|error| error.to_string())?;
+        renditions.push(RenditionOut {
+            name: want.name.clone(),
+            width: want.width,
+            height: want.height,
+            bytes,
+            frames: head.frames,
+            codecs: head.codecs,
+        });
+    }
+    Ok(renditions)
+}
+
+fn spawn_reader(
+    pipe: ChildStderr,
+    pid: u32,
+    last_words: Arc<Mutex<VecDeque<String>>>,
+) -> Option<thread::JoinHandle<()>> {
+    let read = move || {
+        let mut pipe = BufReader::new(pipe);
+        while let Ok(Some(line)) = next_line(&mut pipe) {
+            tracing::warn!(pid, line, "codec worker");
+            let mut lines = last_words.lock().unwrap_or_else(PoisonError::into_inner);
+            if lines.len() == LAST_LINES {
+                lines.pop_front();
+            }
+            lines.push_back(line);
+        }
+    };
+    thread::Builder::new().name("codec-stderr".to_owned()).spawn(read).ok()
+}
+
+fn next_line(pipe: &mut impl BufRead) -> io::Result<Option<String>> {
+    let mut line = Vec::new();
+    match pipe.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? {
+        0 => Ok(None),
+        _ => Ok(Some(String::from_utf8_lossy(line.trim_ascii_end()).into_owned())),
+    }
+}

@@ -1,0 +1,289 @@
+//! Frames between parent and worker: one datagram each on a Unix socket, JSON inside, at most one file descriptor along.
+//!
+//! Neither side trusts the other's lengths: datagrams over the cap are an error, and a memory file is read only if it is
+//! sealed against shrinking and writing, and no longer than announced.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::budget::Limits;
+use crate::error::EngineError;
+use crate::ladder::Ladder;
+use crate::segment::{SourceInfo, Timings};
+
+/// Spoken by both sides; a worker of another version is refused.
+pub const VERSION: u32 = 1;
+/// Most bytes of one frame.
+pub const MAX_FRAME: usize = 64 << 10;
+
+/// Why a frame could not be sent or received.
+#[derive(Debug, Error)]
+pub enum IpcError {
+    /// The other side is gone.
+    #[error("the other side closed the socket")]
+    Closed,
+    /// Nothing came in time.
+    #[error("nothing came in time")]
+    Timeout,
+    /// The system refused.
+    #[error("socket: {0}")]
+    Io(#[from] io::Error),
+    /// The frame or file is not what was agreed.
+    #[error("protocol: {0}")]
+    Protocol(String),
+}
+
+impl From<rustix::io::Errno> for IpcError {
+    fn from(error: rustix::io::Errno) -> Self {
+        match error {
+            rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET => Self::Closed,
+            other => Self::Io(other.into()),
+        }
+    }
+}
+
+/// What the parent says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Transcode the file that comes along.
+    Transcode {
+        /// Counts up; the answer repeats it.
+        id: u64,
+        /// What to make.
+        ladder: Ladder,
+        /// What it may cost.
+        limits: Limits,
+        /// Bytes of the file.
+        len: u64,
+    },
+}
+
+/// What the worker says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// First of all: the sandbox is up.
+    Ready {
+        /// [`VERSION`].
+        version: u32,
+        /// How the sandbox describes itself, for the log.
+        sandbox: String,
+    },
+    /// Done; the renditions lie one behind the other in the file that comes along.
+    Done {
+        /// From the request.
+        id: u64,
+        /// In the ladder's order.
+        renditions: Vec<RenditionHead>,
+        /// What the source was.
+        source: SourceInfo,
+        /// Where the time went.
+        timings: Timings,
+    },
+    /// Not possible.
+    Failed {
+        /// From the request.
+        id: u64,
+        /// Why.
+        error: EngineError,
+    },
+}
+
+/// A rendition without its bytes.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenditionHead {
+    /// Bytes of it.
+    pub len: u64,
+    /// Pictures.
+    pub frames: u32,
+    /// RFC 6381.
+    pub codecs: String,
+}
+
+/// Sends one frame and at most one file.
+pub fn send(socket: impl AsFd, frame: &impl Serialize, file: Option<BorrowedFd<'_>>) -> Result<(), IpcError> {
+    let bytes = serde_json::to_vec(frame).map_err(|error| IpcError::Protocol(error.to_string()))?;
+    if bytes.len() > MAX_FRAME {
+        return Err(IpcError::Protocol(format!("a frame of {} bytes exceeds {MAX_FRAME}", bytes.len())));
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let files = file.map(|file| [file]);
+    if let Some(files) = &files {
+        control.push(SendAncillaryMessage::ScmRights(files));
+    }
+    let sent = sendmsg(socket, &[io::IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
+    match sent == bytes.len() {
+        true => Ok(()),
+        false => Err(IpcError::Protocol("a frame was cut off".to_owned())),
+    }
+}
+
+/// Receives one frame and the file that came along. Waits until `until`, or for ever.
+pub fn receive<T: DeserializeOwned>(
+    socket: impl AsFd,
+    until: Option<Instant>,
+) -> Result<(T, Option<OwnedFd>), IpcError> {
+    let socket = socket.as_fd();
+    if let Some(until) = until {
+        wait(socket, until)?;
+    }
+    let mut bytes = vec![0; MAX_FRAME];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let got = loop {
+        match recvmsg(socket, &mut [io::IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Err(rustix::io::Errno::INTR) => {}
+            got => break got?,
+        }
+    };
+    let mut file = None;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(files) = message {
+            file = file.or(files.last());
+        }
+    }
+    if got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        return Err(IpcError::Protocol(format!("a frame over {MAX_FRAME} bytes or with several files")));
+    }
+    if got.bytes == 0 {
+        return Err(IpcError::Closed);
+    }
+    let frame = serde_json::from_slice(&bytes[..got.bytes]).map_err(|error| IpcError::Protocol(error.to_string()))?;
+    Ok((frame, file))
+}
+
+fn wait(socket: BorrowedFd<'_>, until: Instant) -> Result<(), IpcError> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        match poll(&mut [PollFd::from_borrowed_fd(socket, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) if left == Duration::ZERO => return Err(IpcError::Timeout),
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+const SEALS: SealFlags = SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
+
+/// A memory file with these parts one behind the other, which nobody can change any more.
+pub fn sealed<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> io::Result<OwnedFd> {
+    let file = memfd_create("headframe-segment", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    for part in parts {
+        let mut rest = part;
+        while !rest.is_empty() {
+            match rustix::io::write(&file, rest) {
+                Err(rustix::io::Errno::INTR) => {}
+                written => rest = &rest[written?..],
+            }
+        }
+    }
+    fcntl_add_seals(&file, SEALS)?;
+    Ok(file)
+}
+
+/// A sealed memory file of known length, to be read in parts.
+#[derive(Debug)]
+pub struct Sealed {
+    file: OwnedFd,
+    len: u64,
+    at: u64,
+}
+
+impl Sealed {
+    /// Checks the seals and the length.
+    pub fn open(file: Option<OwnedFd>, len: u64) -> Result<Self, IpcError> {
+        let refuse = |what: String| IpcError::Protocol(what);
+        let file = file.ok_or_else(|| refuse("no file came along".to_owned()))?;
+        let seals = fcntl_get_seals(&file).map_err(|error| refuse(format!("not a memory file: {error}")))?;
+        if !seals.contains(SEALS) {
+            return Err(refuse(format!("the file is not sealed: {seals:?}")));
+        }
+        match u64::try_from(fstat(&file)?.st_size) {
+            Ok(size) if size == len => Ok(Self { file, len, at: 0 }),
+            size => Err(refuse(format!("the file has {size:?} bytes, {len} were announced"))),
+        }
+    }
+
+    /// Bytes not yet taken.
+    pub fn remaining(&self) -> u64 {
+        self.len - self.at
+    }
+
+    /// The next `len` bytes.
+    pub fn take(&mut self, len: u64) -> Result<Vec<u8>, IpcError> {
+        if len > self.len - self.at {
+            return Err(IpcError::Protocol(format!("{len} bytes wanted at {} of {}", self.at, self.len)));
+        }
+        let mut bytes = vec![0; len as usize];
+        let mut done = 0;
+        while done < bytes.len() {
+            match rustix::io::pread(&self.file, &mut bytes[done..], self.at + done as u64) {
+                Ok(0) => return Err(IpcError::Protocol("the file ended early".to_owned())),
+                Ok(read) => done += read,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.at += len;
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap()
+    }
+
+    #[test]
+    fn frames_and_files_pass() {
+        let (a, b) = pair();
+        let file = sealed([&b"one"[..], b"two"]).unwrap();
+        let request = Request::Transcode { id: 7, ladder: Ladder::standard(), limits: Limits::default(), len: 6 };
+        send(&a, &request, Some(file.as_fd())).unwrap();
+        let (Request::Transcode { id, ladder, limits, len }, file) = receive(&b, None).unwrap();
+        assert_eq!((id, ladder, limits, len), (7, Ladder::standard(), Limits::default(), 6));
+        let mut file = Sealed::open(file, len).unwrap();
+        assert_eq!((file.take(4).unwrap(), file.take(2).unwrap()), (b"onet".to_vec(), b"wo".to_vec()));
+        assert!(matches!(file.take(1), Err(IpcError::Protocol(_))));
+    }
+
+    #[test]
+    fn lies_are_refused() {
+        let (a, b) = pair();
+        assert!(matches!(send(&a, &"x".repeat(MAX_FRAME), None), Err(IpcError::Protocol(_))));
+        rustix::net::send(&a, &[b'['; 70_000], SendFlags::empty()).unwrap();
+        assert!(matches!(receive::<Answer>(&b, None), Err(IpcError::Protocol(_))));
+        send(&a, &"not an answer", None).unwrap();
+        assert!(matches!(receive::<Answer>(&b, None), Err(IpcError::Protocol(_))));
+        assert!(matches!(receive::<Answer>(&b, Some(Instant::now())), Err(IpcError::Timeout)));
+        assert!(matches!(Sealed::open(None, 3), Err(IpcError::Protocol(_))));
+        assert!(matches!(Sealed::open(Some(sealed([&b"abc"[..]]).unwrap()), 4), Err(IpcError::Protocol(_))));
+        let open = memfd_create("open", MemfdFlags::ALLOW_SEALING).unwrap();
+        assert!(matches!(Sealed::open(Some(open), 0), Err(IpcError::Protocol(_))));
+        drop(a);
+        assert!(matches!(receive::<Answer>(&b, None), Err(IpcError::Closed)));
+    }
+}

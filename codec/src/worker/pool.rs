@@ -1,0 +1,499 @@
+//! A number of workers, kept alive, shared fairly by any number of threads.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::child::Worker;
+use super::{Death, codec_program, ipc};
+use crate::budget::Limits;
+use crate::error::{EngineError, TranscodeError};
+use crate::ladder::Ladder;
+use crate::segment::{SegmentIn, SegmentOut};
+
+/// How often idle workers are looked at.
+const ROUND: Duration = Duration::from_millis(200);
+/// Deaths in a row without a finished job from which on new starts are delayed.
+const FREE_DEATHS: u32 = 3;
+/// Deaths of workers by one content until it is quarantined.
+const MAX_STRIKES: u8 = 2;
+/// Consecutive failed starts from which on callers are told instead of being kept waiting.
+const HOPELESS_STARTS: u32 = 3;
+
+/// How to run a pool.
+#[derive(Debug, Clone)]
+pub struct PoolConfig {
+    /// The program `headframe-codec`; see [`codec_program`].
+    pub program: PathBuf,
+    /// Workers, each of which does one segment at a time: 1 to 64.
+    pub workers: usize,
+    /// What one segment may cost.
+    pub limits: Limits,
+    /// Contents remembered for having killed workers.
+    pub quarantine: usize,
+    /// Time for a worker to come up.
+    pub start_timeout: Duration,
+    /// Longest delay between starts while workers keep dying.
+    pub max_backoff: Duration,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            program: codec_program(),
+            workers: 1,
+            limits: Limits::default(),
+            quarantine: 1024,
+            start_timeout: Duration::from_secs(10),
+            max_backoff: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why a pool did not start.
+#[derive(Debug, Error)]
+pub enum PoolError {
+    /// A setting out of range.
+    #[error("a pool has 1 to 64 workers, not {have}")]
+    Workers {
+        /// Workers asked for.
+        have: usize,
+    },
+    /// The first worker did not come up.
+    #[error("the codec worker does not start: {reason}")]
+    Start {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A pool at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Workers alive.
+    pub workers: usize,
+    /// Workers transcoding.
+    pub busy: usize,
+    /// Callers waiting for a worker.
+    pub waiting: usize,
+    /// Workers replaced since the start, by reason.
+    pub restarts: BTreeMap<Death, u64>,
+    /// Contents in quarantine.
+    pub quarantined: usize,
+    /// Segments answered, failures included.
+    pub segments: u64,
+    /// Resident memory of all workers, bytes.
+    pub rss_bytes: u64,
+    /// Their process ids.
+    pub pids: Vec<u32>,
+    /// How long the last start took until the sandbox was proven.
+    pub last_start: Duration,
+}
+
+impl PoolStats {
+    /// Workers replaced, whatever the reason.
+    pub fn restarts_total(&self) -> u64 {
+        self.restarts.values().sum()
+    }
+}
+
+/// Workers and their watchman. All methods may be called from several threads at once.
+#[derive(Debug)]
+pub struct Pool {
+    shared: Arc<Shared>,
+    watchman: Mutex<Option<thread::JoinHandle<()>>>,
+}
+
+struct Shared {
+    config: PoolConfig,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Worker>,
+    pids: BTreeSet<u32>,
+    busy: usize,
+    /// Tickets of waiting callers, first come first served.
+    queue: VecDeque<u64>,
+    next_ticket: u64,
+    stopping: bool,
+    restarts: BTreeMap<Death, u64>,
+    /// Content hashes and how many workers each has killed; the oldest is forgotten first.
+    strikes: VecDeque<([u8; 32], u8)>,
+    segments: u64,
+    /// Deaths since the last answer.
+    deaths_in_row: u32,
+    failed_starts: u32,
+    last_failure: String,
+    last_start: Duration,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pool {
+    /// Starts the workers; returns once the first one is ready.
+    pub fn start(config: PoolConfig) -> Result<Self, PoolError> {
+        if !(1..=64).contains(&config.workers) {
+            return Err(PoolError::Workers { have: config.workers });
+        }
+        let shared = Arc::new(Shared { config, state: Mutex::default(), changed: Condvar::new() });
+        let watch = Arc::clone(&shared);
+        // Workers die with the thread that starts them, so one thread starts them all and stays until the last is gone.
+        let watchman = thread::Builder::new().name("codec-pool".to_owned()).spawn(move || watch.watch());
+        let watchman = watchman.map_err(|error| PoolError::Start { reason: error.to_string() })?;
+        let pool = Self { shared, watchman: Mutex::new(Some(watchman)) };
+        let mut state = pool.shared.lock();
+        while state.pids.is_empty() && state.failed_starts == 0 {
+            state = pool.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.pids.is_empty() {
+            let reason = state.last_failure.clone();
+            drop(state);
+            pool.shutdown();
+            return Err(PoolError::Start { reason });
+        }
+        drop(state);
+        Ok(pool)
+    }
+
+    /// Transcodes one segment; blocks until it is done, at most for `deadline`.
+    ///
+    /// Callers get workers in the order in which they came. A worker that dies costs one automatic retry; content that
+    /// killed two workers is refused from then on.
+    pub fn transcode(
+        &self,
+        ladder: &Ladder,
+        segment: SegmentIn<'_>,
+        deadline: Duration,
+    ) -> Result<SegmentOut, TranscodeError> {
+        let (stream, number) = (segment.stream.to_owned(), segment.number);
+        let until = Instant::now() + deadline;
+        let limits = &self.shared.config.limits;
+        let len = segment.bytes.len() as u64;
+        let refuse = |source| TranscodeError::Engine { stream: stream.clone(), number, source };
+        if len == 0 {
+            return Err(refuse(EngineError::Empty));
+        }
+        if len > limits.input_bytes {
+            return Err(refuse(EngineError::InputBytes { bytes: len, limit: limits.input_bytes }));
+        }
+        let hash: [u8; 32] = Sha256::digest(segment.bytes).into();
+        let quarantined = || TranscodeError::Quarantined {
+            stream: stream.clone(),
+            number,
+            hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        };
+        if self.shared.lock().strikes_of(&hash) >= MAX_STRIKES {
+            return Err(quarantined());
+        }
+        let hand_over = |error: std::io::Error| TranscodeError::HandOver {
+            stream: stream.clone(),
+            number,
+            reason: error.to_string(),
+        };
+        let file = ipc::sealed([segment.bytes]).map_err(hand_over)?;
+        let late = |stage| TranscodeError::Deadline {
+            stream: stream.clone(),
+            number,
+            deadline_ms: deadline.as_millis() as u64,
+            stage,
+        };
+        let mut retry = true;
+        loop {
+            let mut worker = self.shared.acquire(until).map_err(|refused| match refused {
+                Refused::Late => late("waiting for a free worker"),
+                Refused::Stopping => TranscodeError::ShuttingDown { stream: stream.clone(), number },
+                Refused::Hopeless(reason) => TranscodeError::NoWorker { stream: stream.clone(), number, reason },
+            })?;
+            match worker.transcode(ladder, limits, &file, len, until) {
+                Ok(answer) => {
+                    self.shared.release(worker, &hash);
+                    return answer.map_err(refuse);
+                }
+                Err(lost) => {
+                    let pid = worker.pid();
+                    let death = worker.end(lost.death);
+                    let last_words = worker.last_words();
+                    let strikes = self.shared.bury(worker, death, &hash);
+                    tracing::warn!(
+                        stream,
+                        segment = number,
+                        pid,
+                        death = death.name(),
+                        strikes,
+                        detail = lost.detail,
+                        "a codec worker was lost"
+                    );
+                    if death == Death::Deadline {
+                        return Err(late("transcoding"));
+                    }
+                    if strikes >= MAX_STRIKES {
+                        return Err(quarantined());
+                    }
+                    if !retry {
+                        return Err(TranscodeError::WorkerDied { stream, number, death, last_words });
+                    }
+                    retry = false;
+                }
+            }
+        }
+    }
+
+    /// The pool at this moment.
+    pub fn stats(&self) -> PoolStats {
+        let state = self.shared.lock();
+        let pids: Vec<u32> = state.pids.iter().copied().collect();
+        PoolStats {
+            workers: pids.len(),
+            busy: state.busy,
+            waiting: state.queue.len(),
+            restarts: state.restarts.clone(),
+            quarantined: state.strikes.iter().filter(|(_, strikes)| *strikes >= MAX_STRIKES).count(),
+            segments: state.segments,
+            rss_bytes: pids.iter().map(|pid| Worker::rss_bytes(*pid)).sum(),
+            pids,
+            last_start: state.last_start,
+        }
+    }
+
+    /// Takes no more work, lets running segments finish, and ends all workers. Idempotent; also done on drop.
+    pub fn shutdown(&self) {
+        let mut state = self.shared.lock();
+        state.stopping = true;
+        let idle = std::mem::take(&mut state.idle);
+        for worker in &idle {
+            state.pids.remove(&worker.pid());
+        }
+        drop(state);
+        drop(idle);
+        self.shared.changed.notify_all();
+        let watchman = self.watchman.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(watchman) = watchman {
+            // It does not panic, and if it did, there would be nothing left to stop.
+            let _ = watchman.join();
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+enum Refused {
+    Late,
+    Stopping,
+    Hopeless(String),
+}
+
+impl Shared {
+    /// Waits in the queue for a living worker.
+    fn acquire(&self, until: Instant) -> Result<Worker, Refused> {
+        let mut state = self.lock();
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        state.queue.push_back(ticket);
+        let outcome = loop {
+            if state.stopping {
+                break Err(Refused::Stopping);
+            }
+            if state.queue.front() == Some(&ticket) {
+                if let Some(worker) = state.take_idle() {
+                    state.busy += 1;
+                    break Ok(worker);
+                }
+                if state.pids.is_empty() && state.failed_starts >= HOPELESS_STARTS {
+                    break Err(Refused::Hopeless(state.last_failure.clone()));
+                }
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left == Duration::ZERO {
+                break Err(Refused::Late);
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        state.queue.retain(|waiting| *waiting != ticket);
+        drop(state);
+        // Whoever is first now may have to move, and the watchman may have to replace one found dead.
+        self.changed.notify_all();
+        outcome
+    }
+
+    fn release(&self, worker: Worker, hash: &[u8; 32]) {
+        let mut state = self.lock();
+        state.busy -= 1;
+        state.segments += 1;
+        state.deaths_in_row = 0;
+        state.strikes.retain(|(known, _)| known != hash);
+        if state.stopping {
+            state.pids.remove(&worker.pid());
+        } else {
+            state.idle.push(worker);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Counts a death on duty; returns how many workers this content has killed.
+    fn bury(&self, worker: Worker, death: Death, hash: &[u8; 32]) -> u8 {
+        let mut state = self.lock();
+        state.busy -= 1;
+        state.died(worker.pid(), death);
+        // A caller in a hurry proves nothing about the content.
+        let strikes = match death {
+            Death::Deadline => state.strikes_of(hash),
+            _ => state.strike(hash, self.config.quarantine),
+        };
+        drop(state);
+        drop(worker);
+        self.changed.notify_all();
+        strikes
+    }
+
+    /// The watchman: starts what is missing, sees who died while idle, leaves when all are gone.
+    fn watch(&self) {
+        let mut state = self.lock();
+        loop {
+            if state.stopping && state.busy == 0 && state.idle.is_empty() {
+                return;
+            }
+            state.reap_idle();
+            if state.stopping || state.pids.len() >= self.config.workers {
+                state = self.changed.wait_timeout(state, ROUND).unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
+            let misery = state.deaths_in_row.max(state.failed_starts);
+            let delay = backoff(misery, self.config.max_backoff);
+            drop(state);
+            thread::sleep(delay.min(ROUND));
+            // A long delay is waited for in short pieces, so that stopping does not take as long.
+            let mut waited = delay.min(ROUND);
+            while waited < delay && !self.lock().stopping {
+                thread::sleep(ROUND);
+                waited += ROUND;
+            }
+            if self.lock().stopping {
+                state = self.lock();
+                continue;
+            }
+            let started = Instant::now();
+            let worker = Worker::start(&self.config);
+            state = self.lock();
+            state.last_start = started.elapsed();
+            match worker {
+                Ok(worker) if state.stopping => drop(worker),
+                Ok(worker) => {
+                    state.failed_starts = 0;
+                    state.pids.insert(worker.pid());
+                    state.idle.push(worker);
+                }
+                Err(reason) => {
+                    tracing::error!(reason, "a codec worker did not start");
+                    state.failed_starts = state.failed_starts.saturating_add(1);
+                    *state.restarts.entry(Death::Start).or_default() += 1;
+                    state.last_failure = reason;
+                }
+            }
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// No delay for the first few deaths, then doubling from 100 ms.
+fn backoff(misery: u32, most: Duration) -> Duration {
+    match misery.checked_sub(FREE_DEATHS) {
+        None => Duration::ZERO,
+        Some(over) => (Duration::from_millis(100) * (1 << over.min(10))).min(most),
+    }
+}
+
+impl State {
+    fn take_idle(&mut self) -> Option<Worker> {
+        self.reap_idle();
+        self.idle.pop()
+    }
+
+    fn reap_idle(&mut self) {
+        let mut at = 0;
+        while at < self.idle.len() {
+            if self.idle[at].has_died() {
+                let mut worker = self.idle.swap_remove(at);
+                let death = worker.end(Death::Crashed);
+                let (pid, last_words) = (worker.pid(), worker.last_words());
+                tracing::warn!(pid, death = death.name(), last_words, "an idle codec worker was lost");
+                self.died(pid, death);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    fn died(&mut self, pid: u32, death: Death) {
+        self.pids.remove(&pid);
+        *self.restarts.entry(death).or_default() += 1;
+        if death != Death::Deadline {
+            self.deaths_in_row = self.deaths_in_row.saturating_add(1);
+        }
+    }
+
+    fn strikes_of(&self, hash: &[u8; 32]) -> u8 {
+        self.strikes.iter().find(|(known, _)| known == hash).map_or(0, |(_, strikes)| *strikes)
+    }
+
+    fn strike(&mut self, hash: &[u8; 32], keep: usize) -> u8 {
+        let strikes = self.strikes_of(hash).saturating_add(1);
+        self.strikes.retain(|(known, _)| known != hash);
+        self.strikes.push_back((*hash, strikes));
+        while self.strikes.len() > keep.max(1) {
+            self.strikes.pop_front();
+        }
+        strikes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strikes_add_up_and_the_oldest_is_forgotten() {
+        let mut state = State::default();
+        assert_eq!((state.strike(&[1; 32], 2), state.strike(&[1; 32], 2)), (1, 2));
+        state.strike(&[2; 32], 2);
+        state.strike(&[3; 32], 2);
+        assert_eq!((state.strikes_of(&[1; 32]), state.strikes_of(&[2; 32])), (0, 1));
+    }
+
+    #[test]
+    fn backoff_is_free_then_doubles_and_is_bounded() {
+        let most = Duration::from_secs(5);
+        let ms = |misery| backoff(misery, most).as_millis();
+        assert_eq!([ms(0), ms(2), ms(3), ms(4), ms(5), ms(60)], [0, 0, 100, 200, 400, 5000]);
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let config = PoolConfig { program: "/nonexistent/headframe-codec".into(), ..PoolConfig::default() };
+        let error = Pool::start(config).map(|_| ()).map_err(|error| error.to_string());
+        assert!(error.is_err_and(|text| text.contains("/nonexistent/headframe-codec")));
+        assert!(Pool::start(PoolConfig { workers: 0, ..PoolConfig::default() }).is_err());
+    }
+}

@@ -1,0 +1,326 @@
+//! How a worker locks itself up, and how it proves that it did.
+//!
+//! Layers, outermost first, each of which must fail closed:
+//! 1. Inherited descriptors: standard input is the parent's Unix socket, nothing else is a socket, all above 2 closed.
+//! 2. `rlimit`s: address space, file size, descriptors, no core; processor time is set per segment by the parent.
+//! 3. The process dies with its parent, cannot be traced, cannot gain privileges.
+//! 4. Landlock: no path at all, and where the kernel knows how, no TCP, no signals and no abstract sockets to outside.
+//! 5. seccomp: a list of the calls that transcoding needs; anything else ends the process (SIGSYS).
+//!
+//! All of it happens while there is one thread, so that no thread can be left out. Later threads inherit it.
+
+pub mod attack;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+
+use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus, Scope};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
+use thiserror::Error;
+
+/// Descriptors a worker may have open: standard ones, the files of one request and some headroom.
+const MAX_FILES: u64 = 32;
+/// Processor seconds until the parent sets a budget for the first segment.
+const START_CPU_SECONDS: u64 = 30;
+
+/// What the sandbox allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// `RLIMIT_AS`, bytes.
+    pub memory_bytes: u64,
+    /// `RLIMIT_FSIZE`, bytes.
+    pub output_bytes: u64,
+    /// The parent's process id: a worker whose parent is already gone does not start.
+    pub parent: Option<u32>,
+    /// Leaves out seccomp, to show that the other layers hold on their own. Never for work.
+    pub without_seccomp: bool,
+}
+
+/// Why the sandbox is not what it must be.
+#[derive(Debug, Error)]
+pub enum SandboxError {
+    /// An inherited descriptor that must not be.
+    #[error("descriptor {fd} is {what}; workers are started with one Unix socket on standard input and nothing else")]
+    Descriptor {
+        /// Its number.
+        fd: i32,
+        /// What it is.
+        what: String,
+    },
+    /// Threads exist already.
+    #[error("{threads} threads exist before the sandbox; it could miss one")]
+    Threads {
+        /// How many.
+        threads: usize,
+    },
+    /// The parent is gone.
+    #[error("the parent {parent} is gone")]
+    Orphan {
+        /// Its process id.
+        parent: u32,
+    },
+    /// A layer could not be set up.
+    #[error("{layer}: {reason}")]
+    Layer {
+        /// Which one.
+        layer: &'static str,
+        /// What the system says.
+        reason: String,
+    },
+    /// A layer was set up and does not hold.
+    #[error("{layer} does not hold: {reason}")]
+    Hollow {
+        /// Which one.
+        layer: &'static str,
+        /// What was still possible.
+        reason: String,
+    },
+}
+
+/// What holds, for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// Whether Landlock also covers TCP, signals and abstract sockets on this kernel.
+    pub landlock_full: bool,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let landlock = if self.landlock_full { "full" } else { "files only (older kernel)" };
+        write!(f, "landlock {landlock}, seccomp filter, no new privileges, not dumpable, limits set")
+    }
+}
+
+fn layer<E: fmt::Display>(layer: &'static str) -> impl FnOnce(E) -> SandboxError {
+    move |reason| SandboxError::Layer { layer, reason: reason.to_string() }
+}
+
+/// Locks this process up and checks every layer. There is no way back.
+pub fn enter(profile: &Profile) -> Result<Report, SandboxError> {
+    check_descriptors()?;
+    check_threads()?;
+    set_limits(profile)?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(layer("death with the parent"))?;
+    if let Some(parent) = profile.parent {
+        // The parent may have died before the line above.
+        let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get() as u32);
+        if now != Some(parent) {
+            return Err(SandboxError::Orphan { parent });
+        }
+    }
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(layer("dumpable"))?;
+    rustix::thread::set_no_new_privs(true).map_err(layer("no new privileges"))?;
+    let landlock_full = landlock()?;
+    check_landlock(landlock_full)?;
+    if !profile.without_seccomp {
+        seccomp()?;
+        check_seccomp()?;
+    }
+    Ok(Report { landlock_full })
+}
+
+/// Closes what was inherited beyond the standard descriptors, and checks those.
+fn check_descriptors() -> Result<(), SandboxError> {
+    close_above_standard()?;
+    let list = fs::read_dir("/proc/self/fd").map_err(layer("list descriptors"))?;
+    // Collected first: the listing itself is a descriptor, closed by then.
+    let fds: Vec<i32> = list.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for fd in fds {
+        let Ok(target) = fs::read_link(format!("/proc/self/fd/{fd}")) else { continue };
+        let target = target.to_string_lossy().into_owned();
+        let family = rustix::net::sockopt::socket_domain(rustix::stdio::stdin());
+        match fd {
+            0 if family == Ok(rustix::net::AddressFamily::UNIX) => {}
+            0 => return Err(SandboxError::Descriptor { fd, what: format!("{target} and no Unix socket") }),
+            1 | 2 if !target.starts_with("socket:") => {}
+            _ => return Err(SandboxError::Descriptor { fd, what: target }),
+        }
+    }
+    Ok(())
+}
+
+#[allow(unsafe_code, reason = "closing descriptors by number has no safe interface")]
+fn close_above_standard() -> Result<(), SandboxError> {
+    // SAFETY: this runs before anything in this process has opened a descriptor of its own (one thread, start of
+    // `main`), so nobody owns the numbers that are closed here.
+    match unsafe { libc::close_range(3, libc::c_uint::MAX, 0) } {
+        0 => Ok(()),
+        _ => Err(SandboxError::Layer {
+            layer: "close inherited descriptors (needs Linux 5.9)",
+            reason: io::Error::last_os_error().to_string(),
+        }),
+    }
+}
+
+fn check_threads() -> Result<(), SandboxError> {
+    let threads = fs::read_dir("/proc/self/task").map_err(layer("count threads"))?.count();
+    if threads == 1 { Ok(()) } else { Err(SandboxError::Threads { threads }) }
+}
+
+fn set_limits(profile: &Profile) -> Result<(), SandboxError> {
+    let both = |value| Rlimit { current: Some(value), maximum: Some(value) };
+    let limits = [
+        (Resource::As, both(profile.memory_bytes)),
+        (Resource::Fsize, both(profile.output_bytes)),
+        (Resource::Nofile, both(MAX_FILES)),
+        (Resource::Core, both(0)),
+        (Resource::Cpu, Rlimit { current: Some(START_CPU_SECONDS), maximum: None }),
+    ];
+    for (resource, limit) in limits {
+        rustix::process::setrlimit(resource, limit).map_err(layer("resource limits"))?;
+    }
+    Ok(())
+}
+
+/// Denies every path; says whether everything this crate knows of could be denied too.
+fn landlock() -> Result<bool, SandboxError> {
+    let ruleset = || -> Result<_, landlock::RulesetError> {
+        Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(ABI::V1))?
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(ABI::V5))?
+            .handle_access(AccessNet::from_all(ABI::V4))?
+            .scope(Scope::from_all(ABI::V6))?
+            .create()?
+            .restrict_self()
+    };
+    let status = ruleset().map_err(layer("landlock (needs Linux 5.13 with Landlock enabled)"))?;
+    match status.ruleset {
+        RulesetStatus::FullyEnforced => Ok(true),
+        RulesetStatus::PartiallyEnforced => Ok(false),
+        RulesetStatus::NotEnforced => {
+            Err(SandboxError::Layer { layer: "landlock", reason: "the kernel did not enforce it".to_owned() })
+        }
+    }
+}
+
+fn check_landlock(full: bool) -> Result<(), SandboxError> {
+    let hollow = |reason: &str| SandboxError::Hollow { layer: "landlock", reason: reason.to_owned() };
+    match fs::File::open("/proc/self/status") {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        _ => return Err(hollow("a file could be opened")),
+    }
+    match fs::read_dir("/") {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        _ => return Err(hollow("a folder could be listed")),
+    }
+    if full {
+        match std::net::TcpStream::connect(("127.0.0.1", 9)) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            _ => return Err(hollow("TCP was not denied")),
+        }
+    }
+    Ok(())
+}
+
+fn check_seccomp() -> Result<(), SandboxError> {
+    let hollow = |layer, reason: String| SandboxError::Hollow { layer, reason };
+    match rustix::thread::secure_computing_mode() {
+        Ok(rustix::thread::SecureComputingMode::Filter) => {}
+        other => return Err(hollow("seccomp", format!("mode is {other:?}"))),
+    }
+    match rustix::thread::no_new_privs() {
+        Ok(true) => {}
+        other => return Err(hollow("no new privileges", format!("it is {other:?}"))),
+    }
+    match rustix::process::dumpable_behavior() {
+        Ok(DumpableBehavior::NotDumpable) => Ok(()),
+        other => Err(hollow("dumpable", format!("it is {other:?}"))),
+    }
+}
+
+/// Calls allowed whatever their arguments.
+const ALLOWED: &[i64] = &[
+    // The socket and the files that come with it.
+    libc::SYS_read,
+    libc::SYS_pread64,
+    libc::SYS_write,
+    libc::SYS_sendmsg,
+    libc::SYS_recvmsg,
+    libc::SYS_ppoll,
+    libc::SYS_close,
+    libc::SYS_fstat,
+    libc::SYS_memfd_create,
+    // Memory; mappings and their protection are below.
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_brk,
+    libc::SYS_madvise,
+    // Threads; their creation is below.
+    libc::SYS_futex,
+    libc::SYS_set_robust_list,
+    libc::SYS_rseq,
+    libc::SYS_sigaltstack,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_restart_syscall,
+    libc::SYS_sched_yield,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_gettid,
+    libc::SYS_getpid,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    // Time, randomness for hash maps, and glibc's qsort, which asks how much memory there is.
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_nanosleep,
+    libc::SYS_getrandom,
+    libc::SYS_sysinfo,
+    // Answered with "no such call" by the second filter, so that glibc takes `clone`, whose flags can be checked.
+    libc::SYS_clone3,
+];
+
+fn seccomp() -> Result<(), SandboxError> {
+    let equal = |arg, value: u64| condition(arg, SeccompCmpOp::Eq, value);
+    let masked = |arg, mask, value| condition(arg, SeccompCmpOp::MaskedEq(mask), value);
+    let thread = (libc::CLONE_VM | libc::CLONE_SIGHAND | libc::CLONE_THREAD) as u64;
+    let namespaces = (libc::CLONE_NEWNS
+        | libc::CLONE_NEWCGROUP
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUSER
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET) as u32 as u64;
+    let executable = libc::PROT_EXEC as u64;
+    let own = u64::from(std::process::id());
+    let filters = || -> Result<[BpfProgram; 2], seccompiler::Error> {
+        let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED.iter().map(|call| (*call, vec![])).collect();
+        rules.insert(libc::SYS_mmap, vec![SeccompRule::new(vec![masked(2, executable, 0)?])?]);
+        rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![masked(2, executable, 0)?])?]);
+        rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![masked(0, thread | namespaces, thread)?])?]);
+        rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![equal(0, own)?])?]);
+        let one_of = |arg, values: &[i32]| -> Result<Vec<SeccompRule>, seccompiler::Error> {
+            let rule = |value: &i32| Ok(SeccompRule::new(vec![equal(arg, *value as u64)?])?);
+            values.iter().map(rule).collect()
+        };
+        let descriptors = [libc::F_GETFD, libc::F_SETFD, libc::F_ADD_SEALS, libc::F_GET_SEALS];
+        rules.insert(libc::SYS_fcntl, one_of(1, &descriptors)?);
+        let state = [libc::PR_SET_NAME, libc::PR_GET_SECCOMP, libc::PR_GET_NO_NEW_PRIVS, libc::PR_GET_DUMPABLE];
+        rules.insert(libc::SYS_prctl, one_of(0, &state)?);
+        let arch = std::env::consts::ARCH.try_into()?;
+        let list = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
+        let no_clone3 = SeccompFilter::new(
+            BTreeMap::from([(libc::SYS_clone3, vec![])]),
+            SeccompAction::Allow,
+            SeccompAction::Errno(libc::ENOSYS as u32),
+            arch,
+        )?;
+        Ok([no_clone3.try_into()?, list.try_into()?])
+    };
+    // The list comes last: it does not allow setting filters.
+    for filter in filters().map_err(layer("seccomp"))? {
+        seccompiler::apply_filter_all_threads(&filter).map_err(layer("seccomp"))?;
+    }
+    Ok(())
+}
+
+fn condition(arg: u8, op: SeccompCmpOp, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(arg, SeccompCmpArgLen::Dword, op, value)
+}
