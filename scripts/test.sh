@@ -1,10 +1,11 @@
 # `./run test [part...]`: the parts, their order, the summary. Sourced by ./run.
 # A part is a function part_NAME; what it prints goes to target/run/test-NAME.log, from which results are counted.
 
+export CARGO_TERM_COLOR=never
 all_parts="fmt docs bounds units deny contracts clippy unit e2e"
 skipped_status=77
 
-part_fmt() { cargo fmt --all --check; }
+part_fmt() { cargo fmt --all --check -- --color never; }
 part_docs() { scripts/check-docs; }
 part_bounds() { scripts/check-bounds; }
 part_units() { scripts/check-units; }
@@ -63,7 +64,7 @@ run_tests() {
     case $part in
       --keep-going | -k) keep_going=yes ;;
       *)
-        declare -F "part_$part" >/dev/null || die "no test part '$part'; there are: $all_parts"
+        declare -F "part_$part" >/dev/null || { say "run: no test part '$part'; there are: $all_parts"; exit 2; }
         parts+=("$part")
         ;;
     esac
