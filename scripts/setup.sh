@@ -21,7 +21,6 @@ missing_packages() {
   need npm have npm
   need python3-pip python_has_pip
   need xz-utils have xz
-  need procps have ps
   if [ "${1:-}" = test ]; then
     need chromium have chromium
     need systemd have systemd-analyze
