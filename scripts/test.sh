@@ -14,7 +14,7 @@ part_deny() {
     echo "cargo-deny is not installed: cargo install --locked cargo-deny"
     return $skipped_status
   }
-  cargo deny --offline --locked check bans licenses sources
+  cargo deny --locked check bans licenses sources
 }
 part_contracts() {
   [ -x contracts/test.sh ] || {
