@@ -1,0 +1,290 @@
+//! The durable memory of everything signed, and the only maker of permits.
+//!
+//! One connection, exclusively locked: a second process cannot open the file. Every permit follows from one exclusive
+//! transaction that checks and records, committed with `synchronous=FULL` before the permit exists. Receipts that wait
+//! while another commit is on its way to the disk share the next one (group commit), so that nobody is tempted to weaken it.
+
+mod open;
+pub mod permit;
+mod rows;
+
+use crate::protocol::{Hello, JobCounts, KeptReceipt, ReceiptRequest, TransactionRequest};
+use crate::rules::{self, Claimed, NotSafe, Pinned, Rule, Verdict};
+use headframe_market::{Action, Address, B256, JobId, Receipt, Role, Segment, SegmentNo, Signature, Wei};
+use permit::{Permit, Report, Transaction};
+use rusqlite::{Connection, TransactionBehavior};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// The guard database of one key on one chain.
+#[derive(Debug)]
+pub struct Store {
+    connection: Mutex<Connection>,
+    waiting: Mutex<Vec<Arc<Waiting>>>,
+    pinned: Pinned,
+    path: PathBuf,
+    segments: AtomicU64,
+    claims: AtomicU64,
+    nonces: AtomicU64,
+}
+
+/// A segment's statement in the queue for the next commit.
+#[derive(Debug)]
+struct Waiting {
+    ask: Ask,
+    outcome: OnceLock<Result<Verdict, NotSafe>>,
+}
+
+#[derive(Debug)]
+enum Ask {
+    /// With the order's signature and the signer that it recovers to.
+    Receipt(Box<ReceiptRequest>, Option<(Signature, Address)>),
+    Order(Segment),
+}
+
+/// Rows on record: segments, claims and nonces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Receipts or orders.
+    pub segments: u64,
+    /// Claims.
+    pub claims: u64,
+    /// Account nonces.
+    pub nonces: u64,
+}
+
+impl Store {
+    /// The database at `path`, or `None` when there is no file. It must be whole, of this schema and this key.
+    pub fn open(path: &Path, key: Address, role: Role) -> Result<Option<Self>, NotSafe> {
+        let Some((connection, pinned)) = open::existing(path)? else { return Ok(None) };
+        rules::place(&pinned, &Pinned { address: key, role, ..pinned })?;
+        Self::new(connection, pinned, path).map(Some)
+    }
+
+    /// A new database. Only for a key whose past is known to be empty: see [`rules::history`].
+    pub fn create(path: &Path, pinned: Pinned) -> Result<Self, NotSafe> {
+        Self::new(open::new(path, &pinned)?, pinned, path)
+    }
+
+    fn new(connection: Connection, pinned: Pinned, path: &Path) -> Result<Self, NotSafe> {
+        let Counts { segments, claims, nonces } = rows::counts(&connection)?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+            waiting: Mutex::default(),
+            pinned,
+            path: path.into(),
+            segments: segments.into(),
+            claims: claims.into(),
+            nonces: nonces.into(),
+        })
+    }
+
+    /// What the database is bound to.
+    pub fn pinned(&self) -> &Pinned {
+        &self.pinned
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Rows on record.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            segments: self.segments.load(Ordering::Relaxed),
+            claims: self.claims.load(Ordering::Relaxed),
+            nonces: self.nonces.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether the database answers.
+    pub fn answers(&self) -> bool {
+        rows::answers(&lock(&self.connection))
+    }
+
+    /// Rules G7 and G9: this database belongs to where the agent is, and is not older than what the chain shows.
+    pub fn check(&self, hello: &Hello) -> Result<(), NotSafe> {
+        rules::place(
+            &self.pinned,
+            &Pinned { chain_id: hello.chain_id, genesis: hello.genesis, addresses: hello.addresses, ..self.pinned },
+        )?;
+        let connection = lock(&self.connection);
+        let role = self.pinned.role;
+        rules::history(hello, Some(&|job| rows::end(&connection, job, role)))
+    }
+
+    /// Rules G2 and G6.
+    pub fn permit_receipt(&self, request: ReceiptRequest) -> Result<Permit<Receipt>, NotSafe> {
+        self.only(Role::Operator, "receipts")?;
+        let domain = self.pinned.domain();
+        let signature = Signature::from_raw(&request.order_signature).ok();
+        let signed = signature.and_then(|signature| Some((signature, request.order.signer(&domain, &signature)?)));
+        let receipt = request.receipt.clone();
+        self.record(Ask::Receipt(Box::new(request), signed))?;
+        Ok(Permit::new(receipt, self.pinned.domain()))
+    }
+
+    /// Rule G6.
+    pub fn permit_order(&self, order: Segment) -> Result<Permit<Segment>, NotSafe> {
+        self.only(Role::Client, "orders")?;
+        self.record(Ask::Order(order.clone()))?;
+        Ok(Permit::new(order, self.pinned.domain()))
+    }
+
+    /// Rules G1, G2 and G10, the key's role and the fee ceiling `cap`.
+    pub fn permit_transaction(&self, ask: &TransactionRequest, cap: Wei) -> Result<Permit<Transaction>, NotSafe> {
+        rules::role(&ask.action, self.pinned.role)?;
+        rules::fees(ask.gas_limit, ask.max_fee_per_gas, ask.max_priority_fee_per_gas, cap)?;
+        let call = ask.action.call(&self.pinned.addresses);
+        let hash = rows::call_hash(&call);
+        self.record_call(ask, hash)?;
+        let transaction = Transaction {
+            nonce: ask.nonce,
+            to: call.to,
+            value: call.value,
+            input: call.input,
+            gas_limit: ask.gas_limit,
+            max_fee_per_gas: ask.max_fee_per_gas,
+            max_priority_fee_per_gas: ask.max_priority_fee_per_gas,
+        };
+        Ok(Permit::new(transaction, self.pinned.domain()))
+    }
+
+    /// Binds the nonce to the call, and a claim to its nonce. Durable when it returns `Ok`.
+    fn record_call(&self, ask: &TransactionRequest, hash: B256) -> Result<(), NotSafe> {
+        let mut connection = lock(&self.connection);
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(rows::storage)?;
+        let kind = ask.action.kind();
+        let kept = rows::nonce(&tx, ask.nonce)?;
+        let verdict = rules::nonce(ask.nonce, hash, kind, kept.as_ref().map(|(hash, kind)| (*hash, kind.as_str())))?;
+        let claim = claim_of(ask);
+        if let Some((job, claim)) = &claim {
+            let kept = rows::segments(&tx, *job, claim.first, claim.count.min(rules::MAX_CLAIM))?;
+            let agreed = rules::claim(*job, claim, &rows::claims(&tx, *job, claim.first)?, &kept)? == verdict;
+            debug_assert!(agreed, "a claim is on record exactly when its nonce is");
+        }
+        if verdict == Verdict::New {
+            rows::add_nonce(&tx, ask.nonce, hash, kind)?;
+            if let Some((job, claim)) = &claim {
+                rows::add_claim(&tx, *job, claim)?;
+            }
+            tx.commit().map_err(rows::storage)?;
+            self.nonces.fetch_add(1, Ordering::Relaxed);
+            self.claims.fetch_add(u64::from(claim.is_some()), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// A certification report is no market statement, so it needs no record.
+    pub fn permit_report(&self, tool: String, sha256: B256) -> Result<Permit<Report>, NotSafe> {
+        self.only(Role::Operator, "certification reports")?;
+        if tool.is_empty() || tool.len() > 64 {
+            let reason = format!("a tool's name has 1 to 64 bytes, not {}", tool.len());
+            return Err(NotSafe::Refused { rule: Rule::Request, reason });
+        }
+        Ok(Permit::new(Report { tool, sha256 }, self.pinned.domain()))
+    }
+
+    /// Kept evidence of `job` from segment `from` on, at most `limit` rows, gaps left out.
+    pub fn receipts(&self, job: JobId, from: SegmentNo, limit: u32) -> Result<Vec<KeptReceipt>, NotSafe> {
+        rows::receipts(&lock(&self.connection), job, from, limit)
+    }
+
+    /// Jobs from id `from` on in numbers, at most `limit`.
+    pub fn jobs(&self, from: JobId, limit: u32) -> Result<Vec<JobCounts>, NotSafe> {
+        rows::jobs(&lock(&self.connection), from, limit)
+    }
+
+    fn only(&self, role: Role, what: &str) -> Result<(), NotSafe> {
+        if self.pinned.role == role {
+            return Ok(());
+        }
+        let reason = format!("a key of role {} does not sign {what}", rules::role_name(self.pinned.role));
+        Err(NotSafe::Refused { rule: Rule::Role, reason })
+    }
+
+    /// Checks and records one segment's statement, together with all that wait. Durable when it returns `Ok`.
+    ///
+    /// Whoever gets the connection commits for everybody in the queue; the others then find their outcome.
+    fn record(&self, ask: Ask) -> Result<(), NotSafe> {
+        let waiting = Arc::new(Waiting { ask, outcome: OnceLock::new() });
+        lock(&self.waiting).push(Arc::clone(&waiting));
+        let mut connection = lock(&self.connection);
+        if waiting.outcome.get().is_none() {
+            let batch = std::mem::take(&mut *lock(&self.waiting));
+            self.commit(&mut connection, &batch);
+        }
+        drop(connection);
+        match waiting.outcome.get() {
+            Some(outcome) => outcome.clone().map(|_| ()),
+            None => Err(NotSafe::Storage("another request of the same batch failed".into())),
+        }
+    }
+
+    fn commit(&self, connection: &mut Connection, batch: &[Arc<Waiting>]) {
+        let outcomes = record_all(connection, &self.pinned, batch);
+        for (at, waiting) in batch.iter().enumerate() {
+            let outcome = match &outcomes {
+                Ok(each) => each[at].clone(),
+                Err(all) => Err(all.clone()),
+            };
+            if outcome == Ok(Verdict::New) {
+                self.segments.fetch_add(1, Ordering::Relaxed);
+            }
+            let _ = waiting.outcome.set(outcome); // set once: a batch is taken by one thread
+        }
+    }
+}
+
+type Outcomes = Vec<Result<Verdict, NotSafe>>;
+
+/// One exclusive transaction for all; a refusal of one changes nothing for the others.
+fn record_all(connection: &mut Connection, pinned: &Pinned, batch: &[Arc<Waiting>]) -> Result<Outcomes, NotSafe> {
+    let mut tx = connection.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(rows::storage)?;
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for waiting in batch {
+        let one = tx.savepoint().map_err(rows::storage)?;
+        let outcome = record_one(&one, pinned, &waiting.ask);
+        if outcome == Ok(Verdict::New) {
+            one.commit().map_err(rows::storage)?;
+        }
+        outcomes.push(outcome);
+    }
+    if outcomes.contains(&Ok(Verdict::New)) {
+        tx.commit().map_err(rows::storage)?;
+    }
+    Ok(outcomes)
+}
+
+fn record_one(tx: &Connection, pinned: &Pinned, ask: &Ask) -> Result<Verdict, NotSafe> {
+    match ask {
+        Ask::Receipt(ask, signed) => {
+            let Receipt { job, seq, .. } = ask.receipt;
+            let signer = signed.map(|(_, signer)| signer);
+            let verdict = rules::receipt(ask, signer, rows::client(tx, job)?, rows::segment(tx, job, seq)?.as_ref())?;
+            if let (Verdict::New, Some((signature, _))) = (verdict, signed) {
+                rows::add_segment(tx, ask.client, &ask.order, Some((&ask.receipt, signature)))?;
+            }
+            Ok(verdict)
+        }
+        Ask::Order(order) => {
+            let verdict = rules::order(order, rows::segment(tx, order.job, order.seq)?.as_ref())?;
+            if verdict == Verdict::New {
+                rows::add_segment(tx, pinned.address, order, None)?;
+            }
+            Ok(verdict)
+        }
+    }
+}
+
+fn claim_of(ask: &TransactionRequest) -> Option<(JobId, Claimed)> {
+    let Action::Claim { job, first, count, root, units } = ask.action else { return None };
+    Some((job, Claimed { first, count, root, units, nonce: ask.nonce }))
+}
+
+/// A panic elsewhere leaves the connection usable: its transaction was rolled back when it unwound.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,163 @@
+//! Opening and creating the file: whole, private, ours alone, with exactly our schema.
+
+use super::rows::storage;
+use crate::rules::{NotSafe, Pinned, role_name};
+use headframe_market::{Address, Addresses, B256, Role};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+const SCHEMA: &str = include_str!("schema.sql");
+/// "HFgd", the file's application id.
+const APPLICATION: i64 = 0x4846_6764;
+
+/// `None` when there is no file.
+pub(super) fn existing(path: &Path) -> Result<Option<(Connection, Pinned)>, NotSafe> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return missing(path).map(|()| None),
+        Err(error) => return Err(unsafe_file(path, &error.to_string())),
+        Ok(meta) if !meta.is_file() => return Err(unsafe_file(path, "not a regular file")),
+        Ok(_) => {}
+    }
+    let mine = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(path, mine).map_err(|error| unsafe_file(path, &format!("cannot set mode 0600: {error}")))?;
+    let db = connect(path)?;
+    verify(&db).map_err(|reason| unsafe_file(path, &reason))?;
+    let pinned = pinned(&db).map_err(|error| unsafe_file(path, &format!("unreadable: {error}")))?;
+    let pinned = pinned.ok_or_else(|| unsafe_file(path, "it names no chain: its creation was interrupted"));
+    pinned.map(|pinned| Some((db, pinned)))
+}
+
+/// A journal without its database tells that there was one.
+fn missing(path: &Path) -> Result<(), NotSafe> {
+    for suffix in ["-wal", "-journal"] {
+        let mut journal = path.as_os_str().to_owned();
+        journal.push(suffix);
+        if Path::new(&journal).symlink_metadata().is_ok() {
+            return Err(unsafe_file(
+                path,
+                &format!("G9 lost database: the file is gone and its {suffix} file is there"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Creates the file, which must not exist. It appears under its name only when it is complete and on the disk.
+pub(super) fn new(path: &Path, pinned: &Pinned) -> Result<Connection, NotSafe> {
+    let failed = |error: io::Error| NotSafe::Storage(format!("cannot create {}: {error}", path.display()));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A name of its own: two signers that start together must not complete each other's draft.
+    let draft = folder.join(format!(".guard-{:016x}.new", rand::random::<u64>()));
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
+    let db = Connection::open(&draft).map_err(storage)?;
+    db.execute_batch(SCHEMA).map_err(storage)?;
+    db.pragma_update(None, "application_id", APPLICATION).map_err(storage)?;
+    insert(&db, pinned)?;
+    db.close().map_err(|(_, error)| storage(error))?;
+    file.sync_all().map_err(failed)?;
+    fs::hard_link(&draft, path).map_err(failed)?; // fails when the name is taken, unlike a rename
+    fs::remove_file(&draft).map_err(failed)?;
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    drop(file);
+    match existing(path)? {
+        Some((db, found)) if found == *pinned => Ok(db),
+        _ => Err(unsafe_file(path, "it changed while it was created")),
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, NotSafe> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let db = Connection::open_with_flags(path, flags)?;
+        db.busy_timeout(std::time::Duration::ZERO)?;
+        // In this order: WAL that begins in exclusive mode needs no shared memory and never lets go of its lock.
+        db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "foreign_keys", true)?;
+        db.pragma_update(None, "trusted_schema", false)?;
+        db.pragma_update(None, "cell_size_check", true)?;
+        db.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
+        Ok(db)
+    };
+    open().map_err(|error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => NotSafe::Unsafe(format!(
+            "guard database {}: another signer has it open; two signers with one key could sign two different \
+             statements, so stop one of them",
+            path.display()
+        )),
+        _ => unsafe_file(path, &error.to_string()),
+    })
+}
+
+/// Nothing damaged, nothing missing, every setting in force, and the schema to the letter.
+fn verify(db: &Connection) -> Result<(), String> {
+    let text = |sql: &str| db.query_row(sql, [], |row| row.get::<_, rusqlite::types::Value>(0));
+    let expect = |sql: &str, expected: &str| match text(sql) {
+        Ok(rusqlite::types::Value::Text(found)) if found == expected => Ok(()),
+        Ok(rusqlite::types::Value::Integer(found)) if found.to_string() == expected => Ok(()),
+        other => Err(format!("{sql}: expected {expected}, found {other:?}")),
+    };
+    expect("PRAGMA application_id", &APPLICATION.to_string())?;
+    expect("PRAGMA journal_mode", "wal")?;
+    expect("PRAGMA synchronous", "2")?;
+    expect("PRAGMA locking_mode", "exclusive")?;
+    expect("PRAGMA foreign_keys", "1")?;
+    expect("PRAGMA integrity_check(1)", "ok")?;
+    let orphan = text("PRAGMA foreign_key_check").optional();
+    if !matches!(orphan, Ok(None)) {
+        return Err(format!("rows refer to missing rows: {orphan:?}"));
+    }
+    let reference = Connection::open_in_memory().map_err(|error| error.to_string())?;
+    reference.execute_batch(SCHEMA).map_err(|error| error.to_string())?;
+    let (ours, theirs) = (schema_of(&reference)?, schema_of(db)?);
+    if ours != theirs {
+        let odd = ours.iter().find(|one| !theirs.contains(one)).or(theirs.iter().find(|one| !ours.contains(one)));
+        let odd = odd.map_or_else(String::new, |(kind, name, _)| format!("{kind} {name}"));
+        return Err(format!("its rules were changed ({odd}); another version or another program wrote it"));
+    }
+    Ok(())
+}
+
+type SchemaRow = (String, String, Option<String>);
+
+fn schema_of(db: &Connection) -> Result<Vec<SchemaRow>, String> {
+    let read = || {
+        let mut query = db.prepare("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name")?;
+        query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<rusqlite::Result<Vec<_>>>()
+    };
+    read().map_err(|error: rusqlite::Error| error.to_string())
+}
+
+fn pinned(db: &Connection) -> rusqlite::Result<Option<Pinned>> {
+    let sql = "SELECT chain_id, genesis, token, registry, market, address, role FROM meta";
+    db.query_row(sql, [], |row| {
+        let address = |column| row.get::<_, [u8; 20]>(column).map(Address::from);
+        Ok(Pinned {
+            chain_id: row.get::<_, i64>(0)?.unsigned_abs(), // positive by the schema
+            genesis: B256::from(row.get::<_, [u8; 32]>(1)?),
+            addresses: Addresses { token: address(2)?, registry: address(3)?, market: address(4)? },
+            address: address(5)?,
+            role: if row.get::<_, String>(6)? == "operator" { Role::Operator } else { Role::Client },
+        })
+    })
+    .optional()
+}
+
+fn insert(db: &Connection, pinned: &Pinned) -> Result<(), NotSafe> {
+    let Pinned { addresses: at, .. } = pinned;
+    let chain_id = super::rows::int(pinned.chain_id, "chain id")?;
+    let sql = "INSERT INTO meta (one, schema, chain_id, genesis, token, registry, market, address, role) \
+        VALUES (1, 1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let [token, registry, market] = [at.token, at.registry, at.market].map(Address::into_array);
+    let (key, role) = (pinned.address.into_array(), role_name(pinned.role));
+    db.execute(sql, params![chain_id, pinned.genesis.0, token, registry, market, key, role]).map(drop).map_err(storage)
+}
+
+fn unsafe_file(path: &Path, reason: &str) -> NotSafe {
+    let help = "do not delete it: restore the newest intact copy, or stop using this key";
+    NotSafe::Unsafe(format!("guard database {}: {reason} ({help})", path.display()))
+}

@@ -1,0 +1,11 @@
+//! What the guard promises, through its public interface and through the real signer.
+#![allow(clippy::unwrap_used)]
+
+mod hostile;
+mod keys;
+mod process;
+mod race;
+mod rules;
+mod sql;
+mod support;
+mod unsafe_exit;

@@ -1,0 +1,225 @@
+//! The real program: what was acknowledged survives, and it behaves as a service should.
+
+use crate::support::*;
+use headframe_guard::client::{self, Error};
+use headframe_guard::rules::Rule;
+use headframe_guard::{Client, Signer};
+use headframe_market::{Action, B256, JobId, Price, Role, SegmentNo};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+#[test]
+fn the_whole_way_through_the_socket() {
+    let home = Home::new(Role::Operator);
+    let signer = home.spawn();
+    let identity = client::identify(signer.socket()).unwrap();
+    assert_eq!((identity.address, identity.role), (rig_key().address(), Role::Operator));
+    assert!(!home.path("guard.db").exists(), "the database is made by the first Hello");
+    let client = Client::connect(signer.socket(), hello(&[])).unwrap();
+    assert_eq!(client.identity(), identity);
+    for seq in 0..3 {
+        let signature = client.sign_receipt(ask(JOB, seq)).unwrap();
+        assert_eq!(ask(JOB, seq).receipt.signer(&domain(), &signature), Some(identity.address));
+    }
+    let signed = client.sign_transaction(send(claim(JOB, 0, 3), 0)).unwrap();
+    check_transaction(&signed, &claim(JOB, 0, 3), identity.address);
+    let bond = client.sign_transaction(send(Action::Bond { amount: 1000 * 10u128.pow(18) }, 1)).unwrap();
+    check_transaction(&bond, &Action::Bond { amount: 1000 * 10u128.pow(18) }, identity.address);
+    let evidence = client.receipts(JOB, SegmentNo(0), 4096).unwrap();
+    assert_eq!(evidence.len(), 3);
+    assert_eq!(evidence[2].leaf, ask(JOB, 2).receipt.leaf());
+    let jobs = client.jobs().unwrap();
+    assert_eq!((jobs[0].claimed, jobs[0].unclaimed), (3, 0));
+    let report = client.sign_report("headframe-bench 0.1", B256::repeat_byte(1)).unwrap();
+    let hash = headframe_market::typed_data::bench_report_hash("headframe-bench 0.1", B256::repeat_byte(1));
+    assert_eq!(report.recover_address_from_prehash(&hash).unwrap(), identity.address);
+    let status = client.status().unwrap();
+    assert!(status.healthy && status.database_open);
+    assert_eq!((status.segments, status.claims, status.nonces), (3, 1, 2));
+    let refused = client.sign_transaction(send(claim(JOB, 0, 3), 2)).unwrap_err();
+    assert!(matches!(refused, Error::Refused { rule: Rule::DoubleClaim, .. }), "{refused}");
+    assert_eq!(signer.stop().unwrap().code(), Some(0), "it ends with the process that started it");
+    assert!(!home.path("signer.sock").exists());
+}
+
+fn check_transaction(
+    signed: &headframe_guard::protocol::SignedTransaction,
+    action: &Action,
+    from: headframe_market::Address,
+) {
+    use alloy_consensus::{Transaction, transaction::SignerRecoverable};
+    use alloy_eips::eip2718::Decodable2718;
+    let decoded = alloy_consensus::TxEnvelope::decode_2718_exact(&signed.raw).unwrap();
+    let call = action.call(&addresses());
+    assert!(decoded.is_eip1559());
+    assert_eq!(decoded.recover_signer().unwrap(), from);
+    assert_eq!(*decoded.tx_hash(), signed.hash);
+    assert_eq!((decoded.to(), decoded.input(), decoded.chain_id()), (Some(call.to), &call.input, Some(31337)));
+}
+
+#[test]
+fn pages_of_receipts_and_jobs_are_put_together() {
+    let home = Home::new(Role::Client);
+    let signer = home.spawn();
+    let client = Client::connect(signer.socket(), hello(&[])).unwrap();
+    let next = std::sync::atomic::AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while let job @ 0..1030 = next.fetch_add(1, Ordering::Relaxed) {
+                    client.sign_segment(order(JobId(job), 0)).unwrap();
+                }
+            });
+        }
+    });
+    let jobs = client.jobs().unwrap();
+    assert_eq!(jobs.len(), 1030);
+    assert!(jobs.iter().zip(0..).all(|(one, job)| one.job == JobId(job) && one.unclaimed == 1));
+    let error = client.receipts(JOB, SegmentNo(0), 4097).unwrap_err();
+    assert!(matches!(error, Error::Refused { rule: Rule::Request, .. }), "{error}");
+}
+
+#[test]
+fn kill_9_loses_nothing_acknowledged() {
+    let home = Home::new(Role::Operator);
+    let acknowledged = Mutex::new(Vec::new());
+    let mut next = 0;
+    for round in 0..6u64 {
+        let signer = home.spawn();
+        let client = Client::connect(signer.socket(), hello(&[])).unwrap().with_patience(Duration::ZERO);
+        let (begin, dead) = (next, AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            for lane in 0..4u64 {
+                let (client, acknowledged, dead) = (&client, &acknowledged, &dead);
+                scope.spawn(move || {
+                    for seq in (begin + lane..begin + 4000).step_by(4) {
+                        if dead.load(Ordering::Acquire) {
+                            return;
+                        }
+                        if let Ok(signature) = client.sign_receipt(ask(JOB, seq)) {
+                            acknowledged.lock().unwrap().push((seq, signature));
+                        }
+                    }
+                });
+            }
+            let had = acknowledged.lock().unwrap().len();
+            while acknowledged.lock().unwrap().len() < had + 10 + 7 * round as usize {
+                std::thread::yield_now();
+            }
+            kill_9(signer.pid());
+            dead.store(true, Ordering::Release);
+        });
+        next = acknowledged.lock().unwrap().iter().map(|(seq, _)| seq + 1).max().unwrap() + 4;
+    }
+    let acknowledged = acknowledged.into_inner().unwrap();
+    let signer = home.spawn();
+    let client = Client::connect(signer.socket(), hello(&[])).unwrap();
+    let kept: std::collections::HashSet<u64> =
+        client.receipts(JOB, SegmentNo(0), 4096).unwrap().iter().map(|one| one.leaf.seq.0).collect();
+    assert!(acknowledged.len() >= 6 * 10);
+    for (seq, signature) in acknowledged {
+        assert!(kept.contains(&seq), "receipt {seq} was acknowledged and is lost");
+        assert_eq!(client.sign_receipt(ask(JOB, seq)).unwrap(), signature);
+        let mut other = ask(JOB, seq);
+        other.receipt.out_bytes += 1;
+        assert!(matches!(client.sign_receipt(other), Err(Error::Refused { rule: Rule::Equivocation, .. })));
+    }
+}
+
+#[test]
+fn kill_9_between_record_and_answer_claims_nothing_twice() {
+    let home = Home::new(Role::Operator);
+    let signer = home.spawn();
+    let client = Client::connect(signer.socket(), hello(&[])).unwrap();
+    for seq in 0..4 {
+        client.sign_receipt(ask(JOB, seq)).unwrap();
+    }
+    let request = headframe_guard::protocol::Request::SignTransaction(send(claim(JOB, 0, 4), 0));
+    let mut stream = std::os::unix::net::UnixStream::connect(signer.socket()).unwrap();
+    headframe_guard::protocol::write_frame(&mut stream, &headframe_guard::protocol::Request::Hello(hello(&[])))
+        .unwrap();
+    headframe_guard::protocol::write_frame(&mut stream, &request).unwrap();
+    kill_9(signer.pid()); // the answer, if any, is never read
+    drop(signer);
+    let signer = home.spawn();
+    // Whether or not the record was made, this nonce may have the claim, and then no other nonce has it.
+    let signed = client.sign_transaction(send(claim(JOB, 0, 4), 0)).unwrap();
+    assert_eq!(client.sign_transaction(send(claim(JOB, 0, 4), 0)).unwrap(), signed);
+    let twice = client.sign_transaction(send(claim(JOB, 0, 4), 1)).unwrap_err();
+    assert!(matches!(twice, Error::Refused { rule: Rule::DoubleClaim, .. }), "{twice}");
+    drop(signer);
+}
+
+#[test]
+fn a_client_finds_the_restarted_signer() {
+    let home = Home::new(Role::Operator);
+    let signer = home.spawn();
+    let client = Client::connect(signer.socket(), hello(&[])).unwrap();
+    let signature = client.sign_receipt(ask(JOB, 0)).unwrap();
+    kill_9(signer.pid());
+    drop(signer);
+    assert!(home.path("signer.sock").exists(), "a killed signer leaves its socket behind");
+    let again = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| client.sign_receipt(ask(JOB, 0)));
+        let signer = home.spawn();
+        (waiting.join().unwrap(), signer)
+    });
+    assert_eq!(again.0.unwrap(), signature);
+    let _: Signer = again.1;
+}
+
+#[test]
+fn the_wrong_role_is_refused() {
+    let home = Home::new(Role::Client);
+    let signer = home.spawn();
+    let client = Client::connect(signer.socket(), hello(&[])).unwrap();
+    let is_role = |error: Error| matches!(error, Error::Refused { rule: Rule::Role, .. });
+    assert!(is_role(client.sign_receipt(ask(JOB, 0)).unwrap_err()));
+    let bid = Action::Bid { job: JOB, price: Price::new(1).unwrap() };
+    assert!(is_role(client.sign_transaction(send(bid, 0)).unwrap_err()));
+    client.sign_segment(order(JOB, 0)).unwrap();
+    client.sign_transaction(send(Action::CloseJob { job: JOB }, 0)).unwrap();
+}
+
+#[test]
+fn sigterm_ends_it_cleanly_and_it_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new(Role::Operator);
+    let mut child = home.command(&["--log-json"]).spawn().unwrap();
+    let client = Client::connect(&home.arguments.socket, hello(&[])).unwrap();
+    client.sign_receipt(ask(JOB, 0)).unwrap();
+    let mode = std::fs::metadata(&home.arguments.socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
+    terminate(&child);
+    assert_eq!(exit_code(|| child.try_wait()), 0);
+    assert!(!home.arguments.socket.exists());
+    let log = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    assert!(log.lines().count() >= 3);
+    for line in log.lines() {
+        serde_json::from_str::<serde_json::Value>(line).expect(line);
+    }
+}
+
+#[test]
+fn help_teaches_and_wrong_configuration_is_exit_78() {
+    let home = Home::new(Role::Operator);
+    let help = home.command(&["--help"]).output().unwrap();
+    let text = String::from_utf8(help.stdout).unwrap();
+    for word in ["--keystore", "HEADFRAME_SIGNER_DATABASE", "79", "never run two signers"] {
+        assert!(text.contains(word), "{word} is missing in\n{text}");
+    }
+    std::fs::write(home.path("password"), "wrong\n").unwrap();
+    let (code, log) = home.refuses(&[]);
+    assert_eq!(code, 78, "{log}");
+    assert!(log.contains("password does not open"), "{log}");
+    let ended = Signer::spawn(&program(), &home.arguments).unwrap_err();
+    assert_eq!(ended.exit_code(), 78);
+    std::fs::write(home.path("password"), "correct horse\n").unwrap();
+    std::fs::write(&home.arguments.socket, "a file").unwrap();
+    assert_eq!(home.refuses(&[]).0, 78);
+    assert!(home.arguments.socket.exists(), "what is no socket is not removed");
+}
