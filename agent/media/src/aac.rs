@@ -87,7 +87,7 @@ impl AacConfig {
             self.profile << 6 | self.rate_index << 2 | self.channels >> 2,
             (self.channels & 3) << 6 | (length >> 11) as u8,
             (length >> 3 & 0xFF) as u8,
-            (length & 7) as u8 * 32 | 0x1F, // buffer fullness 0x7FF: variable rate
+            (length << 5 & 0xE0) as u8 | 0x1F, // buffer fullness 0x7FF: variable rate
             0xFC,
         ])
     }

@@ -25,6 +25,8 @@ const MAX_SKEW: Ticks = 10 * TICKS_PER_SECOND;
 const MAX_REORDER: Ticks = 5 * TICKS_PER_SECOND;
 /// Millisecond stamps of audio are replaced by the exact sample count while they stay this close to it.
 const AUDIO_TOLERANCE: Ticks = 30 * TICKS_PER_MS;
+/// How much longer than the picture the sound before a restart may have lasted.
+const AUDIO_OVERHANG: Ticks = 100 * TICKS_PER_MS;
 /// Frame distance assumed until two frames have been seen: 30 frames a second.
 const DEFAULT_STEP: Ticks = TICKS_PER_SECOND / 30;
 
@@ -51,6 +53,8 @@ pub struct Timeline {
     unwrapped: Option<i64>,
     audio_offset: Ticks,
     audio: Option<Samples>,
+    /// Sound before this is dropped.
+    audio_from: Ticks,
 }
 
 /// Audio counted in samples, so that 1024/44100 s does not collect rounding errors.
@@ -68,7 +72,8 @@ impl Samples {
 }
 
 impl Timeline {
-    /// A timeline whose first picture will be shown at `pts` ([`START`] for a fresh stream).
+    /// A timeline whose first picture will be shown at `pts`: [`START`] for a fresh stream. A later one continues a stream
+    /// whose sound may overhang its last picture, so that the first tenth of a second stays silent.
     pub fn starting_at(pts: Ticks) -> Self {
         Self {
             last_dts: None,
@@ -78,6 +83,7 @@ impl Timeline {
             unwrapped: None,
             audio_offset: 0,
             audio: None,
+            audio_from: if pts > START { pts + AUDIO_OVERHANG } else { Ticks::MIN },
         }
     }
 
@@ -138,6 +144,9 @@ impl Timeline {
         if (pts - video).abs() > MAX_SKEW {
             self.audio_offset += video - pts;
             pts = video;
+        }
+        if pts < self.audio_from {
+            return None;
         }
         let counted = match self.audio {
             Some(at) if pts < at.next() - AUDIO_TOLERANCE => return None,

@@ -166,7 +166,9 @@ pub enum OriginError {
         what: String,
     },
     /// The budget for all streams is used up.
-    #[error("segment {number} of stream {stream} needs {bytes} bytes and {free} of the budget are free; raise max_disk_bytes or shorten the window")]
+    #[error(
+        "segment {number} of stream {stream} needs {bytes} bytes and {free} of the budget are free; raise max_disk_bytes or shorten the window"
+    )]
     Budget {
         /// The stream.
         stream: StreamId,
@@ -334,7 +336,12 @@ impl Origin {
     }
 
     /// The files of a segment in the order of the variants.
-    fn check(&self, stream: &StreamId, window: &Window, segment: &Publication) -> Result<Vec<(String, Bytes)>, OriginError> {
+    fn check(
+        &self,
+        stream: &StreamId,
+        window: &Window,
+        segment: &Publication,
+    ) -> Result<Vec<(String, Bytes)>, OriginError> {
         let number = segment.number;
         let wrong = |what: String| OriginError::Segment { stream: stream.clone(), number, what };
         if number >= 1 << 53 {
@@ -343,22 +350,30 @@ impl Origin {
         let names = |files: &mut dyn Iterator<Item = &String>| files.cloned().collect::<Vec<_>>();
         let find = |variant: &Variant| segment.files.iter().find(|(name, _)| *name == variant.name).cloned();
         let files: Option<Vec<_>> = window.variants.iter().map(find).collect();
-        let files = files.filter(|files| files.len() == segment.files.len()).ok_or_else(|| OriginError::Renditions {
-            stream: stream.clone(),
-            number,
-            got: names(&mut segment.files.iter().map(|(name, _)| name)),
-            want: names(&mut window.variants.iter().map(|variant| &variant.name)),
-        })?;
+        let files =
+            files.filter(|files| files.len() == segment.files.len()).ok_or_else(|| OriginError::Renditions {
+                stream: stream.clone(),
+                number,
+                got: names(&mut segment.files.iter().map(|(name, _)| name)),
+                want: names(&mut window.variants.iter().map(|variant| &variant.name)),
+            })?;
         for (name, bytes) in &files {
             if bytes.is_empty() {
                 return Err(wrong(format!("rendition {name} is empty")));
             }
             if bytes.len() as u64 > self.settings.max_segment_bytes {
-                return Err(wrong(format!("rendition {name} has {} bytes; at most {} are taken", bytes.len(), self.settings.max_segment_bytes)));
+                return Err(wrong(format!(
+                    "rendition {name} has {} bytes; at most {} are taken",
+                    bytes.len(),
+                    self.settings.max_segment_bytes
+                )));
             }
         }
         if !(1..=600 * crate::clock::TICKS_PER_SECOND).contains(&segment.duration) {
-            return Err(wrong(format!("a duration of {} ticks; more than 0 and at most 10 minutes are taken", segment.duration)));
+            return Err(wrong(format!(
+                "a duration of {} ticks; more than 0 and at most 10 minutes are taken",
+                segment.duration
+            )));
         }
         Ok(files)
     }
@@ -429,7 +444,8 @@ impl Origin {
     pub fn master(&self, stream: &StreamId) -> Option<Playlist> {
         let window = self.current(stream)?;
         let window = lock(&window);
-        (!window.listed.is_empty()).then(|| Playlist { text: window.master().to_string(), ended: window.ended_ms.is_some() })
+        (!window.listed.is_empty())
+            .then(|| Playlist { text: window.master().to_string(), ended: window.ended_ms.is_some() })
     }
 
     /// The list of a rendition's segments; `None` before the first segment is listed.
@@ -437,7 +453,8 @@ impl Origin {
         let window = self.current(stream)?;
         let window = lock(&window);
         window.variants.iter().find(|variant| variant.name == rendition)?;
-        (!window.listed.is_empty()).then(|| Playlist { text: window.media().to_string(), ended: window.ended_ms.is_some() })
+        (!window.listed.is_empty())
+            .then(|| Playlist { text: window.media().to_string(), ended: window.ended_ms.is_some() })
     }
 
     /// A segment that is listed, or was until a short while ago.
@@ -445,7 +462,11 @@ impl Origin {
         let window = self.find(stream)?;
         let window = lock(&window);
         let file = window.file(rendition, number)?;
-        Some(SegmentFile { path: self.store.path(stream, rendition, number), bytes: file.bytes, sha256: file.sha256.clone() })
+        Some(SegmentFile {
+            path: self.store.path(stream, rendition, number),
+            bytes: file.bytes,
+            sha256: file.sha256.clone(),
+        })
     }
 
     fn find(&self, stream: &StreamId) -> Option<Arc<Mutex<Window>>> {

@@ -63,7 +63,9 @@ pub enum Trouble {
         duration: Ticks,
     },
     /// More bytes between two cuts than may be held.
-    #[error("{bytes} bytes since the last cut: dropping frames until the next IDR picture; lower the bitrate or the key frame interval")]
+    #[error(
+        "{bytes} bytes since the last cut: dropping frames until the next IDR picture; lower the bitrate or the key frame interval"
+    )]
     TooLarge {
         /// Bytes held when the segment was closed.
         bytes: usize,
@@ -222,7 +224,11 @@ mod tests {
             let (cuts, troubles) = feed(&mut segmenter, 0..400, gop);
             assert!(troubles.is_empty() && cuts.len() >= 3, "gop {gop}");
             for (index, cut) in cuts.iter().enumerate() {
-                assert_eq!((cut.number, cut.frames, cut.duration), (7 + index as u64, frames, i64::from(frames) * STEP), "gop {gop}");
+                assert_eq!(
+                    (cut.number, cut.frames, cut.duration),
+                    (7 + index as u64, frames, i64::from(frames) * STEP),
+                    "gop {gop}"
+                );
                 assert!(!cut.discontinuity);
             }
         }

@@ -136,7 +136,12 @@ fn a_segment_that_never_comes_becomes_one_discontinuity() {
     assert_eq!(listed(&origin), [0, 1, 3, 4, 5]);
     let list = text(&origin, "240p");
     assert_eq!(list.matches("#EXT-X-DISCONTINUITY\n").count(), 1);
-    assert!(list.contains("#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:2027-01-15T08:00:06.000Z\n#EXTINF:2.000000,\n3.ts"), "{list}");
+    assert!(
+        list.contains(
+            "#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:2027-01-15T08:00:06.000Z\n#EXTINF:2.000000,\n3.ts"
+        ),
+        "{list}"
+    );
     assert_eq!(lint::media(&list), []);
     // A loss that is announced need not be waited for.
     origin.publish(&id(), segment(7)).unwrap();
@@ -271,7 +276,10 @@ fn a_full_disk_gives_an_error_and_no_half_segment() {
     let origin = open(&dir, Settings { max_disk_bytes: 2 * 760_000 + 100_000, ..settings() });
     origin.publish(&id(), segment(0)).unwrap();
     origin.publish(&id(), segment(1)).unwrap();
-    assert!(matches!(origin.publish(&id(), segment(2)), Err(OriginError::Budget { free: 100_000, bytes: 760_000, .. })));
+    assert!(matches!(
+        origin.publish(&id(), segment(2)),
+        Err(OriginError::Budget { free: 100_000, bytes: 760_000, .. })
+    ));
     // The second rendition cannot be written: a file stands where its folder was.
     std::fs::remove_dir_all(dir.path().join("stage/720p")).unwrap();
     std::fs::write(dir.path().join("stage/720p"), b"in the way").unwrap();

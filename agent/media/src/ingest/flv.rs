@@ -199,7 +199,12 @@ mod tests {
 
     #[test]
     fn other_codecs_are_refused_by_name() {
-        for (head, name) in [(&b"\x90hvc1"[..], "HEVC (H.265)"), (b"\x90av01", "AV1"), (b"\x1c\0", "HEVC (H.265)"), (b"\x12", "Sorenson H.263")] {
+        for (head, name) in [
+            (&b"\x90hvc1"[..], "HEVC (H.265)"),
+            (b"\x90av01", "AV1"),
+            (b"\x1c\0", "HEVC (H.265)"),
+            (b"\x12", "Sorenson H.263"),
+        ] {
             assert_eq!(video(&body(head, b"")), Err(FlvError::Unsupported(name.into())));
         }
         for (head, name) in [(&b"\x90Opus"[..], "Opus"), (b"\x2f", "MP3"), (b"\xbf", "Speex")] {

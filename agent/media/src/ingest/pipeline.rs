@@ -146,7 +146,8 @@ impl Pipeline {
         let step = self.segmenter.video(VideoFrame { dts: stamp.dts, pts: stamp.pts, idr, units });
         let jump = stamp.jump.filter(|_| !std::mem::replace(&mut self.warned.jump, true));
         let trouble = step.trouble.map(|trouble| trouble.to_string());
-        let jump = jump.map(|by| format!("the publisher's clock jumped by {:.3} s; the jump was taken out", seconds(by)));
+        let jump =
+            jump.map(|by| format!("the publisher's clock jumped by {:.3} s; the jump was taken out", seconds(by)));
         Outcome { picture: None, cut: step.cut, trouble: trouble.or(jump), got_picture: true }
     }
 
@@ -206,11 +207,11 @@ mod tests {
         let mut pipeline = Pipeline::new(Settings::default(), Resume::default());
         let hevc = Bytes::from_static(b"\x90hvc1abc");
         assert_eq!(pipeline.video(0, &hevc).err(), Some(Unsupported("HEVC (H.265)".into())));
-        // High 10: the bit depth is 10.
+        // `chroma_format_idc` 2 in place of 1.
         let mut sps = SPS_720P;
-        (sps[1], sps[4]) = (110, 0b1_010_011_0);
-        let ten = [&[0x17, 0, 0, 0, 0][..], &avcc(&sps, &PPS)].concat().into();
-        assert!(pipeline.video(0, &ten).err().is_some_and(|e| e.0.starts_with("10 bit")));
+        sps[4] = 0xBC;
+        let wide = [&[0x17, 0, 0, 0, 0][..], &avcc(&sps, &PPS)].concat().into();
+        assert_eq!(pipeline.video(0, &wide).err(), Some(Unsupported("8 bit 4:2:2 H.264".into())));
     }
 
     #[test]

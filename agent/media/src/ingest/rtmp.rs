@@ -130,7 +130,8 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> io::Result<()> {
     let connections = Arc::new(Semaphore::new(config.limits.connections));
-    let server = Arc::new(Server { streams: Mutex::default(), epoch: Instant::now(), config, auth, sink, stop: stop.clone() });
+    let server =
+        Arc::new(Server { streams: Mutex::default(), epoch: Instant::now(), config, auth, sink, stop: stop.clone() });
     let tasks = TaskTracker::new();
     let mut next_session = 0;
     loop {
@@ -159,10 +160,13 @@ pub async fn serve(
         next_session += 1;
         let span = info_span!("rtmp", session = next_session, %peer);
         let session = session::run(server.clone(), socket, peer, next_session);
-        tasks.spawn(async move {
-            session.await;
-            drop(permit);
-        }.instrument(span));
+        tasks.spawn(
+            async move {
+                session.await;
+                drop(permit);
+            }
+            .instrument(span),
+        );
     }
     tasks.close();
     tasks.wait().await;
@@ -183,7 +187,10 @@ struct Server {
 enum Slot {
     Live(Live),
     /// `since` is in milliseconds of the server's epoch.
-    Idle { pipeline: Box<Pipeline>, since: u64 },
+    Idle {
+        pipeline: Box<Pipeline>,
+        since: u64,
+    },
 }
 
 /// The publisher of a stream, as its rivals see it.
@@ -221,7 +228,8 @@ impl Drop for Claim {
             Slot::Live(_) => None,
         };
         if streams.len() > self.server.config.limits.remembered {
-            let oldest = streams.iter().filter_map(|(id, slot)| Some((idle(slot)?, id))).min().map(|(_, id)| id.clone());
+            let oldest =
+                streams.iter().filter_map(|(id, slot)| Some((idle(slot)?, id))).min().map(|(_, id)| id.clone());
             oldest.map(|id| streams.remove(&id));
         }
         drop(streams);

@@ -175,7 +175,9 @@ fn video_pes(pes: &mut Vec<u8>, frame: &VideoFrame, sets: &ParameterSets) {
     // A PPS refers to an SPS, so ours must not come before theirs: own sets go after the frame's SPS if it has one.
     let own = frame.units.iter().filter(|unit| !matches!(nal::kind(unit), nal::AUD | nal::FILLER));
     let (leading, rest): (Vec<&Bytes>, Vec<&Bytes>) = own.partition(|unit| nal::kind(unit) == nal::SPS);
-    let units = || std::iter::once(&delimiter).chain(&sps).chain(leading.iter().copied()).chain(&pps).chain(rest.iter().copied());
+    let units = || {
+        std::iter::once(&delimiter).chain(&sps).chain(leading.iter().copied()).chain(&pps).chain(rest.iter().copied())
+    };
     let length = units().map(|unit| unit.len() + START.len()).sum();
     pes.clear();
     let dts = (frame.dts != frame.pts).then_some(frame.dts);
@@ -201,13 +203,7 @@ fn pes_header(pes: &mut Vec<u8>, stream: u8, pts: Ticks, dts: Option<Ticks>, pay
 /// Thirty-three bits in five bytes, with marker bits between.
 fn stamp(pes: &mut Vec<u8>, prefix: u8, ticks: Ticks) {
     let at = |shift: u32| (ticks >> shift) as u8; // an arithmetic shift keeps the low 33 bits right for any sign
-    pes.extend_from_slice(&[
-        prefix << 4 | at(29) & 0x0E | 1,
-        at(22),
-        at(14) | 1,
-        at(7),
-        at(0) << 1 | 1,
-    ]);
+    pes.extend_from_slice(&[prefix << 4 | at(29) & 0x0E | 1, at(22), at(14) | 1, at(7), at(0) << 1 | 1]);
 }
 
 struct Output<'a> {
@@ -277,7 +273,13 @@ impl Output<'_> {
             let clock = clock.filter(|_| first);
             let flags = if first { u8::from(random_access) << 6 | u8::from(clock.is_some()) << 4 } else { 0 };
             // Length byte, flags, clock: nothing at all where there is nothing to say.
-            let wanted = if clock.is_some() { 8 } else if flags != 0 { 2 } else { 0 };
+            let wanted = if clock.is_some() {
+                8
+            } else if flags != 0 {
+                2
+            } else {
+                0
+            };
             let (now, later) = data.split_at(data.len().min(PAYLOAD - wanted));
             let field = PAYLOAD - now.len();
             let counter = next(if pid == VIDEO_PID { &mut self.counters.video } else { &mut self.counters.audio });
@@ -319,6 +321,7 @@ fn clock_bytes(clock: Ticks) -> [u8; 6] {
 /// The checksum of sections, annex A.
 fn crc32(data: &[u8]) -> u32 {
     data.iter().fold(u32::MAX, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte) << 24, |crc, _| if crc >> 31 == 1 { crc << 1 ^ 0x04C1_1DB7 } else { crc << 1 })
+        (0..8)
+            .fold(crc ^ u32::from(byte) << 24, |crc, _| if crc >> 31 == 1 { crc << 1 ^ 0x04C1_1DB7 } else { crc << 1 })
     })
 }

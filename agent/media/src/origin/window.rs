@@ -13,7 +13,7 @@ use crate::playlist::hls::{MasterPlaylist, MediaPlaylist, MediaSegment, VariantS
 
 const TICKS_PER_MS: Ticks = TICKS_PER_SECOND / 1000;
 /// A step in time between two segments of more than this is a discontinuity even if nobody said so.
-const MAX_STEP: Ticks = TICKS_PER_SECOND;
+const MAX_STEP: Ticks = TICKS_PER_SECOND / 4;
 /// Shorter segments say nothing about the bit rate: a single key frame would look like tens of megabits.
 const MIN_MEASURED: Ticks = TICKS_PER_SECOND;
 /// Segments after which the measured bit rate replaces the declared one.
@@ -113,7 +113,8 @@ impl Window {
         self.ended_ms = None;
         let names = |variants: &[Variant]| variants.iter().map(|variant| variant.name.clone()).collect::<BTreeSet<_>>();
         let decoder = |variants: &[Variant]| {
-            let mut list: Vec<_> = variants.iter().map(|v| (v.name.clone(), v.codecs.clone(), v.width, v.height)).collect();
+            let mut list: Vec<_> =
+                variants.iter().map(|v| (v.name.clone(), v.codecs.clone(), v.width, v.height)).collect();
             list.sort();
             list
         };
@@ -278,7 +279,13 @@ impl Window {
     }
 
     pub(super) fn file(&self, rendition: &str, number: u64) -> Option<&FileInfo> {
-        self.listed.iter().rev().chain(self.gone.iter().rev()).find(|entry| entry.number == number)?.files.get(rendition)
+        self.listed
+            .iter()
+            .rev()
+            .chain(self.gone.iter().rev())
+            .find(|entry| entry.number == number)?
+            .files
+            .get(rendition)
     }
 
     pub(super) fn resume(&self) -> Option<Resume> {

@@ -73,7 +73,8 @@ impl Display for MediaPlaylist {
             }
             writeln!(f, "#EXT-X-PROGRAM-DATE-TIME:{}", DateTime(segment.program_time_ms))?;
             // Rounded to whole microseconds, never by a floating point sum: players add these up for hours.
-            let micros = (i128::from(segment.duration) * 1_000_000 + i128::from(TICKS_PER_SECOND / 2)) / i128::from(TICKS_PER_SECOND);
+            let micros = (i128::from(segment.duration) * 1_000_000 + i128::from(TICKS_PER_SECOND / 2))
+                / i128::from(TICKS_PER_SECOND);
             writeln!(f, "#EXTINF:{}.{:06},\n{}", micros / 1_000_000, micros % 1_000_000, segment.uri)?;
         }
         if self.ended {
@@ -88,7 +89,11 @@ impl Display for MasterPlaylist {
         writeln!(f, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS")?;
         for variant in &self.variants {
             let (width, height) = variant.resolution;
-            write!(f, "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={}", variant.bandwidth, variant.average_bandwidth)?;
+            write!(
+                f,
+                "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={}",
+                variant.bandwidth, variant.average_bandwidth
+            )?;
             write!(f, ",CODECS=\"{}\",RESOLUTION={width}x{height}", variant.codecs)?;
             if let Some(rate) = variant.frame_rate {
                 write!(f, ",FRAME-RATE={rate:.3}")?;

@@ -135,7 +135,8 @@ async fn segment(file: &SegmentFile, headers: &HeaderMap) -> Response {
         .header(header::ETAG, &tag)
         .header(header::ACCEPT_RANGES, "bytes");
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let same = |list: &str| list.split(',').any(|one| matches!(one.trim(), "*") || one.trim().trim_start_matches("W/") == tag);
+    let same =
+        |list: &str| list.split(',').any(|one| matches!(one.trim(), "*") || one.trim().trim_start_matches("W/") == tag);
     if text(header::IF_NONE_MATCH).is_some_and(same) {
         return finish(builder.status(StatusCode::NOT_MODIFIED), Body::empty());
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rtmp_rs::amf::AmfValue;
-use rtmp_rs::protocol::constants::{BANDWIDTH_LIMIT_DYNAMIC, NC_CONNECT_REJECTED, NS_PUBLISH_BAD_NAME, NS_PUBLISH_START};
+use rtmp_rs::protocol::constants::{
+    BANDWIDTH_LIMIT_DYNAMIC, NC_CONNECT_REJECTED, NS_PUBLISH_BAD_NAME, NS_PUBLISH_START,
+};
 use rtmp_rs::protocol::message::{Command, ConnectParams, ConnectResponseBuilder, RtmpMessage, UserControlEvent};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -14,10 +16,10 @@ use tracing::{info, warn};
 
 use super::wire::{Wire, WireError, text};
 use super::{Claim, PublishRequest, Refusal, Server};
+use crate::id::StreamId;
 use crate::ingest::pipeline::{Outcome, Pipeline};
 use crate::ingest::{EndReason, IngestEvent, KeyHash, SourceSegment, flv};
 use crate::segmenter::Cut;
-use crate::id::StreamId;
 
 /// Largest message before a key has been accepted.
 const MESSAGE_BEFORE_KEY: u32 = 64 * 1024;
@@ -56,7 +58,12 @@ async fn reject(server: &Server, peer: SocketAddr, stream: Option<StreamId>, rea
 }
 
 /// Handshake, `connect`, `createStream` and `publish`. Gives the claim and the message stream that carries it.
-async fn negotiate(server: &Arc<Server>, wire: &mut Wire, peer: SocketAddr, session: u64) -> Result<(Claim, u32), Refused> {
+async fn negotiate(
+    server: &Arc<Server>,
+    wire: &mut Wire,
+    peer: SocketAddr,
+    session: u64,
+) -> Result<(Claim, u32), Refused> {
     let broken = |error: WireError| (None, EndReason::from(error));
     wire.handshake().await.map_err(broken)?;
     let mut app = None;

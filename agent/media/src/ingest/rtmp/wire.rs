@@ -183,7 +183,9 @@ impl Wire {
                     self.send(CSID_PROTOCOL_CONTROL, 0, &pong).await?;
                 }
                 Ok(
-                    RtmpMessage::Acknowledgement { .. } | RtmpMessage::SetPeerBandwidth { .. } | RtmpMessage::UserControl(_),
+                    RtmpMessage::Acknowledgement { .. }
+                    | RtmpMessage::SetPeerBandwidth { .. }
+                    | RtmpMessage::UserControl(_),
                 ) => {}
                 Ok(message) => return Ok(Some(message)),
                 Err(error) => {
@@ -239,7 +241,10 @@ impl Wire {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), WireError> {
-        timeout(WRITE_TIMEOUT, self.socket.write_all(bytes)).await.map_err(|_| WireError::WriteStalled)?.map_err(Into::into)
+        timeout(WRITE_TIMEOUT, self.socket.write_all(bytes))
+            .await
+            .map_err(|_| WireError::WriteStalled)?
+            .map_err(Into::into)
     }
 }
 
