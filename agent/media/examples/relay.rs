@@ -55,7 +55,8 @@ fn take(origin: &Origin, names: &[String], event: IngestEvent) -> Result<(), Box
             let variant = |name: &String| Variant {
                 name: name.clone(),
                 width: picture.width,
-                height: picture.height,
+                // Players merge renditions of equal size, so a name like `360p` is taken at its word.
+                height: name.trim_end_matches('p').parse().unwrap_or(picture.height),
                 bitrate: 2_000_000,
                 codecs: format!("{},mp4a.40.2", picture.codec),
                 fps: None,

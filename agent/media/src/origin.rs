@@ -86,8 +86,9 @@ pub struct Publication {
     pub duration: Ticks,
     /// The source is torn before it.
     pub discontinuity: bool,
-    /// Wall clock time of its first picture. Only the first one of a stream, and the first after a discontinuity, sets
-    /// the program time; from there it follows the media. By default it is now less the duration.
+    /// Wall clock time of its first picture; by default now, less the duration. Only the first one of a stream, and the
+    /// first after a discontinuity, sets the program time; from there it follows the media. It also tells how late the
+    /// segment is, see [`StreamStatus::delay_ms`].
     pub captured_at: Option<SystemTime>,
     /// One transport stream for each declared variant, by name, in any order.
     pub files: Vec<(String, Bytes)>,
@@ -210,8 +211,8 @@ pub struct StreamStatus {
     pub bytes: u64,
     /// Segments that never came.
     pub gaps: u64,
-    /// From the end of the newest segment's last picture, by its program time, to its listing, in milliseconds: what a
-    /// viewer at the live edge lags behind the camera besides the player's own buffer.
+    /// From the end of what the newest segment shows, by the time it was captured, to its listing, in milliseconds: what
+    /// a viewer at the live edge lags behind the camera.
     pub delay_ms: i64,
 }
 

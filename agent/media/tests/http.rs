@@ -136,7 +136,8 @@ async fn nothing_outside_the_streams_can_be_reached() {
 async fn the_list_of_streams_tells_their_state() {
     let site = site();
     assert_eq!(text(&site.get("/hls/").await.2), r#"{"streams":[]}"#);
-    assert_eq!(site.get("/hls/stage/status.json").await.0, StatusCode::NOT_FOUND);
+    let early = site.get("/hls/stage/status.json").await.2;
+    assert_eq!(text(&early), r#"{"ended":false,"id":"stage","ready":false,"segments":0}"#);
     site.publish(0..2);
     site.origin.end(&site.id).unwrap();
     let (_, headers, body) = site.get("/hls/").await;

@@ -39,8 +39,11 @@ pub(super) struct Entry {
     discontinuity: bool,
     /// Program time: as captured until the entry is listed, then as the stream's timeline says.
     time_ms: i64,
-    /// When it arrived, then when it was listed.
+    /// When it arrived.
     at_ms: i64,
+    /// From the end of what it shows to its listing.
+    #[serde(default)]
+    delay_ms: i64,
     pub(super) files: BTreeMap<String, FileInfo>,
 }
 
@@ -48,7 +51,7 @@ impl Entry {
     pub(super) fn new(segment: &Publication, files: BTreeMap<String, FileInfo>, now_ms: i64) -> Self {
         let time_ms = segment.captured_at.map_or(now_ms - segment.duration / TICKS_PER_MS, millis);
         let &Publication { number, first_pts, duration, discontinuity, .. } = segment;
-        Self { number, first_pts, duration, discontinuity, time_ms, at_ms: now_ms, files }
+        Self { number, first_pts, duration, discontinuity, time_ms, at_ms: now_ms, delay_ms: 0, files }
     }
 
     fn end(&self) -> Ticks {
@@ -219,6 +222,8 @@ impl Window {
             warn!(number, seconds = rounded, was, "a segment is longer than the target duration, which has to grow");
             self.target_duration = rounded;
         }
+        // By the clock that captured it: program time does not know of the pauses between two publishers.
+        entry.delay_ms = (now_ms - entry.end_ms()).max(0);
         if self.anchor.is_none() || entry.discontinuity {
             // Program time never runs backwards, whatever the wall clock does.
             let not_before = last.map_or(i64::MIN, Entry::end_ms);
@@ -227,7 +232,6 @@ impl Window {
         if let Some((pts, time)) = self.anchor {
             entry.time_ms = time + (entry.first_pts - pts) / TICKS_PER_MS;
         }
-        entry.at_ms = now_ms;
         for (name, file) in entry.files.iter().filter(|_| entry.duration >= MIN_MEASURED) {
             let rate = self.rates.entry(name.clone()).or_default();
             rate.peak_bps = rate.peak_bps.max(bits_per_second(file.bytes, entry.duration));
@@ -342,7 +346,7 @@ impl Window {
             next_number: self.next_number,
             bytes: all().flat_map(|entry| entry.files.values()).map(|file| file.bytes).sum(),
             gaps: self.gaps,
-            delay_ms: self.listed.back().map_or(0, |last| (last.at_ms - last.end_ms()).max(0)),
+            delay_ms: self.listed.back().map_or(0, |last| last.delay_ms),
         }
     }
 

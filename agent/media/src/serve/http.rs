@@ -3,7 +3,7 @@
 //! | path | what |
 //! | --- | --- |
 //! | `/hls/` | the streams, as JSON |
-//! | `/hls/ID/status.json` | one stream |
+//! | `/hls/ID/status.json` | one stream; `ready` is false before it has begun |
 //! | `/hls/ID/master.m3u8` | its renditions |
 //! | `/hls/ID/RENDITION/index.m3u8` | one rendition |
 //! | `/hls/ID/RENDITION/N.ts` | a segment: immutable, with `ETag` and `Range` |
@@ -96,7 +96,11 @@ async fn stream_file(State(origin): State<Arc<Origin>>, Path((stream, file)): Pa
         "master.m3u8" => playlist(origin.master(&stream)),
         "status.json" => match origin.stream_status(&stream) {
             Some(status) => respond("application/json", "no-cache", serde_json::json!(status).to_string()),
-            None => missing("this stream has not started"),
+            // A page that waits for its stream asks this every second: no error, and no complaint in the browser's log.
+            None => {
+                let unknown = serde_json::json!({ "id": stream, "ready": false, "ended": false, "segments": 0 });
+                respond("application/json", "no-cache", unknown.to_string())
+            }
         },
         _ => missing("a stream has a master.m3u8 and a status.json"),
     }

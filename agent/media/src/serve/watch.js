@@ -23,8 +23,12 @@
     $('detail').textContent = detail || '';
     $('spinner').hidden = !busy;
     delete $('cover').dataset.gone;
+    video.controls = false; // they would show through, with a spinner of their own
   }
-  const hush = () => { $('cover').dataset.gone = ''; };
+  function hush() {
+    $('cover').dataset.gone = '';
+    video.controls = true;
+  }
 
   function badge(state, text) {
     $('badge').dataset.state = state;
@@ -33,7 +37,6 @@
 
   async function readStatus() {
     const response = await fetch(new URL('status.json', base), { cache: 'no-store' });
-    if (response.status === 404) return null;
     if (!response.ok) throw new Error('HTTP ' + response.status);
     return response.json();
   }
@@ -44,11 +47,15 @@
     let next = 1500;
     try {
       status = await readStatus();
-      if (!status || !status.ready) {
+      if (!status.ready) {
         if (!playing) {
           badge('wait', 'WAITING');
           say('Waiting for the stream to start', 'Playback begins by itself as soon as the first pictures arrive.');
         }
+      } else if (!playing && status.segments < 2 && !status.ended) {
+        badge('wait', 'STARTING');
+        say('The stream is starting', 'Collecting the first seconds.'); // with one segment alone the player would stall
+        next = 700;
       } else if (!playing && !status.ended) {
         start();
       } else if (!playing && status.ended && !video.ended) {
@@ -58,7 +65,7 @@
       } else {
         next = 4000;
       }
-      if (playing && status && !status.ended) badge('live', 'LIVE');
+      if (playing && !status.ended) badge(stalledSince ? 'wait' : 'live', stalledSince ? 'NO SIGNAL' : 'LIVE');
     } catch (error) {
       status = null;
       if (!playing) {
@@ -169,6 +176,7 @@
   video.addEventListener('playing', () => {
     stalledSince = 0;
     hush();
+    badge('live', 'LIVE');
     $('sound').hidden = !video.muted;
   });
   video.addEventListener('waiting', () => { stalledSince = stalledSince || Date.now(); });
@@ -192,6 +200,7 @@
   setInterval(() => {
     if (!playing) return;
     if (stalledSince && Date.now() - stalledSince > 3000 && !video.paused) {
+      badge('wait', 'NO SIGNAL');
       say('The broadcast is interrupted', 'Nothing new arrives at the moment. It goes on by itself when the signal is back.');
     }
     const ended = status && status.ended;
