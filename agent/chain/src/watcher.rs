@@ -57,9 +57,9 @@ pub struct Head {
 /// Blocks that are no longer part of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reorg {
-    /// The last block that both branches share, as far as the ring reaches.
-    pub fork: BlockNo,
-    /// How many blocks were dropped.
+    /// The last block that both branches share; `None` when it lies deeper than the ring remembers.
+    pub fork: Option<BlockNo>,
+    /// How many blocks were dropped, at least.
     pub depth: u64,
 }
 
@@ -156,7 +156,7 @@ impl Watcher {
                 (seen.timestamp, seen.base_fee) = (tip.timestamp, tip.base_fee);
             }
             if let Some(reorg) = reorg {
-                tracing::warn!(fork = reorg.fork.0, depth = reorg.depth, "the chain was reorganised");
+                tracing::warn!(fork = ?reorg.fork, depth = reorg.depth, "the chain was reorganised");
                 seen.reorgs += 1;
                 seen.last_reorg = Some(reorg);
             }
@@ -177,6 +177,13 @@ impl Watcher {
             self.ring.push(head);
             return Ok(None);
         };
+        let limit = u64::try_from(self.ring.limit).unwrap_or(u64::MAX);
+        if head.number > tip.number.after(limit) {
+            // Away for longer than the ring remembers: begin anew instead of reading it all.
+            self.ring.headers.clear();
+            self.ring.push(head);
+            return Ok(None);
+        }
         let lowest = self.ring.headers.front().map_or(0, |header| header.number.0);
         let mut branch = vec![head];
         while branch.len() < self.ring.limit {
@@ -192,14 +199,15 @@ impl Watcher {
         }
         let first = branch[branch.len() - 1];
         let joins = first.number.0 > 0 && self.ring.has(first.number.0 - 1, first.parent);
-        let fork = BlockNo(first.number.0.saturating_sub(1));
+        let below = BlockNo(first.number.0.saturating_sub(1));
         // After a gap longer than the ring nothing is known of a fork; a lower or equal height is one for certain.
-        let forked = if joins { fork < tip.number } else { first.number <= tip.number };
+        let forked = if joins { below < tip.number } else { first.number <= tip.number };
         self.ring.truncate(if joins { first.number } else { BlockNo(0) });
         for header in branch.into_iter().rev() {
             self.ring.push(header);
         }
-        Ok(forked.then(|| Reorg { fork, depth: tip.number.0 - fork.0.min(tip.number.0) }))
+        let depth = tip.number.0.saturating_sub(below.0);
+        Ok(forked.then(|| Reorg { fork: joins.then_some(below), depth }))
     }
 }
 
