@@ -107,6 +107,19 @@ fn program_time_follows_the_media_and_the_target_duration_stays() {
 }
 
 #[test]
+fn the_delay_counts_from_the_capture() {
+    let dir = tempfile::tempdir().unwrap();
+    let origin = open(&dir, settings());
+    for (number, late) in [(0, 1), (1, 30)] {
+        let mut segment = segment(number);
+        segment.captured_at = Some(SystemTime::now() - Duration::from_secs(2 + late));
+        origin.publish(&id(), segment).unwrap();
+        let delay = origin.stream_status(&id()).unwrap().delay_ms;
+        assert!((late as i64 * 1000..late as i64 * 1000 + 900).contains(&delay), "{delay}");
+    }
+}
+
+#[test]
 fn segments_out_of_order_wait_and_all_renditions_appear_together() {
     let dir = tempfile::tempdir().unwrap();
     let origin = open(&dir, settings());

@@ -266,6 +266,16 @@ async fn garbage_is_survived() {
         let _ = raw.socket.shutdown().await;
         let _ = raw.socket.read_to_end(&mut Vec::new()).await;
     }
+    // Objects in objects, deeper than any stack, before any key; and a `connect` that claims a huge array.
+    let mut nested = b"\x02\0\x07connect\0\x3f\xf0\0\0\0\0\0\0".to_vec();
+    nested.extend(b"\x03\0\x01a".repeat(15_000));
+    let huge = b"\x02\0\x07connect\0\x3f\xf0\0\0\0\0\0\0\x0a\xff\xff\xff\xff\x05".to_vec();
+    for payload in [nested, huge] {
+        let mut raw = Raw::connect(server.address).await;
+        raw.message(20, &payload).await;
+        let _ = raw.socket.shutdown().await;
+        let _ = raw.socket.read_to_end(&mut Vec::new()).await;
+    }
     for seed in 0..20 {
         let (mut raw, ..) = Raw::publish(server.address, KEY).await;
         raw.config().await;

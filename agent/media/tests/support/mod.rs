@@ -116,8 +116,18 @@ impl Raw {
 
     pub async fn send(&mut self, csid: u32, timestamp: u32, stream_id: u32, message: &RtmpMessage) {
         let (message_type, payload) = message.encode();
+        self.chunk(RtmpChunk { csid, timestamp, message_type, stream_id, payload }).await;
+    }
+
+    /// Any bytes as a message of any type.
+    pub async fn message(&mut self, message_type: u8, payload: &[u8]) {
+        let payload = Bytes::copy_from_slice(payload);
+        self.chunk(RtmpChunk { csid: 3, timestamp: 0, message_type, stream_id: 0, payload }).await;
+    }
+
+    async fn chunk(&mut self, chunk: RtmpChunk) {
         let mut out = BytesMut::new();
-        self.encoder.encode(&RtmpChunk { csid, timestamp, message_type, stream_id, payload }, &mut out);
+        self.encoder.encode(&chunk, &mut out);
         // A server that has had enough closes: what it says is asserted by what it sends and reports.
         let _ = self.socket.write_all(&out).await;
     }
