@@ -160,7 +160,7 @@ impl Rendition {
             true => Ok(()),
             false => Err(LadderError::Value { name: self.name.clone(), what, have, want }),
         };
-        let side = |side: u32| (16..=4096).contains(&side) && side % 2 == 0;
+        let side = |side: u32| (16..=4096).contains(&side) && side.is_multiple_of(2);
         need(side(self.width), "width", self.width.to_string(), "even, 16 to 4096")?;
         need(side(self.height), "height", self.height.to_string(), "even, 16 to 4096")?;
         let rate = (32_000..=100_000_000).contains(&self.bitrate_bps);

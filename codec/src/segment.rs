@@ -1,5 +1,6 @@
 //! What goes into the codec and what comes out.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -57,7 +58,7 @@ pub struct SourceInfo {
 }
 
 /// One rung of the ladder, made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RenditionOut {
     /// The rendition's name in the ladder.
     pub name: String,
@@ -71,6 +72,14 @@ pub struct RenditionOut {
     pub frames: u32,
     /// RFC 6381 codecs parameter, from the parameter sets really written: `avc1.64001F,mp4a.40.2`.
     pub codecs: String,
+}
+
+impl fmt::Debug for RenditionOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, width, height, bytes, frames, codecs } = self;
+        let bytes = bytes.len();
+        write!(f, "RenditionOut({name}: {width}x{height}, {frames} frames, {bytes} bytes, {codecs})")
+    }
 }
 
 /// Where the time of one segment went. Stages run in parallel, so they add up to more than the total.

@@ -67,12 +67,27 @@ pub(super) fn run(
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        // A rendition that failed also stops the decoder, whose own error then says nothing new.
-        match (failure, decoded) {
-            (Some(error), _) | (None, Err(error)) => Err(error),
-            (None, Ok(decoded)) => finish(made, decoded),
+        // Each side stops when the other does; what counts is who stopped for a reason of its own.
+        match (decoded, failure) {
+            (Err(Stop::Failed(error)), _) | (_, Some(error)) => Err(error),
+            (Err(Stop::HungUp), None) => Err(EngineError::NoFrames { units: media.video.len() as u32 }),
+            (Ok(decoded), None) => finish(made, decoded),
         }
     })
+}
+
+/// Why decoding ended early.
+enum Stop {
+    /// For this reason.
+    Failed(EngineError),
+    /// A rung takes no more pictures; it knows why.
+    HungUp,
+}
+
+impl From<EngineError> for Stop {
+    fn from(error: EngineError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 fn finish(made: Vec<Made>, decoded: Decoded) -> Result<SegmentOut, EngineError> {
@@ -92,7 +107,7 @@ struct Decoded {
 }
 
 /// Decodes everything and sends every picture to every rung.
-fn decode(job: &Job<'_>, ladder: &Ladder, queues: Vec<SyncSender<Arc<Picture>>>) -> Result<Decoded, EngineError> {
+fn decode(job: &Job<'_>, ladder: &Ladder, queues: Vec<SyncSender<Arc<Picture>>>) -> Result<Decoded, Stop> {
     let media = job.media;
     let mut feed = Feed {
         job,
@@ -125,7 +140,7 @@ fn decode(job: &Job<'_>, ladder: &Ladder, queues: Vec<SyncSender<Arc<Picture>>>)
         })?;
         let (width, height) = parser.size();
         if u64::from(width) * u64::from(height) > job.limits.frame_pixels {
-            return Err(EngineError::FramePixels { width, height, limit: job.limits.frame_pixels });
+            return Err(EngineError::FramePixels { width, height, limit: job.limits.frame_pixels }.into());
         }
         for (unit, pts) in cut {
             units += 1;
@@ -133,7 +148,7 @@ fn decode(job: &Job<'_>, ladder: &Ladder, queues: Vec<SyncSender<Arc<Picture>>>)
         }
     }
     feed.send(None)?;
-    let Some(last) = feed.last else { return Err(EngineError::NoFrames { units }) };
+    let Some(last) = feed.last else { return Err(EngineError::NoFrames { units }.into()) };
     let mut source = feed.source;
     source.duration = last - source.first_pts + job.timeline.frame;
     source.first_pts = in_stream(source.first_pts);
@@ -154,7 +169,7 @@ struct Feed<'a> {
 }
 
 impl Feed<'_> {
-    fn send(&mut self, unit: Option<(&[u8], Option<i64>)>) -> Result<(), EngineError> {
+    fn send(&mut self, unit: Option<(&[u8], Option<i64>)>) -> Result<(), Stop> {
         self.job.check_time()?;
         if self.decoder.send(unit)? == Sent::Damaged && unit.is_some() {
             self.source.damaged += 1;
@@ -165,16 +180,16 @@ impl Feed<'_> {
         Ok(())
     }
 
-    fn take(&mut self, mut picture: Picture) -> Result<(), EngineError> {
+    fn take(&mut self, mut picture: Picture) -> Result<(), Stop> {
         picture.view()?;
         let (width, height) = picture.size();
         let (limits, source) = (self.job.limits, &mut self.source);
         self.pixels += u64::from(width) * u64::from(height) + self.output_pixels;
         if self.pixels > limits.pixels {
-            return Err(EngineError::Pixels { limit: limits.pixels });
+            return Err(EngineError::Pixels { limit: limits.pixels }.into());
         }
         if source.frames >= limits.frames {
-            return Err(EngineError::Frames { limit: limits.frames });
+            return Err(EngineError::Frames { limit: limits.frames }.into());
         }
         // A time that is missing or does not advance is replaced by the next possible one.
         let expected = self.last.map(|last| last + self.job.timeline.frame);
@@ -192,8 +207,7 @@ impl Feed<'_> {
         let picture = Arc::new(picture);
         let waiting = Instant::now();
         for queue in &self.queues {
-            // Only a rung that failed hangs up; its error is reported when the threads are joined.
-            queue.send(Arc::clone(&picture)).map_err(|_| EngineError::NoFrames { units: 0 })?;
+            queue.send(Arc::clone(&picture)).map_err(|_| Stop::HungUp)?;
         }
         self.waited += waiting.elapsed();
         Ok(())

@@ -474,7 +474,9 @@ impl Encoder {
         options.set("sc_threshold", "0")?;
         options.set("x264-params", "cpu-independent=1")?;
         // SAFETY: the context was allocated for this codec and is not open yet; the options are live.
-        check("open libx264", unsafe { ffi::avcodec_open2(context.0.as_ptr(), codec, &mut options.0) })?;
+        let opened = unsafe { ffi::avcodec_open2(context.0.as_ptr(), codec, &mut options.0) };
+        // x264 gives no reason; with a checked ladder the only one left is that it got no memory.
+        check("open libx264", if opened == ffi::AVERROR_EXTERNAL { NO_MEMORY } else { opened })?;
         Ok(Self { context, packet: Packet::new()? })
     }
 

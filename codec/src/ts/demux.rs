@@ -163,10 +163,11 @@ fn find_section<T>(bytes: &[u8], pid: u16, table: u8, parse: impl Fn(&[u8]) -> O
                 break;
             }
             let rest = section.split_off(len);
-            if section[0] == table && len >= 12 && crc32(&section) == 0 {
-                if let Some(found) = parse(&section[8..len - 4]) {
-                    return Some(found);
-                }
+            let intact = section[0] == table && len >= 12 && crc32(&section) == 0;
+            if let (true, Some(body)) = (intact, section.get(8..len.saturating_sub(4)))
+                && let Some(found) = parse(body)
+            {
+                return Some(found);
             }
             section = rest;
         }

@@ -52,8 +52,8 @@ impl Worker {
         command.args(["--memory", &config.limits.memory_bytes.to_string()]);
         command.args(["--output", &config.limits.output_bytes.to_string()]);
         command.args(["--parent", &std::process::id().to_string()]);
-        // Secrets of the parent's environment are none of its business. Two arenas: each one reserves 64 MiB.
-        command.env_clear().env("MALLOC_ARENA_MAX", "2").current_dir("/");
+        // Secrets of the parent's environment are none of its business.
+        command.env_clear().current_dir("/");
         if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
             command.env("LD_LIBRARY_PATH", path);
         }
@@ -135,11 +135,14 @@ impl Worker {
         let used: u64 = fields.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
         let used = used / rustix::param::clock_ticks_per_second().max(1);
         let processors = thread::available_parallelism().map_or(1, usize::from) as u64;
-        let budget = Rlimit { current: Some(used + 2 + (limits.wall.as_secs() + 1) * processors), maximum: None };
-        if let Some(pid) = i32::try_from(self.pid()).ok().and_then(Pid::from_raw) {
-            if let Err(error) = rustix::process::prlimit(Some(pid), Resource::Cpu, budget) {
-                tracing::debug!(pid = self.pid(), %error, "cannot set the worker's processor budget");
-            }
+        let budget = used + 2 + (limits.wall.as_secs() + 1) * processors;
+        // Its hard limit is ours, inherited.
+        let maximum = rustix::process::getrlimit(Resource::Cpu).maximum;
+        let budget = Rlimit { current: Some(maximum.map_or(budget, |maximum| maximum.min(budget))), maximum };
+        if let Some(pid) = i32::try_from(self.pid()).ok().and_then(Pid::from_raw)
+            && let Err(error) = rustix::process::prlimit(Some(pid), Resource::Cpu, budget)
+        {
+            tracing::debug!(pid = self.pid(), %error, "cannot set the worker's processor budget");
         }
     }
 

@@ -104,6 +104,7 @@ fn layer<E: fmt::Display>(layer: &'static str) -> impl FnOnce(E) -> SandboxError
 pub fn enter(profile: &Profile) -> Result<Report, SandboxError> {
     check_descriptors()?;
     check_threads()?;
+    one_arena()?;
     set_limits(profile)?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(layer("death with the parent"))?;
     if let Some(parent) = profile.parent {
@@ -157,21 +158,38 @@ fn close_above_standard() -> Result<(), SandboxError> {
     }
 }
 
+/// glibc gives each thread a heap of its own, and opens a file under `/proc` when it first shrinks one of those, which
+/// would end the worker. One heap for all threads never does; encoders allocate little while they work.
+#[allow(unsafe_code, reason = "malloc's settings have no safe interface")]
+fn one_arena() -> Result<(), SandboxError> {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets one number of the allocator while there is one thread.
+    if unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) } != 1 {
+        return Err(SandboxError::Layer { layer: "one heap", reason: "mallopt refused".to_owned() });
+    }
+    Ok(())
+}
+
 fn check_threads() -> Result<(), SandboxError> {
     let threads = fs::read_dir("/proc/self/task").map_err(layer("count threads"))?.count();
     if threads == 1 { Ok(()) } else { Err(SandboxError::Threads { threads }) }
 }
 
 fn set_limits(profile: &Profile) -> Result<(), SandboxError> {
-    let both = |value| Rlimit { current: Some(value), maximum: Some(value) };
     let limits = [
-        (Resource::As, both(profile.memory_bytes)),
-        (Resource::Fsize, both(profile.output_bytes)),
-        (Resource::Nofile, both(MAX_FILES)),
-        (Resource::Core, both(0)),
-        (Resource::Cpu, Rlimit { current: Some(START_CPU_SECONDS), maximum: None }),
+        (Resource::As, profile.memory_bytes),
+        (Resource::Fsize, profile.output_bytes),
+        (Resource::Nofile, MAX_FILES),
+        (Resource::Core, 0),
+        (Resource::Cpu, START_CPU_SECONDS),
     ];
-    for (resource, limit) in limits {
+    for (resource, wanted) in limits {
+        // The machine may already allow less.
+        let most = rustix::process::getrlimit(resource).maximum;
+        let value = Some(most.map_or(wanted, |most| most.min(wanted)));
+        // The parent raises the processor time with every segment, so that alone stays open above.
+        let maximum = if resource == Resource::Cpu { most } else { value };
+        let limit = Rlimit { current: value, maximum };
         rustix::process::setrlimit(resource, limit).map_err(layer("resource limits"))?;
     }
     Ok(())

@@ -1,0 +1,108 @@
+//! Test clips made by the `ffmpeg` program and judged by `ffprobe`, which share no code of ours.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use headframe_codec::{Ladder, Preset, Rendition};
+
+/// A folder that lives as long as the test binary.
+fn folder() -> &'static Path {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    FOLDER.get_or_init(|| tempfile::tempdir().unwrap()).path()
+}
+
+fn fresh(name: &str) -> PathBuf {
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    folder().join(format!("{}-{name}", COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)))
+}
+
+/// A clip from a moving test picture and a tone; `options` are ffmpeg's, between inputs and output.
+pub(crate) fn clip(size: &str, rate: &str, seconds: f64, options: &str) -> Vec<u8> {
+    let path = fresh("clip.ts");
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i"]);
+    command.arg(format!("testsrc2=size={size}:rate={rate}:duration={seconds}"));
+    command.args(["-f", "lavfi", "-i", &format!("sine=frequency=440:sample_rate=48000:duration={seconds}")]);
+    command
+        .args("-c:v libx264 -preset ultrafast -g 300 -pix_fmt yuv420p -c:a aac -muxdelay 0 -muxpreload 0".split(' '));
+    command.args(options.split_whitespace()).args(["-f", "mpegts"]).arg(&path);
+    let output = command.output().expect("these tests need the programs ffmpeg and ffprobe");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(path).unwrap()
+}
+
+/// What ffprobe finds: (pts, is a key picture) of every video packet in file order.
+pub(crate) fn video_packets(bytes: &[u8]) -> Vec<(i64, bool)> {
+    let text = probe(bytes, "-select_streams v -show_entries packet=pts,flags -of csv=p=0");
+    let packet = |line: &str| {
+        let (pts, flags) = line.split_once(',')?;
+        Some((in_stream(pts.parse().ok()?), flags.starts_with('K')))
+    };
+    text.lines().filter_map(packet).collect()
+}
+
+/// Times of pictures in the order in which they are shown.
+pub(crate) fn shown(bytes: &[u8]) -> Vec<i64> {
+    let mut times: Vec<i64> = video_packets(bytes).into_iter().map(|(pts, _)| pts).collect();
+    times.sort_unstable();
+    times
+}
+
+/// ffprobe undoes some wraps of the clock; here times are as written.
+fn in_stream(pts: i64) -> i64 {
+    pts.rem_euclid(1 << 33)
+}
+
+/// Time and hash of every audio packet.
+pub(crate) fn audio_packets(bytes: &[u8]) -> Vec<(i64, String)> {
+    let text = probe(bytes, "-select_streams a -show_entries packet=pts,data_hash -show_data_hash md5 -of csv=p=0");
+    // ffprobe breaks lines at side data, so fields are paired, not lines read.
+    let fields: Vec<&str> = text.split([',', '\n']).filter(|field| !field.is_empty()).collect();
+    let packet = |pair: &[&str]| Some((in_stream(pair[0].parse().ok()?), pair[1].to_owned()));
+    let packets: Vec<_> = fields.chunks_exact(2).filter_map(packet).collect();
+    assert!(!packets.is_empty() && packets.iter().all(|(_, hash)| hash.starts_with("MD5:")), "{text}");
+    packets
+}
+
+/// Pictures that really decode.
+pub(crate) fn decoded(bytes: &[u8]) -> u32 {
+    let text = probe(bytes, "-select_streams v -count_frames -show_entries stream=nb_read_frames -of csv=p=0");
+    text.lines().next().and_then(|line| line.trim_end_matches(',').parse().ok()).unwrap()
+}
+
+/// One entry of the video stream.
+pub(crate) fn video_entry(bytes: &[u8], entry: &str) -> String {
+    let text = probe(bytes, &format!("-select_streams v -show_entries stream={entry} -of csv=p=0"));
+    text.lines().next().unwrap_or_default().trim_end_matches(',').to_owned()
+}
+
+pub(crate) fn probe(bytes: &[u8], options: &str) -> String {
+    let path = fresh("probe.ts");
+    std::fs::write(&path, bytes).unwrap();
+    // No correction of wrapped times: what is written is what is compared.
+    let mut command = Command::new("ffprobe");
+    command.args(["-v", "error", "-correct_ts_overflow", "0"]).args(options.split_whitespace()).arg(&path);
+    let output = command.output().expect("these tests need the programs ffmpeg and ffprobe");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A rendition that is made quickly.
+pub(crate) fn small(name: &str, width: u32, height: u32) -> Rendition {
+    Rendition {
+        name: name.to_owned(),
+        width,
+        height,
+        bitrate_bps: 300_000,
+        fps: None,
+        gop_ms: 1000,
+        preset: Preset::Ultrafast,
+    }
+}
+
+/// Two small renditions.
+pub(crate) fn small_ladder() -> Ladder {
+    Ladder::new(vec![small("a", 160, 90), small("b", 240, 136)]).unwrap()
+}

@@ -1,0 +1,227 @@
+//! The pool and its workers: what holds when they die, hang or lie.
+#![cfg(feature = "engine")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod common;
+
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{clip, small_ladder};
+use headframe_codec::worker::{Death, Pool, PoolConfig};
+use headframe_codec::{Class, EngineError, Ladder, Limits, SegmentIn, TranscodeError, engine};
+use rustix::process::{Pid, Signal, kill_process};
+
+const LONG: Duration = Duration::from_secs(100);
+
+fn pool(workers: usize, wall: Duration) -> Pool {
+    let limits = Limits { wall, ..Limits::default() };
+    let program = env!("CARGO_BIN_EXE_headframe-codec").into();
+    Pool::start(PoolConfig { program, workers, limits, ..PoolConfig::default() }).unwrap()
+}
+
+/// A clip that takes a moment: 720p, 2 s.
+fn slow() -> &'static [u8] {
+    static CLIP: OnceLock<Vec<u8>> = OnceLock::new();
+    CLIP.get_or_init(|| clip("1280x720", "30", 2.0, ""))
+}
+
+/// A clip that takes none.
+fn quick() -> &'static [u8] {
+    static CLIP: OnceLock<Vec<u8>> = OnceLock::new();
+    CLIP.get_or_init(|| clip("320x180", "30", 0.5, ""))
+}
+
+fn segment(bytes: &[u8], number: u64) -> SegmentIn<'_> {
+    SegmentIn { stream: "test", number, bytes }
+}
+
+fn signal(pid: u32, signal: Signal) {
+    let _ = kill_process(Pid::from_raw(pid as i32).unwrap(), signal);
+}
+
+fn wait_for(what: &str, until: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !until() {
+        assert!(started.elapsed() < Duration::from_secs(20), "waited in vain for: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_worker_makes_what_the_engine_makes() {
+    let pool = pool(1, LONG);
+    let out = pool.transcode(&small_ladder(), segment(quick(), 0), LONG).unwrap();
+    let here = engine::transcode(&small_ladder(), quick(), &Limits::default()).unwrap();
+    assert_eq!(out.renditions, here.renditions);
+    assert_eq!(out.source, here.source);
+    let stats = pool.stats();
+    assert_eq!((stats.workers, stats.busy, stats.segments, stats.restarts_total()), (1, 0, 1, 0));
+    assert!(stats.rss_bytes > 1 << 20, "{stats:?}");
+    // Mistakes of the input are the input's: the worker lives on.
+    let error = pool.transcode(&small_ladder(), segment(&[0x47; 5000], 1), LONG).unwrap_err();
+    assert_eq!(error.class(), Class::Input);
+    assert!(error.to_string().contains("segment 1 of stream test"), "{error}");
+    assert_eq!(pool.stats().pids, stats.pids);
+    pool.shutdown();
+    assert!(!std::path::Path::new(&format!("/proc/{}", stats.pids[0])).exists());
+    let error = pool.transcode(&small_ladder(), segment(quick(), 2), LONG).unwrap_err();
+    assert!(matches!(error, TranscodeError::ShuttingDown { .. }));
+}
+
+#[test]
+fn a_killed_worker_costs_one_retry() {
+    let pool = pool(1, LONG);
+    let first = pool.stats().pids[0];
+    thread::scope(|scope| {
+        let result = scope.spawn(|| pool.transcode(&Ladder::standard(), segment(slow(), 7), LONG));
+        wait_for("work to begin", || pool.stats().busy == 1);
+        thread::sleep(Duration::from_millis(100));
+        signal(first, Signal::KILL);
+        let killed = Instant::now();
+        wait_for("a new worker", || pool.stats().pids.iter().any(|pid| *pid != first));
+        assert!(killed.elapsed() < Duration::from_secs(1), "respawn took {:?}", killed.elapsed());
+        let out = result.join().unwrap().unwrap();
+        assert_eq!(out.renditions.len(), 4);
+        assert_eq!(out.source.frames, 60);
+    });
+    let stats = pool.stats();
+    assert_eq!(stats.restarts.get(&Death::Killed), Some(&1));
+    assert_eq!((stats.restarts_total(), stats.quarantined, stats.workers), (1, 0, 1));
+}
+
+#[test]
+fn content_that_kills_two_workers_is_quarantined() {
+    let pool = pool(1, LONG);
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                if pool.stats().busy == 1 {
+                    pool.stats().pids.iter().for_each(|pid| signal(*pid, Signal::SEGV));
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let error = pool.transcode(&Ladder::standard(), segment(slow(), 3), LONG).unwrap_err();
+        stop.store(true, Ordering::Relaxed);
+        assert!(matches!(error, TranscodeError::Quarantined { number: 3, .. }), "{error}");
+        assert_eq!(error.class(), Class::Input);
+    });
+    let before = pool.stats();
+    assert_eq!((before.restarts.get(&Death::Crashed), before.quarantined), (Some(&2), 1));
+    let again = pool.transcode(&Ladder::standard(), segment(slow(), 4), LONG).unwrap_err();
+    assert!(matches!(again, TranscodeError::Quarantined { number: 4, .. }), "{again}");
+    pool.transcode(&small_ladder(), segment(quick(), 5), LONG).unwrap();
+    assert_eq!(pool.stats().restarts_total(), 2);
+}
+
+#[test]
+fn a_stuck_worker_is_replaced_and_deadlines_hold() {
+    let pool = pool(1, Duration::from_secs(4));
+    let stuck = pool.stats().pids[0];
+    signal(stuck, Signal::STOP);
+    let out = pool.transcode(&small_ladder(), segment(quick(), 0), LONG).unwrap();
+    assert_eq!(out.source.frames, 15);
+    let stats = pool.stats();
+    assert_eq!(stats.restarts.get(&Death::Stuck), Some(&1));
+    signal(stats.pids[0], Signal::STOP);
+    let started = Instant::now();
+    let error = pool.transcode(&small_ladder(), segment(quick(), 1), Duration::from_millis(300)).unwrap_err();
+    assert!(matches!(error, TranscodeError::Deadline { deadline_ms: 300, .. }), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(2));
+    pool.transcode(&small_ladder(), segment(quick(), 2), LONG).unwrap();
+    assert_eq!(pool.stats().quarantined, 0, "a caller in a hurry is no proof against the content");
+}
+
+#[test]
+fn an_idle_worker_that_dies_is_replaced() {
+    let pool = pool(2, LONG);
+    wait_for("both workers", || pool.stats().workers == 2);
+    let before = pool.stats().pids;
+    signal(before[0], Signal::KILL);
+    wait_for("the replacement", || {
+        let now = pool.stats();
+        now.workers == 2 && !now.pids.contains(&before[0])
+    });
+    assert_eq!(pool.stats().restarts.get(&Death::Killed), Some(&1));
+}
+
+#[test]
+fn many_threads_share_few_workers() {
+    let pool = pool(2, LONG);
+    thread::scope(|scope| {
+        let jobs: Vec<_> = (0..8)
+            .map(|number| {
+                scope.spawn({
+                    let pool = &pool;
+                    move || pool.transcode(&small_ladder(), segment(quick(), number), LONG)
+                })
+            })
+            .collect();
+        let made: Vec<_> = jobs.into_iter().map(|job| job.join().unwrap().unwrap()).collect();
+        assert!(made.windows(2).all(|w| w[0].renditions == w[1].renditions));
+    });
+    let stats = pool.stats();
+    assert_eq!((stats.segments, stats.busy, stats.waiting), (8, 0, 0), "{stats:?}");
+    assert_eq!(stats.restarts_total(), 0, "{stats:?}");
+}
+
+#[test]
+fn a_worker_out_of_memory_says_so_or_dies_alone() {
+    let limits = Limits { memory_bytes: 260 << 20, ..Limits::default() };
+    let program = env!("CARGO_BIN_EXE_headframe-codec").into();
+    let Ok(pool) = Pool::start(PoolConfig { program, limits, ..PoolConfig::default() }) else {
+        return println!("skipped: this machine's libraries alone need more address space");
+    };
+    let large = clip("3840x2160", "30", 0.4, "-an");
+    let error = pool.transcode(&Ladder::standard(), segment(&large, 0), LONG).unwrap_err();
+    assert!(matches!(error.class(), Class::Capacity | Class::Transient | Class::Input), "{error}");
+    assert!(!matches!(error, TranscodeError::Deadline { .. }), "{error}");
+    let smaller = pool.transcode(&small_ladder(), segment(quick(), 1), LONG);
+    assert!(smaller.is_ok(), "{smaller:?}");
+}
+
+#[test]
+fn limits_reach_the_worker() {
+    let program = env!("CARGO_BIN_EXE_headframe-codec").into();
+    let limits = Limits { frames: 5, ..Limits::default() };
+    let pool = Pool::start(PoolConfig { program, limits, ..PoolConfig::default() }).unwrap();
+    let error = pool.transcode(&small_ladder(), segment(quick(), 0), LONG).unwrap_err();
+    let TranscodeError::Engine { source, .. } = error else { panic!("{error}") };
+    assert_eq!(source, EngineError::Frames { limit: 5 });
+}
+
+#[test]
+fn the_sandbox_holds_on_this_machine() {
+    let output = Command::new(env!("CARGO_BIN_EXE_headframe-codec")).arg("selftest").output().unwrap();
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && !table.contains("FAIL"), "{table}");
+    assert!(table.lines().count() >= 20, "{table}");
+    // Whoever shortens the table has to come by here.
+    for attack in ["open", "tcp", "exec", "fork", "ptrace", "code", "memory", "inherit"] {
+        assert!(
+            table.lines().any(|line| line.starts_with(&format!("ok    {attack} "))),
+            "{attack} is missing: {table}"
+        );
+    }
+}
+
+#[test]
+fn a_person_can_transcode_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (input, out, ladder) = (dir.path().join("in.ts"), dir.path().join("out"), dir.path().join("ladder.json"));
+    std::fs::write(&input, quick()).unwrap();
+    std::fs::write(&ladder, serde_json::to_string(&small_ladder()).unwrap()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headframe-codec"));
+    command.arg("transcode").arg(&input).arg("--out").arg(&out).arg("--ladder").arg(&ladder).arg("--json");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["renditions"][1]["name"], "b");
+    assert_eq!(report["source"]["frames"], 15);
+    assert_eq!(common::decoded(&std::fs::read(out.join("b.ts")).unwrap()), 15);
+}
