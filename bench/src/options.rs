@@ -1,0 +1,191 @@
+//! The command line. Its help is the manual.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Measures this machine: against the ffmpeg command line, and against the clock.
+///
+/// Figures go to standard output, progress to standard error. All work is done by the program headframe-codec in its
+/// sandbox, as on a rig, and its output is decoded again: speed without quality is void.
+///
+/// Exit codes: 0 done (certify: at least one stream sustained; verify: good signature), 1 failure, 2 usage,
+/// 78 keystore, password or signer not usable.
+#[derive(Debug, Parser)]
+#[command(name = "headframe-bench", version, max_term_width = 100)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Compare(CompareOptions),
+    Certify(CertifyOptions),
+    Verify(VerifyOptions),
+}
+
+/// The CPU ladder against the plain ffmpeg command line: same clip, same ladder, same encoder settings, same run.
+///
+/// Contestants take turns: our worker pool segment by segment; one ffmpeg over the whole clip; one ffmpeg per 2 s segment;
+/// ffmpeg with 1 and 2 threads per encoder, of which the better counts. Measured are time on the clock, processor time
+/// (user and system, all processes), bit rate, and PSNR and SSIM against two references.
+///
+/// wall_ratio and cpu_ratio are ffmpeg's time over ours against the better continuous ffmpeg: above 1 we are faster.
+#[derive(Debug, Args)]
+pub(crate) struct CompareOptions {
+    /// Video to transcode (H.264, any container ffmpeg reads). Default: the clip that `./run clip` built, else a
+    /// synthetic one
+    #[arg(long, value_name = "FILE", env = crate::clip::VARIABLE)]
+    pub(crate) clip: Option<PathBuf>,
+    /// Seconds of the clip to use
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=600))]
+    pub(crate) seconds: u32,
+    /// Second of the clip to begin at
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=86_400))]
+    pub(crate) start: u32,
+    /// Rounds; every contestant runs once in each, and medians are compared
+    #[arg(long, value_name = "N", default_value = "3", value_parser = number(1, 99))]
+    pub(crate) runs: usize,
+    /// Segments in our pool at once: 1 is one live stream; with several, separated by commas, each is a contestant of
+    /// its own and the first one gives the ratios
+    #[arg(long, value_name = "N,..", default_value = "1", value_delimiter = ',', value_parser = number(1, 64))]
+    pub(crate) in_flight: Vec<usize>,
+    /// Renditions as a JSON array of {name, width, height, bitrate_bps}. Default: 240p, 360p, 480p, 720p at 250, 800, 1600,
+    /// 3000 kbit/s
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ladder: Option<PathBuf>,
+    /// Store everything found as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// The ffmpeg to compare with; it also decodes what is judged
+    #[arg(long, value_name = "PROGRAM", default_value = "ffmpeg")]
+    pub(crate) ffmpeg: PathBuf,
+    /// The codec program. Default: headframe-codec beside this program, or $HEADFRAME_CODEC
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) codec: Option<PathBuf>,
+}
+
+/// How many live streams this machine turns into ladders on time.
+///
+/// Each stream delivers a segment of 2 s every 2 s, from a phase and a part of the input of its own. A segment is late when
+/// its renditions are ready later than 0.8 times its duration after its last byte arrived. The number of streams doubles
+/// until too many segments are late, then the gap is halved; the result is confirmed by a step of twice the length, one
+/// stream less where that fails. Outputs made under load are sampled and decoded: every picture must be there, no rendition
+/// below the PSNR floor nor worse than the same one made alone.
+///
+/// The report is canonical JSON; its SHA-256 is signed (EIP-712) with the node's key. A signature says who measured, not
+/// that it is true. Nothing else should run on the machine meanwhile.
+#[derive(Debug, Args)]
+pub(crate) struct CertifyOptions {
+    /// Codec workers. Default: one per core
+    #[arg(long, value_name = "N", value_parser = number(1, 64))]
+    pub(crate) workers: Option<usize>,
+    /// Length of a step, seconds; 60 or more for a certificate that others rely on
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(4..=3600))]
+    pub(crate) seconds_per_step: u64,
+    /// Most streams to try
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) max: u32,
+    /// Share of segments that may be late, 0 to 0.5
+    #[arg(long, value_name = "SHARE", default_value = "0.01", value_parser = share)]
+    pub(crate) lateness: f64,
+    /// Least luma PSNR of any sampled rendition, dB
+    #[arg(long, value_name = "DB", default_value = "22", value_parser = decibel)]
+    pub(crate) psnr_floor: f64,
+    /// Seed of phases, offsets and synthetic input
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Video the streams play. Default: the clip that `./run clip` built, else a synthetic one; 24 s of it are used
+    #[arg(long, value_name = "FILE", env = crate::clip::VARIABLE)]
+    pub(crate) clip: Option<PathBuf>,
+    /// Second of the clip to begin at
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=86_400))]
+    pub(crate) start: u32,
+    /// Use input made from the seed even where there is a clip
+    #[arg(long, conflicts_with = "clip")]
+    pub(crate) synthetic: bool,
+    /// Renditions as a JSON array of {name, width, height, bitrate_bps}
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ladder: Option<PathBuf>,
+    /// Store the report, canonical JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Sign with the key of this keystore (version 3)
+    #[arg(long, value_name = "FILE", requires = "password_file", conflicts_with = "signer")]
+    pub(crate) keystore: Option<PathBuf>,
+    /// File whose first line is the keystore's password
+    #[arg(long, value_name = "FILE", requires = "keystore")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Have the node's running headframe-signer sign, over its socket
+    #[arg(long, value_name = "SOCKET")]
+    pub(crate) signer: Option<PathBuf>,
+    /// How the node introduces itself to its signer, as JSON {chain_id, genesis, addresses, claims_on_chain}; must be
+    /// right, since a signer that is told of another chain stops for good
+    #[arg(long, value_name = "FILE", requires = "signer")]
+    pub(crate) hello: Option<PathBuf>,
+    /// The ffmpeg that cuts the input and decodes what is judged
+    #[arg(long, value_name = "PROGRAM", default_value = "ffmpeg")]
+    pub(crate) ffmpeg: PathBuf,
+    /// The codec program. Default: headframe-codec beside this program, or $HEADFRAME_CODEC
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) codec: Option<PathBuf>,
+}
+
+/// Checks a report of `certify`: its form, its hash and its signature, offline. One changed byte fails.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyOptions {
+    /// The report
+    pub(crate) report: PathBuf,
+    /// Whose signature it must be
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Option<alloy_primitives::Address>,
+    /// Be content with a report that nobody signed
+    #[arg(long, conflicts_with = "address")]
+    pub(crate) allow_unsigned: bool,
+}
+
+fn number(least: usize, most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("want {least} to {most}")),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.0..=0.5).contains(share)).ok_or_else(|| "want 0 to 0.5".to_owned())
+}
+
+fn decibel(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|db| (0.0..=100.0).contains(db)).ok_or_else(|| "want 0 to 100".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        let parse = |line: &str| Options::try_parse_from(line.split(' '));
+        for bad in [
+            "compare --runs 0",
+            "compare --seconds 1",
+            "compare --in-flight 1,65",
+            "certify --lateness 0.6",
+            "certify --lateness NaN",
+            "certify --workers 0",
+            "certify --keystore k",
+            "certify --hello h",
+            "verify",
+        ] {
+            assert!(parse(&format!("headframe-bench {bad}")).is_err(), "{bad}");
+        }
+        assert!(parse("headframe-bench compare --in-flight 1,2 --runs 5").is_ok());
+        assert!(parse("headframe-bench certify --keystore k --password-file p --lateness 0").is_ok());
+    }
+}

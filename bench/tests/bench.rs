@@ -1,0 +1,147 @@
+//! The program as a person runs it, on a few seconds of small pictures.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const LADDER: &str = r#"[{"name":"180p","width":320,"height":180,"bitrate_bps":300000},
+    {"name":"90p","width":160,"height":90,"bitrate_bps":100000}]"#;
+
+fn bench(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headframe-bench"));
+    command.current_dir(folder).env_remove("HEADFRAME_CLIP").args(args).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A folder with a 4 s clip of 320x180 and a ladder of two; `None`, and one line, where that cannot be had.
+fn small() -> Option<(tempfile::TempDir, PathBuf)> {
+    let codec = std::env::var_os("HEADFRAME_CODEC")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_headframe-bench")).with_file_name("headframe-codec"));
+    if !codec.is_file() {
+        println!("skipped: {} is not built (cargo build -p headframe-codec)", codec.display());
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let source = "testsrc2=s=320x180:r=30:d=4,noise=alls=6:allf=t+u,format=yuv420p";
+    let encoder = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "60", "-b:v", "800k"];
+    let sound = ["-f", "lavfi", "-i", "sine=d=4", "-c:a", "aac", "-f", "mp4"];
+    let made =
+        Command::new("ffmpeg").args(["-v", "error", "-f", "lavfi", "-i", source]).args(&sound[..4]).args(encoder);
+    let made = made.args(&sound[4..]).arg(folder.path().join("clip.mp4")).status();
+    match made {
+        Ok(status) => assert!(status.success(), "ffmpeg made no clip"),
+        Err(error) => {
+            println!("skipped: no ffmpeg ({error})");
+            return None;
+        }
+    }
+    std::fs::write(folder.path().join("ladder.json"), LADDER).unwrap();
+    Some((folder, codec))
+}
+
+#[test]
+fn compare_measures_both_on_the_same_pictures() {
+    let Some((folder, codec)) = small() else { return };
+    let codec = codec.to_str().unwrap();
+    let args =
+        ["compare", "--clip", "clip.mp4", "--seconds", "4", "--runs", "2", "--ladder", "ladder.json", "--codec", codec];
+    let output = bench(folder.path(), &[&args[..], &["--json", "report.json"]].concat());
+    assert!(output.status.success(), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&std::fs::read(folder.path().join("report.json")).unwrap()).unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    for name in ["wall_ratio", "cpu_ratio"] {
+        let ratio = report[name].as_f64().unwrap();
+        assert!(ratio > 0.01 && ratio < 100.0, "{name} {ratio}");
+        assert!(printed.contains(&format!("{name} {ratio:.3}")), "{printed}");
+    }
+    assert_eq!(report["clip"]["frames"], 120);
+    let runs = report["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 10, "five contestants in two rounds");
+    for run in runs {
+        assert!(run["wall_s"].as_f64().unwrap() > 0.0 && run["user_s"].as_f64().unwrap() > 0.0, "{run}");
+        assert!(run["bytes"].as_array().unwrap().iter().all(|bytes| bytes.as_u64().unwrap() > 5_000), "{run}");
+    }
+    assert_ne!(runs[0]["way"], runs[5]["way"], "contestants take turns at beginning");
+    let quality = report["quality"].as_array().unwrap();
+    assert!(quality.len() >= 6, "two renditions of us and of an ffmpeg of each kind: {quality:?}");
+    for measured in quality {
+        assert_eq!((&measured["frames"], &measured["source_frames"]), (&120.into(), &120.into()), "{measured}");
+        for reference in ["by_headframe_scaler", "by_swscale"] {
+            let (psnr, ssim) = (&measured[reference]["psnr_y_db"], &measured[reference]["ssim_y"]);
+            assert!((20.0..60.0).contains(&psnr.as_f64().unwrap()), "{measured}");
+            assert!((0.5..1.0).contains(&ssim.as_f64().unwrap()), "{measured}");
+        }
+    }
+    let command = report["commands"][1]["line"].as_str().unwrap();
+    for part in [
+        "split=2",
+        "-preset veryfast -threads 1 -profile:v high -bf 0 -g 30",
+        "-b:v 300000 -maxrate 300000 -bufsize 300000",
+    ] {
+        assert!(command.contains(part), "{part}: {command}");
+    }
+    let stored = report.to_string();
+    assert!(
+        !stored.contains(folder.path().to_str().unwrap()) && !stored.contains(codec),
+        "no path of this machine is stored"
+    );
+}
+
+#[test]
+fn certify_signs_what_verify_accepts() {
+    let Some((folder, codec)) = small() else { return };
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("password"), "good luck\n").unwrap();
+    let password = headframe_guard::Password::File(at("password"));
+    let key = headframe_guard::keys::new(folder.path(), Some("node"), &password, headframe_guard::Cost::Light).unwrap();
+    let address = key.address.unwrap().to_string();
+    let base = ["certify", "--clip", "clip.mp4", "--ladder", "ladder.json", "--codec", codec.to_str().unwrap()];
+    let short =
+        ["--seconds-per-step", "4", "--max", "1", "--workers", "1", "--lateness", "0.5", "--json", "report.json"];
+    let wrong =
+        bench(folder.path(), &[&base[..], &["--keystore", "node.json", "--password-file", "ladder.json"]].concat());
+    assert_eq!(wrong.status.code(), Some(78), "{}", text(&wrong));
+
+    let signing = ["--keystore", "node.json", "--password-file", "password"];
+    let output = bench(folder.path(), &[&base[..], &short, &signing].concat());
+    assert!(output.status.success(), "{}", text(&output));
+    let bytes = std::fs::read(at("report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!((&report["sustained"], &report["void"]), (&1.into(), &Value::Null), "{report}");
+    assert_eq!(report["quality"][0]["frames"], 60);
+    assert!(report["steps"].as_array().unwrap().iter().all(|step| step["segments"].as_u64() >= Some(2)), "{report}");
+
+    let good = bench(folder.path(), &["verify", "report.json", "--address", &address]);
+    assert!(good.status.success() && text(&good).contains(&address), "{}", text(&good));
+    let other =
+        bench(folder.path(), &["verify", "report.json", "--address", "0x0000000000000000000000000000000000000001"]);
+    assert_eq!(other.status.code(), Some(1), "{}", text(&other));
+    let changed = String::from_utf8(bytes).unwrap().replace(r#""sustained":1,"#, r#""sustained":9,"#);
+    std::fs::write(at("report.json"), changed).unwrap();
+    let changed = bench(folder.path(), &["verify", "report.json"]);
+    assert!(changed.status.code() == Some(1) && text(&changed).contains("changed"), "{}", text(&changed));
+}
+
+#[test]
+fn wrong_use_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| bench(folder.path(), args);
+    assert_eq!(run(&["compare", "--runs", "0"]).status.code(), Some(2));
+    for (args, words) in [
+        (&["compare", "--ffmpeg", "/nonexistent/ffmpeg"][..], "--ffmpeg"),
+        (&["compare", "--clip", "missing.mp4"], "missing.mp4"),
+        (&["verify", "missing.json"], "missing.json"),
+    ] {
+        let output = run(args);
+        let have_ffmpeg = args[1] != "--clip" || Command::new("ffmpeg").arg("-version").output().is_ok();
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        assert!(!have_ffmpeg || text(&output).contains(words), "{}", text(&output));
+    }
+    let help = text(&run(&["--help"]));
+    assert!(help.contains("Exit codes") && help.contains("certify"), "{help}");
+}
