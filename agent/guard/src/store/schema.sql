@@ -81,14 +81,11 @@ CREATE TABLE claim (
     nonce INTEGER NOT NULL UNIQUE REFERENCES nonce (n),
     PRIMARY KEY (job, first)
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER claim_overlap BEFORE INSERT ON claim WHEN EXISTS (
-    SELECT 1 FROM claim WHERE job = NEW.job AND first < NEW.first + NEW.count AND NEW.first < first + count)
-BEGIN SELECT RAISE(ABORT, 'G1: a range of segments is claimed once'); END;
 CREATE TRIGGER claim_nonce BEFORE INSERT ON claim WHEN EXISTS (SELECT 1 FROM claim WHERE nonce = NEW.nonce)
 BEGIN SELECT RAISE(ABORT, 'G1: a claim has a nonce of its own'); END;
 CREATE TRIGGER claim_contiguous BEFORE INSERT ON claim
 WHEN NEW.first <> coalesce((SELECT max(first + count) FROM claim WHERE job = NEW.job), 0)
-BEGIN SELECT RAISE(ABORT, 'G1: claims of a job follow each other without gaps'); END;
+BEGIN SELECT RAISE(ABORT, 'G1: claims of a job neither overlap nor leave a gap'); END;
 CREATE TRIGGER claim_proven BEFORE INSERT ON claim WHEN
     (SELECT count(*) FROM segment WHERE job = NEW.job AND seq >= NEW.first AND seq < NEW.first + NEW.count
         AND out_root IS NOT NULL) <> NEW.count

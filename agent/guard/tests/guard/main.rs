@@ -5,6 +5,7 @@ mod hostile;
 mod keys;
 mod process;
 mod race;
+mod random;
 mod rules;
 mod sql;
 mod support;

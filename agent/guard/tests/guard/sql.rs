@@ -10,26 +10,16 @@ fn raw() -> (Rig, std::path::PathBuf) {
     (rig, path)
 }
 
-#[test]
-fn sql_alone_refuses() {
-    let (Rig { folder, store, .. }, path) = raw();
-    drop(store);
-    let db = Connection::open(&path).unwrap();
-    db.pragma_update(None, "foreign_keys", true).unwrap();
+/// Statements that must fail, each with a word of the reason.
+fn forbidden() -> Vec<(String, &'static str)> {
     let row = "7, 0, zeroblob(32), 1, 1, zeroblob(65), zeroblob(32), 1, 1, 0";
-    let claim = |first: u32, count: u32, units: u32, nonce: u32| {
-        format!(
-            "INSERT INTO nonce VALUES ({nonce}, zeroblob(32), 'claim', 0); \
-             INSERT INTO claim VALUES (7, {first}, {count}, zeroblob(32), {units}, {nonce})"
-        )
-    };
-    let cases = [
-        (claim(0, 4, 4006, 1), "G1"), // the same range again
-        (claim(3, 2, 2007, 2), "G1"), // an overlap
-        (claim(5, 3, 3018, 3), "G1"), // a gap
-        (claim(4, 5, 4022, 4), "G2"), // segment 8 has no receipt
-        (claim(4, 4, 4023, 5), "G2"), // one unit too many
-        (claim(4, 4097, 1, 6), "G2"), // longer than a claim can be
+    vec![
+        (new_claim(0, 4, 4006, 1), "G1"), // the same range again
+        (new_claim(3, 2, 2007, 2), "G1"), // an overlap
+        (new_claim(5, 3, 3018, 3), "G1"), // a gap
+        (new_claim(4, 5, 4022, 4), "G2"), // segment 8 has no receipt
+        (new_claim(4, 4, 4023, 5), "G2"), // one unit too many
+        (new_claim(4, 4097, 1, 6), "G2"), // longer than a claim can be
         ("INSERT INTO claim VALUES (7, 4, 4, zeroblob(32), 4022, 0)".into(), "G1"), // the other claim's nonce
         ("INSERT INTO claim VALUES (7, 4, 4, zeroblob(32), 4022, 99)".into(), "FOREIGN KEY"),
         ("UPDATE claim SET root = zeroblob(32)".into(), "G1"),
@@ -52,13 +42,53 @@ fn sql_alone_refuses() {
         ("UPDATE segment SET units = 'many'".into(), "cannot store TEXT"),
         ("INSERT INTO segment VALUES (7, 8, zeroblob(32), 1, 1, NULL, zeroblob(32), 1, 1, 0)".into(), "CHECK"),
         ("INSERT INTO segment VALUES (7, 8, 'text', 1, 1, NULL, NULL, NULL, NULL, 0)".into(), "cannot store TEXT"),
-    ];
-    for (sql, expected) in &cases {
-        let error = db.execute_batch(&format!("BEGIN; {sql}; COMMIT")).expect_err(sql).to_string();
-        assert!(error.contains(expected), "{sql}\n  expected {expected}, found {error}");
-        let _ = db.execute_batch("ROLLBACK");
+    ]
+}
+
+fn new_claim(first: u32, count: u32, units: u32, nonce: u32) -> String {
+    format!(
+        "INSERT INTO nonce VALUES ({nonce}, zeroblob(32), 'claim', 0); \
+         INSERT INTO claim VALUES (7, {first}, {count}, zeroblob(32), {units}, {nonce})"
+    )
+}
+
+/// What each forbidden statement meets; none leaves a trace.
+fn outcomes(db: &Connection) -> Vec<Result<(), String>> {
+    let one = |(sql, expected): &(String, &str)| {
+        db.execute_batch("SAVEPOINT one").unwrap();
+        let outcome = db.execute_batch(sql);
+        db.execute_batch("ROLLBACK TO one; RELEASE one").unwrap();
+        match outcome {
+            Ok(()) => Err(format!("{sql}\n  was possible")),
+            Err(error) if error.to_string().contains(expected) => Ok(()),
+            Err(error) => Err(format!("{sql}\n  expected {expected}, found {error}")),
+        }
+    };
+    forbidden().iter().map(one).collect()
+}
+
+#[test]
+fn sql_alone_refuses() {
+    let (Rig { folder, store, .. }, path) = raw();
+    drop(store);
+    let mut db = Connection::open(&path).unwrap();
+    db.pragma_update(None, "foreign_keys", true).unwrap();
+    for outcome in outcomes(&db) {
+        outcome.unwrap();
     }
-    db.execute_batch(&claim(4, 4, 4022, 7)).expect("what the rules allow is possible");
+    db.execute_batch(&new_claim(4, 4, 4022, 7)).expect("what the rules allow is possible");
+    db.execute_batch("PRAGMA integrity_check").unwrap();
+
+    // And each trigger is needed for it.
+    let mut query = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").unwrap();
+    let triggers: Vec<String> = query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    drop(query);
+    assert!(triggers.len() > 15);
+    for trigger in triggers {
+        let tx = db.transaction().unwrap();
+        tx.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+        assert!(outcomes(&tx).iter().any(Result::is_err), "no case needs {trigger}");
+    }
     drop(db);
     drop(folder);
 }
