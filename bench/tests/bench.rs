@@ -30,9 +30,9 @@ fn small() -> Option<(tempfile::TempDir, PathBuf)> {
     let source = "testsrc2=s=320x180:r=30:d=4,noise=alls=6:allf=t+u,format=yuv420p";
     let encoder = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "60", "-b:v", "800k"];
     let sound = ["-f", "lavfi", "-i", "sine=d=4", "-c:a", "aac", "-f", "mp4"];
-    let made =
-        Command::new("ffmpeg").args(["-v", "error", "-f", "lavfi", "-i", source]).args(&sound[..4]).args(encoder);
-    let made = made.args(&sound[4..]).arg(folder.path().join("clip.mp4")).status();
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-f", "lavfi", "-i", source]).args(&sound[..4]).args(encoder).args(&sound[4..]);
+    let made = command.arg(folder.path().join("clip.mp4")).status();
     match made {
         Ok(status) => assert!(status.success(), "ffmpeg made no clip"),
         Err(error) => {
