@@ -1,4 +1,6 @@
-//! Times the scaler on the field's ladder: `cargo run --release -p headframe-kernels --example scale-speed [FRAMES]`.
+//! Times the scaler on the field's ladder:
+//! `cargo run --release -p headframe-kernels --example scale-speed [FRAMES [portable|avx2|avx512]]`.
+//! On a busy machine run it under `time` with one instruction set and divide the user time by the frames.
 
 use std::time::Instant;
 
@@ -11,7 +13,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let source: Vec<u8> = (0..1920 * 1080u64).map(|i| ((i * i) >> 7) as u8).collect();
     let chroma = || PlaneRef::new(&source, 960, 540, 960);
     let picture = Yuv420Ref::new(PlaneRef::new(&source, 1920, 1080, 1920)?, chroma()?, chroma()?)?;
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+    let only = std::env::args().nth(2);
+    let wanted = |isa: &Isa| only.as_ref().is_none_or(|name| format!("{isa:?}").eq_ignore_ascii_case(name));
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available() && wanted(isa)) {
         let mut total = 0.0;
         for to in LADDER {
             let mut scaler = Scaler::with_isa((1920, 1080), to, isa)?;
