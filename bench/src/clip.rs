@@ -94,18 +94,19 @@ pub(crate) fn cut(ffmpeg: &Ffmpeg, clip: &Clip, folder: &Path, start: u32, secon
     let (start, seconds) = (start.to_string(), seconds.to_string());
     let mut args: Vec<OsString> = ["-ss", &start, "-t", &seconds, "-i"].map(Into::into).into();
     args.push(absolute.into_os_string());
-    let copy = ["-map", "0:v:0", "-map", "0:a:0?", "-c", "copy", "-f", "mpegts", "source.ts"];
-    args.extend(copy.map(Into::into));
-    ffmpeg.run(folder, &args).with_context(|| format!("cut {}", clip.path.display()))?;
     let length = SEGMENT_S.to_string();
-    let split = ["-i", "source.ts", "-map", "0", "-c", "copy", "-f", "segment", "-segment_time", &length];
-    let mut args: Vec<&str> = split.to_vec();
-    args.extend(["-segment_format", "mpegts", "source-%05d.ts"]);
-    ffmpeg.run(folder, &args).context("cut the clip into segments")?;
-    let mut segments: Vec<PathBuf> = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    segments.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("source-")));
-    segments.sort();
-    ensure!(!segments.is_empty(), "{} has no video in the seconds asked for", clip.path.display());
+    let copy = ["-map", "0:v:0", "-map", "0:a:0?", "-c", "copy", "-f", "segment", "-segment_time", &length];
+    args.extend(copy.map(Into::into));
+    args.extend(["-segment_format", "mpegts", "-segment_list", "cut.csv", "source-%05d.ts"].map(Into::into));
+    ffmpeg.run(folder, &args).with_context(|| format!("cut {}", clip.path.display()))?;
+    let names = keep(&fs::read_to_string(folder.join("cut.csv"))?);
+    ensure!(!names.is_empty(), "{} has no video in the seconds asked for", clip.path.display());
+    // One file of exactly these packets, on one timeline.
+    let joined = format!("concat:{}", names.join("|"));
+    ffmpeg
+        .run(folder, &["-i", &joined, "-map", "0", "-c", "copy", "-f", "mpegts", "source.ts"])
+        .context("join the segments")?;
+    let segments: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
     let (mut hash, mut bytes) = (Sha256::new(), 0);
     for path in &segments {
         let data = fs::read(path)?;
@@ -114,6 +115,21 @@ pub(crate) fn cut(ffmpeg: &Ffmpeg, clip: &Clip, folder: &Path, start: u32, secon
     }
     let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Cut { whole: folder.join("source.ts"), segments, sha256, bytes })
+}
+
+/// The segments of ffmpeg's list (name, start, end) in order. Cutting between B-pictures leaves a stump of the next
+/// group at the end, which would be a segment like no other: it is left out.
+fn keep(list: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for line in list.lines() {
+        let mut fields = line.split(',');
+        let (Some(name), Some(start), Some(end)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let seconds = |text: &str| text.trim().parse::<f64>().unwrap_or(0.0);
+        if names.is_empty() || (seconds(end) - seconds(start)) * 2.0 >= f64::from(SEGMENT_S) {
+            names.push(name.to_owned());
+        }
+    }
+    names
 }
 
 /// The clip of a report.
@@ -129,4 +145,23 @@ pub(crate) struct Description {
     pub(crate) height: u32,
     pub(crate) bytes: u64,
     pub(crate) sha256: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stumps_are_left_out() {
+        let list = "source-00000.ts,0.000000,2.000000\nsource-00001.ts,2.0,4.0\nsource-00002.ts,4.0,4.066\n";
+        assert_eq!(keep(list), ["source-00000.ts", "source-00001.ts"]);
+        assert_eq!(keep("source-00000.ts,0,0.5\n"), ["source-00000.ts"], "better a short one than none");
+        assert!(keep("").is_empty());
+    }
+
+    #[test]
+    fn a_clip_that_is_missing_is_named() {
+        let error = choose(Some(Path::new("nowhere.mp4"))).map(|_| ()).map_err(|error| error.to_string());
+        assert!(error.is_err_and(|text| text.contains("nowhere.mp4") && text.contains("./run clip")));
+    }
 }

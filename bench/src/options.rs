@@ -77,7 +77,7 @@ pub(crate) struct CompareOptions {
 /// that it is true. Nothing else should run on the machine meanwhile.
 #[derive(Debug, Args)]
 pub(crate) struct CertifyOptions {
-    /// Codec workers. Default: one per core
+    /// Codec workers. Default: as a node has them, half the number of cores, since each uses several
     #[arg(long, value_name = "N", value_parser = number(1, 64))]
     pub(crate) workers: Option<usize>,
     /// Length of a step, seconds; 60 or more for a certificate that others rely on
