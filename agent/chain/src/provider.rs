@@ -5,21 +5,20 @@
 //! and reading; a provider that failed is left alone until its back-off ends and then gets one single request as a
 //! probe, so a hanging node never collects a pile of waiting calls. Dropping any future here is safe.
 
+mod endpoint;
+
 use crate::error::{Class, RpcError};
-use crate::revert::{self, cut};
 use crate::types::{Header, Pin, Receipt, Simulation, WireHeader, WireReceipt};
 use alloy::primitives::{Address, B256, Bytes, U64, U256, keccak256};
 use alloy::rpc::types::{Filter, Log};
+use endpoint::{Failure, Outcome, Provider};
 use futures::future::join_all;
 use headframe_market::{BlockNo, Wei};
-use reqwest::Url;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 /// How providers are treated. The default is right for a public endpoint and for a node of one's own.
 #[derive(Clone, Debug)]
@@ -86,44 +85,6 @@ struct Inner {
     /// Once a provider served the wrong chain, every later request says so: a person must look.
     wrong: OnceLock<RpcError>,
 }
-
-#[derive(Debug)]
-struct Provider {
-    name: String,
-    url: Url,
-    client: reqwest::Client,
-    slots: Semaphore,
-    ids: AtomicU64,
-    state: Mutex<ProviderState>,
-}
-
-#[derive(Debug, Default)]
-struct ProviderState {
-    failures: u32,
-    failed_at: Option<Instant>,
-    /// Not before this instant; while a probe runs, set beyond the probe's deadline.
-    rest_until: Option<Instant>,
-    verified: Option<Instant>,
-    last_error: String,
-    stats: ProviderStats,
-}
-
-/// Why one provider gave no answer; the next one is asked.
-enum Failure {
-    Timeout,
-    Transport(String),
-    Garbage(String),
-    RateLimited(String),
-}
-
-/// An error that the chain's side itself reports.
-struct ServerError {
-    code: i64,
-    message: String,
-    data: Option<Value>,
-}
-
-type Outcome<T> = Result<Result<T, ServerError>, Failure>;
 
 impl Rpc {
     /// Binds to the chain of `urls`, asked in this order. With `expect` every provider must be on exactly that chain;
@@ -417,164 +378,6 @@ impl Rpc {
     }
 }
 
-impl Provider {
-    fn new(text: &str, settings: &Settings) -> Result<Self, RpcError> {
-        // The URL may hold a key: only its public part goes into errors.
-        let bad = |url: &str, why: &str| RpcError::BadUrl { url: url.into(), why: why.into() };
-        let url: Url = text.parse().map_err(|_| bad("(hidden)", "not a URL"))?;
-        let name = url.origin().ascii_serialization();
-        let Some(host) = url.host_str() else { return Err(bad(&name, "no host")) };
-        let mut client = reqwest::Client::builder()
-            .connect_timeout(settings.timeout.min(Duration::from_secs(3)))
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_idle_timeout(Duration::from_secs(30));
-        match url.scheme() {
-            // Needs no certificates, so a machine that has none installed can use its own node.
-            "http" => client = client.tls_certs_only([]),
-            "https" => {}
-            _ => return Err(bad(&name, "neither http nor https")),
-        }
-        if host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
-            client = client.no_proxy();
-        }
-        let client = client.build().map_err(|error| bad(&name, &format!("no HTTP client: {error}")))?;
-        let slots = Semaphore::new(settings.in_flight.max(1));
-        Ok(Self { name, url, client, slots, ids: AtomicU64::new(1), state: Mutex::default() })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ProviderState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner) // plain numbers: valid after any panic
-    }
-
-    /// One request, counted; a failure puts the provider to rest.
-    async fn exchange<T: DeserializeOwned>(
-        &self,
-        method: &'static str,
-        params: &Value,
-        deadline: Instant,
-        settings: &Settings,
-    ) -> Outcome<T> {
-        let start = Instant::now();
-        let outcome = match timeout_at(deadline, self.post(method, params, settings.max_body)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Failure::Timeout),
-        };
-        let outcome = match outcome {
-            Ok(Ok(value)) => serde_json::from_value(value)
-                .map(Ok)
-                .map_err(|error| Failure::Garbage(format!("{method}: {}", cut(&error.to_string())))),
-            Ok(Err(error)) if error.is_rate_limit() => Err(Failure::RateLimited(error.message)),
-            Ok(Err(error)) => Ok(Err(error)),
-            Err(failure) => Err(failure),
-        };
-        match outcome {
-            Ok(answer) => {
-                let mut state = self.lock();
-                state.failures = 0;
-                state.rest_until = None;
-                state.last_error.clear();
-                state.stats.answered += 1;
-                let spent = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-                state.stats.answer_micros = state.stats.answer_micros.saturating_add(spent);
-                Ok(answer)
-            }
-            Err(failure) => Err(self.failed(failure, start, settings)),
-        }
-    }
-
-    fn failed(&self, failure: Failure, start: Instant, settings: &Settings) -> Failure {
-        let mut state = self.lock();
-        // Requests that were under way together fail together: one failure, not many.
-        let fresh = state.failed_at.is_none_or(|at| start >= at);
-        let stats = &mut state.stats;
-        let why = match &failure {
-            Failure::Timeout => {
-                stats.timeouts += 1;
-                format!("no answer within {:?}", settings.timeout)
-            }
-            Failure::Transport(why) => {
-                stats.transport += 1;
-                why.clone()
-            }
-            Failure::Garbage(why) => {
-                stats.garbage += 1;
-                format!("garbage: {why}")
-            }
-            Failure::RateLimited(why) => {
-                stats.rate_limited += 1;
-                format!("rate limit: {why}")
-            }
-        };
-        if state.failures == 0 {
-            tracing::warn!(provider = %self.name, reason = %why, "provider rests after a failure");
-        }
-        if fresh {
-            let rest = settings.backoff_min.saturating_mul(1 << state.failures.min(16)).min(settings.backoff_max);
-            let now = Instant::now();
-            state.failures = state.failures.saturating_add(1);
-            state.rest_until = Some(now + rest);
-            state.failed_at = Some(now);
-        }
-        state.verified = None;
-        state.last_error = why;
-        failure
-    }
-
-    async fn post(&self, method: &str, params: &Value, max_body: usize) -> Outcome<Value> {
-        let _slot = self.slots.acquire().await.map_err(|_| Failure::Transport("shutting down".into()))?;
-        let id = self.ids.fetch_add(1, Relaxed);
-        let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-        let transport = |error: reqwest::Error| Failure::Transport(cut(&root_cause(&error.without_url())));
-        let mut response = self.client.post(self.url.clone()).json(&body).send().await.map_err(transport)?;
-        let status = response.status();
-        if status == reqwest::StatusCode::TOO_MANY_REQUESTS {
-            return Err(Failure::RateLimited("HTTP 429".into()));
-        }
-        let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(transport)? {
-            if text.len() + chunk.len() > max_body {
-                return Err(Failure::Garbage(format!("{method}: more than {max_body} bytes")));
-            }
-            text.extend_from_slice(&chunk);
-        }
-        match read_answer(&text, id) {
-            Ok(answer) => Ok(answer),
-            Err(_) if !status.is_success() => Err(Failure::Transport(format!("HTTP {}", status.as_u16()))),
-            Err(why) => Err(Failure::Garbage(format!("{method}: {why}"))),
-        }
-    }
-}
-
-/// Takes a JSON-RPC answer apart. Accepts exactly one of `result` and `error`, and only for our `id`.
-fn read_answer(text: &[u8], id: u64) -> Result<Result<Value, ServerError>, &'static str> {
-    let Ok(Value::Object(mut answer)) = serde_json::from_slice(text) else { return Err("not a JSON object") };
-    if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
-        let message = error.get("message").and_then(Value::as_str).unwrap_or("an error without a message");
-        let code = error.get("code").and_then(Value::as_i64).unwrap_or_default();
-        return Ok(Err(ServerError { code, message: cut(message), data: error.get("data").cloned() }));
-    }
-    if answer.get("id").and_then(Value::as_u64) != Some(id) {
-        return Err("an answer to another request");
-    }
-    answer.remove("result").map(Ok).ok_or("neither result nor error")
-}
-
-impl ServerError {
-    fn is_rate_limit(&self) -> bool {
-        let text = self.message.to_ascii_lowercase();
-        matches!(self.code, -32005 | -32016 | 429) || text.contains("rate limit") || text.contains("too many requests")
-    }
-
-    fn named(self, method: &'static str, provider: &Provider) -> RpcError {
-        match revert::from_error(self.code, &self.message, self.data.as_ref()) {
-            Some(revert) => RpcError::Reverted(revert),
-            None => {
-                RpcError::Server { method, provider: provider.name.clone(), code: self.code, message: self.message }
-            }
-        }
-    }
-}
-
 impl Simulation {
     fn json(&self) -> Value {
         let mut call = json!({
@@ -593,42 +396,4 @@ fn already_known(message: &str) -> bool {
     ["already known", "already imported", "known transaction", "already exists", "alreadyknown", "already in"]
         .iter()
         .any(|words| text.contains(words))
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_our_own_answer_is_taken() {
-        assert!(matches!(read_answer(br#"{"id":7,"result":null}"#, 7), Ok(Ok(Value::Null))));
-        assert!(read_answer(br#"{"id":6,"result":1}"#, 7).is_err());
-        assert!(read_answer(br#"{"id":7}"#, 7).is_err());
-        assert!(read_answer(b"<html>", 7).is_err());
-        let error = read_answer(br#"{"id":null,"error":{"code":-32005,"message":"slow down"}}"#, 7).unwrap();
-        assert!(error.err().unwrap().is_rate_limit());
-    }
-
-    #[test]
-    fn a_key_in_a_url_stays_out_of_names_and_errors() {
-        let settings = Settings::default();
-        let provider = Provider::new("https://user:secret@rpc.example:8443/v3/secret?k=secret", &settings);
-        // Machines without certificates cannot build a TLS client; the name matters either way.
-        match provider {
-            Ok(provider) => assert_eq!(provider.name, "https://rpc.example:8443"),
-            Err(error) => assert!(!error.to_string().contains("secret"), "{error}"),
-        }
-        let error = Provider::new("ftp://secret:secret@host/", &settings).unwrap_err();
-        assert!(!error.to_string().contains("secret"), "{error}");
-        assert!(Provider::new("not a url secret", &settings).is_err());
-    }
 }

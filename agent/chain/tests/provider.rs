@@ -188,11 +188,13 @@ async fn questions_are_answered_and_reorganisations_seen() {
     assert_eq!(other.last_reorg.map(|reorg| (reorg.fork, reorg.depth)), Some((Some(BlockNo(3)), 2)));
     anvil.mine(100).await; // further than the ring reaches
     see(105, 1).await;
+    anvil.mine(5).await;
+    see(110, 1).await;
     anvil.ask("anvil_rollback", json!([3])).await;
     anvil.ask("evm_increaseTime", json!([77])).await;
     anvil.mine(1).await;
-    let back = see(103, 2).await;
-    assert_eq!(back.last_reorg.map(|reorg| (reorg.fork, reorg.depth)), Some((Some(BlockNo(102)), 3)));
+    let back = see(108, 2).await;
+    assert_eq!(back.last_reorg.map(|reorg| (reorg.fork, reorg.depth)), Some((Some(BlockNo(107)), 3)));
 
     let old = tokio::time::timeout(Duration::from_secs(10), head.wait_for(|head| head.healthy.is_err())).await;
     assert!(old.unwrap().unwrap().healthy.clone().unwrap_err().contains("no new block"));

@@ -189,6 +189,12 @@ impl Worker {
         self.missing.remove(&nonce);
         let mut entry = entry;
         if !matches!(entry.intent.state, State::Signed | State::Sent) {
+            let theirs = self.rpc.head().await?.number;
+            if theirs < head.number {
+                // Not gone: this provider has not heard of it yet.
+                let why = format!("the provider that answers is at block {theirs}, behind {}", head.number);
+                return Err(OutboxError::Waiting(why));
+            }
             let (gone, at) = (entry.clone(), head.number);
             self.shared.store(move |store| Ok(store.unmined(&gone, at)?)).await?;
             tracing::warn!(key = %entry.intent.key, "a mined transaction fell out of the chain and is sent again");
