@@ -4,7 +4,7 @@
 
 use crate::merkle::Node;
 use crate::receipt::Receipt;
-use crate::units::{ClaimId, JobId, Price, SegmentNo, Units, Wei};
+use crate::units::{ClaimId, JobId, Price, SegmentNo, Units, Wei, decimal};
 use alloy_primitives::{Address, B256, Bytes, U256, aliases::U96};
 use alloy_sol_types::SolCall;
 use serde::{Deserialize, Serialize};
@@ -79,13 +79,22 @@ pub struct Opening {
 #[allow(missing_docs)] // the fields are those of the contract functions that each variant names
 pub enum Action {
     /// Lets the registry take up to `amount` of the stake token.
-    ApproveStake { amount: u128 },
+    ApproveStake {
+        #[serde(with = "decimal")]
+        amount: u128,
+    },
     /// Announces where this operator serves segments.
     Register { service_uri: String },
     /// Bonds stake.
-    Bond { amount: u128 },
+    Bond {
+        #[serde(with = "decimal")]
+        amount: u128,
+    },
     /// Starts thawing stake.
-    Unbond { amount: u128 },
+    Unbond {
+        #[serde(with = "decimal")]
+        amount: u128,
+    },
     /// Takes thawed stake out.
     WithdrawStake,
     /// Offers to do `job` for `price`.
@@ -296,8 +305,10 @@ mod tests {
 
     #[test]
     fn actions_survive_json() {
-        let action = Action::Bid { job: JobId(3), price: Price::new(1 << 80).unwrap() };
-        let text = serde_json::to_string(&action).unwrap();
-        assert_eq!(serde_json::from_str::<Action>(&text).unwrap(), action);
+        let bid = Action::Bid { job: JobId(3), price: Price::new(1 << 80).unwrap() };
+        for action in [bid, Action::Bond { amount: u128::MAX }, Action::Withdraw { nth: 1 }] {
+            let text = serde_json::to_string(&action).unwrap();
+            assert_eq!(serde_json::from_str::<Action>(&text).unwrap(), action);
+        }
     }
 }

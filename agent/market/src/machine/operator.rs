@@ -74,6 +74,9 @@ fn work(job: &JobView, local: &Local<'_>, rules: &ClaimRules, head: BlockNo) -> 
     let waiting = if worthless { 0 } else { local.unclaimed.len() };
     let waited = local.waiting_since.is_some_and(|since| head >= since.after(rules.max_wait_blocks));
     let due = waiting >= rules.batch as usize || waiting > 0 && (waited || draining && local.idle);
+    if draining && head > job.drain_until {
+        return Step::Wait; // too late for a claim, and the client can take its money without a release
+    }
     if due {
         return claim(job, local.unclaimed).map_or(Step::Wait, Step::Send);
     }
@@ -190,7 +193,8 @@ mod tests {
         assert_eq!(claimed(step(&active, &local(3, None, false), 30)), Some(3));
         assert_eq!(step(&active, &local(2, Some(BlockNo(30)), false), 79), Step::Wait);
         assert_eq!(claimed(step(&active, &local(2, Some(BlockNo(30)), false), 80)), Some(2));
-        let draining = job(JobState::Draining);
+        let draining = JobView { drain_until: BlockNo(30), ..job(JobState::Draining) };
+        assert_eq!(step(&draining, &local(2, None, true), 31), Step::Wait);
         assert_eq!(step(&draining, &local(2, None, false), 30), Step::Wait);
         assert_eq!(claimed(step(&draining, &local(2, None, true), 30)), Some(2));
         assert_eq!(step(&draining, &local(0, None, true), 30), Step::Send(Action::ReleaseJob { job: JobId(1) }));
@@ -204,7 +208,8 @@ mod tests {
         all.iter_mut().for_each(|leaf| leaf.units = Units(0));
         let local = Local { unclaimed: &all, idle: true, ..Local::default() };
         assert_eq!(step(&job(JobState::Active), &local, 30), Step::Wait);
-        assert_eq!(step(&job(JobState::Draining), &local, 30), Step::Send(Action::ReleaseJob { job: JobId(1) }));
+        let draining = JobView { drain_until: BlockNo(30), ..job(JobState::Draining) };
+        assert_eq!(step(&draining, &local, 30), Step::Send(Action::ReleaseJob { job: JobId(1) }));
     }
 
     #[test]

@@ -1,0 +1,192 @@
+//! The command line. Few flags: what a role does is in its configuration file.
+
+mod keys;
+mod status;
+
+use crate::config::{Config, ConfigError, For};
+use crate::demo::{self, DemoArgs};
+use crate::wiring::Unsafe;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Turns a mining rig into a live-video transcoder that earns on an open market.
+///
+/// Try it on this machine, with no account and no configuration: `headframe demo`.
+/// A rig runs `headframe run`, a broadcaster `headframe gateway`.
+#[derive(Parser, Debug)]
+#[command(version, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// How logs are written to standard error
+    #[arg(long, global = true, env = "HEADFRAME_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// Which events are logged: error, warn, info, debug, or a filter such as `headframe=debug,libp2p=warn`
+    #[arg(long, global = true, env = "HEADFRAME_LOG", default_value = "info")]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 ok, 1 failure, 2 usage, 78 bad configuration, 79 not safe to run (a person must look).";
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run a rig: bid for jobs, transcode, serve, claim the fees
+    Run(ConfigArg),
+    /// Run a broadcaster's gateway: RTMP in, transcoding from the market (or this machine), HLS out
+    Gateway(GatewayArgs),
+    /// The whole market on this machine, with a real clip, watched step by step
+    Demo(DemoArgs),
+    /// Only the dev chain with the contracts, for building against
+    Devnet(demo::DevnetArgs),
+    /// Make, import and list the keys that sign
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// What a running rig or gateway is doing
+    Status(status::StatusArgs),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Args, Debug)]
+struct ConfigArg {
+    /// The configuration file
+    #[arg(short, long, env = "HEADFRAME_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct GatewayArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Transcode on this machine: a plain media server, no chain, no keys
+    #[arg(long)]
+    local: bool,
+    /// With --local and no configuration: the stream key to publish with
+    #[arg(long, env = "HEADFRAME_STREAM_KEY", value_name = "KEY", requires = "local")]
+    stream_key: Option<String>,
+}
+
+#[derive(Subcommand, Debug)]
+enum ConfigCommand {
+    /// Print every key with its default
+    Default,
+    /// Check a file for a role and report every problem
+    Check {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// For which role
+        #[arg(long, value_enum, default_value_t = RoleArg::Node)]
+        role: RoleArg,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RoleArg {
+    Node,
+    Gateway,
+    LocalGateway,
+}
+
+/// Starts logging to standard error.
+pub fn start_log(cli: &Cli) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The demo tells its story on standard output; the processes that it starts have logs of their own.
+    let filter =
+        if matches!(cli.command, Command::Demo(_)) && cli.log == "info" { EnvFilter::new("error") } else { filter };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match cli.log_format {
+        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// Runs the command.
+pub async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Run(arg) => crate::node::run(load(&arg, For::Node)?).await,
+        Command::Gateway(args) => gateway(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Devnet(args) => demo::devnet(args).await,
+        Command::Keys(command) => keys::run(command),
+        Command::Status(args) => status::run(args).await,
+        Command::Config(ConfigCommand::Default) => {
+            print!("{}", toml::to_string_pretty(&Config::default())?);
+            Ok(())
+        }
+        Command::Config(ConfigCommand::Check { config, role }) => {
+            let role = match role {
+                RoleArg::Node => For::Node,
+                RoleArg::Gateway => For::Gateway,
+                RoleArg::LocalGateway => For::LocalGateway,
+            };
+            load(&config, role)?;
+            println!("ok");
+            Ok(())
+        }
+    }
+}
+
+async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
+    if !args.local {
+        return crate::gateway::run(load(&args.config, For::Gateway)?, false).await;
+    }
+    let mut config = Config::load(args.config.config.as_deref())?;
+    if args.config.config.is_none() {
+        config.state_dir = std::env::temp_dir().join(format!("headframe-local-{}", std::process::id()));
+    }
+    if config.gateway.streams.is_empty() {
+        let key = match args.stream_key {
+            Some(key) => key,
+            None => crate::wiring::random_key()?,
+        };
+        println!("publish with:  rtmp://{}/live/{key}", crate::wiring::reachable(config.gateway.rtmp));
+        println!("watch at:      http://{}/watch/live", crate::wiring::reachable(config.gateway.listen));
+        config.gateway.streams.push(crate::config::Stream { key, id: "live".into() });
+    }
+    config.validate(For::LocalGateway)?;
+    crate::gateway::run(config, true).await
+}
+
+fn load(arg: &ConfigArg, role: For) -> anyhow::Result<Config> {
+    let config = Config::load(arg.config.as_deref())?;
+    config.validate(role)?;
+    Ok(config)
+}
+
+/// The exit code for an error: 78 for a bad configuration, 79 when it is not safe to run, else 1.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.chain().any(|cause| cause.is::<Unsafe>()) {
+        79
+    } else if error.chain().any(|cause| cause.is::<ConfigError>()) {
+        78
+    } else {
+        1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn each_class_of_error_has_its_exit_code() {
+        assert_eq!(exit_code(&anyhow::Error::new(Unsafe("lost database".into())).context("starting")), 79);
+        assert_eq!(exit_code(&anyhow::Error::new(ConfigError::Invalid(vec![]))), 78);
+        assert_eq!(exit_code(&anyhow::anyhow!("other")), 1);
+    }
+}

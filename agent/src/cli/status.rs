@@ -1,0 +1,78 @@
+//! `headframe status`: asks a running process what it is doing.
+
+use clap::Args;
+use serde_json::Value;
+
+#[derive(Args, Debug)]
+pub(super) struct StatusArgs {
+    /// The admin address of the process (admin.listen)
+    #[arg(long, default_value = "http://127.0.0.1:7935", value_name = "URL")]
+    admin: String,
+    /// Print the whole status as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: StatusArgs) -> anyhow::Result<()> {
+    let http = crate::wiring::http_client(std::time::Duration::from_secs(5))?;
+    let asked = http.get(format!("{}/status", args.admin.trim_end_matches('/'))).send().await;
+    let answer = asked.map_err(|error| {
+        anyhow::anyhow!(
+            "nothing answers at {}: {}; is it running, and is this its admin.listen?",
+            args.admin,
+            crate::wiring::chain_of(&error)
+        )
+    })?;
+    let status: Value = answer.error_for_status()?.json().await?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&status)?);
+    } else {
+        print!("{}", text(&status));
+    }
+    Ok(())
+}
+
+/// The few lines that a person wants first.
+fn text(status: &Value) -> String {
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut lines = vec![format!("{} {}", word(&status["role"]), word(&status["version"]))];
+    let reasons: Vec<String> = status["not_ready"].as_array().into_iter().flatten().map(&word).collect();
+    lines.push(if reasons.is_empty() { "ready".into() } else { format!("NOT READY: {}", reasons.join("; ")) });
+    for name in ["operator", "service_uri", "price_wei_per_unit", "earned_wei"] {
+        if !status[name].is_null() {
+            lines.push(format!("{name:<20} {}", word(&status[name])));
+        }
+    }
+    for job in status["jobs"].as_array().into_iter().flatten() {
+        let view = &job["view"];
+        lines.push(format!(
+            "job {} {}: {} unclaimed receipts, {} in hand, next claim from segment {}",
+            view["id"],
+            word(&view["state"]),
+            job["unclaimed_receipts"],
+            job["in_hand"],
+            view["next_seq"]
+        ));
+    }
+    for (claim, state) in status["claims"].as_object().into_iter().flatten() {
+        lines.push(format!("claim {claim} {}", word(state)));
+    }
+    for stream in status["streams"].as_array().into_iter().flatten() {
+        lines.push(format!("stream {}: {} segments", word(&stream["id"]), stream["segments"]));
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_reasons_of_an_unready_rig_are_told_first() {
+        let status =
+            json!({ "role": "node", "version": "1", "not_ready": ["chain: down"], "claims": { "3": "settled" } });
+        let told = text(&status);
+        assert!(told.contains("NOT READY: chain: down") && told.contains("claim 3 settled"), "{told}");
+    }
+}

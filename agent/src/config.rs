@@ -1,0 +1,373 @@
+//! The one configuration. Its docs are the manual, its [`Default`] is the manual's default.
+//!
+//! Read from a TOML file, then from `HEADFRAME_*` variables, then from flags; unknown keys are errors. Secrets are paths.
+
+use headframe_codec::ladder::Ladder;
+use headframe_market::pricing::Pricing;
+use headframe_market::{Price, Wei, machine::client::EscrowRules, machine::operator::ClaimRules};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything a node or a gateway can be told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Everything that must survive a restart lives here.
+    pub state_dir: PathBuf,
+    /// The chain and the contracts.
+    pub chain: Chain,
+    /// The signer that holds the key.
+    pub signer: Signer,
+    /// Health, metrics and status for the operator.
+    pub admin: Admin,
+    /// Peer-to-peer network.
+    pub p2p: P2p,
+    /// Transcoding workers.
+    pub codec: Codec,
+    /// What is kept for players.
+    pub hls: Hls,
+    /// The rig: `headframe run`.
+    pub node: Node,
+    /// The broadcaster's side: `headframe gateway`.
+    pub gateway: Gateway,
+}
+
+/// The chain and the contracts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Chain {
+    /// JSON-RPC addresses, best first.
+    pub rpc: Vec<String>,
+    /// The deployment file: addresses, chain id, first block. Written by whoever deployed the contracts.
+    pub deployment: PathBuf,
+    /// Blocks on top before an effect counts as safe.
+    pub confirmations: u64,
+    /// How often the head is asked for.
+    #[serde(with = "humantime_serde")]
+    pub poll: Duration,
+}
+
+/// The signer that holds the key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Signer {
+    /// Socket of a signer that runs already (a systemd unit, say). Empty: one is started.
+    pub socket: PathBuf,
+    /// Keystore (Web3 Secret Storage v3) for a signer started here.
+    pub keystore: PathBuf,
+    /// File with the keystore's password for a signer started here.
+    pub password_file: PathBuf,
+    /// The most one transaction may cost in fees.
+    pub max_fee: Wei,
+}
+
+/// Health, metrics and status.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Serves `/healthz`, `/readyz`, `/metrics`, `/status`. Keep it on loopback: it has no password.
+    pub listen: SocketAddr,
+}
+
+/// Peer-to-peer network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct P2p {
+    /// Multiaddresses to listen on, TCP and QUIC. Empty: no peer-to-peer.
+    pub listen: Vec<String>,
+    /// Multiaddresses of peers to start from.
+    pub bootstrap: Vec<String>,
+    /// Accept peers at private addresses (a test network).
+    pub allow_private: bool,
+}
+
+/// Transcoding workers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Codec {
+    /// The worker program. Empty: `headframe-codec` beside this one.
+    pub program: PathBuf,
+    /// Worker processes, each doing one segment at a time. 0: one for every two cores.
+    pub workers: usize,
+    /// A segment that takes longer than this is given up.
+    #[serde(with = "humantime_serde")]
+    pub deadline: Duration,
+}
+
+/// What is kept for players.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hls {
+    /// Segments listed in a playlist and kept on disk, 3 or more.
+    pub window: usize,
+}
+
+/// The rig.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Node {
+    /// Takes segments from gateways and serves HLS to players.
+    pub listen: SocketAddr,
+    /// How others reach `listen`; announced on chain. Empty: made from `listen`.
+    pub service_uri: String,
+    /// The price asked.
+    pub pricing: Pricing,
+    /// When work is claimed.
+    pub claims: ClaimRules,
+    /// Stake to keep bonded, in the token's smallest unit, as a decimal string. Missing stake is bonded at start.
+    pub bond: String,
+    /// Earned fees are withdrawn once they exceed this.
+    pub withdraw_above: Wei,
+    /// Ladders this rig offers. A job is bid for only when it orders one of these.
+    pub ladders: Vec<Ladder>,
+    /// Segments in hand at once, all jobs together.
+    pub max_in_hand: usize,
+}
+
+/// The broadcaster's side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gateway {
+    /// RTMP: `rtmp://HOST:PORT/live/KEY`.
+    pub rtmp: SocketAddr,
+    /// Serves HLS and the watch page.
+    pub listen: SocketAddr,
+    /// Who may publish.
+    pub streams: Vec<Stream>,
+    /// The ladder that is ordered.
+    pub ladder: Ladder,
+    /// The most paid per unit (1000 output pixels).
+    pub max_price: Price,
+    /// Segments drawn per claim, 1..=16.
+    pub samples: u8,
+    /// How the job's escrow is filled.
+    pub escrow: EscrowRules,
+    /// A publisher may be gone this long before the job is closed.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+    /// An operator that does not deliver for this long loses the stream to another.
+    #[serde(with = "humantime_serde")]
+    pub give_up: Duration,
+    /// Accepted segments that may wait for delivery, per stream. When they do, new ones are refused: players see a gap.
+    pub spool: usize,
+}
+
+/// A publisher's right to a stream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stream {
+    /// The secret in the publish URL.
+    pub key: String,
+    /// The public name in playback URLs. Never the key.
+    pub id: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            state_dir: "/var/lib/headframe".into(),
+            chain: Chain { confirmations: 2, poll: Duration::from_secs(1), ..Chain::default() },
+            signer: Signer { max_fee: Wei(50_000_000_000_000_000), ..Signer::default() },
+            admin: Admin::default(),
+            p2p: P2p::default(),
+            codec: Codec::default(),
+            hls: Hls::default(),
+            node: Node::default(),
+            gateway: Gateway::default(),
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: ([127, 0, 0, 1], 7935).into() }
+    }
+}
+
+impl Default for P2p {
+    fn default() -> Self {
+        let listen = ["/ip4/0.0.0.0/tcp/8936", "/ip4/0.0.0.0/udp/8936/quic-v1"];
+        Self { listen: listen.map(String::from).into(), bootstrap: Vec::new(), allow_private: false }
+    }
+}
+
+impl Default for Codec {
+    fn default() -> Self {
+        Self { program: PathBuf::new(), workers: 0, deadline: Duration::from_secs(30) }
+    }
+}
+
+impl Default for Hls {
+    fn default() -> Self {
+        Self { window: 30 }
+    }
+}
+
+/// 1 gwei per 1000 output pixels.
+const DEFAULT_PRICE: u128 = 1_000_000_000;
+
+fn price(wei: u128) -> Price {
+    Price::new(wei).unwrap_or(Price::MAX)
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self {
+            listen: ([0, 0, 0, 0], 8935).into(),
+            service_uri: String::new(),
+            pricing: Pricing { price: price(DEFAULT_PRICE) },
+            claims: ClaimRules { batch: 150, max_wait_blocks: 600 },
+            bond: "0".into(),
+            withdraw_above: Wei(10_000_000_000_000_000),
+            ladders: vec![Ladder::standard()],
+            max_in_hand: 8,
+        }
+    }
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            rtmp: ([0, 0, 0, 0], 1935).into(),
+            listen: ([0, 0, 0, 0], 8080).into(),
+            streams: Vec::new(),
+            ladder: Ladder::standard(),
+            max_price: price(10 * DEFAULT_PRICE),
+            samples: 8,
+            escrow: EscrowRules { deposit: Wei(50_000_000_000_000_000), low_water: Wei(10_000_000_000_000_000) },
+            grace: Duration::from_secs(30),
+            give_up: Duration::from_secs(60),
+            spool: 64,
+        }
+    }
+}
+
+/// Which part of the configuration a role needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// `headframe run`
+    Node,
+    /// `headframe gateway`
+    Gateway,
+    /// `headframe gateway --local`
+    LocalGateway,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or has a key or value that is not known.
+    #[error("{path}: {source}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and what is wrong.
+        source: Box<toml::de::Error>,
+    },
+    /// Values that cannot work together, all at once.
+    #[error("the configuration cannot be used:\n  - {}", .0.join("\n  - "))]
+    Invalid(Vec<String>),
+}
+
+impl Config {
+    /// Reads `path`; without one, the defaults.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })
+    }
+
+    /// Reports every problem at once.
+    pub fn validate(&self, role: For) -> Result<(), ConfigError> {
+        let mut wrong = Vec::new();
+        let mut need = |ok: bool, text: &str| {
+            if !ok {
+                wrong.push(text.to_owned());
+            }
+        };
+        need(self.hls.window >= 3, "hls.window: players need 3 segments or more");
+        need(!self.codec.deadline.is_zero(), "codec.deadline: must be longer than 0 s");
+        if role != For::LocalGateway {
+            need(!self.chain.rpc.is_empty(), "chain.rpc: name at least one JSON-RPC address");
+            need(self.chain.deployment.is_file(), "chain.deployment: no such file (the contracts' addresses)");
+            need(
+                !self.signer.socket.as_os_str().is_empty()
+                    || self.signer.keystore.is_file() && self.signer.password_file.is_file(),
+                "signer: set `socket` to a running signer, or `keystore` and `password_file` to existing files \
+                 (make a key with `headframe keys new`)",
+            );
+        }
+        match role {
+            For::Node => {
+                need((1..=4096).contains(&self.node.claims.batch), "node.claims.batch: must be 1..=4096");
+                need(self.bond().is_some(), "node.bond: not a whole number of the token's smallest unit");
+                need(!self.node.ladders.is_empty(), "node.ladders: name at least one ladder");
+                need(self.node.max_in_hand > 0, "node.max_in_hand: must be 1 or more");
+            }
+            For::Gateway | For::LocalGateway => {
+                let gateway = &self.gateway;
+                need(!gateway.streams.is_empty(), "gateway.streams: no stream key is configured, nobody could publish");
+                let public = gateway.streams.iter().all(|s| !s.key.is_empty() && s.key != s.id);
+                need(public, "gateway.streams: a key is empty or equal to its public id; viewers could publish");
+                let mut names: Vec<_> = gateway.streams.iter().flat_map(|s| [&s.key, &s.id]).collect();
+                names.sort();
+                names.dedup();
+                need(names.len() == 2 * gateway.streams.len(), "gateway.streams: keys and ids must all differ");
+                need((1..=16).contains(&gateway.samples), "gateway.samples: must be 1..=16");
+                need(gateway.spool > 0, "gateway.spool: must be 1 or more");
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }
+    }
+
+    /// The stake to keep bonded, `None` when it is not a number.
+    pub fn bond(&self) -> Option<u128> {
+        self.node.bond.replace('_', "").parse().ok()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_place() {
+        let wrong = toml::from_str::<Config>("[node]\nlissen = \"0.0.0.0:1\"\n").unwrap_err();
+        assert!(wrong.to_string().contains("lissen") && wrong.to_string().contains("line 2"), "{wrong}");
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let mut config = Config::default();
+        config.hls.window = 1;
+        let told = config.validate(For::Node).unwrap_err().to_string();
+        for word in ["hls.window", "chain.rpc", "chain.deployment", "signer"] {
+            assert!(told.contains(word), "{word} missing in: {told}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_public_is_refused() {
+        let mut config = Config::default();
+        config.gateway.streams = vec![Stream { key: "same".into(), id: "same".into() }];
+        let told = config.validate(For::LocalGateway).unwrap_err().to_string();
+        assert!(told.contains("public id"), "{told}");
+    }
+
+    #[test]
+    fn the_default_survives_toml() {
+        let text = toml::to_string(&Config::default()).unwrap();
+        assert_eq!(toml::from_str::<Config>(&text).unwrap(), Config::default());
+    }
+}

@@ -1,0 +1,205 @@
+//! Every metric, declared once. Base units in the names, labels from small fixed sets, prefix `headframe_`.
+
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
+};
+use std::sync::Arc;
+
+/// All metrics of one process.
+pub struct Metrics {
+    registry: Registry,
+    /// Segments by what came of them: ok, late, failed, refused, repeated.
+    pub segments: IntCounterVec,
+    /// Seconds per segment by stage: decode, scale, encode, total.
+    pub segment_duration: HistogramVec,
+    /// Playing time over working time; above 1 is faster than real time.
+    pub realtime_ratio: Histogram,
+    /// Seconds from the last byte of a source segment to its listing in the playlist.
+    pub publish_latency: Histogram,
+    /// Luma samples encoded.
+    pub pixels: IntCounter,
+    /// Bytes taken in by protocol.
+    pub ingest_bytes: IntCounterVec,
+    /// Publishers connected.
+    pub publishers: IntGauge,
+    /// Publish attempts refused by reason.
+    pub rejected: IntCounterVec,
+    /// Segments accepted and not delivered yet.
+    pub spooled: IntGauge,
+    /// Worker processes that had to be replaced, by reason.
+    pub worker_restarts: GaugeVec,
+    /// Worker processes running.
+    pub workers: IntGauge,
+    /// Segments refused because they killed workers.
+    pub quarantined: IntGauge,
+    /// Jobs of this node by stage.
+    pub jobs: GaugeVec,
+    /// Claims of this node by stage.
+    pub claims: GaugeVec,
+    /// Transactions by kind and result: sent, mined, failed, unmined (by a reorganisation).
+    pub transactions: IntCounterVec,
+    /// Fees paid for transactions, wei by kind.
+    pub gas: GaugeVec,
+    /// Fees earned by settled claims, wei.
+    pub fees_earned: Gauge,
+    /// The key's balance, wei.
+    pub balance: Gauge,
+    /// Bonded stake, token's smallest unit.
+    pub bonded: Gauge,
+    /// Newest block seen.
+    pub head_block: IntGauge,
+    /// Seconds since the newest block was seen.
+    pub head_age: Gauge,
+    /// Reorganisations seen.
+    pub reorgs: IntGauge,
+    /// 1 while the signer answers.
+    pub guard_healthy: IntGauge,
+    /// Signatures refused, by rule.
+    pub guard_refusals: IntCounterVec,
+    /// Connected peers.
+    pub peers: IntGauge,
+}
+
+/// The exact names of the label values used with [`Metrics::segments`].
+pub mod result {
+    /// Transcoded in time.
+    pub const OK: &str = "ok";
+    /// Transcoded, but slower than it plays.
+    pub const LATE: &str = "late";
+    /// Could not be transcoded.
+    pub const FAILED: &str = "failed";
+    /// Not taken.
+    pub const REFUSED: &str = "refused";
+    /// Asked for again and answered from memory.
+    pub const REPEATED: &str = "repeated";
+}
+
+impl Metrics {
+    /// Registers everything. Fails only on a duplicate or ill-formed name, which the test below would show.
+    pub fn new() -> Result<Arc<Self>, prometheus::Error> {
+        let registry = Registry::new();
+        let to = Register(&registry);
+        let build = to.gauges("build_info", "The running build.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        let seconds = vec![0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 60.0];
+        let metrics = Self {
+            segments: to.counters("segments_total", "Segments by what came of them.", &["result"])?,
+            segment_duration: to.histograms(
+                "segment_duration_seconds",
+                "Working time per segment and stage.",
+                &["stage"],
+                seconds.clone(),
+            )?,
+            realtime_ratio: to.histogram(
+                "segment_realtime_ratio",
+                "Playing time over working time of a segment.",
+                vec![0.25, 0.5, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0],
+            )?,
+            publish_latency: to.histogram(
+                "publish_latency_seconds",
+                "From the last byte of a source segment to its listing.",
+                seconds,
+            )?,
+            pixels: to.counter("pixels_total", "Luma samples encoded.")?,
+            ingest_bytes: to.counters("ingest_bytes_total", "Bytes taken in.", &["protocol"])?,
+            publishers: to.gauge("publishers", "Publishers connected.")?,
+            rejected: to.counters("publishers_rejected_total", "Publish attempts refused.", &["reason"])?,
+            spooled: to.gauge("spooled_segments", "Segments accepted and not delivered yet.")?,
+            worker_restarts: to.gauges("worker_restarts", "Workers replaced since the start.", &["reason"])?,
+            workers: to.gauge("workers", "Worker processes running.")?,
+            quarantined: to.gauge("quarantined_inputs", "Inputs refused because they killed workers.")?,
+            jobs: to.gauges("jobs", "Jobs of this key by stage.", &["state"])?,
+            claims: to.gauges("claims", "Claims of this key by stage.", &["state"])?,
+            transactions: to.counters("transactions_total", "Transactions by kind.", &["kind", "result"])?,
+            gas: to.gauges("gas_spent_wei", "Paid for transactions.", &["kind"])?,
+            fees_earned: to.single("fees_earned_wei", "Credited by settled claims since the start.")?,
+            balance: to.single("balance_wei", "The key's balance.")?,
+            bonded: to.single("bonded_stake", "Bonded stake in the token's smallest unit.")?,
+            head_block: to.gauge("chain_head_block", "Newest block seen.")?,
+            head_age: to.single("chain_head_age_seconds", "Since the newest block was seen.")?,
+            reorgs: to.gauge("chain_reorgs", "Reorganisations seen since the start.")?,
+            guard_healthy: to.gauge("guard_healthy", "1 while the signer answers.")?,
+            guard_refusals: to.counters("guard_refusals_total", "Signatures refused.", &["rule"])?,
+            peers: to.gauge("peers", "Connected peers.")?,
+            registry: registry.clone(),
+        };
+        Ok(Arc::new(metrics))
+    }
+
+    /// The classic Prometheus text format.
+    pub fn text(&self) -> String {
+        let mut text = Vec::new();
+        // Writing into memory fails only for a metric family without a name, and none is built by hand here.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+struct Register<'a>(&'a Registry);
+
+impl Register<'_> {
+    fn add<T: prometheus::core::Collector + Clone + 'static>(&self, metric: T) -> Result<T, prometheus::Error> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn opts(name: &str, help: &str) -> Opts {
+        Opts::new(format!("headframe_{name}"), help)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.add(IntCounter::with_opts(Self::opts(name, help))?)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.add(IntCounterVec::new(Self::opts(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.add(IntGauge::with_opts(Self::opts(name, help))?)
+    }
+
+    fn single(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+        self.add(Gauge::with_opts(Self::opts(name, help))?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
+        self.add(GaugeVec::new(Self::opts(name, help), labels)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: Vec<f64>) -> Result<Histogram, prometheus::Error> {
+        self.add(Histogram::with_opts(HistogramOpts::from(Self::opts(name, help)).buckets(buckets))?)
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: Vec<f64>,
+    ) -> Result<HistogramVec, prometheus::Error> {
+        self.add(HistogramVec::new(HistogramOpts::from(Self::opts(name, help)).buckets(buckets), labels)?)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_ours_and_has_help() {
+        let metrics = Metrics::new().unwrap();
+        metrics.segments.with_label_values(&[result::OK]).inc();
+        let text = metrics.text();
+        assert!(text.contains("headframe_segments_total{result=\"ok\"} 1"), "{text}");
+        let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        for line in names {
+            assert!(line.starts_with("headframe_"), "{line}");
+            let name = line.split(' ').next().unwrap();
+            assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+            assert_eq!(line.ends_with(" counter"), name.ends_with("_total"), "{line}");
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! The rig: `headframe run`. Bids for jobs, takes segments, transcodes them in its workers, signs receipts, serves the
+//! result and collects the fees.
+
+mod automation;
+mod http;
+mod jobs;
+
+use crate::admin::Report;
+use crate::chain_view::ChainView;
+use crate::config::Config;
+use crate::delivery::Delivered;
+use crate::listing::{self, Listing};
+use crate::metrics::Metrics;
+use crate::network::Network;
+use crate::sender::{Progress, Sender};
+use crate::signer::SignerHandle;
+use crate::transcode::Transcoder;
+use crate::wiring::{self, ChainSide, Unsafe};
+use anyhow::Context;
+use automation::Automation;
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use headframe_chain::Head;
+use headframe_codec::ladder::Ladder;
+use headframe_market::machine::{ClaimState, ClaimView, JobView};
+use headframe_market::{Action, Address, B256, ClaimId, JobId, Units, Wei};
+use headframe_media::StreamId;
+use headframe_media::origin::Origin;
+use jobs::Jobs;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore, watch};
+
+/// Everything the tasks of a rig share.
+struct Node {
+    config: Config,
+    me: Address,
+    service_uri: String,
+    chain: ChainView,
+    signer: SignerHandle,
+    sender: Sender,
+    heads: watch::Receiver<Head>,
+    codec: Transcoder,
+    origin: Arc<Origin>,
+    metrics: Arc<Metrics>,
+    network: Option<Network>,
+    ladders: BTreeMap<B256, Arc<Ladder>>,
+    jobs: Jobs,
+    slots: Semaphore,
+    /// Looks at the chain again without waiting for the next block.
+    wake: Notify,
+    live: Mutex<Live>,
+    stop_for: tokio_util::sync::CancellationToken,
+}
+
+/// What status and readiness tell; written by the tasks.
+#[derive(Default)]
+struct Live {
+    halted: Option<String>,
+    chain_trouble: Option<String>,
+    claims: BTreeMap<ClaimId, ClaimState>,
+    earned: BTreeMap<ClaimId, Wei>,
+    active: bool,
+}
+
+/// Runs a rig until it is asked to stop. An error that carries [`Unsafe`] must end the process with exit code 79.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let metrics = Metrics::new()?;
+    let listener = tokio::net::TcpListener::bind(config.node.listen)
+        .await
+        .with_context(|| format!("cannot listen on {} (node.listen)", config.node.listen))?;
+    let service_uri = match config.node.service_uri.as_str() {
+        "" => format!("http://{}", listener.local_addr()?),
+        uri => uri.to_owned(),
+    };
+    let side = wiring::chain_side(&config, headframe_market::Role::Operator, &metrics).await?;
+    let codec = Transcoder::start(&config.codec, metrics.clone())?;
+    let origin = listing::open(&config.state_dir, config.hls.window)?;
+    let network = Network::start(&config.p2p, &config.state_dir, Some(side.chain.domain)).await?;
+    let ladders =
+        config.node.ladders.iter().map(|ladder| (wiring::profile(ladder), Arc::new(ladder.clone()))).collect();
+    let ChainSide { me, chain, signer, sender, heads, mut fatal, stage: chain_stage } = side;
+    let node = Arc::new(Node {
+        slots: Semaphore::new(config.node.max_in_hand),
+        me,
+        service_uri,
+        chain,
+        signer,
+        sender,
+        heads: heads.clone(),
+        codec: codec.clone(),
+        origin: origin.clone(),
+        metrics: metrics.clone(),
+        network: network.clone(),
+        ladders,
+        jobs: Jobs::default(),
+        wake: Notify::new(),
+        live: Mutex::default(),
+        stop_for: tokio_util::sync::CancellationToken::new(),
+        config,
+    });
+    tracing::info!(operator = %me, service = %node.service_uri, "starting");
+
+    let intake = crate::shutdown::Stage::new("intake", Duration::from_secs(30));
+    let app = http::router(node.clone()).merge(headframe_media::serve::http::router(origin.clone()));
+    wiring::serve_http(&intake, listener, app);
+    let admin = wiring::serve_admin(&intake, &node.config, node.clone(), metrics.clone()).await?;
+    tracing::info!(%admin, "admin interface");
+
+    let automation = {
+        let (node, stop) = (node.clone(), chain_stage.stop.clone());
+        async move {
+            node.enter_the_set().await?;
+            Automation::new(node).run(heads, stop).await;
+            anyhow::Ok(())
+        }
+    };
+    let mut automation = tokio::spawn(automation);
+    if let Some(network) = &network {
+        follow_offers(&node, network, &chain_stage);
+    }
+    wiring::notify_ready("transcoding");
+
+    let outcome = tokio::select! {
+        () = crate::shutdown::asked_to_stop() => Ok(()),
+        () = node.stop_for.cancelled() => Err(anyhow::Error::new(Unsafe(node.halted().unwrap_or_default()))),
+        fatal = wiring::wait_fatal(&mut fatal) => Err(fatal),
+        ended = &mut automation => ended.context("the automation ended").flatten(),
+    };
+    tracing::info!("stopping: finishing the segments in hand");
+    wiring::notify_stopping();
+    let late = crate::shutdown::drain(&[&intake, &chain_stage]).await;
+    automation.abort();
+    if !late.is_empty() {
+        tracing::warn!(?late, "did not end in time");
+    }
+    codec.shutdown();
+    if let Some(network) = network {
+        network.shutdown().await;
+    }
+    outcome
+}
+
+/// An offer over the network is only a hint that the chain is worth a look: nothing in it is believed.
+fn follow_offers(node: &Arc<Node>, network: &Network, stage: &crate::shutdown::Stage) {
+    let (node, stop, mut offers) = (node.clone(), stage.stop.clone(), network.offers());
+    stage.tasks.spawn(async move {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                offer = offers.recv() => match offer {
+                    Some(offer) => {
+                        tracing::info!(job = offer.job, max_price = offer.max_price.0, "job offer heard");
+                        node.wake.notify_one();
+                    }
+                    None => return,
+                },
+            }
+        }
+    });
+}
+
+impl Node {
+    /// Registers the service address and bonds what the configuration asks for.
+    async fn enter_the_set(&self) -> anyhow::Result<()> {
+        let operator = self.chain.operator(self.me).await?;
+        let bond = self.config.bond().unwrap_or(0);
+        let mut steps = Vec::new();
+        if operator.service_uri != self.service_uri {
+            steps.push(Action::Register { service_uri: self.service_uri.clone() });
+        }
+        if operator.bonded < bond {
+            let amount = bond - operator.bonded;
+            steps.extend([Action::ApproveStake { amount }, Action::Bond { amount }]);
+        }
+        for step in steps {
+            let kind = step.kind();
+            tracing::info!(kind, "entering the active set");
+            let done = self.sender.perform(step).await.with_context(|| format!("cannot {kind}"))?;
+            if let Progress::Failed { reason } = done {
+                anyhow::bail!("{kind} failed on chain: {reason}");
+            }
+        }
+        let operator = self.chain.operator(self.me).await?;
+        self.live().active = operator.active;
+        self.metrics.bonded.set(operator.bonded as f64);
+        if !operator.active {
+            tracing::warn!(
+                bonded = operator.bonded,
+                "not in the active set: no jobs will be won. Bond more stake (node.bond)"
+            );
+        }
+        Ok(())
+    }
+
+    fn live(&self) -> std::sync::MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn halted(&self) -> Option<String> {
+        self.live().halted.clone()
+    }
+
+    /// Takes no more work and ends the process: something happened that only a person can judge.
+    fn halt(&self, reason: &str) {
+        tracing::error!(reason, "halting");
+        self.live().halted.get_or_insert_with(|| reason.to_owned());
+        self.stop_for.cancel();
+    }
+
+    fn set_chain_trouble(&self, trouble: Option<String>) {
+        self.live().chain_trouble = trouble;
+    }
+
+    fn note_claims(&self, claims: &BTreeMap<ClaimId, ClaimState>) {
+        self.live().claims.clone_from(claims);
+    }
+
+    fn earned(&self, claim: &ClaimView) {
+        if self.live().earned.insert(claim.id, claim.fee).is_none() {
+            tracing::info!(claim = %claim.id, job = %claim.job, fee = %claim.fee, "claim settled");
+        }
+    }
+
+    fn can_take_a_job(&self) -> bool {
+        let live = self.live();
+        live.halted.is_none() && live.active && self.jobs.summary().len() < self.config.node.max_in_hand
+    }
+
+    fn max_in_hand(&self) -> usize {
+        self.config.node.max_in_hand
+    }
+
+    /// The stream under which a job's output is served.
+    fn stream_id(job: JobId) -> Result<StreamId, headframe_media::id::BadName> {
+        format!("job-{job}").parse()
+    }
+
+    fn ladder(&self, profile: &B256) -> Option<Arc<Ladder>> {
+        self.ladders.get(profile).cloned()
+    }
+
+    /// A job of ours, looked up on chain when it is new here.
+    async fn known_job(&self, id: JobId) -> Result<JobView, String> {
+        if let Some((view, ..)) = self.jobs.summary().into_iter().find(|(view, ..)| view.id == id) {
+            return Ok(view);
+        }
+        let view = self.chain.job(id).await.map_err(|error| format!("job {id} cannot be looked up: {error}"))?;
+        self.jobs.update(self.me, &view);
+        Ok(view)
+    }
+
+    /// What a segment of this length will amount to at 60 frames per second, the most a standard ladder yields.
+    fn expected_units(&self, job: &JobView, duration_ms: u32) -> Units {
+        let frames = (u64::from(duration_ms) * 60 / 1000).min(u64::from(u32::MAX)) as u32;
+        let ladder = self.ladder(&job.profile);
+        let sizes = ladder.iter().flat_map(|ladder| ladder.renditions()).map(|r| (frames, r.width, r.height));
+        Units::of_segment(sizes).unwrap_or(Units(u64::MAX))
+    }
+
+    async fn submit(&self, action: Action) {
+        let kind = action.kind();
+        if let Err(error) = self.sender.submit(action).await {
+            tracing::warn!(kind, %error, "cannot queue the transaction; it is tried again with the next block");
+        }
+    }
+
+    async fn withdrawing(&self) -> bool {
+        self.sender.pending("withdraw").await
+    }
+
+    /// Lists a delivery for players. A full disk costs the listing, never the receipt.
+    async fn list(&self, ladder: &Ladder, stream: &StreamId, head: &Delivered, bytes: Vec<Vec<u8>>) {
+        let number = head.receipt.seq.0;
+        let listed = if head.failure.is_some() {
+            listing::skip(&self.origin, stream, number).await
+        } else {
+            let listing = Listing {
+                number,
+                first_pts: head.first_pts,
+                duration: head.duration,
+                discontinuity: false,
+                received: None,
+                heads: &head.renditions,
+                bytes: bytes.into_iter().map(Bytes::from).collect(),
+            };
+            listing::publish(&self.origin, stream, ladder, listing).await
+        };
+        if let Err(error) = listed {
+            tracing::error!(%stream, number, error = format!("{error:#}"), "segment not listed for players");
+        }
+    }
+
+    /// A job is over: its playlists end.
+    async fn end_stream(&self, job: JobId) {
+        let ended = match Self::stream_id(job) {
+            Ok(stream) => listing::end(&self.origin, &stream).await,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = ended {
+            tracing::error!(%job, error = format!("{error:#}"), "cannot end the playlists");
+        }
+    }
+
+    /// What gateways may know before they send work.
+    fn info(&self) -> Value {
+        json!({ "operator": self.me, "version": env!("CARGO_PKG_VERSION"), "profiles": self.ladders.keys().collect::<Vec<_>>() })
+    }
+}
+
+impl Report for Node {
+    fn not_ready(&self) -> Vec<String> {
+        let live = self.live();
+        let mut reasons = Vec::new();
+        reasons.extend(live.halted.as_ref().map(|reason| format!("halted: {reason}")));
+        reasons.extend(live.chain_trouble.as_ref().map(|reason| format!("chain: {reason}")));
+        reasons.extend(wiring::head_trouble(&self.heads.borrow()));
+        reasons.extend(self.sender.trouble().map(|reason| format!("transactions: {reason}")));
+        if !live.active {
+            reasons.push("not in the active set".into());
+        }
+        if self.codec.stats().pids.is_empty() {
+            reasons.push("no transcoding worker is running".into());
+        }
+        reasons
+    }
+
+    fn refresh<'a>(&'a self, metrics: &'a Metrics) -> BoxFuture<'a, ()> {
+        async {
+            wiring::refresh_codec(metrics, &self.codec.stats());
+            let head = self.heads.borrow().clone();
+            wiring::refresh_chain(metrics, &self.sender, &self.signer, &head, &self.chain).await;
+            if let Some(network) = &self.network {
+                metrics.peers.set(network.peers() as i64);
+            }
+            let live = self.live();
+            metrics.fees_earned.set(live.earned.values().map(|wei| wei.0 as f64).sum());
+            metrics.claims.reset();
+            for state in live.claims.values() {
+                metrics.claims.with_label_values(&[&wiring::state_name(state)]).inc();
+            }
+            metrics.jobs.reset();
+            for (view, ..) in self.jobs.summary() {
+                metrics.jobs.with_label_values(&[&wiring::state_name(&view.state)]).inc();
+            }
+        }
+        .boxed()
+    }
+
+    fn status(&self) -> BoxFuture<'_, Value> {
+        async {
+            let (claims, earned) = {
+                let live = self.live();
+                (live.claims.clone(), live.earned.clone())
+            };
+            let job = |(view, waiting, in_hand): (JobView, usize, u32)| {
+                json!({ "view": view, "unclaimed_receipts": waiting, "in_hand": in_hand })
+            };
+            json!({
+                "role": "node",
+                "version": env!("CARGO_PKG_VERSION"),
+                "operator": self.me,
+                "service_uri": self.service_uri,
+                "ready": self.not_ready().is_empty(),
+                "not_ready": self.not_ready(),
+                "price_wei_per_unit": self.config.node.pricing.price,
+                "jobs": self.jobs.summary().into_iter().map(job).collect::<Vec<_>>(),
+                "claims": claims,
+                "earned_wei": Wei(earned.values().map(|wei| wei.0).sum()),
+                "workers": wiring::workers_json(&self.codec.stats()),
+                "transactions": self.sender.json().await,
+                "network": self.network.as_ref().map(Network::json),
+                "streams": self.origin.status(),
+            })
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,321 @@
+//! Starting the parts that every role has: the chain side, HTTP, the admin interface, systemd.
+
+use crate::admin::{self, Report};
+use crate::chain_view::ChainView;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::sender::Sender;
+use crate::shutdown::Stage;
+use crate::signer::SignerHandle;
+use anyhow::Context;
+use axum::Router;
+use bytes::{Bytes, BytesMut};
+use headframe_chain::outbox::Settings as OutboxSettings;
+use headframe_chain::watcher::Settings as WatcherSettings;
+use headframe_chain::{Event, Head, Outbox, OutboxError, Rpc, RpcError, Watcher};
+use headframe_codec::ladder::Ladder;
+use headframe_codec::worker::PoolStats;
+use headframe_contracts::Deployment;
+use headframe_market::{Address, B256, Role};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Going on could cost stake or money: the process ends with exit code 79 and is not restarted by systemd.
+#[derive(Debug, thiserror::Error)]
+#[error("not safe to run: {0}")]
+pub(crate) struct Unsafe(pub(crate) String);
+
+/// The chain as a role uses it.
+pub(crate) struct ChainSide {
+    pub(crate) me: Address,
+    pub(crate) chain: ChainView,
+    pub(crate) signer: SignerHandle,
+    pub(crate) sender: Sender,
+    pub(crate) heads: watch::Receiver<Head>,
+    /// Ends when something is unsafe.
+    pub(crate) fatal: mpsc::Receiver<anyhow::Error>,
+    pub(crate) stage: Stage,
+}
+
+/// Connects to the chain and the signer, checks that they belong together, and starts watcher and outbox.
+pub(crate) async fn chain_side(config: &Config, role: Role, metrics: &Arc<Metrics>) -> anyhow::Result<ChainSide> {
+    let deployment = Deployment::load(&config.chain.deployment)?;
+    let rpc = connect(config).await?;
+    if rpc.pin().chain_id != deployment.chain_id {
+        let (found, due) = (rpc.pin().chain_id, deployment.chain_id);
+        return Err(Unsafe(format!("chain.rpc serves chain {found}, and the deployment is on chain {due}")).into());
+    }
+    let chain = ChainView::new(Arc::new(rpc.clone()), &deployment);
+    if rpc.code(chain.at.market).await?.is_empty() {
+        let market = chain.at.market;
+        return Err(
+            Unsafe(format!("there is no contract at {market}, the deployment's market; was the chain reset?")).into()
+        );
+    }
+    let (fatal_send, fatal) = mpsc::channel(4);
+    let stage = Stage::new("chain", Duration::from_secs(15));
+    let signer = SignerHandle::start(config, role, &chain, &stage, fatal_send.clone()).await?;
+    let me = signer.address();
+
+    let settings = WatcherSettings { poll: config.chain.poll, ..WatcherSettings::default() };
+    let (watcher, heads) = Watcher::new(rpc.clone(), settings);
+    let (stop, failed) = (stage.stop.clone(), fatal_send.clone());
+    stage.tasks.spawn(async move {
+        if let Err(error) = watcher.run(stop).await {
+            let _ = failed.send(fatal_rpc(error)).await; // nobody listens any more when we stop anyway
+        }
+    });
+    std::fs::create_dir_all(&config.state_dir)?;
+    let settings = OutboxSettings {
+        confirmations: config.chain.confirmations,
+        poll: config.chain.poll.min(Duration::from_millis(500)),
+        explain: Some(Arc::new(crate::chain_view::explain_revert)),
+        ..OutboxSettings::new(chain.at)
+    };
+    let store = config.state_dir.join("outbox.db");
+    let opened = Outbox::open(&store, rpc, heads.clone(), Arc::new(signer.clone()), settings).await;
+    let (outbox, worker) = opened.map_err(fatal_outbox)?;
+    stage.tasks.spawn(count_transactions(outbox.events(), metrics.clone(), stage.stop.clone()));
+    let stop = stage.stop.clone();
+    stage.tasks.spawn(async move {
+        if let Err(error) = worker.run(stop).await {
+            let _ = fatal_send.send(fatal_outbox(error)).await; // as above
+        }
+    });
+    Ok(ChainSide { me, chain, signer, sender: Sender::new(outbox), heads, fatal, stage })
+}
+
+async fn count_transactions(mut events: broadcast::Receiver<Event>, metrics: Arc<Metrics>, stop: CancellationToken) {
+    loop {
+        let event = tokio::select! {
+            () = stop.cancelled() => return,
+            event = events.recv() => event,
+        };
+        let (intent, result) = match event {
+            Ok(Event::Sent(intent)) => (intent, "sent"),
+            Ok(Event::Mined(intent)) => (intent, "mined"),
+            Ok(Event::Failed(intent)) => {
+                tracing::warn!(key = intent.key, reason = intent.error, "transaction failed");
+                (intent, "failed")
+            }
+            Ok(Event::Unmined(intent)) => (intent, "unmined"),
+            Ok(Event::Safe(_)) | Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        tracing::info!(key = intent.key, result, hash = intent.hash.map(|hash| hash.to_string()), "transaction");
+        metrics.transactions.with_label_values(&[&intent.kind, result]).inc();
+    }
+}
+
+/// Providers may come up after us: a rig restarts after a power cut before its own node does.
+async fn connect(config: &Config) -> anyhow::Result<Rpc> {
+    loop {
+        match Rpc::connect(&config.chain.rpc, None).await {
+            Ok(rpc) => return Ok(rpc),
+            Err(error) if error.class() == headframe_chain::Class::Retry => {
+                tracing::warn!(%error, "no chain yet; trying again");
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(2)) => {}
+                    () = crate::shutdown::asked_to_stop() => anyhow::bail!("stopped while waiting for the chain"),
+                }
+            }
+            Err(error) => return Err(fatal_rpc(error)),
+        }
+    }
+}
+
+fn fatal_rpc(error: RpcError) -> anyhow::Error {
+    match error.class() {
+        headframe_chain::Class::Unsafe => Unsafe(error.to_string()).into(),
+        _ => error.into(),
+    }
+}
+
+fn fatal_outbox(error: OutboxError) -> anyhow::Error {
+    if error.is_unsafe() { Unsafe(error.to_string()).into() } else { error.into() }
+}
+
+/// Resolves when going on is unsafe.
+pub(crate) async fn wait_fatal(fatal: &mut mpsc::Receiver<anyhow::Error>) -> anyhow::Error {
+    match fatal.recv().await {
+        Some(error) => error,
+        None => std::future::pending().await, // both tasks ended well: we are stopping
+    }
+}
+
+/// The profile under which a ladder is ordered: the hash of its canonical JSON.
+pub(crate) fn profile(ladder: &Ladder) -> B256 {
+    // A ladder is plain data: it has no map with odd keys, the only thing that does not serialise.
+    alloy::primitives::keccak256(serde_json::to_vec(ladder).unwrap_or_default())
+}
+
+/// A client for other nodes: no proxies, no redirects, a deadline for the whole exchange.
+pub(crate) fn http_client(timeout: Duration) -> anyhow::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder()
+        .timeout(timeout)
+        .connect_timeout(Duration::from_secs(5))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    Ok(builder.build()?)
+}
+
+/// Reads an answer up to `most` bytes.
+pub(crate) async fn bounded_body(mut answer: reqwest::Response, most: usize) -> anyhow::Result<Bytes> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = answer.chunk().await? {
+        anyhow::ensure!(body.len() + chunk.len() <= most, "the answer is longer than {most} bytes");
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// An error with all its causes, which HTTP clients hide.
+pub(crate) fn chain_of(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
+
+/// Serves `app` until the stage stops; requests in hand are finished first.
+pub(crate) fn serve_http(stage: &Stage, listener: TcpListener, app: Router) {
+    let stop = stage.stop.clone();
+    stage.tasks.spawn(async move {
+        let serving = axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await });
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the HTTP server ended");
+        }
+    });
+}
+
+/// Starts the admin interface and tells where it is.
+pub(crate) async fn serve_admin(
+    stage: &Stage,
+    config: &Config,
+    report: Arc<dyn Report>,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind(config.admin.listen)
+        .await
+        .with_context(|| format!("cannot listen on {} (admin.listen)", config.admin.listen))?;
+    let at = listener.local_addr()?;
+    serve_http(stage, listener, admin::router(report, metrics));
+    Ok(at)
+}
+
+/// Tells systemd that work can begin. Without systemd nothing happens.
+pub(crate) fn notify_ready(doing: &str) {
+    notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(doing)]);
+}
+
+/// Tells systemd that we are stopping.
+pub(crate) fn notify_stopping() {
+    notify(&[sd_notify::NotifyState::Stopping]);
+}
+
+/// Keeps systemd's watchdog quiet while the loop that calls this does its work.
+pub(crate) fn notify_alive() {
+    notify(&[sd_notify::NotifyState::Watchdog]);
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd does not take the notification");
+    }
+}
+
+/// Brings the codec's gauges up to date.
+pub(crate) fn refresh_codec(metrics: &Metrics, stats: &PoolStats) {
+    metrics.workers.set(stats.pids.len() as i64);
+    metrics.quarantined.set(stats.quarantined as i64);
+    for (reason, count) in &stats.restarts {
+        metrics.worker_restarts.with_label_values(&[reason.name()]).set(*count as f64);
+    }
+}
+
+/// Brings the chain's gauges up to date.
+pub(crate) async fn refresh_chain(
+    metrics: &Metrics,
+    sender: &Sender,
+    signer: &SignerHandle,
+    head: &Head,
+    chain: &ChainView,
+) {
+    metrics.head_block.set(head.number.0 as i64);
+    metrics.head_age.set(head.age().as_secs_f64());
+    metrics.reorgs.set(head.reorgs as i64);
+    metrics.guard_healthy.set(i64::from(signer.is_healthy().await));
+    for (kind, wei) in sender.gas().await {
+        metrics.gas.with_label_values(&[&kind]).set(wei as f64);
+    }
+    if let Ok(balance) = chain.balance(signer.address()).await {
+        metrics.balance.set(balance.0 as f64);
+    }
+}
+
+/// Why the view of the chain may be out of date, if so.
+pub(crate) fn head_trouble(head: &Head) -> Option<String> {
+    head.healthy.as_ref().err().map(|reason| format!("chain: {reason}"))
+}
+
+/// The workers for `/status`.
+pub(crate) fn workers_json(stats: &PoolStats) -> Value {
+    json!({
+        "pids": stats.pids,
+        "busy": stats.busy,
+        "rss_bytes": stats.rss_bytes,
+        "restarts": stats.restarts.iter().map(|(reason, count)| (reason.name(), *count)).collect::<std::collections::BTreeMap<_, _>>(),
+        "quarantined": stats.quarantined,
+    })
+}
+
+/// The name of a stage, as serde writes it.
+pub(crate) fn state_name(state: &impl Serialize) -> String {
+    match serde_json::to_value(state) {
+        Ok(Value::String(name)) => name,
+        other => format!("{other:?}"),
+    }
+}
+
+/// A new stream key: 128 random bits.
+pub(crate) fn random_key() -> anyhow::Result<String> {
+    let mut bytes = [0u8; 16];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
+    Ok(format!("sk_{}", alloy::hex::encode(bytes)))
+}
+
+/// An address as a person on this machine can use it.
+pub(crate) fn reachable(at: SocketAddr) -> SocketAddr {
+    if at.ip().is_unspecified() { SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), at.port()) } else { at }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_depends_on_every_value_of_the_ladder() {
+        let standard = Ladder::standard();
+        assert_eq!(profile(&standard), profile(&Ladder::standard()));
+        let text = serde_json::to_string(&standard).unwrap();
+        let other: Ladder = serde_json::from_str(&text.replace("800000", "800001")).unwrap();
+        assert_ne!(profile(&standard), profile(&other));
+    }
+
+    #[test]
+    fn keys_are_long_and_never_twice_the_same() {
+        let (a, b) = (random_key().unwrap(), random_key().unwrap());
+        assert!(a.len() == 35 && a != b);
+    }
+}
