@@ -55,7 +55,6 @@ pub struct ReceiptRequest {
 #[serde(deny_unknown_fields)]
 pub struct TransactionRequest {
     /// What it does.
-    #[serde(with = "wire_action")]
     pub action: Action,
     /// Account nonce.
     pub nonce: u64,
@@ -262,39 +261,4 @@ pub fn read_frame<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<Optio
 
 fn invalid(reason: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
-}
-
-/// [`Action`] with stake amounts as decimal strings, because serde carries no 128-bit numbers through tagged enums.
-mod wire_action {
-    use headframe_market::{Action, Wei};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use std::borrow::Cow;
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    enum Wire<'a> {
-        ApproveStake(Wei),
-        Bond(Wei),
-        Unbond(Wei),
-        Other(Cow<'a, Action>),
-    }
-
-    pub(super) fn serialize<S: Serializer>(action: &Action, to: S) -> Result<S::Ok, S::Error> {
-        match action {
-            Action::ApproveStake { amount } => Wire::ApproveStake(Wei(*amount)),
-            Action::Bond { amount } => Wire::Bond(Wei(*amount)),
-            Action::Unbond { amount } => Wire::Unbond(Wei(*amount)),
-            other => Wire::Other(Cow::Borrowed(other)),
-        }
-        .serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Action, D::Error> {
-        Ok(match Wire::deserialize(from)? {
-            Wire::ApproveStake(Wei(amount)) => Action::ApproveStake { amount },
-            Wire::Bond(Wei(amount)) => Action::Bond { amount },
-            Wire::Unbond(Wei(amount)) => Action::Unbond { amount },
-            Wire::Other(other) => other.into_owned(),
-        })
-    }
 }

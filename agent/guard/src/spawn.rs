@@ -5,6 +5,7 @@ use crate::protocol::Identity;
 use crate::rules::role_name;
 use headframe_market::{Role, Wei};
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -102,6 +103,8 @@ impl Signer {
         // Neither the supervisor's readiness socket nor its watchdog are the child's.
         command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
         command.stdin(Stdio::piped()).stdout(Stdio::null());
+        // Ctrl-C at a terminal reaches the agent alone, which still needs signatures while it drains.
+        command.process_group(0);
         let failed = |source| SpawnError::Start { program: program.into(), source };
         let mut child = command.spawn().map_err(failed)?;
         let begun = Instant::now();

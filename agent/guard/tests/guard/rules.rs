@@ -10,7 +10,8 @@ fn g1_overlapping_claims_are_refused() {
     let rig = Rig::with_receipts(12);
     rig.transaction(claim(JOB, 0, 8), 0).unwrap();
     for (first, count) in [(0, 4), (4, 8), (7, 1), (2, 3), (0, 12)] {
-        assert_refused(rig.transaction(claim(JOB, first, count), 1), Rule::DoubleClaim);
+        let reason = assert_refused(rig.transaction(claim(JOB, first, count), 1), Rule::DoubleClaim);
+        assert!(reason.contains("segments 0+8 were claimed under nonce 0"), "{reason}");
     }
     rig.transaction(claim(JOB, 8, 4), 1).unwrap();
 }
@@ -87,7 +88,8 @@ fn g2_a_job_keeps_the_client_of_its_first_receipt() {
 fn g2_every_claimed_segment_needs_its_receipt() {
     let rig = Rig::with_receipts(3);
     rig.receipt(ask(JOB, 4)).unwrap();
-    assert_refused(rig.transaction(claim(JOB, 0, 5), 0), Rule::UnprovenWork);
+    let reason = assert_refused(rig.transaction(claim(JOB, 0, 5), 0), Rule::UnprovenWork);
+    assert!(reason.contains("segment 3 has no receipt"), "{reason}");
     assert_refused(rig.transaction(claim(JobId(99), 0, 1), 0), Rule::UnprovenWork);
     assert_eq!(rig.store.counts().nonces, 0, "a refusal leaves nothing behind");
     rig.receipt(ask(JOB, 3)).unwrap();

@@ -92,9 +92,12 @@ pub(crate) fn send(action: Action, nonce: u64) -> TransactionRequest {
 }
 
 #[track_caller]
-pub(crate) fn assert_refused<T: std::fmt::Debug>(outcome: Result<T, NotSafe>, expected: Rule) {
+pub(crate) fn assert_refused<T: std::fmt::Debug>(outcome: Result<T, NotSafe>, expected: Rule) -> String {
     match outcome {
-        Err(NotSafe::Refused { rule, reason }) => assert_eq!(rule, expected, "{reason}"),
+        Err(NotSafe::Refused { rule, reason }) => {
+            assert_eq!(rule, expected, "{reason}");
+            reason
+        }
         other => panic!("expected a refusal by {expected}, got {other:?}"),
     }
 }
