@@ -46,6 +46,16 @@ impl Ffmpeg {
         Ok(())
     }
 
+    /// Bytes of the H.264 stream inside `input`, without container and sound; `scratch` is overwritten.
+    pub(crate) fn video_bytes(&self, input: &Path, scratch: &Path) -> Result<u64> {
+        let copy = ["-map", "0:v:0", "-c", "copy", "-f", "h264"].map(OsStr::new);
+        let mut args = vec![OsStr::new("-i"), input.as_os_str()];
+        args.extend(copy);
+        args.push(scratch.as_os_str());
+        self.run(Path::new("."), &args)?;
+        Ok(std::fs::metadata(scratch)?.len())
+    }
+
     /// Decodes the video of `input` (path, then filter if any) to pictures of `size`.
     pub(crate) fn pictures(&self, input: &Path, filter: Option<&str>, size: (u32, u32)) -> Result<Pictures> {
         let mut command = self.command(Path::new("."));

@@ -69,6 +69,12 @@ impl Signer {
         match self {
             Self::Key(key) => sign_with_key(key, tool, hash),
             Self::Socket { path, hello: Some(hello) } => {
+                // An introduction to a signer without a database would make one; that is for the node to do.
+                ensure!(
+                    database_is_open(path)?,
+                    "the signer at {} has no database yet; start the node first",
+                    path.display()
+                );
                 let client = Client::connect(path, (**hello).clone())?;
                 Ok((client.identity().address, client.sign_report(tool, hash)?))
             }
@@ -77,15 +83,27 @@ impl Signer {
     }
 }
 
+fn database_is_open(path: &Path) -> Result<bool> {
+    match exchange(path, &Request::Status)? {
+        Response::Status(status) => Ok(status.database_open),
+        other => bail!("the signer at {} has no status: {other:?}", path.display()),
+    }
+}
+
+/// One request on a connection of its own.
+fn exchange(path: &Path, request: &Request) -> Result<Response> {
+    let mut stream = UnixStream::connect(path).with_context(|| format!("signer at {}", path.display()))?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    protocol::write_frame(&mut stream, request)?;
+    protocol::read_frame(&mut stream)?.with_context(|| format!("the signer at {} hung up", path.display()))
+}
+
 /// Asks without an introduction: a report says nothing about any chain.
 fn ask(path: &Path, tool: &str, hash: B256) -> Result<(Address, Signature)> {
     let address = identify(path)?.address;
-    let mut stream = UnixStream::connect(path)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    protocol::write_frame(&mut stream, &Request::SignReport { tool: tool.into(), report_sha256: hash })?;
-    match protocol::read_frame(&mut stream)? {
-        Some(Response::Signature(raw)) => Ok((address, Signature::from_raw(&raw)?)),
-        Some(Response::Refused { reason, .. }) => {
+    match exchange(path, &Request::SignReport { tool: tool.into(), report_sha256: hash })? {
+        Response::Signature(raw) => Ok((address, Signature::from_raw(&raw)?)),
+        Response::Refused { reason, .. } => {
             bail!("the signer refused: {reason}; name the node's place with --hello FILE")
         }
         other => bail!("the signer at {} did not sign: {other:?}", path.display()),
@@ -102,4 +120,57 @@ pub(crate) fn sign_with_key(key: &Key, tool: &str, hash: B256) -> Result<(Addres
     let store = Store::create(&folder.path().join("report.db"), pinned)?;
     let permit = store.permit_report(tool.to_owned(), hash)?;
     Ok((address, key.sign_report(permit)?))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::report::{seal, verify};
+    use headframe_guard::server::{Config, Guard, serve};
+    use headframe_market::Wei;
+    use std::os::unix::net::UnixListener;
+    use std::sync::{Arc, mpsc};
+
+    /// A signer in this process with an operator's key; its socket.
+    fn signer(folder: &Path) -> PathBuf {
+        let key = Key::from_bytes(&[9; 32]).unwrap();
+        let config = Config { key, role: Role::Operator, database: folder.join("guard.db"), max_fee: Wei(1) };
+        let guard = Arc::new(Guard::open(config).unwrap());
+        let path = folder.join("signer.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let (stop, _stopped) = mpsc::channel();
+        std::thread::spawn(move || serve(&listener, &guard, &stop));
+        path
+    }
+
+    #[test]
+    fn the_nodes_signer_signs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = signer(folder.path());
+        let addresses = Addresses { token: Address::ZERO, registry: Address::ZERO, market: Address::ZERO };
+        let hello = Hello { chain_id: 1, genesis: B256::ZERO, addresses, claims_on_chain: vec![] };
+        let file = folder.path().join("hello.json");
+        std::fs::write(&file, serde_json::to_vec(&hello).unwrap()).unwrap();
+        let signer = Signer::socket(&path, Some(&file)).unwrap();
+        let early = signer.sign("bench", B256::ZERO).unwrap_err().to_string();
+        assert!(early.contains("start the node first"), "{early}");
+        let _node = Client::connect(&path, hello).unwrap();
+        let report = serde_json::json!({"tool": crate::TOOL, "sustained": 1}).as_object().unwrap().clone();
+        let sealed = seal(report, Some(&|tool, hash| signer.sign(tool, hash))).unwrap();
+        let address = Key::from_bytes(&[9; 32]).unwrap().address();
+        assert_eq!(verify(sealed.as_bytes()).unwrap().signer, Some(address));
+    }
+
+    #[test]
+    fn a_signer_that_is_not_there_is_found_out_before_measuring() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = Signer::keystore(&folder.path().join("key.json"), &folder.path().join("password")).unwrap_err();
+        assert!(missing.downcast_ref::<NotUsable>().is_some(), "{missing:#}");
+        // Without an introduction it is signed, or said what is wanted.
+        let signer = Signer::socket(&signer(folder.path()), None).unwrap();
+        if let Err(error) = signer.sign("bench", B256::ZERO) {
+            assert!(error.to_string().contains("--hello"), "{error:#}");
+        }
+    }
 }

@@ -72,6 +72,15 @@ impl Shared {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Ends the step as lost.
+    fn give_up(&self, reason: String) {
+        let mut seen = self.lock();
+        seen.tally.failure();
+        seen.failure.get_or_insert(reason);
+        seen.cut_short = true;
+        self.over.notify_all();
+    }
+
     /// Waits until `due`; `false` when the step is over before that.
     fn wait_until(&self, due: Instant) -> bool {
         let left = due.saturating_duration_since(Instant::now());
@@ -100,10 +109,14 @@ impl Rig<'_> {
             for number in 0..step.streams {
                 let phase = Duration::from_micros(random.below(mean.as_micros() as u64));
                 let first = random.below(self.sources.len() as u64) as usize;
-                // Samples come from the first streams' later segments, when all are under way.
-                let sample_at = ((number as usize) < step.samples).then(|| each / 2 + random.below(each.div_ceil(2)));
-                let stream = Stream { rig: self, shared, name: format!("bench-{number}"), first, sample_at };
-                scope.spawn(move || stream.play(begun + phase, each));
+                // Samples come from the later half, when all streams are under way.
+                let mine = (0..step.samples).filter(|sample| sample % step.streams as usize == number as usize);
+                let samples = mine.map(|_| each / 2 + random.below(each.div_ceil(2))).collect();
+                let stream = Stream { rig: self, shared, name: format!("bench-{number}"), first, samples };
+                let thread = std::thread::Builder::new().name(stream.name.clone());
+                if let Err(error) = thread.spawn_scoped(scope, move || stream.play(begun + phase, each)) {
+                    shared.give_up(format!("cannot start a thread for stream {number}: {error}"));
+                }
             }
         });
         let mut seen = std::mem::take(&mut *shared.lock());
@@ -117,7 +130,8 @@ struct Stream<'a> {
     shared: &'a Shared,
     name: String,
     first: usize,
-    sample_at: Option<u64>,
+    /// Numbers of the segments whose outputs are kept.
+    samples: Vec<u64>,
 }
 
 impl Stream<'_> {
@@ -144,7 +158,7 @@ impl Stream<'_> {
                     let pairs = made.renditions.iter().zip(rig.ladder.renditions());
                     seen.tally.wrong_frames +=
                         pairs.filter(|(got, asked)| asked.fps.is_none() && got.frames != expected).count() as u64;
-                    if self.sample_at == Some(number) {
+                    if self.samples.contains(&number) {
                         seen.samples.push(Sample { source: at, made });
                     }
                 }

@@ -103,7 +103,7 @@ pub(crate) fn run(options: &CertifyOptions) -> Result<()> {
     let workers = options.workers.unwrap_or_else(|| (machine::cores() / 2).max(1));
     let pool = start_pool(&codec, workers)?;
     progress.step("warming up, and looking at the input");
-    let (sources, input) = look(&pool, &ladder, input, &cut)?;
+    let (sources, input) = look(&pool, &ladder, (input, options.start), &cut)?;
     let settings = Settings::new((options.lateness * 1e6).round() as u64);
     let rig = Rig { pool: &pool, ladder: &ladder, sources: &sources, settings };
 
@@ -126,7 +126,7 @@ pub(crate) fn run(options: &CertifyOptions) -> Result<()> {
             psnr_floor_milli_db: (options.psnr_floor * 1000.0).round() as i64,
             seed: options.seed,
             ladder: ladder.renditions().to_vec(),
-            input: clip::Description { width: input.width, height: input.height, ..input },
+            input,
         },
         steps: Vec::new(),
         quality: Vec::new(),
@@ -214,7 +214,12 @@ fn input(ffmpeg: &Ffmpeg, folder: &Path, options: &CertifyOptions, progress: &Pr
 }
 
 /// Transcodes every source once: they must work, and their durations set the pace.
-fn look(pool: &Pool, ladder: &Ladder, clip: clip::Clip, cut: &Cut) -> Result<(Vec<Source>, clip::Description)> {
+fn look(
+    pool: &Pool,
+    ladder: &Ladder,
+    (clip, start_s): (clip::Clip, u32),
+    cut: &Cut,
+) -> Result<(Vec<Source>, clip::Description)> {
     let (mut sources, mut frames, mut size) = (Vec::new(), 0, (0, 0));
     for (number, path) in cut.segments.iter().enumerate() {
         let bytes = fs::read(path)?;
@@ -230,7 +235,7 @@ fn look(pool: &Pool, ladder: &Ladder, clip: clip::Clip, cut: &Cut) -> Result<(Ve
     let description = clip::Description {
         file: clip.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         origin: clip.origin,
-        start_s: 0,
+        start_s,
         segments: sources.len() as u64,
         frames,
         duration_ms: duration.as_millis() as u64,

@@ -89,7 +89,8 @@ struct Ratio {
 struct Quality {
     way: Way,
     rendition: String,
-    bitrate_kbps: f64,
+    /// Of the video alone.
+    video_kbps: f64,
     #[serde(flatten)]
     measured: Measured,
 }
@@ -354,8 +355,9 @@ fn qualities(
         let paths: Vec<&Path> = outputs.iter().map(AsRef::as_ref).collect();
         let measured = quality::measure(arena.ffmpeg, (&arena.cut.whole, size), rendition, &paths, true)?;
         for ((way, path), measured) in ways.iter().zip(&outputs).zip(measured) {
-            let bitrate_kbps = fs::metadata(path)?.len() as f64 * 8.0 / 1000.0 / seconds;
-            found.push(Quality { way: *way, rendition: rendition.name.clone(), bitrate_kbps, measured });
+            let bytes = arena.ffmpeg.video_bytes(path, &arena.folder.join("video.h264"))?;
+            let video_kbps = bytes as f64 * 8.0 / 1000.0 / seconds;
+            found.push(Quality { way: *way, rendition: rendition.name.clone(), video_kbps, measured });
         }
     }
     Ok(found)
@@ -391,7 +393,7 @@ fn notes(report: &Report) -> Vec<String> {
     let mut notes = vec![
         "processor time is user and system time of all processes of a contestant, its own start and end included"
             .to_owned(),
-        "bit rates are those of the transport streams, sound included".to_owned(),
+        "bit rates: bitrate_kbps of the transport streams with sound, video_kbps of the H.264 alone".to_owned(),
         format!("PSNR over all pictures; SSIM of luma over every {}th", quality::SSIM_EVERY),
         format!("references: source scaled by our reference scaler, and by swscale {}", quality::SWSCALE_FLAGS),
     ];

@@ -77,7 +77,7 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
             q.rendition,
             q.way.to_string(),
             q.measured.frames,
-            q.bitrate_kbps,
+            q.video_kbps,
             scores(q.measured.by_headframe_scaler),
             scores(q.measured.by_swscale)
         )?;
