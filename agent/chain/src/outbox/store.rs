@@ -524,3 +524,6 @@ fn json(action: &Action) -> Result<String> {
 fn unreadable(at: usize, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into())
 }
+
+#[cfg(test)]
+mod tests;
