@@ -365,6 +365,24 @@ mod tests {
         assert!(told.contains("public id"), "{told}");
     }
 
+    /// The file that `./run install` puts down is the manual: it must show every key with its default.
+    #[test]
+    fn the_installed_file_is_the_default_but_for_the_paths_of_the_units() {
+        let text = include_str!("../../systemd/headframe.toml");
+        let mut installed: Config = toml::from_str(text).unwrap();
+        let default = Config::default();
+        assert_eq!(std::mem::take(&mut installed.chain.deployment), Path::new("/etc/headframe/deployment.json"));
+        assert_eq!(std::mem::take(&mut installed.signer.socket), Path::new("/run/headframe-signer/signer.sock"));
+        assert_eq!(installed, default);
+        let Ok(toml::Value::Table(all)) = toml::Value::try_from(&default) else { panic!("not a table") };
+        for (section, keys) in all {
+            for key in keys.as_table().into_iter().flat_map(|keys| keys.keys()) {
+                let shown = text.contains(&format!("\n{key} = ")) || text.contains(&format!("[{section}.{key}]"));
+                assert!(shown, "{section}.{key} is not shown in systemd/headframe.toml");
+            }
+        }
+    }
+
     #[test]
     fn the_default_survives_toml() {
         let text = toml::to_string(&Config::default()).unwrap();

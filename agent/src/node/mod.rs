@@ -337,7 +337,7 @@ impl Report for Node {
                 metrics.peers.set(network.peers() as i64);
             }
             let live = self.live();
-            metrics.fees_earned.set(live.earned.values().map(|wei| wei.0 as f64).sum());
+            metrics.fees_earned.set(live.earned.values().map(|wei| wei.0).sum::<u128>() as f64);
             metrics.claims.reset();
             for state in live.claims.values() {
                 metrics.claims.with_label_values(&[&wiring::state_name(state)]).inc();
