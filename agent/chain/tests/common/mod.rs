@@ -43,7 +43,8 @@ impl Anvil {
         let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join(beside);
         let program = std::env::var_os("HEADFRAME_ANVIL").map_or(installed, PathBuf::from);
         if !program.exists() {
-            eprintln!("skipped: no anvil at {}; set HEADFRAME_ANVIL", program.display());
+            static SAID: std::sync::Once = std::sync::Once::new();
+            SAID.call_once(|| eprintln!("skipped: no anvil at {}; set HEADFRAME_ANVIL", program.display()));
             return None;
         }
         let mut child = Command::new(program).args(["--port", "0"]).args(args).stdout(Stdio::piped()).spawn().unwrap();
