@@ -42,11 +42,14 @@ impl Sender {
     pub(crate) async fn perform(&self, action: Action) -> Result<Progress, OutboxError> {
         let key = action.key();
         self.0.submit(action).await?;
+        let mut until = Until::Mined;
         loop {
-            match self.0.wait(&key, Until::Mined, Duration::from_secs(60)).await {
+            match self.0.wait(&key, until, Duration::from_secs(60)).await {
                 Err(OutboxError::TimedOut { why, .. }) => {
                     tracing::warn!(key, why, "still waiting for the transaction");
                 }
+                // A revert may yet be undone by a reorganisation; it counts once it is deep.
+                Ok(intent) if intent.state == State::Reverted => until = Until::Safe,
                 waited => return Ok(progress(waited?)),
             }
         }

@@ -146,6 +146,12 @@ impl Process {
         Ok(())
     }
 
+    /// Waits until it ends by itself.
+    pub async fn ended(&mut self, patience: Duration) -> anyhow::Result<std::process::ExitStatus> {
+        let ended = tokio::time::timeout(patience, self.child.wait()).await;
+        Ok(ended.with_context(|| format!("{} still runs after {patience:?}", self.name))??)
+    }
+
     /// Starts it again with the same command.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         self.child = Self::launch(&self.command, &self.log).with_context(|| format!("cannot start {}", self.name))?;

@@ -90,7 +90,8 @@ impl Market {
     }
 
     fn logs(&self) -> String {
-        let log = |process: &headframe::demo::cluster::Process| format!("--- {}\n{}\n", process.name, tail(&process.log));
+        let log =
+            |process: &headframe::demo::cluster::Process| format!("--- {}\n{}\n", process.name, tail(&process.log));
         let nodes: String = self.cluster.nodes.iter().map(|node| log(&node.process)).collect();
         nodes + &log(&self.cluster.gateway.process)
     }
@@ -139,10 +140,29 @@ impl Market {
 async fn clip(dir: &Path) -> PathBuf {
     let clip = dir.join("clip.mp4");
     ffmpeg(&[
-        "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30:duration=8",
-        "-f", "lavfi", "-i", "sine=frequency=440:duration=8",
-        "-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "60", "-sc_threshold", "0",
-        "-pix_fmt", "yuv420p", "-c:a", "aac", clip.to_str().unwrap(),
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=640x360:rate=30:duration=8",
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=frequency=440:duration=8",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-bf",
+        "2",
+        "-g",
+        "60",
+        "-sc_threshold",
+        "0",
+        "-pix_fmt",
+        "yuv420p",
+        "-c:a",
+        "aac",
+        clip.to_str().unwrap(),
     ])
     .await;
     clip
@@ -176,7 +196,9 @@ async fn a_publisher_that_may_not_or_cannot_is_turned_away_and_others_go_on() {
     let host = address.trim_start_matches("rtmp://").split('/').next().unwrap();
     let mut garbage = tokio::net::TcpStream::connect(host).await.unwrap();
     let _ = garbage.write_all(&[0x47; 65536]).await; // the server may close before it has read all
-    market.until("a protocol error is told", 30, async |market: &Market| market.gateway_log().contains("protocol error")).await;
+    market
+        .until("a protocol error is told", 30, async |market: &Market| market.gateway_log().contains("protocol error"))
+        .await;
 
     let before = market.stream().await["segments"].as_u64().unwrap();
     market.delivered("demo", before + 2).await;
@@ -206,7 +228,8 @@ async fn a_worker_killed_in_the_middle_of_a_segment_costs_one_retry() {
     assert_eq!(killed, 1);
     let before = market.stream().await["segments"].as_u64().unwrap();
     market.delivered("demo", before + 3).await;
-    let metrics = reqwest::get(format!("{}/metrics", market.cluster.nodes[0].admin)).await.unwrap().text().await.unwrap();
+    let metrics =
+        reqwest::get(format!("{}/metrics", market.cluster.nodes[0].admin)).await.unwrap().text().await.unwrap();
     assert!(metrics.contains("headframe_worker_restarts{reason=\"killed\"} 1"), "{metrics}");
     assert_eq!(market.stream().await["failed"], 0);
     market.settle(push).await;
@@ -245,6 +268,30 @@ async fn a_killed_gateway_loses_nothing_that_it_had_accepted() {
     market.settle(push).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rig_that_lost_its_guard_database_ends_with_79_and_signs_nothing() {
+    let mut market = Market::start().await;
+    let _push = market.publish();
+    market.delivered("demo", 1).await;
+    let home = market.dir.path().join("node-a");
+    let rig = market.cluster.nodes[0].address;
+    market.cluster.nodes[0].process.stop(Duration::from_secs(30)).await.unwrap();
+    for file in std::fs::read_dir(&home).unwrap().map(|file| file.unwrap().path()) {
+        if file.file_name().unwrap().to_str().unwrap().starts_with("guard.db") {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+    let sent = market.cluster.chain.rpc().pending_nonce(rig).await.unwrap();
+    let process = &mut market.cluster.nodes[0].process;
+    process.restart().unwrap();
+    let ended = process.ended(Duration::from_secs(60)).await.unwrap();
+    let log = tail(&process.log);
+    assert_eq!(ended.code(), Some(79), "{log}");
+    assert!(log.contains("not safe to run") && log.contains("database"), "{log}");
+    assert_eq!(market.cluster.chain.rpc().pending_nonce(rig).await.unwrap(), sent, "nothing was signed");
+    assert!(!home.join("guard.db").exists(), "an empty database must not take the lost one's place");
+}
+
 /// A broadcaster of the test's own: an account that orders from the rig directly, as a gateway would.
 struct Broadcaster<P> {
     key: PrivateKeySigner,
@@ -255,7 +302,8 @@ struct Broadcaster<P> {
 impl<P: Provider> Broadcaster<P> {
     async fn send(&self, market: &Market, action: &Action) {
         let call = action.call(&market.cluster.chain.at);
-        let request = TransactionRequest::default().with_to(call.to).with_input(call.input).with_value(U256::from(call.value.0));
+        let request =
+            TransactionRequest::default().with_to(call.to).with_input(call.input).with_value(U256::from(call.value.0));
         let receipt = self.provider.send_transaction(request).await.unwrap().get_receipt().await.unwrap();
         assert!(receipt.status(), "{} reverted", action.kind());
     }
@@ -296,7 +344,9 @@ async fn a_segment_cut_in_half_is_refused_or_paid_with_nothing_and_the_job_goes_
     let open = Action::OpenJob { profile, max_price: price, samples: 2, escrow: Wei(10u128.pow(17)), nonce: 0 };
     client.send(&market, &open).await;
     market
-        .until("the rig bids", 30, async |market: &Market| !market.cluster.chain.bids(JobId(1)).await.unwrap().is_empty())
+        .until("the rig bids", 30, async |market: &Market| {
+            !market.cluster.chain.bids(JobId(1)).await.unwrap().is_empty()
+        })
         .await;
     client.send(&market, &Action::Award { job: JobId(1), operator: market.cluster.nodes[0].address }).await;
     market
@@ -307,7 +357,8 @@ async fn a_segment_cut_in_half_is_refused_or_paid_with_nothing_and_the_job_goes_
 
     let source = {
         let path = market.dir.path().join("source.ts");
-        ffmpeg(&["-i", market.clip.to_str().unwrap(), "-t", "2", "-c", "copy", "-f", "mpegts", path.to_str().unwrap()]).await;
+        ffmpeg(&["-i", market.clip.to_str().unwrap(), "-t", "2", "-c", "copy", "-f", "mpegts", path.to_str().unwrap()])
+            .await;
         std::fs::read(path).unwrap()
     };
     let half = source[..source.len() / 2 / 188 * 188].to_vec();
@@ -321,7 +372,8 @@ async fn a_segment_cut_in_half_is_refused_or_paid_with_nothing_and_the_job_goes_
     let (status, body) = client.post(&market, &order, source.clone()).await;
     assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
     let (good, parts) = delivery::decode(body).unwrap();
-    delivery::check(&order.segment, market.cluster.nodes[0].address, &market.cluster.chain.domain, &good, &parts).unwrap();
+    delivery::check(&order.segment, market.cluster.nodes[0].address, &market.cluster.chain.domain, &good, &parts)
+        .unwrap();
     assert!(good.failure.is_none() && parts.len() == 4);
 
     // Cut before it was ordered: it decodes to half of what was signed. A receipt over no work, with the reason.
@@ -333,7 +385,8 @@ async fn a_segment_cut_in_half_is_refused_or_paid_with_nothing_and_the_job_goes_
     assert!(cut.failure.unwrap().contains("cut or mislabelled"));
 
     // A stranger's order is refused before its bytes are read.
-    let stranger = Broadcaster { key: PrivateKeySigner::random(), provider: &client.provider, http: client.http.clone() };
+    let stranger =
+        Broadcaster { key: PrivateKeySigner::random(), provider: &client.provider, http: client.http.clone() };
     let (status, _) = stranger.post(&market, &stranger.order(&market, 2, &source, 2000), source.clone()).await;
     assert_eq!(status, 403);
 
