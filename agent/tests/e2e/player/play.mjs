@@ -60,6 +60,7 @@ function look() {
     level: player ? player.currentLevel : -1,
     switches: window.e2e.switched.length,
     error: video.error ? video.error.message : null,
+    says: document.getElementById('headline')?.textContent,
   };
 }
 
