@@ -67,5 +67,5 @@ uninstall_headframe() {
   put rm -rf "$DESTDIR$PREFIX/share/doc/headframe"
   if systemd_runs; then as_root systemctl daemon-reload; fi
   say "removed. Kept: /etc/headframe, /var/lib/headframe, /var/lib/headframe-signer (the key and its guard database)"
-  say "and the users headframe and headframe-signer. Never delete the guard database while the key has work on chain."
+  say "and the user headframe. Never delete the guard database while the key has work on chain."
 }

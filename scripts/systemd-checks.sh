@@ -12,7 +12,7 @@ explain() { inside journalctl -q --no-pager -n 15 -u "$1" -o cat | sed 's/^/    
 # ---- install -------------------------------------------------------------------------------------------------------
 inside ./run install 2>&1 | sed 's/^/  /' >&2
 check "installed: programs, units, users, configuration" inside sh -c \
-  'id headframe && id headframe-signer && test -x /usr/local/bin/headframe-codec && test -s /etc/headframe/headframe.toml &&
+  'id headframe && test -x /usr/local/bin/headframe-codec && test -s /etc/headframe/headframe.toml &&
    systemctl cat headframe.service headframe-signer.service' >/dev/null
 check "systemd finds nothing to say about the units" inside sh -c \
   '! systemd-analyze --man=no verify headframe.service headframe-signer.service 2>&1 | grep -i headframe'
@@ -30,8 +30,9 @@ inside sh -c 'umask 077; head -c 18 /dev/urandom | base64 >/etc/headframe/key-pa
     headframe keys import --name operator --password-file /etc/headframe/key-password - >/dev/null 2>&1'
 check "the key is in /etc/headframe/keys, readable by root alone" inside sh -c \
   '[ "$(stat -c %a:%U /etc/headframe/keys/operator.json)" = 600:root ]'
-inside sed -i -e "s#^rpc = \[\]#rpc = [\"$rpc\"]#" /etc/headframe/headframe.toml
-check "the installed configuration is accepted" inside headframe config check --config /etc/headframe/headframe.toml
+inside sed -i -e "s#^rpc = \[\]#rpc = [\"$rpc\"]#" -e 's#^bond = .*#bond = "5_000_000_000_000_000_000_000"#' \
+  -e 's#^service_uri = .*#service_uri = "http://127.0.0.1:8935"#' /etc/headframe/headframe.toml
+check "the installed configuration is accepted" inside sh -c 'headframe config check --config /etc/headframe/headframe.toml >/dev/null'
 
 # ---- start ---------------------------------------------------------------------------------------------------------
 began=$(date +%s%N)
@@ -41,7 +42,7 @@ say "        both started in $((($(date +%s%N) - began) / 1000000)) ms"
 for unit in headframe-signer.service headframe.service; do
   check "$unit is active" is $unit ActiveState active
 done
-check "the node is ready (/readyz)" until_true 60 ready
+check "the node is ready (/readyz): stake bonded, in the active set" until_true 60 ready
 inside systemctl --no-pager -n 4 status headframe-signer.service headframe.service 2>&1 | sed 's/^/      /' >&2 || true
 
 # ---- confinement, as the kernel sees it ------------------------------------------------------------------------------
@@ -57,6 +58,8 @@ as() {
   inside nsenter -t "$pid" -m -n -S "$(inside id -u "$(prop "$unit" User)")" -- "$@"
 }
 check "the signer has no network but its own loopback" sh -c "[ \"$(as headframe-signer.service sh -c 'ls /sys/class/net; tail -n +3 /proc/net/dev | cut -d: -f1' 2>/dev/null | tr -d ' ' | sort -u | tr '\n' ' ')\" = 'lo ' ]"
+check "the agent reads its configuration and writes its state" as headframe.service sh -c \
+  'cat /etc/headframe/headframe.toml >/dev/null && touch /var/lib/headframe/.probe && rm /var/lib/headframe/.probe'
 check "the agent cannot read the key, its password or the guard database" refused \
   as headframe.service sh -c 'cat /etc/headframe/keys/operator.json || cat /etc/headframe/key-password || ls /var/lib/headframe-signer'
 check "the agent cannot write outside its state" refused as headframe.service sh -c 'touch /etc/headframe/x || touch /usr/x'
@@ -70,6 +73,9 @@ for unit in headframe-signer.service headframe.service; do
   check "$unit is active again" until_true 60 is $unit ActiveState active
 done
 check "the node is ready again" until_true 60 ready
+watchdog=$(prop headframe.service WatchdogUSec)
+sleep 22
+check "both outlive their watchdog ($watchdog) without a restart" sh -c "[ '$(prop headframe.service NRestarts)$(prop headframe-signer.service NRestarts)' = 11 ]"
 
 # ---- stop, and what must not restart --------------------------------------------------------------------------------
 began=$(date +%s%N)
@@ -79,6 +85,7 @@ check "the node stops cleanly" is headframe.service Result success
 inside sed -i 's/^window = 30/window = 1/' /etc/headframe/headframe.toml
 inside systemctl start headframe.service 2>/dev/null || true
 check "a bad configuration ends with 78" until_true 20 is headframe.service ExecMainStatus 78
-check "... and systemd leaves it down" sh -c 'sleep 3' && check "... for good" is headframe.service ActiveState failed
+sleep 3
+check "... and systemd leaves it down" is headframe.service ActiveState failed
 inside sed -i 's/^window = 1$/window = 30/' /etc/headframe/headframe.toml
 inside systemctl stop headframe-signer.service || true
