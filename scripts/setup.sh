@@ -42,7 +42,7 @@ setup() {
   setup_rust
   setup_npm contracts
   setup_npm agent/media/player
-  if [ "${1:-}" = test ]; then setup_npm agent/tests/e2e; fi
+  if [ "${1:-}" = test ]; then setup_npm agent/tests/e2e/player; fi
 }
 
 setup_packages() {

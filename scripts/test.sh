@@ -24,29 +24,20 @@ part_contracts() {
   (cd contracts && ./test.sh)
 }
 part_clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; }
-# Everything but the end-to-end test, which has a part of its own.
+# Everything but the end-to-end tests (the test targets named e2e_*), which have a part of their own.
 part_unit() {
-  local file name
-  local own=(--bins)
-  [ -e agent/src/lib.rs ] && own+=(--lib)
-  for file in agent/tests/*.rs agent/tests/*/main.rs; do
-    [ -e "$file" ] || continue
-    case $file in */main.rs) name=$(basename "$(dirname "$file")") ;; *) name=$(basename "$file" .rs) ;; esac
-    [ "$name" = e2e ] || own+=(--test "$name")
-  done
+  local name own=(--lib --bins)
+  while read -r name; do own+=(--test "$name"); done < <(
+    { sed -nE '/^\[\[test\]\]/,/^$/s/^name = "(.*)"/\1/p' agent/Cargo.toml; basename -s .rs agent/tests/*.rs; } |
+      grep -vE '^(e2e_|\*)' | sort -u
+  )
   # The programs first: tests of one crate start those of another.
   cargo build --workspace --bins --locked &&
     cargo test --workspace --exclude headframe --locked --no-fail-fast &&
     cargo test -p headframe "${own[@]}" --locked --no-fail-fast
 }
 part_e2e() {
-  [ -e agent/tests/e2e/main.rs ] || [ -e agent/tests/e2e.rs ] || {
-    echo "agent/tests/e2e is not there"
-    return 1
-  }
-  HEADFRAME_CLIP=${HEADFRAME_CLIP:-$(scripts/clip)}
-  export HEADFRAME_CLIP
-  cargo build --workspace --bins --locked && cargo test -p headframe --test e2e --locked -- --nocapture
+  cargo build --workspace --bins --locked && cargo test -p headframe --test 'e2e_*' --locked --no-fail-fast
 }
 
 # count LOG: "passed failed skipped" as the runners say it: cargo test, forge, or our own "N passed, N failed".
