@@ -107,6 +107,7 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out)
+            .process_group(0) // Ctrl-C is for the demo, which stops the others in order
             .kill_on_drop(true)
             .spawn()?)
     }
@@ -292,7 +293,7 @@ impl Cluster {
             ffmpeg.args(["-stream_loop", "-1"]);
         }
         ffmpeg.arg("-i").arg(clip).args(["-c", "copy", "-f", "flv"]).arg(&self.rtmp);
-        ffmpeg.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).kill_on_drop(true);
+        ffmpeg.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).process_group(0).kill_on_drop(true);
         ffmpeg.spawn().context("cannot start ffmpeg; install it (`./run setup`)")
     }
 
