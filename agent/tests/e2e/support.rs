@@ -138,7 +138,7 @@ pub(crate) struct Picture {
 
 /// The pictures of the one H.264 track of a transport stream, in decoding order (ISO/IEC 13818-1, 2.4.3).
 pub(crate) fn pictures(stream: &[u8]) -> anyhow::Result<Vec<Picture>> {
-    ensure!(stream.len() % 188 == 0, "{} bytes are no whole number of packets", stream.len());
+    ensure!(stream.len().is_multiple_of(188), "{} bytes are no whole number of packets", stream.len());
     let mut video: Option<[u8; 2]> = None;
     let mut packets: Vec<Vec<u8>> = Vec::new();
     for packet in stream.chunks_exact(188) {
