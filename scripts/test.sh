@@ -2,12 +2,11 @@
 # A part is a function part_NAME; what it prints goes to target/run/test-NAME.log, from which results are counted.
 
 export CARGO_TERM_COLOR=never
-all_parts="fmt docs bounds units deny contracts clippy unit e2e"
+all_parts="fmt docs units deny contracts clippy unit e2e"
 skipped_status=77
 
 part_fmt() { cargo fmt --all --check -- --color never; }
 part_docs() { scripts/check-docs; }
-part_bounds() { scripts/check-bounds; }
 part_units() { scripts/check-units; }
 part_deny() {
   cargo deny --version >/dev/null 2>&1 || {
