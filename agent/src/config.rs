@@ -110,7 +110,7 @@ pub struct Hls {
 pub struct Node {
     /// Takes segments from gateways and serves HLS to players.
     pub listen: SocketAddr,
-    /// How others reach `listen`; announced on chain. Empty: made from `listen`.
+    /// How others reach `listen`; announced on chain. Empty: `listen` itself, where that is one address.
     pub service_uri: String,
     /// The price asked.
     pub pricing: Pricing,
@@ -311,6 +311,11 @@ impl Config {
             For::Node => {
                 need((1..=4096).contains(&self.node.claims.batch), "node.claims.batch: must be 1..=4096");
                 need(self.bond().is_some(), "node.bond: not a whole number of the token's smallest unit");
+                need(
+                    !self.node.service_uri.is_empty() || !self.node.listen.ip().is_unspecified(),
+                    "node.service_uri: say how gateways reach this rig, such as http://rig.example.org:8935; it is \
+                     announced on chain, and node.listen alone does not tell",
+                );
                 need(!self.node.ladders.is_empty(), "node.ladders: name at least one ladder");
                 need(self.node.max_in_hand > 0, "node.max_in_hand: must be 1 or more");
             }
