@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
-use headframe::cli::{Cli, exit_code};
+use headframe::cli::{Cli, exit_code, told};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("headframe: {error:#}");
+            eprintln!("headframe: {}", told(&error));
             ExitCode::from(exit_code(&error))
         }
     }

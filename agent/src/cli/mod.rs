@@ -162,6 +162,19 @@ fn load(arg: &ConfigArg, role: For) -> anyhow::Result<Config> {
     Ok(config)
 }
 
+/// An error with its causes, each told once: many already name theirs.
+pub fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(|cause| cause.to_string()) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(cause.trim()) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 /// The exit code for an error: 78 for a bad configuration, 79 when it is not safe to run, else 1.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     if error.chain().any(|cause| cause.is::<Unsafe>()) {
@@ -181,6 +194,12 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_cause_that_was_told_is_not_told_again() {
+        let inner = anyhow::anyhow!("disk full").context("cannot write x: disk full").context("saving");
+        assert_eq!(told(&inner), "saving: cannot write x: disk full");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use headframe_market::machine::JobView;
 use headframe_market::machine::claim::Evidence;
 use headframe_market::{JobId, Receipt, SegmentNo, Units};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The rig's own routes; players' routes are the media crate's.
 pub(super) fn router(node: Arc<Node>) -> Router {
@@ -47,6 +48,9 @@ async fn segment(
         }
     }
 }
+
+/// A segment that takes longer to arrive could not be played live; waiting on would only hold a slot.
+const ARRIVAL: Duration = Duration::from_secs(30);
 
 type Refused = (StatusCode, Refusal);
 
@@ -78,8 +82,9 @@ async fn deliver(
         let error = format!("segment {seq} of job {job}: this rig has {} segments in hand", node.max_in_hand());
         refused(StatusCode::SERVICE_UNAVAILABLE, true, error)
     })?;
-    let source = axum::body::to_bytes(body, MAX_SOURCE)
-        .await
+    let arriving = tokio::time::timeout(ARRIVAL, axum::body::to_bytes(body, MAX_SOURCE)).await;
+    let source = arriving
+        .map_err(|_| bad(format!("the source did not arrive within {} s", ARRIVAL.as_secs())))?
         .map_err(|error| bad(format!("the source did not arrive whole (at most {MAX_SOURCE} bytes): {error}")))?;
     if source.len() as u64 != order.segment.src_bytes {
         return Err(bad(format!("got {} of {} bytes", source.len(), order.segment.src_bytes)));

@@ -40,6 +40,9 @@ fn two_streams(config: &mut Config) {
     if !config.gateway.streams.is_empty() {
         config.gateway.streams.push(Stream { key: OTHER_KEY.into(), id: "other".into() });
         config.gateway.grace = Duration::from_secs(12);
+        // About 30 segments at a time, so that the escrow has to be filled up on the way.
+        config.gateway.escrow.deposit = Wei(3_000_000_000_000_000);
+        config.gateway.escrow.low_water = Wei(2_500_000_000_000_000);
     }
 }
 
@@ -250,6 +253,9 @@ async fn the_chain_may_stand_still_for_30_s_while_segments_flow() {
     assert!(after >= before + 8, "segments stopped with the chain: {before} → {after}\n{}", market.logs());
     assert!(reasons.contains("chain"), "the rig must say that the chain is silent: {reasons}");
     market.settle(push).await;
+    // To open, award, close and reclaim the job and to withdraw the rest: five; the others fill the escrow.
+    let client = Ledger::read(&market.cluster).await.unwrap().client;
+    assert!(client.transactions > 5, "the escrow was never filled up: {} transactions", client.transactions);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -214,8 +214,9 @@ async function main() {
   const facts = { url: url.href, faults: [] };
   const profile = await mkdtemp(join(tmpdir(), 'headframe-chromium-'));
   const settings = { executablePath: PROGRAM, headless: true, args: FLAGS, viewport: { width: 1280, height: 800 } };
-  const browser = await chromium.launchPersistentContext(profile, { ...settings, timeout: 60_000 });
+  let browser = null;
   try {
+    browser = await chromium.launchPersistentContext(profile, { ...settings, timeout: 60_000 });
     await browser.addInitScript(instrument);
     const page = browser.pages()[0] ?? (await browser.newPage());
     const foreign = new Set();
@@ -229,9 +230,9 @@ async function main() {
     for (const error of facts.errors.filter((one) => one.fatal)) facts.faults.push(`fatal: ${error.type} ${error.details}`);
     if (foreign.size > 0) facts.faults.push(`the page asks other hosts: ${[...foreign].join(', ')}`);
   } catch (error) {
-    facts.faults.push(String(error.message ?? error));
+    facts.faults.push(String(error.message ?? error).split('\n')[0]);
   } finally {
-    await browser.close();
+    await browser?.close();
     await rm(profile, { recursive: true, force: true });
   }
   console.log(JSON.stringify(facts));
