@@ -46,6 +46,9 @@ pub(crate) struct CompareOptions {
     /// Rounds; every contestant runs once in each, and medians are compared
     #[arg(long, value_name = "N", default_value = "3", value_parser = number(1, 99))]
     pub(crate) runs: usize,
+    /// Repeat a run during which others used the machine, at most N times, and keep the least disturbed
+    #[arg(long, value_name = "N", default_value = "0", value_parser = number(0, 20))]
+    pub(crate) retries: usize,
     /// Segments in our pool at once: 1 is one live stream; with several, separated by commas, each is a contestant of
     /// its own and the first one gives the ratios
     #[arg(long, value_name = "N,..", default_value = "1", value_delimiter = ',', value_parser = number(1, 64))]
