@@ -5,6 +5,7 @@ mod status;
 
 use crate::config::{Config, ConfigError, For};
 use crate::demo::{self, DemoArgs};
+use crate::gateway::Mode;
 use crate::wiring::Unsafe;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -137,23 +138,24 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
 
 async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
     if !args.local {
-        return crate::gateway::run(load(&args.config, For::Gateway)?, false).await;
+        return crate::gateway::run(load(&args.config, For::Gateway)?, Mode::Market).await;
     }
     let mut config = Config::load(args.config.config.as_deref())?;
     if args.config.config.is_none() {
         config.state_dir = std::env::temp_dir().join(format!("headframe-local-{}", std::process::id()));
     }
-    if config.gateway.streams.is_empty() {
-        let key = match args.stream_key {
-            Some(key) => key,
-            None => crate::wiring::random_key()?,
-        };
-        println!("publish with:  rtmp://{}/live/{key}", crate::wiring::reachable(config.gateway.rtmp));
-        println!("watch at:      http://{}/watch/live", crate::wiring::reachable(config.gateway.listen));
+    let given = args.stream_key.is_some();
+    if given && !config.gateway.streams.is_empty() {
+        let reason = "--stream-key goes with no configured gateway.streams; give one or the other";
+        return Err(ConfigError::Invalid(vec![reason.into()]).into());
+    }
+    let tell_key = config.gateway.streams.is_empty();
+    if tell_key {
+        let key = args.stream_key.map_or_else(crate::wiring::random_key, Ok)?;
         config.gateway.streams.push(crate::config::Stream { key, id: "live".into() });
     }
     config.validate(For::LocalGateway)?;
-    crate::gateway::run(config, true).await
+    crate::gateway::run(config, Mode::Local { tell_key }).await
 }
 
 fn load(arg: &ConfigArg, role: For) -> anyhow::Result<Config> {

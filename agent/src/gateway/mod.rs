@@ -69,8 +69,20 @@ struct Gateway {
     work: Stage,
 }
 
+/// Who transcodes for a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Rigs, for a fee.
+    Market,
+    /// This machine.
+    Local {
+        /// Print how to publish, key included: for a person who has no configuration.
+        tell_key: bool,
+    },
+}
+
 /// Runs a gateway until it is asked to stop.
-pub async fn run(config: Config, local: bool) -> anyhow::Result<()> {
+pub async fn run(config: Config, mode: Mode) -> anyhow::Result<()> {
     let metrics = Metrics::new()?;
     let settings = &config.gateway;
     let http = tokio::net::TcpListener::bind(settings.listen)
@@ -85,7 +97,7 @@ pub async fn run(config: Config, local: bool) -> anyhow::Result<()> {
     let mut codec = None;
     let mut market = None;
     let mut fatal_side = None;
-    let transcoding = if local {
+    let transcoding = if mode != Mode::Market {
         let transcoder = Transcoder::start(&config.codec, metrics.clone())?;
         codec = Some(transcoder.clone());
         Transcoding::Local(transcoder)
@@ -129,6 +141,10 @@ pub async fn run(config: Config, local: bool) -> anyhow::Result<()> {
     gateway.serve_rtmp(rtmp, &intake);
     tracing::info!(rtmp = %rtmp_at, http = %http_at, %admin, "gateway ready");
     for stream in &config.gateway.streams {
+        if mode == (Mode::Local { tell_key: true }) {
+            println!("publish with:  rtmp://{}/live/{}", wiring::reachable(rtmp_at), stream.key);
+            println!("watch at:      http://{}/watch/{}", wiring::reachable(http_at), stream.id);
+        }
         tracing::info!(
             publish = format!("rtmp://{rtmp_at}/live/<key of {}>", stream.id),
             watch = format!("http://{http_at}/watch/{}", stream.id),

@@ -10,6 +10,7 @@
 
   let hls = null;
   let playing = false; // a player is attached
+  let seen = false; // a picture was shown since the page was opened
   let status = null;
   let stalledSince = 0;
   let recoveredAt = 0;
@@ -56,8 +57,8 @@
         badge('wait', 'STARTING');
         say('The stream is starting', 'Collecting the first seconds.'); // with one segment alone the player would stall
         next = 700;
-      } else if (!playing && !status.ended) {
-        start();
+      } else if (!playing && (!status.ended || !seen)) {
+        start(); // of a stream that is over, what is still kept, once
       } else if (!playing && status.ended && !video.ended) {
         badge('wait', 'ENDED');
         say('The stream has ended', 'If it starts again, it will play here by itself.', false);
@@ -175,8 +176,10 @@
   video.addEventListener('volumechange', () => { $('sound').hidden = !playing || !video.muted; });
   video.addEventListener('playing', () => {
     stalledSince = 0;
+    seen = true;
     hush();
-    badge('live', 'LIVE');
+    if (status && status.ended) badge('wait', 'RECORDING');
+    else badge('live', 'LIVE');
     $('sound').hidden = !video.muted;
   });
   video.addEventListener('waiting', () => { stalledSince = stalledSince || Date.now(); });

@@ -1,5 +1,7 @@
 //! `headframe-codec`: the sandboxed worker, and two ways for a person to try it.
 
+#![forbid(unsafe_code)]
+
 mod selftest;
 mod transcode;
 
