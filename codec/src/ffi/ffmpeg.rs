@@ -40,6 +40,11 @@ fn check(what: &str, code: c_int) -> Result<c_int, EngineError> {
     if code < 0 { Err(failure(what, code)) } else { Ok(code) }
 }
 
+/// x264 gives no reasons; with a checked ladder and checked pictures the only one left is that it got no memory.
+fn check_x264(what: &str, code: c_int) -> Result<(), EngineError> {
+    check(what, if code == ffi::AVERROR_EXTERNAL { NO_MEMORY } else { code }).map(drop)
+}
+
 fn allocated<T>(what: &str, object: *mut T) -> Result<NonNull<T>, EngineError> {
     NonNull::new(object).ok_or_else(|| EngineError::Memory { what: what.to_owned() })
 }
@@ -475,8 +480,7 @@ impl Encoder {
         options.set("x264-params", "cpu-independent=1")?;
         // SAFETY: the context was allocated for this codec and is not open yet; the options are live.
         let opened = unsafe { ffi::avcodec_open2(context.0.as_ptr(), codec, &mut options.0) };
-        // x264 gives no reason; with a checked ladder the only one left is that it got no memory.
-        check("open libx264", if opened == ffi::AVERROR_EXTERNAL { NO_MEMORY } else { opened })?;
+        check_x264("open libx264", opened)?;
         Ok(Self { context, packet: Packet::new()? })
     }
 
@@ -494,8 +498,7 @@ impl Encoder {
         };
         // SAFETY: the context is open; the frame is live with the size and format the encoder was opened for, or null,
         // which flushes.
-        check("encode", unsafe { ffi::avcodec_send_frame(self.context.0.as_ptr(), frame) })?;
-        Ok(())
+        check_x264("encode", unsafe { ffi::avcodec_send_frame(self.context.0.as_ptr(), frame) })
     }
 
     /// The next encoded picture; `None` when the encoder wants more pictures or has ended.
@@ -505,7 +508,7 @@ impl Encoder {
         if code == AGAIN || code == ffi::AVERROR_EOF {
             return Ok(None);
         }
-        check("encode", code)?;
+        check_x264("encode", code)?;
         // SAFETY: live, exclusive.
         let packet = unsafe { self.packet.0.as_ref() };
         let len = usize::try_from(packet.size).unwrap_or(0);
