@@ -39,7 +39,8 @@ impl Machine {
             cores: cores(),
             simd: format!("{:?}", Isa::best()).to_lowercase(),
             memory_mib: kib / 1024,
-            kernel: kernel.trim().to_owned(),
+            // The version alone: what follows names builders and places.
+            kernel: kernel.trim().split('-').next().unwrap_or_default().to_owned(),
             system: field("/etc/os-release", "PRETTY_NAME"),
             load_centi: load_centi(),
         }

@@ -370,6 +370,13 @@ fn print(certificate: &Certificate) {
             sampled.segment, sampled.rendition, sampled.frames
         );
     }
+    let others = certificate.steps.iter().map(|step| step.others_cores_milli).max().unwrap_or(0);
+    if others > 150 {
+        println!(
+            "note: others used up to {:.2} cores meanwhile; alone, the machine may sustain more",
+            others as f64 / 1e3
+        );
+    }
     match &certificate.void {
         Some(reason) => println!("\nVOID: {reason}"),
         None => println!("\nsustained: {} live streams", certificate.sustained),
