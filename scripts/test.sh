@@ -43,7 +43,6 @@ part_e2e() {
 count() {
   sed 's/\x1b\[[0-9;]*m//g' "$1" | awk '
     /^test result: / { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^failed/) f += $(i-1); if ($i ~ /^ignored/) s += $(i-1) } }
-    /^Ran [0-9]+ test suites? / { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-2); if ($i ~ /^failed/) f += $(i-2); if ($i ~ /^skipped/) s += $(i-2) } }
     /^[0-9]+ passed, [0-9]+ failed/ { p += $1; f += $3 }
     END { print p + 0, f + 0, s + 0 }'
 }
