@@ -104,8 +104,8 @@ pub(crate) struct CertifyOptions {
     /// Second of the clip to begin at
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=86_400))]
     pub(crate) start: u32,
-    /// Use input made from the seed even where there is a clip
-    #[arg(long, conflicts_with = "clip")]
+    /// Use input made from the seed, whatever clip there is
+    #[arg(long)]
     pub(crate) synthetic: bool,
     /// Renditions as a JSON array of {name, width, height, bitrate_bps}
     #[arg(long, value_name = "FILE")]
