@@ -26,10 +26,12 @@ missing_packages() {
     need systemd have systemd-analyze
   fi
 }
+# libclang-cpp, which Mesa brings along, is another library.
 has_libclang() {
-  local found
-  for found in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* "${LIBCLANG_PATH:-/nowhere}"/libclang*.so*; do
-    [ -e "$found" ] && return
+  local dir
+  for dir in /usr/lib/llvm-*/lib /usr/lib/*/ "${LIBCLANG_PATH:-/nowhere}"; do
+    compgen -G "$dir/libclang.so*" >/dev/null || compgen -G "$dir/libclang-[0-9]*.so*" >/dev/null || continue
+    return 0
   done
   return 1
 }

@@ -2,6 +2,8 @@
 # A part is a function part_NAME; what it prints goes to target/run/test-NAME.log, from which results are counted.
 
 export CARGO_TERM_COLOR=never
+# The end of a log is what a failure shows: the words of an error, not forty lines of stack behind them.
+export RUST_BACKTRACE=0
 all_parts="fmt docs units deny contracts clippy unit e2e"
 skipped_status=77
 
