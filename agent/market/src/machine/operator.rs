@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimRules {
-    /// Claim as soon as this many segments wait, 1..=4096.
+    /// Claim as soon as this many segments wait, 1..=4096; a claim takes all that waits when it is made.
     pub batch: u32,
     /// Claim a smaller batch once its oldest segment has waited this many blocks.
     pub max_wait_blocks: u64,
@@ -191,6 +191,7 @@ mod tests {
         let (active, all) = (job(JobState::Active), leaves(5));
         let local = |n: usize, since, idle| Local { unclaimed: &all[..n], waiting_since: since, idle, bid: None };
         assert_eq!(claimed(step(&active, &local(3, None, false), 30)), Some(3));
+        assert_eq!(claimed(step(&active, &local(5, None, false), 30)), Some(5));
         assert_eq!(step(&active, &local(2, Some(BlockNo(30)), false), 79), Step::Wait);
         assert_eq!(claimed(step(&active, &local(2, Some(BlockNo(30)), false), 80)), Some(2));
         let draining = JobView { drain_until: BlockNo(30), ..job(JobState::Draining) };
