@@ -1,5 +1,5 @@
 //! Times the scaler on the field's ladder, in processor time, so that a busy machine says much the same as an idle one:
-//! `cargo run --release -p headframe-kernels --example scale-speed [FRAMES [ISA]]`.
+//! `cargo run --release -p headframe-kernels --example scale-speed [FRAMES [ISA [CASE]]]`.
 //!
 //! Each round runs every case once, so that all see the same weather; the median round counts, the best is beside it.
 //! Sources take turns, more of them than a cache holds, as a decoder's pictures do.
@@ -39,6 +39,9 @@ fn main() -> Result<(), Failure> {
         for format in [Format::Nv12, Format::Yuv420Ten, Format::P010, Format::Yuv444] {
             cases.push(ladder(isa, format, &[&LADDER], Filter::CatmullRom, &format!("ladder from {format:?}"))?);
         }
+    }
+    if let Some(name) = std::env::args().nth(3) {
+        cases.retain(|case| case.name.split(": ").last() == Some(&name));
     }
     for _ in 0..ROUNDS {
         for case in &mut cases {

@@ -4,6 +4,7 @@
 //! band takes every rung as far as it goes, those made from other rungs included.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use crate::cascade::parents;
 use crate::filter::{Axis, Filter};
@@ -11,11 +12,40 @@ use crate::plane::{PlaneMut, Yuv420Mut};
 use crate::reference::NEUTRAL;
 use crate::scale::ScaleError;
 use crate::simd::table::Table;
-use crate::simd::{BATCH, Isa, Job, Passes};
+use crate::simd::{BATCH, Isa, Job, Mix, Passes};
 use crate::source::{Depth, Format, Source, SourceRef};
 
 /// Source rows that every rung has used before the next ones are read.
 const BAND: usize = 32;
+
+/// How far ahead of the band in work its successor is fetched into the cache, a few rows with every row made: enough to
+/// arrive in time, and not so many at once that they hold up the work.
+#[derive(Debug)]
+struct Fetch {
+    /// Rows to fetch with every row made from the source.
+    quota: usize,
+    next: usize,
+    /// One past the last row to fetch now.
+    end: usize,
+}
+
+impl Fetch {
+    /// For a picture of `height` rows from which `made` rows are made.
+    fn new(height: usize, made: usize) -> Self {
+        Self { quota: height.div_ceil(made.max(1)).min(8), next: 0, end: 0 }
+    }
+
+    /// Nothing to fetch: what is read was made a moment ago.
+    fn nothing() -> Self {
+        Self { quota: 0, next: 0, end: 0 }
+    }
+
+    fn next(&mut self) -> Range<usize> {
+        let rows = self.next..self.end.min(self.next + self.quota).max(self.next);
+        self.next = rows.end;
+        rows
+    }
+}
 
 /// How one plane of an output comes about.
 #[derive(Debug, Clone)]
@@ -151,7 +181,12 @@ impl LadderScaler {
         for chroma in [false, true] {
             let height = src.extent(usize::from(chroma && self.source.format.planes() > 1)).1;
             let mut done = vec![0; out.len()];
+            let from_source = self.stages.iter().filter(|stage| stage.parent.is_none());
+            let made = from_source.map(|stage| out[stage.output].planes[usize::from(chroma)].height()).sum();
+            let mut fetch = Fetch::new(height, made);
             for band in (BAND..).step_by(BAND) {
+                fetch.next = fetch.next.max(band.min(height));
+                fetch.end = (band + BAND).min(height);
                 for stage in &self.stages {
                     let (ready, all) = match stage.parent {
                         None => (band.min(height), height),
@@ -167,8 +202,9 @@ impl LadderScaler {
                     };
                     let work = &stage.work[usize::from(chroma)];
                     let planes = if chroma { &mut to.planes[1..] } else { &mut to.planes[..1] };
-                    let state = (&mut done[stage.output], ready, ready == all);
-                    advance(work, from, chroma, state, planes, &mut self.scratch, self.isa.passes());
+                    let fetch = if stage.parent.is_none() { &mut fetch } else { &mut Fetch::nothing() };
+                    let feed = Feed { rows: from, chroma, ready, last: ready == all, fetch };
+                    advance(work, feed, &mut done[stage.output], planes, &mut self.scratch, self.isa.passes());
                 }
                 if band >= height {
                     break;
@@ -202,17 +238,28 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Makes rows of the luma plane or both chroma planes of one output, from row `done` on, as far as the `ready` first rows
-/// of what it is made from take it. `last` says that these are all rows there are.
+/// What rows of an output's luma or chroma can be made from now.
+struct Feed<'a> {
+    rows: Rows<'a>,
+    /// Both chroma channels, or luma.
+    chroma: bool,
+    /// Rows that are there.
+    ready: usize,
+    /// Whether these are all rows of the picture.
+    last: bool,
+    fetch: &'a mut Fetch,
+}
+
+/// Makes rows of the luma plane or both chroma planes of one output, from row `done` on, as far as `feed` goes.
 fn advance(
     work: &Work,
-    from: Rows<'_>,
-    chroma: bool,
-    (done, ready, last): (&mut usize, usize, bool),
+    feed: Feed<'_>,
+    done: &mut usize,
     planes: &mut [PlaneMut<'_>],
     scratch: &mut Scratch,
     passes: &Passes,
 ) {
+    let Feed { rows: from, chroma, ready, last, fetch } = feed;
     let height = planes[0].height();
     let first_plane = usize::from(chroma);
     let (vertical, table) = match work {
@@ -235,7 +282,8 @@ fn advance(
     let depth = from.format().depth();
     let bottom = ready as i32 - 1;
     let inner = table.pad..table.pad + table.width;
-    let mut rows = Vec::with_capacity(vertical.taps());
+    let interleaved = chroma && from.format().is_interleaved();
+    let (mut rows, mut ahead) = (Vec::with_capacity(vertical.taps()), Vec::with_capacity(fetch.quota));
     loop {
         let can = |y: usize| y < height && (last || vertical.first(y) + vertical.taps() as i32 <= ready as i32);
         let count = (*done..*done + BATCH).take_while(|y| can(*y)).count();
@@ -245,19 +293,21 @@ fn advance(
         }
         for r in 0..count {
             let y = *done + r;
+            let soon = fetch.next();
             let mut mix = |plane: usize, out: &mut [i16]| {
-                rows.clear();
                 let first = vertical.first(y);
+                rows.clear();
                 // Only the picture's own last row is ever repeated: before it is `ready`, no tap reaches that far.
-                rows.extend(
-                    (first..first + vertical.taps() as i32).map(|row| from.row(plane, row.clamp(0, bottom) as usize)),
-                );
-                (passes.vertical)(depth, vertical.coefs(y), &rows, out);
+                let taps = first..first + vertical.taps() as i32;
+                rows.extend(taps.map(|row| from.row(plane, row.clamp(0, bottom) as usize)));
+                ahead.clear();
+                ahead.extend(soon.clone().map(|row| from.row(plane, row)));
+                (passes.vertical)(Mix { depth, coefs: vertical.coefs(y), rows: &rows, out, ahead: &ahead });
             };
             let [a, b] = &mut scratch.mid;
             let mid = r * table.row_len..(r + 1) * table.row_len;
             let (a, b) = (&mut a[mid.clone()], &mut b[mid]);
-            if chroma && from.format().is_interleaved() {
+            if interleaved {
                 let pairs = &mut scratch.pairs[..2 * table.width];
                 mix(1, pairs);
                 (passes.split)(pairs, &mut a[inner.clone()], &mut b[inner.clone()]);

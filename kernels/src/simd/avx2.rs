@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 
 use super::portable;
 use super::table::{Groups, Shape, Window};
-use super::{Job, Passes};
+use super::{Job, Mix, Passes};
 use crate::plane::PlaneRef;
 use crate::reference::{HORIZONTAL_SHIFT, VERTICAL_SHIFT};
 use crate::source::Depth;
@@ -41,7 +41,7 @@ fn index(offsets: &[usize], registers: usize) -> Vec<u8> {
 pub(super) const PASSES: Passes = Passes {
     shape: Some(SHAPE),
     // SAFETY: whoever takes this constant has asked `Isa::is_available`; the pass needs nothing else.
-    vertical: |depth, coefs, rows, out| unsafe { vertical(depth, coefs, rows, out) },
+    vertical: |mix| unsafe { vertical(mix) },
     // SAFETY: as above.
     horizontal: |job| unsafe { horizontal(job) },
     // SAFETY: as above.
@@ -51,6 +51,15 @@ pub(super) const PASSES: Passes = Passes {
 /// Two weights side by side, as `pmaddwd` wants them.
 fn pair(coefs: &[i16]) -> i32 {
     i32::from(coefs[0] as u16) | i32::from(coefs[1]) << 16
+}
+
+/// Asks for the cache line of every row that holds byte `x`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn fetch(rows: &[&[u8]], x: usize) {
+    for row in rows {
+        _mm_prefetch::<_MM_HINT_T1>(row.as_ptr().wrapping_add(x).cast());
+    }
 }
 
 /// # Safety
@@ -89,34 +98,37 @@ fn split(pairs: &[i16], first: &mut [i16], second: &mut [i16]) {
 }
 
 #[target_feature(enable = "avx2")]
-fn vertical(depth: Depth, coefs: &[i16], rows: &[&[u8]], out: &mut [i16]) {
+fn vertical(mix: Mix<'_, '_>) {
+    let (depth, len) = (mix.depth, mix.out.len());
     let block = 32 / depth.bytes();
-    if out.len() < block {
-        return portable::vertical(depth, coefs, rows, out);
+    if len < block {
+        return portable::vertical(mix);
     }
-    assert!(rows.iter().all(|row| row.len() >= out.len() * depth.bytes()), "rows shorter than the output");
-    match (depth, coefs.len()) {
-        (Depth::Eight, 4) => eight::<4>(coefs, rows, out),
-        (Depth::Eight, 6) => eight::<6>(coefs, rows, out),
-        (Depth::Eight, 8) => eight::<8>(coefs, rows, out),
-        (Depth::Eight, 10) => eight::<10>(coefs, rows, out),
-        (Depth::Eight, 12) => eight::<12>(coefs, rows, out),
-        (Depth::Eight, _) => eight::<0>(coefs, rows, out),
-        (Depth::Ten, _) => ten::<false>(coefs, rows, out),
-        (Depth::HighTen, _) => ten::<true>(coefs, rows, out),
+    assert!(mix.rows.iter().all(|row| row.len() >= len * depth.bytes()), "rows shorter than the output");
+    match (depth, mix.coefs.len()) {
+        (Depth::Eight, 4) => eight::<4>(mix),
+        (Depth::Eight, 6) => eight::<6>(mix),
+        (Depth::Eight, 8) => eight::<8>(mix),
+        (Depth::Eight, 10) => eight::<10>(mix),
+        (Depth::Eight, 12) => eight::<12>(mix),
+        (Depth::Eight, _) => eight::<0>(mix),
+        (Depth::Ten, _) => ten::<false>(mix),
+        (Depth::HighTen, _) => ten::<true>(mix),
     }
 }
 
-/// `T` taps, or any even number if `T` is 0. Every row and `out` must have at least 32 samples, and every row as many as
+/// `T` taps, or any even number if `T` is 0. `out` must have at least 32 samples, and every row as many as
 /// `out`.
 #[target_feature(enable = "avx2")]
-fn eight<const T: usize>(coefs: &[i16], rows: &[&[u8]], out: &mut [i16]) {
+fn eight<const T: usize>(mix: Mix<'_, '_>) {
+    let Mix { coefs, rows, out, ahead, .. } = mix;
     let (coefs, rows) = if T == 0 { (coefs, rows) } else { (&coefs[..T], &rows[..T]) };
     let zero = _mm256_setzero_si256();
     let last = out.len() - 32;
     for x in (0..out.len()).step_by(32) {
         // The last block overlaps the one before it rather than end outside.
         let x = x.min(last);
+        fetch(ahead, x);
         let mut sums = [_mm256_set1_epi32(1 << (VERTICAL_SHIFT - 1)); 4];
         for (coefs, rows) in coefs.chunks_exact(2).zip(rows.chunks_exact(2)) {
             let coefs = _mm256_set1_epi32(pair(coefs));
@@ -145,15 +157,17 @@ fn eight<const T: usize>(coefs: &[i16], rows: &[&[u8]], out: &mut [i16]) {
     }
 }
 
-/// Words of ten bits, in their upper bits if `HIGH`. Every row and `out` must have at least 16 samples, and every row as
+/// Words of ten bits, in their upper bits if `HIGH`. `out` must have at least 16 samples, and every row as
 /// many as `out`.
 #[target_feature(enable = "avx2")]
-fn ten<const HIGH: bool>(coefs: &[i16], rows: &[&[u8]], out: &mut [i16]) {
+fn ten<const HIGH: bool>(mix: Mix<'_, '_>) {
+    let Mix { coefs, rows, out, ahead, .. } = mix;
     const SHIFT: i32 = portable::vertical_shift(Depth::Ten) as i32;
     let largest = _mm256_set1_epi16(1023);
     let last = out.len() - 16;
     for x in (0..out.len()).step_by(16) {
         let x = x.min(last);
+        fetch(ahead, 2 * x);
         let mut sums = [_mm256_set1_epi32(1 << (SHIFT - 1)); 2];
         for (coefs, rows) in coefs.chunks_exact(2).zip(rows.chunks_exact(2)) {
             let coefs = _mm256_set1_epi32(pair(coefs));

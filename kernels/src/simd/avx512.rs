@@ -4,11 +4,12 @@
 //! neighbouring rows, whose bytes are interleaved first; horizontally they are neighbouring samples, picked for sixteen
 //! outputs at once by one permutation of the registers that hold the window.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::portable;
 use super::table::{Groups, Shape, Window};
-use super::{BATCH, Job, Passes};
+use super::{BATCH, Job, Mix, Passes};
 use crate::reference::{HORIZONTAL_SHIFT, VERTICAL_SHIFT};
 use crate::source::Depth;
 
@@ -22,6 +23,15 @@ const SHAPE: Shape = Shape { outputs: GROUP, lane: GROUP, register: WORDS, fixed
 /// For each output, the numbers of its first two samples.
 fn index(offsets: &[usize], _: usize) -> Vec<u8> {
     offsets.iter().flat_map(|at| [*at as u16, *at as u16 + 1]).flat_map(u16::to_le_bytes).collect()
+}
+
+/// Asks for the cache line of every row that holds byte `x`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn fetch(rows: &[&[u8]], x: usize) {
+    for row in rows {
+        _mm_prefetch::<_MM_HINT_T1>(row.as_ptr().wrapping_add(x).cast());
+    }
 }
 
 /// # Safety
@@ -60,10 +70,15 @@ mod base {
         _mm512_add_epi32(sum, _mm512_madd_epi16(a, b))
     }
 
+    /// Nothing that [`pairs`] needs.
+    pub(super) fn lower() -> u64 {
+        0
+    }
+
     /// The bytes of two rows as pairs of words. Each quarter register has its own quarter of the 64 columns.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn pairs(a: __m512i, b: __m512i) -> [__m512i; 4] {
+    pub(super) fn pairs(a: __m512i, b: __m512i, _: u64) -> [__m512i; 4] {
         let zero = _mm512_setzero_si512();
         let (low, high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
         [
@@ -95,8 +110,14 @@ mod vnni {
     /// `sum + a.0 * b.0 + a.1 * b.1`.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    pub(super) fn dot(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
-        _mm512_dpwssd_epi32(sum, a, b)
+    pub(super) fn dot(mut sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        // The intrinsic is taken apart again into a product and a sum, which a generic processor might prefer.
+        // SAFETY: the instruction reads and writes these registers alone, and the attribute says that it is there.
+        unsafe {
+            asm!("vpdpwssd {0}, {1}, {2}", inout(zmm_reg) sum, in(zmm_reg) a, in(zmm_reg) b,
+                options(pure, nomem, nostack, preserves_flags));
+        }
+        sum
     }
 
     const fn pair_index(first: usize) -> [u8; 64] {
@@ -122,8 +143,13 @@ mod vnni {
 
     const PAIRS: [[u8; 64]; 4] = [pair_index(0), pair_index(16), pair_index(32), pair_index(48)];
     const MIDDLE: [u8; 64] = middle_index();
-    /// Lower bytes of words.
-    const LOWER: u64 = 0x5555_5555_5555_5555;
+
+    /// What [`pairs`] needs: a mask of the lower bytes of words.
+    #[inline]
+    pub(super) fn lower() -> u64 {
+        // A mask that the compiler knows becomes an instruction of its own behind every permutation.
+        std::hint::black_box(0x5555_5555_5555_5555)
+    }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
@@ -135,12 +161,12 @@ mod vnni {
     /// The bytes of two rows as pairs of words, in the order of their columns.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-    pub(super) fn pairs(a: __m512i, b: __m512i) -> [__m512i; 4] {
+    pub(super) fn pairs(a: __m512i, b: __m512i, lower: u64) -> [__m512i; 4] {
         [
-            _mm512_maskz_permutex2var_epi8(LOWER, a, constant(&PAIRS[0]), b),
-            _mm512_maskz_permutex2var_epi8(LOWER, a, constant(&PAIRS[1]), b),
-            _mm512_maskz_permutex2var_epi8(LOWER, a, constant(&PAIRS[2]), b),
-            _mm512_maskz_permutex2var_epi8(LOWER, a, constant(&PAIRS[3]), b),
+            _mm512_maskz_permutex2var_epi8(lower, a, constant(&PAIRS[0]), b),
+            _mm512_maskz_permutex2var_epi8(lower, a, constant(&PAIRS[1]), b),
+            _mm512_maskz_permutex2var_epi8(lower, a, constant(&PAIRS[2]), b),
+            _mm512_maskz_permutex2var_epi8(lower, a, constant(&PAIRS[3]), b),
         ]
     }
 
@@ -160,7 +186,7 @@ macro_rules! passes {
         pub(super) const $passes: Passes = Passes {
             shape: Some(SHAPE),
             // SAFETY: whoever takes this constant has asked `Isa::is_available`; the pass needs nothing else.
-            vertical: |depth, coefs, rows, out| unsafe { $module::vertical(depth, coefs, rows, out) },
+            vertical: |mix| unsafe { $module::vertical(mix) },
             // SAFETY: as above.
             horizontal: |job| unsafe { $module::horizontal(job) },
             // SAFETY: as above.
@@ -176,41 +202,44 @@ macro_rules! passes {
             }
 
             #[target_feature(enable = $features)]
-            pub(super) fn vertical(depth: Depth, coefs: &[i16], rows: &[&[u8]], out: &mut [i16]) {
+            pub(super) fn vertical(mix: Mix<'_, '_>) {
+                let (depth, len) = (mix.depth, mix.out.len());
                 let block = if depth == Depth::Eight { 2 * WORDS } else { WORDS };
-                if out.len() < block {
-                    return portable::vertical(depth, coefs, rows, out);
+                if len < block {
+                    return portable::vertical(mix);
                 }
-                assert!(rows.iter().all(|row| row.len() >= out.len() * depth.bytes()), "rows shorter than the output");
-                match (depth, coefs.len()) {
-                    (Depth::Eight, 4) => eight::<4>(coefs, rows, out),
-                    (Depth::Eight, 6) => eight::<6>(coefs, rows, out),
-                    (Depth::Eight, 8) => eight::<8>(coefs, rows, out),
-                    (Depth::Eight, 10) => eight::<10>(coefs, rows, out),
-                    (Depth::Eight, 12) => eight::<12>(coefs, rows, out),
-                    (Depth::Eight, 14) => eight::<14>(coefs, rows, out),
-                    (Depth::Eight, 20) => eight::<20>(coefs, rows, out),
-                    (Depth::Eight, _) => eight::<0>(coefs, rows, out),
-                    (Depth::Ten, _) => ten::<false>(coefs, rows, out),
-                    (Depth::HighTen, _) => ten::<true>(coefs, rows, out),
+                assert!(mix.rows.iter().all(|row| row.len() >= len * depth.bytes()), "rows shorter than the output");
+                match (depth, mix.coefs.len()) {
+                    (Depth::Eight, 4) => eight::<4>(mix),
+                    (Depth::Eight, 6) => eight::<6>(mix),
+                    (Depth::Eight, 8) => eight::<8>(mix),
+                    (Depth::Eight, 10) => eight::<10>(mix),
+                    (Depth::Eight, 12) => eight::<12>(mix),
+                    (Depth::Eight, 14) => eight::<14>(mix),
+                    (Depth::Eight, 20) => eight::<20>(mix),
+                    (Depth::Eight, _) => eight::<0>(mix),
+                    (Depth::Ten, _) => ten::<false>(mix),
+                    (Depth::HighTen, _) => ten::<true>(mix),
                 }
             }
 
-            /// `T` taps, or any even number if `T` is 0. Every row and `out` must have at least 64 samples, and every row
+            /// `T` taps, or any even number if `T` is 0. `out` must have at least 64 samples, and every row
             /// as many as `out`.
             #[target_feature(enable = $features)]
-            fn eight<const T: usize>(coefs: &[i16], rows: &[&[u8]], out: &mut [i16]) {
+            fn eight<const T: usize>(mix: Mix<'_, '_>) {
+                let Mix { coefs, rows, out, ahead, .. } = mix;
                 let (coefs, rows) = if T == 0 { (coefs, rows) } else { (&coefs[..T], &rows[..T]) };
-                let last = out.len() - 2 * WORDS;
+                let (last, lower) = (out.len() - 2 * WORDS, $steps::lower());
                 for x in (0..out.len()).step_by(2 * WORDS) {
                     // The last block overlaps the one before it rather than end outside.
                     let x = x.min(last);
+                    fetch(ahead, x);
                     let mut sums = [_mm512_set1_epi32(1 << (VERTICAL_SHIFT - 1)); 4];
                     for (coefs, rows) in coefs.chunks_exact(2).zip(rows.chunks_exact(2)) {
                         let coefs = _mm512_set1_epi32(pair(coefs));
                         // SAFETY: `x + 64 <= out.len()`, and `vertical` found every row to be as long.
                         let (a, b) = unsafe { (load(rows[0], x), load(rows[1], x)) };
-                        let pairs = $steps::pairs(a, b);
+                        let pairs = $steps::pairs(a, b, lower);
                         for i in 0..4 {
                             sums[i] = $steps::dot(sums[i], pairs[i], coefs);
                         }
@@ -223,15 +252,17 @@ macro_rules! passes {
                 }
             }
 
-            /// Words of ten bits, in their upper bits if `HIGH`. Every row and `out` must have at least 32 samples, and
+            /// Words of ten bits, in their upper bits if `HIGH`. `out` must have at least 32 samples, and
             /// every row as many as `out`.
             #[target_feature(enable = $features)]
-            fn ten<const HIGH: bool>(coefs: &[i16], rows: &[&[u8]], out: &mut [i16]) {
+            fn ten<const HIGH: bool>(mix: Mix<'_, '_>) {
+                let Mix { coefs, rows, out, ahead, .. } = mix;
                 const SHIFT: u32 = portable::vertical_shift(Depth::Ten);
                 let last = out.len() - WORDS;
                 let largest = _mm512_set1_epi16(1023);
                 for x in (0..out.len()).step_by(WORDS) {
                     let x = x.min(last);
+                    fetch(ahead, 2 * x);
                     let mut sums = [_mm512_set1_epi32(1 << (SHIFT - 1)); 2];
                     for (coefs, rows) in coefs.chunks_exact(2).zip(rows.chunks_exact(2)) {
                         let coefs = _mm512_set1_epi32(pair(coefs));

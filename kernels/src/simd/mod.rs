@@ -97,9 +97,18 @@ pub(crate) struct Job<'a> {
     pub(crate) rows: usize,
 }
 
-/// (format, weights, as many rows, one sum per column): rows hold at least as many samples as the output. The number of
-/// weights is even.
-pub(crate) type Vertical = fn(Depth, &[i16], &[&[u8]], &mut [i16]);
+/// The vertical pass over one row.
+pub(crate) struct Mix<'a, 'b> {
+    pub(crate) depth: Depth,
+    /// An even number of weights.
+    pub(crate) coefs: &'a [i16],
+    /// As many rows, of at least as many samples as `out`.
+    pub(crate) rows: &'a [&'b [u8]],
+    /// One sum per column.
+    pub(crate) out: &'a mut [i16],
+    /// Rows that will be read soon, at least as long as the others.
+    pub(crate) ahead: &'a [&'b [u8]],
+}
 
 /// One implementation. Its functions must run only where its instruction set is available.
 #[derive(Debug)]
@@ -107,7 +116,7 @@ pub(crate) struct Passes {
     /// What [`Table::new`] should lay its weights out for.
     pub(crate) shape: Option<Shape>,
     /// The vertical pass.
-    pub(crate) vertical: Vertical,
+    pub(crate) vertical: fn(Mix<'_, '_>),
     /// Rows and outputs must have the shapes that [`Job`] says.
     pub(crate) horizontal: fn(&mut Job<'_>),
     /// (pairs, their first halves, their second halves).

@@ -6,7 +6,7 @@ use crate::reference::{HORIZONTAL_SHIFT, VERTICAL_SHIFT};
 use crate::source::Depth;
 
 use super::table::Table;
-use super::{Job, Passes};
+use super::{Job, Mix, Passes};
 
 /// Samples whose vertical sums are kept at once.
 const BLOCK: usize = 32;
@@ -21,31 +21,27 @@ pub(super) const fn vertical_shift(depth: Depth) -> u32 {
     }
 }
 
-pub(super) fn vertical(depth: Depth, coefs: &[i16], rows: &[&[u8]], out: &mut [i16]) {
-    match depth {
-        Depth::Eight => vertical_by::<1>(coefs, rows, out, depth, |[byte]| i16::from(byte)),
-        Depth::Ten => vertical_by(coefs, rows, out, depth, |word| u16::from_le_bytes(word).min(1023) as i16),
-        Depth::HighTen => vertical_by(coefs, rows, out, depth, |word| (u16::from_le_bytes(word) >> 6) as i16),
+pub(super) fn vertical(mix: Mix<'_, '_>) {
+    match mix.depth {
+        Depth::Eight => vertical_by::<1>(mix, |[byte]| i16::from(byte)),
+        Depth::Ten => vertical_by(mix, |word| u16::from_le_bytes(word).min(1023) as i16),
+        Depth::HighTen => vertical_by(mix, |word| (u16::from_le_bytes(word) >> 6) as i16),
     }
 }
 
 /// Inlined so that each kind of sample has its own loops.
 #[inline(always)]
-fn vertical_by<const BYTES: usize>(
-    coefs: &[i16],
-    rows: &[&[u8]],
-    out: &mut [i16],
-    depth: Depth,
-    sample: impl Fn([u8; BYTES]) -> i16,
-) {
+fn vertical_by<const BYTES: usize>(mix: Mix<'_, '_>, sample: impl Fn([u8; BYTES]) -> i16) {
+    let Mix { depth, coefs, rows, out, .. } = mix;
     let shift = vertical_shift(depth);
     let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
     let done = blocks.len() * BLOCK;
-    for (x, out) in blocks.iter_mut().enumerate() {
+    for (block, out) in blocks.iter_mut().enumerate() {
+        let x = block * BLOCK;
         let mut sums = [1i32 << (shift - 1); BLOCK];
         for (coef, row) in coefs.iter().zip(rows) {
             let samples: &[[u8; BYTES]; BLOCK] =
-                row.as_chunks().0[x * BLOCK..].first_chunk().expect("rows are as long as the output");
+                row.as_chunks().0[x..].first_chunk().expect("rows are as long as the output");
             for (sum, bytes) in sums.iter_mut().zip(samples) {
                 *sum += i32::from(*coef) * i32::from(sample(*bytes));
             }
