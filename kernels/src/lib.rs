@@ -6,22 +6,30 @@
 //!
 //! | file | knows |
 //! | --- | --- |
-//! | [`plane`] | shapes and strides, checked once |
-//! | [`filter`] | resampling positions and coefficient tables, exact rational arithmetic |
+//! | [`plane`], [`source`] | shapes, strides and formats, checked once |
+//! | [`filter`], `lanczos` | resampling positions and coefficient tables, integer arithmetic only |
+//! | [`cascade`] | which rung of a ladder is made from which |
 //! | [`mod@reference`] | the definition of every kernel |
-//! | [`scale`], [`metric`] | typed entry points; they pick the fastest implementation |
+//! | [`ladder`], [`scale`], [`metric`] | typed entry points; they pick the fastest implementation |
 //! | [`simd`] | instruction sets, found at run time; the crate's only `unsafe` |
 //!
 //! The crate knows nothing of codecs, files, clocks or threads.
 #![deny(unsafe_code)]
 
+pub mod cascade;
 pub mod filter;
+pub mod ladder;
+mod lanczos;
 pub mod metric;
 pub mod plane;
 pub mod reference;
 pub mod scale;
 pub mod simd;
+pub mod source;
 
+pub use filter::Filter;
+pub use ladder::LadderScaler;
 pub use plane::{PlaneError, PlaneMut, PlaneRef, Yuv420Mut, Yuv420Ref};
 pub use scale::{ScaleError, Scaler};
 pub use simd::Isa;
+pub use source::{Format, Source, SourceRef};

@@ -29,6 +29,14 @@ pub enum PlaneError {
         /// Bytes needed: `stride * (height - 1) + width`.
         need: usize,
     },
+    /// A picture of this format has another number of planes.
+    #[error("the format has {want} planes, {have} were given")]
+    Planes {
+        /// Planes of the format.
+        want: usize,
+        /// Planes given.
+        have: usize,
+    },
     /// A chroma plane is not half the luma plane, rounded up, in each direction.
     #[error("chroma plane is {have_w}x{have_h}, 4:2:0 wants {want_w}x{want_h}")]
     Chroma {
@@ -126,6 +134,21 @@ impl<'a> PlaneMut<'a> {
     #[inline(always)]
     pub fn row_mut(&mut self, y: usize) -> &mut [u8] {
         &mut self.data[y * self.stride..][..self.width]
+    }
+
+    /// Row `y`, to read.
+    ///
+    /// # Panics
+    /// If `y` is not below the height.
+    #[inline(always)]
+    pub fn row(&self, y: usize) -> &[u8] {
+        &self.data[y * self.stride..][..self.width]
+    }
+
+    /// The rows from `y` on, each `stride` bytes behind the one before; only the width's worth of each is this plane's.
+    #[inline(always)]
+    pub(crate) fn rows_mut(&mut self, y: usize) -> (&mut [u8], usize) {
+        (&mut self.data[y * self.stride..], self.stride)
     }
 }
 

@@ -1,48 +1,105 @@
 //! The definition of every kernel, in plain integer Rust. Read this to know what the fast ones compute.
 //!
 //! Scaling is separable, rows first mixed vertically, then samples horizontally:
-//! 1. `mid[x] = (sum(coef_v[t] * src[clamp(first_v + t)][x]) + 128) >> 8`, an `i16` with 6 fractional bits. It is not
-//!    clamped: with weights that sum to one and a negative part of at most 15 %, `|mid| < 22000` always fits.
+//! 1. `mid[x] = (sum(coef_v[t] * src[clamp(first_v + t)][x]) + half) >> shift`, an `i16` with 6 fractional bits of an
+//!    8-bit step: `shift` is 8 for 8-bit sources and 10 for 10-bit ones. It is not clamped: the weights sum to one and
+//!    their sizes to less than 1.8, so `-6530 < mid < 22900` always fits.
 //! 2. `out = clamp((sum(coef_h[t] * mid[clamp(first_h + t)]) + 2^19) >> 20, 0, 255)`, sums in `i32`.
 //!
-//! Shifts are arithmetic, so halves round up. Rows and columns outside the picture repeat its edge.
+//! Shifts are arithmetic, so halves round up. Rows and columns outside the picture repeat its edge. Ten bits become
+//! eight in the last shift, so only there is anything rounded to whole steps; an 8-bit step is four 10-bit ones, in
+//! either range.
+//!
+//! A ladder ([`scale_ladder`]) is each output scaled from the source, or from another output where
+//! [`crate::cascade::parents`] says so; what is read from another output are its final 8-bit samples. Outputs are 8-bit
+//! 4:2:0 with chroma sited left (MPEG-2); grey sources give them chroma of 128.
 
-use crate::filter::Axis;
-use crate::plane::{PlaneMut, PlaneRef};
+use crate::cascade::parents;
+use crate::filter::{Axis, Filter};
+use crate::plane::{PlaneMut, PlaneRef, Yuv420Mut, Yuv420Ref};
+use crate::scale::ScaleError;
+use crate::source::{Format, SourceRef};
 
-/// Fractional bits dropped after the vertical pass.
+/// Fractional bits dropped after the vertical pass, for 8-bit sources. Two more for 10-bit ones.
 pub const VERTICAL_SHIFT: u32 = 8;
 /// Fractional bits dropped after the horizontal pass.
 pub const HORIZONTAL_SHIFT: u32 = 20;
+/// Chroma of no colour.
+pub const NEUTRAL: u8 = 128;
 
 fn clamp(index: i32, len: usize) -> usize {
     index.clamp(0, len as i32 - 1) as usize
 }
 
-/// Scales one plane with the two tables.
+/// Scales one channel (Y, U or V: 0, 1, 2) of `src` with the two tables.
 ///
 /// # Panics
 /// If the tables' lengths are not the size of `dst`.
-pub fn scale_plane(src: &PlaneRef<'_>, dst: &mut PlaneMut<'_>, horizontal: &Axis, vertical: &Axis) {
+pub fn scale_channel(src: &SourceRef<'_>, channel: usize, dst: &mut PlaneMut<'_>, horizontal: &Axis, vertical: &Axis) {
     assert_eq!((dst.width(), dst.height()), (horizontal.len(), vertical.len()), "tables made for another size");
-    let mut mid = vec![0i16; src.width()];
+    let (width, height) = src.extent(channel);
+    let shift = VERTICAL_SHIFT + src.source().format.bits() - 8;
+    let mut mid = vec![0i16; width];
     for y in 0..dst.height() {
         for (x, mid) in mid.iter_mut().enumerate() {
             let mut sum = 0i32;
             for (t, coef) in vertical.coefs(y).iter().enumerate() {
-                let row = clamp(vertical.first(y) + t as i32, src.height());
-                sum += i32::from(*coef) * i32::from(src.row(row)[x]);
+                let row = clamp(vertical.first(y) + t as i32, height);
+                sum += i32::from(*coef) * i32::from(src.sample(channel, x, row));
             }
-            *mid = ((sum + (1 << (VERTICAL_SHIFT - 1))) >> VERTICAL_SHIFT) as i16;
+            *mid = ((sum + (1 << (shift - 1))) >> shift) as i16;
         }
         for (x, out) in dst.row_mut(y).iter_mut().enumerate() {
             let mut sum = 0i32;
             for (t, coef) in horizontal.coefs(x).iter().enumerate() {
-                sum += i32::from(*coef) * i32::from(mid[clamp(horizontal.first(x) + t as i32, src.width())]);
+                sum += i32::from(*coef) * i32::from(mid[clamp(horizontal.first(x) + t as i32, width)]);
             }
             *out = ((sum + (1 << (HORIZONTAL_SHIFT - 1))) >> HORIZONTAL_SHIFT).clamp(0, 255) as u8;
         }
     }
+}
+
+/// Scales a picture into an output of any size.
+pub fn scale(src: &SourceRef<'_>, dst: &mut Yuv420Mut<'_>, filter: Filter) -> Result<(), ScaleError> {
+    let (width, height) = dst.size();
+    let source = src.source();
+    for (channel, plane) in dst.planes.iter_mut().enumerate() {
+        if channel > 0 && source.format.planes() == 1 {
+            (0..plane.height()).for_each(|y| plane.row_mut(y).fill(NEUTRAL));
+            continue;
+        }
+        let (from, to) = (source.format.siting(channel), Format::Yuv420.siting(channel));
+        let horizontal = Axis::new(filter, (source.width, from.0), (width as u32, to.0))?;
+        let vertical = Axis::new(filter, (source.height, from.1), (height as u32, to.1))?;
+        scale_channel(src, channel, plane, &horizontal, &vertical);
+    }
+    Ok(())
+}
+
+/// Scales a picture into all outputs of a ladder, in any order.
+pub fn scale_ladder(src: &SourceRef<'_>, outputs: &mut [Yuv420Mut<'_>], filter: Filter) -> Result<(), ScaleError> {
+    let sizes: Vec<(u32, u32)> = outputs.iter().map(|out| (out.size().0 as u32, out.size().1 as u32)).collect();
+    let parents = parents((src.source().width, src.source().height), &sizes);
+    // A parent is always larger than its children, so it is done when they are made.
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    order.sort_by_key(|i| std::cmp::Reverse(u64::from(sizes[*i].0) * u64::from(sizes[*i].1)));
+    for i in order {
+        match parents[i] {
+            None => scale(src, &mut outputs[i], filter)?,
+            Some(parent) => {
+                let copies = outputs[parent]
+                    .planes
+                    .each_ref()
+                    .map(|plane| (0..plane.height()).flat_map(|y| plane.row(y).iter().copied()).collect::<Vec<u8>>());
+                let planes = std::array::from_fn(|p| {
+                    let (width, height) = (outputs[parent].planes[p].width(), outputs[parent].planes[p].height());
+                    PlaneRef::new(&copies[p], width, height, width).expect("the copy has this shape")
+                });
+                scale(&SourceRef::from(Yuv420Ref { planes }), &mut outputs[i], filter)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Sum of squared differences of two planes of one shape. At most `255^2 * 16384^2`, so it cannot overflow.

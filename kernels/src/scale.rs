@@ -1,10 +1,12 @@
-//! The scaler's entry point: tables made once per pair of sizes, scratch kept between frames.
+//! One picture into one output: the ladder of a single rung, for callers that need no more.
 
 use thiserror::Error;
 
-use crate::filter::{Axis, MAX_RATIO, MAX_SIDE, Siting};
-use crate::plane::{PlaneMut, PlaneRef, Yuv420Mut, Yuv420Ref};
-use crate::simd::{self, Isa};
+use crate::filter::{Filter, MAX_RATIO, MAX_SIDE};
+use crate::ladder::LadderScaler;
+use crate::plane::{Yuv420Mut, Yuv420Ref};
+use crate::simd::Isa;
+use crate::source::{Source, SourceRef};
 
 /// Why a pair of sizes cannot be scaled, or a picture does not fit the scaler.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -33,43 +35,22 @@ pub enum ScaleError {
         /// Width and height of the picture.
         have: (usize, usize),
     },
-}
-
-/// Tables of one plane, in the layout the fast kernels read.
-#[derive(Debug, Clone)]
-pub(crate) struct Plan {
-    pub(crate) vertical: Axis,
-    /// Horizontal weights, `tap_stride` per output sample, zeros behind the real taps.
-    pub(crate) coefs: Vec<i16>,
-    /// First sample of each output in the padded row.
-    pub(crate) starts: Vec<u32>,
-    /// Taps rounded up to a multiple of 8.
-    pub(crate) tap_stride: usize,
-    /// Samples of edge repetition in front of the row.
-    pub(crate) pad: usize,
-    /// Samples of the padded row.
-    pub(crate) row_len: usize,
-}
-
-impl Plan {
-    fn new(src: (u32, u32), dst: (u32, u32), chroma: bool) -> Result<Self, ScaleError> {
-        let (len, siting) = match chroma {
-            false => ((dst.0, dst.1), Siting::Centre),
-            true => ((dst.0.div_ceil(2), dst.1.div_ceil(2)), Siting::Left),
-        };
-        let width = if chroma { src.0.div_ceil(2) } else { src.0 } as usize;
-        let horizontal = Axis::new(src.0, dst.0, len.0 as usize, siting)?;
-        let vertical = Axis::new(src.1, dst.1, len.1 as usize, Siting::Centre)?;
-        let tap_stride = horizontal.taps().next_multiple_of(8);
-        let pad = (0..horizontal.len()).map(|i| (-horizontal.first(i)).max(0)).max().unwrap_or(0) as usize;
-        let starts: Vec<u32> = (0..horizontal.len()).map(|i| (horizontal.first(i) + pad as i32) as u32).collect();
-        let mut coefs = vec![0; tap_stride * horizontal.len()];
-        for (i, padded) in coefs.chunks_exact_mut(tap_stride).enumerate() {
-            padded[..horizontal.taps()].copy_from_slice(horizontal.coefs(i));
-        }
-        let reach = starts.iter().max().map_or(0, |start| *start as usize + tap_stride);
-        Ok(Self { vertical, coefs, starts, tap_stride, pad, row_len: reach.max(pad + width) })
-    }
+    /// A picture of another size or format was given.
+    #[error("the scaler was made for {want:?}, the picture is {have:?}")]
+    Source {
+        /// What the scaler was made for.
+        want: Source,
+        /// What the picture is.
+        have: Source,
+    },
+    /// Not as many outputs as the ladder has rungs.
+    #[error("the ladder has {want} outputs, {have} were given")]
+    Outputs {
+        /// Outputs of the ladder.
+        want: usize,
+        /// Outputs given.
+        have: usize,
+    },
 }
 
 /// Scales 8-bit 4:2:0 pictures between two fixed sizes; see [`mod@crate::reference`] for what it computes.
@@ -79,10 +60,7 @@ impl Plan {
 pub struct Scaler {
     src: (u32, u32),
     dst: (u32, u32),
-    luma: Plan,
-    chroma: Plan,
-    row: Vec<i16>,
-    isa: Isa,
+    ladder: LadderScaler,
 }
 
 impl Scaler {
@@ -93,10 +71,8 @@ impl Scaler {
 
     /// The same on a given instruction set; falls back to [`Isa::Portable`] if this machine lacks it.
     pub fn with_isa(src: (u32, u32), dst: (u32, u32), isa: Isa) -> Result<Self, ScaleError> {
-        let luma = Plan::new(src, dst, false)?;
-        let chroma = Plan::new(src, dst, true)?;
-        let row = vec![0; luma.row_len.max(chroma.row_len)];
-        Ok(Self { src, dst, luma, chroma, row, isa: if isa.is_available() { isa } else { Isa::Portable } })
+        let ladder = LadderScaler::with_isa(Source::yuv420(src), &[dst], Filter::CatmullRom, isa)?;
+        Ok(Self { src, dst, ladder })
     }
 
     /// Luma width and height this scaler reads.
@@ -111,27 +87,10 @@ impl Scaler {
 
     /// Scales `src` into `dst`; both must have the sizes this scaler was made for.
     pub fn scale_yuv420(&mut self, src: &Yuv420Ref<'_>, dst: &mut Yuv420Mut<'_>) -> Result<(), ScaleError> {
-        for (want, have) in [(self.src, src.size()), (self.dst, dst.size())] {
-            let want = (want.0 as usize, want.1 as usize);
-            if want != have {
-                return Err(ScaleError::Shape { want, have });
-            }
+        let want = (self.src.0 as usize, self.src.1 as usize);
+        if src.size() != want {
+            return Err(ScaleError::Shape { want, have: src.size() });
         }
-        for (i, (src, dst)) in src.planes.iter().zip(&mut dst.planes).enumerate() {
-            let plan = if i == 0 { &self.luma } else { &self.chroma };
-            if self.src == self.dst {
-                copy(src, dst);
-            } else {
-                simd::scale_plane(self.isa, plan, src, dst, &mut self.row);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Equal sizes have tables of single ones, so copying is the same function.
-fn copy(src: &PlaneRef<'_>, dst: &mut PlaneMut<'_>) {
-    for y in 0..src.height() {
-        dst.row_mut(y).copy_from_slice(src.row(y));
+        self.ladder.scale(&SourceRef::from(*src), std::slice::from_mut(dst))
     }
 }

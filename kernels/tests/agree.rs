@@ -1,154 +1,190 @@
-//! Every implementation gives the reference's bytes, on any size, stride and content.
+//! Every implementation gives the reference's bytes, on any size, stride, format and content.
+//!
+//! `HEADFRAME_CASES=1000000 cargo test --release -p headframe-kernels --test agree` for more than the quick default.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod noise;
+mod pictures;
+
 use headframe_kernels::filter::{Axis, Siting};
-use headframe_kernels::{Isa, PlaneMut, PlaneRef, Scaler, Yuv420Mut, Yuv420Ref, metric, reference, simd};
-use proptest::prelude::*;
+use headframe_kernels::{
+    Filter, Format, Isa, LadderScaler, PlaneRef, Scaler, Source, SourceRef, Yuv420Mut, metric, reference, simd,
+};
+use noise::{Noise, cases};
+use pictures::{Input, Output};
 
-/// A small fast generator: the content must be reproducible, not good.
-struct Noise(u64);
+const FULL_HD: (u32, u32) = (1920, 1080);
+const LADDER: [(u32, u32); 4] = [(1280, 720), (854, 480), (640, 360), (426, 240)];
 
-impl Noise {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// Bytes of one of four characters: noise, extremes only, a ramp, flat.
-    fn fill(&mut self, len: usize) -> Vec<u8> {
-        let kind = self.next() % 4;
-        (0..len)
-            .map(|i| match kind {
-                0 => self.next() as u8,
-                1 => (self.next() & 1) as u8 * 255,
-                2 => (i * 3) as u8,
-                _ => 200,
-            })
-            .collect()
-    }
+fn isas() -> impl Iterator<Item = Isa> {
+    Isa::ALL.into_iter().filter(|isa| isa.is_available())
 }
 
-struct Picture {
-    sizes: [(usize, usize, usize); 3],
-    data: [Vec<u8>; 3],
-}
-
-impl Picture {
-    fn new((width, height): (u32, u32), gaps: [usize; 3], noise: &mut Noise) -> Self {
-        let (w, h) = (width as usize, height as usize);
-        let chroma = (w.div_ceil(2), h.div_ceil(2));
-        let sizes =
-            [(w, h, w + gaps[0]), (chroma.0, chroma.1, chroma.0 + gaps[1]), (chroma.0, chroma.1, chroma.0 + gaps[2])];
-        let data = sizes.map(|(_, h, stride)| noise.fill(stride * h));
-        Self { sizes, data }
-    }
-
-    fn plane(&self, i: usize) -> PlaneRef<'_> {
-        let (w, h, stride) = self.sizes[i];
-        PlaneRef::new(&self.data[i], w, h, stride).unwrap()
-    }
-
-    fn view(&self) -> Yuv420Ref<'_> {
-        Yuv420Ref::new(self.plane(0), self.plane(1), self.plane(2)).unwrap()
-    }
-
-    fn planes_mut(&mut self) -> [PlaneMut<'_>; 3] {
-        let sizes = self.sizes;
-        let [y, u, v] = &mut self.data;
-        let plane = |data, i: usize| PlaneMut::new(data, sizes[i].0, sizes[i].1, sizes[i].2).unwrap();
-        [plane(y, 0), plane(u, 1), plane(v, 2)]
-    }
-}
-
-fn by_reference(src: &Picture, dst: &mut Picture, from: (u32, u32), to: (u32, u32)) {
-    for (i, mut out) in dst.planes_mut().into_iter().enumerate() {
-        let siting = if i == 0 { Siting::Centre } else { Siting::Left };
-        let horizontal = Axis::new(from.0, to.0, out.width(), siting).unwrap();
-        let vertical = Axis::new(from.1, to.1, out.height(), Siting::Centre).unwrap();
-        reference::scale_plane(&src.plane(i), &mut out, &horizontal, &vertical);
-    }
-}
-
-fn agree_on(from: (u32, u32), to: (u32, u32), gaps: [usize; 3], seed: u64) {
-    let mut noise = Noise(seed | 1);
-    let src = Picture::new(from, gaps, &mut noise);
-    let blank = Picture::new(to, [gaps[2], gaps[0], gaps[1]], &mut noise);
-    let mut want = Picture { sizes: blank.sizes, data: blank.data.clone() };
-    by_reference(&src, &mut want, from, to);
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-        let mut scaler = Scaler::with_isa(from, to, isa).unwrap();
-        // Twice through one scaler: scratch left by a first picture must not show in the second.
+/// One ladder on one picture, by every instruction set, against the reference.
+fn agree_on(input: &Input, sizes: &[(u32, u32)], filter: Filter, noise: &mut Noise, what: &str) {
+    let source = input.source();
+    let blank: Vec<Output> = sizes.iter().map(|size| Output::new(*size, noise)).collect();
+    let mut want = blank.clone();
+    reference::scale_ladder(&input.view(), &mut views(&mut want), filter).unwrap();
+    for isa in isas() {
+        let mut ladder = LadderScaler::with_isa(source, sizes, filter, isa).unwrap();
+        // Twice through one scaler: what a first picture left behind must not show in the second.
         for _ in 0..2 {
-            let mut have = Picture { sizes: blank.sizes, data: blank.data.clone() };
-            let [y, u, v] = have.planes_mut();
-            scaler.scale_yuv420(&src.view(), &mut Yuv420Mut::new(y, u, v).unwrap()).unwrap();
-            for i in 0..3 {
-                assert!(have.data[i] == want.data[i], "{isa:?} {from:?} -> {to:?} plane {i} differs (seed {seed})");
+            let mut have = blank.clone();
+            ladder.scale(&input.view(), &mut views(&mut have)).unwrap();
+            for (i, (have, want)) in have.iter().zip(&want).enumerate() {
+                assert!(have == want, "{isa:?} {source:?} -> {sizes:?}, {filter:?}: output {i} differs; {what}");
             }
         }
     }
 }
 
-fn close(side: u32) -> impl Strategy<Value = u32> {
-    (1u32..=300).prop_filter("within the ratio limit", move |other| side.max(*other) <= 64 * side.min(*other))
+fn views(outputs: &mut [Output]) -> Vec<Yuv420Mut<'_>> {
+    outputs.iter_mut().map(Output::view).collect()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn scaler(
-        (from, to) in (1u32..=300, 1u32..=200).prop_flat_map(|(w, h)| (Just((w, h)), (close(w), close(h).prop_map(|h| h.min(200))))),
-        gaps in [0usize..40, 0usize..40, 0usize..40],
-        seed: u64,
-    ) {
-        prop_assume!(from.1.max(to.1) <= 64 * from.1.min(to.1));
-        agree_on(from, to, gaps, seed);
+/// A side that may be scaled from or to `side`.
+fn partner(side: u32, noise: &mut Noise) -> u32 {
+    let (low, high) = (side.div_ceil(64), (side * 64).min(260));
+    match noise.below(4) {
+        // Near the ratios of real ladders.
+        0 => (side * 2 / 3).clamp(low, high),
+        1 => (side / 3).clamp(low, high),
+        _ => noise.within(low, high),
     }
+}
 
-    #[test]
-    fn errors(width in 1usize..5000, height in 1usize..6, gap in 0usize..30, seed: u64) {
-        let mut noise = Noise(seed | 1);
-        let stride = width + gap;
-        let (a, b) = (noise.fill(stride * height), noise.fill(stride * height));
-        let (a, b) = (PlaneRef::new(&a, width, height, stride).unwrap(), PlaneRef::new(&b, width, height, stride).unwrap());
-        let want = reference::squared_error(&a, &b);
-        for isa in Isa::ALL {
-            prop_assert_eq!(simd::squared_error(isa, &a, &b), want);
-        }
-        prop_assert_eq!(metric::squared_error(&a, &b).unwrap(), want);
+fn random_case(seed: u64) {
+    let mut noise = Noise::new(seed);
+    let longest = [8, 70, 150, 260][noise.below(4) as usize];
+    let (width, height) = (noise.within(1, longest), noise.within(1, 24));
+    // Lanczos tables take long to make: fewer of them.
+    let filter = if noise.below(8) == 0 { Filter::Lanczos3 } else { Filter::CatmullRom };
+    let format = if noise.below(2) == 0 { Format::Yuv420 } else { Format::ALL[noise.below(10) as usize] };
+    let input = Input::new(Source { width, height, format }, &mut noise);
+    let count = [1, 1, 1, 2, 3][noise.below(5) as usize];
+    let sizes: Vec<(u32, u32)> = (0..count)
+        .map(|_| {
+            if noise.below(16) == 0 {
+                (width, height)
+            } else {
+                (partner(width, &mut noise), partner(height, &mut noise).min(64))
+            }
+        })
+        .filter(|to| height.max(to.1) <= 64 * height.min(to.1))
+        .collect();
+    agree_on(&input, &sizes, filter, &mut noise, &format!("seed {seed}"));
+}
+
+#[test]
+fn random_ladders() {
+    for seed in 0..cases(3000) {
+        random_case(seed);
     }
 }
 
 #[test]
 fn the_ladder_from_full_hd() {
-    for to in [(1280, 720), (854, 480), (640, 360), (426, 240), (1920, 1080)] {
-        agree_on((1920, 1080), to, [0, 0, 0], 7);
+    for (seed, format) in [(1, Format::Yuv420), (2, Format::P010), (3, Format::Yuv422Ten)] {
+        let mut noise = Noise::new(seed);
+        let input = Input::new(Source { width: FULL_HD.0, height: FULL_HD.1, format }, &mut noise);
+        let turned = [LADDER[3], FULL_HD, LADDER[0], LADDER[2], LADDER[1]];
+        agree_on(&input, &turned, Filter::CatmullRom, &mut noise, "the field's ladder");
+    }
+    let mut noise = Noise::new(4);
+    let input = Input::new(Source::yuv420(FULL_HD), &mut noise);
+    agree_on(&input, &LADDER, Filter::Lanczos3, &mut noise, "the field's ladder");
+    // Straight from the source, past what one window of registers holds.
+    for to in [(426, 240), (300, 170), (60, 34)] {
+        agree_on(&input, &[to], Filter::CatmullRom, &mut noise, "one rung");
+    }
+}
+
+#[test]
+fn a_single_output_is_a_ladder_of_one() {
+    let mut noise = Noise::new(9);
+    let input = Input::new(Source::yuv420((333, 77)), &mut noise);
+    let (mut one, mut other) = (Output::new((211, 50), &mut noise), Output::new((211, 50), &mut noise));
+    let mut scaler = Scaler::new((333, 77), (211, 50)).unwrap();
+    scaler.scale_yuv420(&input.yuv420(), &mut one.view()).unwrap();
+    reference::scale(&input.view(), &mut other.view(), Filter::CatmullRom).unwrap();
+    for i in 0..3 {
+        assert_eq!(one.samples(i), other.samples(i));
+    }
+}
+
+#[test]
+fn the_order_of_outputs_changes_nothing() {
+    let mut noise = Noise::new(11);
+    let input = Input::new(Source::yuv420((640, 360)), &mut noise);
+    let scaled = |sizes: &[(u32, u32)], noise: &mut Noise| {
+        let mut outputs: Vec<Output> = sizes.iter().map(|size| Output::new(*size, noise)).collect();
+        let mut ladder = LadderScaler::new(input.source(), sizes, Filter::CatmullRom).unwrap();
+        ladder.scale(&input.view(), &mut views(&mut outputs)).unwrap();
+        outputs.iter().map(|out| [0, 1, 2].map(|i| out.samples(i))).collect::<Vec<_>>()
+    };
+    let one = scaled(&[(426, 240), (142, 80), (426, 240), (46, 26)], &mut noise);
+    let other = scaled(&[(46, 26), (426, 240), (142, 80)], &mut noise);
+    assert!(one[0] == other[1] && one[1] == other[2] && one[2] == other[1] && one[3] == other[0]);
+}
+
+#[test]
+fn errors() {
+    for seed in 0..cases(2000) {
+        let mut noise = Noise::new(seed);
+        let (width, height) = (noise.within(1, 600) as usize, noise.within(1, 12) as usize);
+        let stride = width + noise.below(30) as usize;
+        let (a, b) = (noise.fill(stride * height), noise.fill(stride * height));
+        let (a, b) =
+            (PlaneRef::new(&a, width, height, stride).unwrap(), PlaneRef::new(&b, width, height, stride).unwrap());
+        let want = reference::squared_error(&a, &b);
+        for isa in isas() {
+            assert_eq!(simd::squared_error(isa, &a, &b), want, "{isa:?}, seed {seed}");
+        }
+        assert_eq!(metric::squared_error(&a, &b).unwrap(), want);
     }
 }
 
 #[test]
 fn flat_stays_flat_and_a_ramp_stays_in_place() {
-    let (from, to) = ((640u32, 360u32), (426u32, 240u32));
-    let mut noise = Noise(1);
-    let mut src = Picture::new(from, [0; 3], &mut noise);
-    for (i, data) in src.data.iter_mut().enumerate() {
-        let width = src.sizes[i].0;
-        let step = if i == 0 { 1.0 } else { 2.0 };
-        // The value of a sample is a third of its luma position; left-sited chroma lies on even luma samples.
-        data.iter_mut().enumerate().for_each(|(at, v)| *v = ((at % width) as f64 * step / 3.0).round() as u8);
-    }
-    let mut dst = Picture::new(to, [0; 3], &mut noise);
-    let mut scaler = Scaler::new(from, to).unwrap();
-    let [y, u, v] = dst.planes_mut();
-    scaler.scale_yuv420(&src.view(), &mut Yuv420Mut::new(y, u, v).unwrap()).unwrap();
-    for (i, step) in [(0, 1.0), (1, 2.0), (2, 2.0)] {
-        for x in 10..dst.sizes[i].0 - 10 {
-            let luma = (x as f64 * step + 0.5) * 640.0 / 426.0 - 0.5;
-            let have = f64::from(dst.data[i][50 * dst.sizes[i].2 + x]);
-            assert!((have - luma / 3.0).abs() <= 0.75, "plane {i} at {x}: {have} is not {}", luma / 3.0);
+    for format in Format::ALL {
+        let (from, to) = ((640u32, 360u32), (426u32, 240u32));
+        let mut noise = Noise::new(1);
+        // The value of a sample is a third of its luma position, whatever the format.
+        let input = Input::of(Source { width: from.0, height: from.1, format }, &mut noise, |luma| luma / 3.0);
+        let mut output = Output::new(to, &mut noise);
+        let mut ladder = LadderScaler::new(input.source(), &[to], Filter::CatmullRom).unwrap();
+        ladder.scale(&input.view(), &mut [output.view()]).unwrap();
+        for (i, step) in [(0, 1.0), (1, 2.0), (2, 2.0)] {
+            let samples = output.samples(i);
+            let width = Siting::Left.samples(to.0) as usize * if i == 0 { 2 } else { 1 };
+            for x in 10..width - 10 {
+                let luma = (x as f64 * step + 0.5) * 640.0 / 426.0 - 0.5;
+                let have = f64::from(samples[50 * width + x]);
+                let want = if i > 0 && format.planes() == 1 { 128.0 } else { luma / 3.0 };
+                // Left-sited chroma lies on even luma samples, in the source as in the output.
+                assert!((have - want).abs() <= 0.75, "{format:?} channel {i} at {x}: {have} is not {want}");
+            }
         }
+    }
+}
+
+#[test]
+fn ten_bits_round_to_the_nearest_eight() {
+    let words: Vec<u8> = (0..1024u16).flat_map(u16::to_le_bytes).collect();
+    let source = Source { width: 1024, height: 1, format: Format::GreyTen };
+    let mut output = Output::new((1024, 1), &mut Noise::new(1));
+    let mut ladder = LadderScaler::new(source, &[(1024, 1)], Filter::CatmullRom).unwrap();
+    ladder.scale(&SourceRef::new(source, &[(&words, 2048)]).unwrap(), &mut [output.view()]).unwrap();
+    for (word, byte) in output.samples(0).into_iter().enumerate() {
+        assert_eq!(usize::from(byte), ((word + 2) / 4).min(255));
+    }
+}
+
+#[test]
+fn tables_of_all_sitings_have_their_samples() {
+    for siting in [Siting::Full, Siting::Centre, Siting::Left] {
+        let axis = Axis::new(Filter::CatmullRom, (77, Siting::Full), (33, siting)).unwrap();
+        assert_eq!(axis.len(), siting.samples(33) as usize);
     }
 }

@@ -1,17 +1,27 @@
 //! Fast implementations, chosen at run time.
 //!
-//! `body` holds the loops in safe Rust, which the compiler vectorises for the base architecture (on 64-bit Arm that
-//! includes NEON); `x86` has the passes written out for wider registers.
+//! `portable` is safe Rust; `avx2`, `avx512` and `neon` have the passes written out for wider registers, over weights that
+//! `table` lays out for them. What they share is the shape: source rows mixed vertically into a row of `i16` whose edges are then
+//! repeated on both sides, so that the horizontal pass needs no clamping; a few rows at a time, so that the horizontal
+//! weights are loaded once for all of them.
 
-mod body;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector loads, and calls of functions compiled for more than the base instruction set")]
-mod x86;
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "vector loads, and calls of functions compiled for more than the base instruction set")]
+mod avx512;
+mod portable;
+pub(crate) mod table;
 
 use std::sync::OnceLock;
 
-use crate::plane::{PlaneMut, PlaneRef};
-use crate::scale::Plan;
+use crate::plane::PlaneRef;
+use crate::source::Depth;
+use table::{Shape, Table};
+
+/// Output rows that go through the horizontal pass together.
+pub(crate) const BATCH: usize = 4;
 
 /// An instruction set the kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,11 +32,13 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ and VL.
     Avx512,
+    /// The same with VNNI and VBMI.
+    Avx512Vnni,
 }
 
 impl Isa {
     /// All of them, slowest first.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Vnni];
 
     /// Whether this machine runs it.
     pub fn is_available(self) -> bool {
@@ -36,14 +48,20 @@ impl Isa {
             Self::Avx2 => std::arch::is_x86_feature_detected!("avx2"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
-                std::arch::is_x86_feature_detected!("avx2")
+                Self::Avx2.is_available()
                     && std::arch::is_x86_feature_detected!("avx512f")
                     && std::arch::is_x86_feature_detected!("avx512bw")
                     && std::arch::is_x86_feature_detected!("avx512dq")
                     && std::arch::is_x86_feature_detected!("avx512vl")
             }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => {
+                Self::Avx512.is_available()
+                    && std::arch::is_x86_feature_detected!("avx512vnni")
+                    && std::arch::is_x86_feature_detected!("avx512vbmi")
+            }
             #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx2 | Self::Avx512 => false,
+            Self::Avx2 | Self::Avx512 | Self::Avx512Vnni => false,
         }
     }
 
@@ -52,26 +70,64 @@ impl Isa {
         static BEST: OnceLock<Isa> = OnceLock::new();
         *BEST.get_or_init(|| Self::ALL.into_iter().rev().find(|isa| isa.is_available()).unwrap_or(Self::Portable))
     }
+
+    /// Its passes, or the portable ones if this machine does not run it.
+    pub(crate) fn passes(self) -> &'static Passes {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni if self.is_available() => &avx512::VNNI,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 if self.is_available() => &avx512::BASE,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 if self.is_available() => &avx2::PASSES,
+            _ => &portable::PASSES,
+        }
+    }
 }
 
-/// Scales one plane. `isa` must be available: both callers take it from [`Isa::best`] or test it. `row` has at least
-/// `plan.row_len` samples.
-pub(crate) fn scale_plane(isa: Isa, plan: &Plan, src: &PlaneRef<'_>, dst: &mut PlaneMut<'_>, row: &mut [i16]) {
-    let passes = match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => &x86::AVX512,
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => &x86::AVX2,
-        _ => &body::PORTABLE,
-    };
-    body::scale_plane(passes, plan, src, dst, row);
+/// The horizontal pass over a few rows.
+pub(crate) struct Job<'a> {
+    pub(crate) table: &'a Table,
+    /// Padded rows, `table.row_len` samples each.
+    pub(crate) mid: &'a [i16],
+    /// Output rows of `table.len` samples, `stride` bytes apart.
+    pub(crate) out: &'a mut [u8],
+    pub(crate) stride: usize,
+    /// How many rows there are in both.
+    pub(crate) rows: usize,
+}
+
+/// The vertical pass over one row.
+pub(crate) struct Mix<'a, 'b> {
+    pub(crate) depth: Depth,
+    /// An even number of weights.
+    pub(crate) coefs: &'a [i16],
+    /// As many rows, of at least as many samples as `out`.
+    pub(crate) rows: &'a [&'b [u8]],
+    /// One sum per column.
+    pub(crate) out: &'a mut [i16],
+    /// Rows that will be read soon, at least as long as the others.
+    pub(crate) ahead: &'a [&'b [u8]],
+}
+
+/// One implementation. Its functions must run only where its instruction set is available.
+#[derive(Debug)]
+pub(crate) struct Passes {
+    /// What [`Table::new`] should lay its weights out for.
+    pub(crate) shape: Option<Shape>,
+    /// The vertical pass.
+    pub(crate) vertical: fn(Mix<'_, '_>),
+    /// Rows and outputs must have the shapes that [`Job`] says.
+    pub(crate) horizontal: fn(&mut Job<'_>),
+    /// (pairs, their first halves, their second halves).
+    pub(crate) split: fn(&[i16], &mut [i16], &mut [i16]),
 }
 
 /// Sum of squared differences of two planes of one shape.
 pub fn squared_error(isa: Isa, a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> u64 {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx2 if isa.is_available() => x86::squared_error_avx2(a, b),
-        _ => body::squared_error(a, b),
+        Isa::Avx512Vnni | Isa::Avx512 | Isa::Avx2 if isa.is_available() => avx2::squared_error(a, b),
+        _ => portable::squared_error(a, b),
     }
 }

@@ -1,0 +1,48 @@
+//! A small fast generator: the content must be reproducible, not good.
+
+/// How many random cases to run: the environment's `HEADFRAME_CASES`, or `quick`.
+pub(crate) fn cases(quick: u64) -> u64 {
+    std::env::var("HEADFRAME_CASES").ok().map_or(quick, |cases| cases.parse().unwrap())
+}
+
+pub(crate) struct Noise(u64);
+
+impl Noise {
+    /// Seeds next to each other must not give sequences next to each other.
+    pub(crate) fn new(seed: u64) -> Self {
+        let mixed = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self((mixed ^ (mixed >> 29)) | 1)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 >> 8
+    }
+
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    /// Both ends are included.
+    pub(crate) fn within(&mut self, low: u32, high: u32) -> u32 {
+        low + self.below(u64::from(high - low) + 1) as u32
+    }
+
+    /// Bytes of one of six characters: noise, extremes at random, extremes in turn, a ramp, flat, almost white.
+    pub(crate) fn fill(&mut self, len: usize) -> Vec<u8> {
+        let kind = self.below(6);
+        let run = self.within(1, 6) as usize;
+        (0..len)
+            .map(|i| match kind {
+                0 => self.next() as u8,
+                1 => (self.next() & 1) as u8 * 255,
+                2 => (i / run % 2) as u8 * 255,
+                3 => (i * 3) as u8,
+                4 => 200,
+                _ => 254 + (self.next() & 1) as u8,
+            })
+            .collect()
+    }
+}
