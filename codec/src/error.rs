@@ -66,7 +66,7 @@ pub enum EngineError {
         limit: u64,
     },
     /// Pictures in a format the scaler does not read.
-    #[error("pictures in format {format} are not supported; send 8-bit 4:2:0")]
+    #[error("pictures in format {format} are not supported; send 8- or 10-bit 4:2:0, 4:2:2 or 4:4:4")]
     PixelFormat {
         /// FFmpeg's name or number of it.
         format: String,
@@ -96,10 +96,8 @@ pub enum EngineError {
         units: u32,
     },
     /// Source and rendition sizes are too far apart.
-    #[error("rendition {rendition}: {reason}")]
+    #[error("{reason}")]
     Scale {
-        /// The rendition's name.
-        rendition: String,
         /// What the scaler says.
         reason: String,
     },

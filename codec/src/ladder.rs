@@ -92,31 +92,71 @@ impl From<Fps> for String {
     }
 }
 
-/// How hard x264 tries.
+/// How much work goes into a rendition. Measured points on the frontier of speed and quality; figures in
+/// `bench/results/README.md`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "x264's own names, fastest first")]
 pub enum Preset {
-    Ultrafast,
-    Superfast,
+    /// The most streams for each core.
+    Density,
+    /// For live streams: better than x264's `veryfast` for about 60 % of its time.
     #[default]
-    Veryfast,
-    Faster,
-    Fast,
-    Medium,
+    Live,
+    /// About 1 dB better than `live`, for four times its time: few viewers far away, or dear bandwidth.
+    Quality,
 }
 
 impl Preset {
-    /// x264's name.
+    /// The name used in ladders.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Ultrafast => "ultrafast",
-            Self::Superfast => "superfast",
-            Self::Veryfast => "veryfast",
-            Self::Faster => "faster",
-            Self::Fast => "fast",
-            Self::Medium => "medium",
+            Self::Density => "density",
+            Self::Live => "live",
+            Self::Quality => "quality",
         }
+    }
+}
+
+/// What the bit rate means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Rate {
+    /// Mean over some segments, and most over a buffer of one second: easy segments take less, hard ones more. The
+    /// quality that fits is learned from segment to segment ([`crate::Pace`]).
+    #[default]
+    Capped,
+    /// Mean and most of every segment by itself, as constant as x264 makes it.
+    Cbr,
+    /// Constant quality, 1 (best) to 51, as x264's CRF counts it; the bit rate is only the most over one second.
+    Quality(u8),
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Capped => f.write_str("capped"),
+            Self::Cbr => f.write_str("cbr"),
+            Self::Quality(factor) => write!(f, "quality:{factor}"),
+        }
+    }
+}
+
+impl TryFrom<String> for Rate {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match (text.as_str(), text.strip_prefix("quality:").map(str::parse)) {
+            ("capped", _) => Ok(Self::Capped),
+            ("cbr", _) => Ok(Self::Cbr),
+            (_, Some(Ok(factor @ 1..=51))) => Ok(Self::Quality(factor)),
+            _ => Err(format!("{text:?} is no rate control; write capped, cbr or quality:N with N from 1 to 51")),
+        }
+    }
+}
+
+impl From<Rate> for String {
+    fn from(rate: Rate) -> Self {
+        rate.to_string()
     }
 }
 
@@ -133,7 +173,7 @@ pub struct Rendition {
     pub width: u32,
     /// Rows: even, 16 to 4096.
     pub height: u32,
-    /// Bits per second, mean and maximum over a buffer of one second: 32,000 to 100,000,000.
+    /// Bits per second of video, 32,000 to 100,000,000; [`Rate`] says how they are meant.
     pub bitrate_bps: u32,
     /// Fixed pictures per second, 1 to 120; absent means the source's.
     #[serde(default)]
@@ -144,6 +184,9 @@ pub struct Rendition {
     /// Encoder effort.
     #[serde(default)]
     pub preset: Preset,
+    /// What the bit rate means.
+    #[serde(default)]
+    pub rate: Rate,
 }
 
 fn one_second() -> u32 {
@@ -205,7 +248,8 @@ impl Ladder {
             bitrate_bps: kbps * 1000,
             fps: None,
             gop_ms: one_second(),
-            preset: Preset::Veryfast,
+            preset: Preset::Live,
+            rate: Rate::Capped,
         };
         Self(vec![
             rung("240p", 426, 240, 250),
@@ -253,8 +297,13 @@ mod tests {
         let json = r#"[{"name":"a","width":64,"height":36,"bitrate_bps":50000,"fps":"30000/1001"}]"#;
         let ladder: Ladder = serde_json::from_str(json).unwrap();
         let rendition = &ladder.renditions()[0];
-        assert_eq!((rendition.gop_ms, rendition.preset), (1000, Preset::Veryfast));
+        assert_eq!((rendition.gop_ms, rendition.preset), (1000, Preset::Live));
         assert_eq!(rendition.fps, Some(Fps { num: 30000, den: 1001 }));
+        let rate = |text: &str| Rate::try_from(text.to_owned());
+        for known in [Rate::Capped, Rate::Cbr, Rate::Quality(23)] {
+            assert_eq!(rate(&known.to_string()), Ok(known));
+        }
+        assert!(rate("quality:0").is_err() && rate("quality:52").is_err() && rate("vbr").is_err());
     }
 
     #[test]

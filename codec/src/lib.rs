@@ -5,6 +5,7 @@
 //! | [`ladder`] | what to make: renditions, validated once |
 //! | [`segment`] | what goes in and comes out: bytes, frame counts, timestamps |
 //! | [`budget`] | what one segment may cost |
+//! | [`pace`] | rate control across segments |
 //! | [`error`] | what can go wrong, and whose fault it is |
 //! | `ts` | MPEG transport streams, read and written in safe Rust |
 //! | `engine` | decode once, scale with [`headframe_kernels`](../headframe_kernels/index.html), encode every rung |
@@ -22,6 +23,7 @@ pub mod error;
 #[cfg(feature = "engine")]
 mod ffi;
 pub mod ladder;
+pub mod pace;
 pub mod segment;
 #[cfg(feature = "engine")]
 pub mod ts;
@@ -29,5 +31,6 @@ pub mod worker;
 
 pub use budget::Limits;
 pub use error::{Class, EngineError, TranscodeError};
-pub use ladder::{Fps, Ladder, LadderError, Preset, Rendition};
+pub use ladder::{Fps, Ladder, LadderError, Preset, Rate, Rendition};
+pub use pace::Pace;
 pub use segment::{RenditionOut, SegmentIn, SegmentOut, SourceInfo, Timings};

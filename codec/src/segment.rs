@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pace::Pace;
+
 /// Ticks per second of all media times.
 pub const TICKS_PER_SECOND: i64 = 90_000;
 
 /// One segment to transcode.
 #[derive(Debug, Clone, Copy)]
 pub struct SegmentIn<'a> {
-    /// The stream it belongs to; only for messages.
+    /// The stream it belongs to: for messages, and for the rate control, which learns from earlier segments.
     pub stream: &'a str,
-    /// Its number in the stream; only for messages.
+    /// Its number in the stream.
     pub number: u64,
     /// MPEG-TS, beginning with PAT, PMT and an IDR picture, independently decodable.
     pub bytes: &'a [u8],
@@ -28,6 +30,8 @@ pub struct SegmentOut {
     pub source: SourceInfo,
     /// Where the time went.
     pub timings: Timings,
+    /// What the rate control of each rendition has learned, for the segment after the next.
+    pub paces: Vec<Pace>,
 }
 
 impl SegmentOut {

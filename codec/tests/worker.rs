@@ -55,7 +55,7 @@ fn wait_for(what: &str, until: impl Fn() -> bool) {
 fn a_worker_makes_what_the_engine_makes() {
     let pool = pool(1, LONG);
     let out = pool.transcode(&small_ladder(), segment(quick(), 0), LONG).unwrap();
-    let here = engine::transcode(&small_ladder(), quick(), &Limits::default()).unwrap();
+    let here = engine::transcode(&small_ladder(), quick(), &[], &Limits::default()).unwrap();
     assert_eq!(out.renditions, here.renditions);
     assert_eq!(out.source, here.source);
     let stats = pool.stats();
@@ -157,8 +157,11 @@ fn many_threads_share_few_workers() {
         let jobs: Vec<_> = (0..8)
             .map(|number| {
                 scope.spawn({
-                    let pool = &pool;
-                    move || pool.transcode(&small_ladder(), segment(quick(), number), LONG)
+                    let (pool, stream) = (&pool, format!("stream {number}"));
+                    move || {
+                        let segment = SegmentIn { stream: &stream, number, bytes: quick() };
+                        pool.transcode(&small_ladder(), segment, LONG)
+                    }
                 })
             })
             .collect();

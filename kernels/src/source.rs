@@ -102,7 +102,7 @@ impl Format {
     }
 
     /// Bytes per row and rows of plane `plane` of a picture of this size.
-    fn extent(self, plane: usize, size: (u32, u32)) -> (usize, usize) {
+    pub fn extent(self, plane: usize, size: (u32, u32)) -> (usize, usize) {
         let (across, down) = self.siting(plane);
         let (width, height) = (across.samples(size.0) as usize, down.samples(size.1) as usize);
         let pairs = if plane > 0 && self.is_interleaved() { 2 } else { 1 };

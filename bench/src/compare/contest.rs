@@ -5,7 +5,7 @@ use crate::ffmpeg::Ffmpeg;
 use crate::machine::{Cost, Meter};
 use anyhow::{Context as _, Result, ensure};
 use headframe_codec::worker::{Pool, PoolConfig};
-use headframe_codec::{Fps, Ladder, Limits, SegmentIn, SegmentOut};
+use headframe_codec::{Fps, Ladder, Limits, Preset, SegmentIn, SegmentOut};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::fs;
@@ -192,7 +192,7 @@ impl Arena<'_> {
                 add("-map 0:a:0 -c:a copy");
             }
             let gop = gop(rendition.gop_ms, self.fps);
-            let (preset, rate) = (rendition.preset.name(), rendition.bitrate_bps);
+            let (preset, rate) = (x264_class(rendition.preset), rendition.bitrate_bps);
             add(&format!("-c:v libx264 -preset {preset} -threads {threads} -profile:v high -bf 0 -g {gop}"));
             add(&format!("-sc_threshold 0 -b:v {rate} -maxrate {rate} -bufsize {rate}"));
             if !suffix.is_empty() {
@@ -209,6 +209,15 @@ impl Arena<'_> {
         let pads: String = (0..renditions.len()).map(|i| format!("[s{i}]")).collect();
         let scales = renditions.iter().enumerate().map(|(i, r)| format!(";[s{i}]scale={}:{}[v{i}]", r.width, r.height));
         format!("[0:v]split={}{pads}{}", renditions.len(), scales.collect::<String>())
+    }
+}
+
+/// The x264 preset that a user of `ffmpeg` would take for the same end.
+fn x264_class(preset: Preset) -> &'static str {
+    match preset {
+        Preset::Density => "superfast",
+        Preset::Live => "veryfast",
+        Preset::Quality => "medium",
     }
 }
 

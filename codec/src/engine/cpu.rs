@@ -1,22 +1,25 @@
 //! The engine that every machine has: libavcodec decodes, our kernels scale, libx264 encodes.
+//!
+//! One thread decodes and scales, so that a picture is still in the cache when the rungs are made of it and only the
+//! rungs' small pictures wait in queues; every rung is encoded on a thread of its own.
 
-use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::rung::{self, Made};
+use super::scaling::Scaling;
 use super::timeline::{Timeline, in_stream};
 use crate::budget::Limits;
 use crate::error::EngineError;
 use crate::ffi::ffmpeg::{Decoder, Parser, Picture, Sent};
 use crate::ladder::Ladder;
+use crate::pace::Pace;
 use crate::segment::{SegmentOut, SourceInfo, Timings};
 use crate::ts::Media;
 
-/// Decoded pictures that may wait for one rendition: enough to ride out the encoders' uneven pace, few enough to keep
-/// a 1080p ladder below 40 MB of them.
-const QUEUE: usize = 6;
+/// Pictures that may wait for one encoder: enough to ride out the encoders' uneven pace.
+pub(super) const QUEUE: usize = 8;
 
 /// What all threads of one segment share.
 pub(super) struct Job<'a> {
@@ -38,22 +41,24 @@ impl Job<'_> {
 pub(super) fn run(
     ladder: &Ladder,
     media: &Media,
+    paces: &[Pace],
     limits: &Limits,
     started: Instant,
 ) -> Result<SegmentOut, EngineError> {
     let job = &Job { media, timeline: Timeline::of(&media.video), limits, started };
     thread::scope(|scope| {
-        let mut queues = Vec::new();
+        let mut scaling = Scaling::new(job, ladder);
         let mut threads = Vec::new();
-        for rendition in ladder.renditions() {
+        for (i, rendition) in ladder.renditions().iter().enumerate() {
             let (queue, pictures) = sync_channel(QUEUE);
+            let spare = scaling.feed(rendition, queue);
             let thread = thread::Builder::new().name(format!("rung-{}", rendition.name));
-            let spawned = thread.spawn_scoped(scope, move || rung::run(rendition, job, &pictures));
+            let pace = paces.get(i).copied();
+            let spawned = thread.spawn_scoped(scope, move || rung::run(rendition, job, pace, &pictures, &spare));
             let failed = |_| EngineError::Memory { what: "start an encoder thread".to_owned() };
             threads.push(spawned.map_err(failed)?);
-            queues.push(queue);
         }
-        let decoded = decode(job, ladder, queues);
+        let decoded = decode(job, ladder, scaling);
         let mut made = Vec::new();
         let mut failure = None;
         for thread in threads {
@@ -71,13 +76,13 @@ pub(super) fn run(
         match (decoded, failure) {
             (Err(Stop::Failed(error)), _) | (_, Some(error)) => Err(error),
             (Err(Stop::HungUp), None) => Err(EngineError::NoFrames { units: media.video.len() as u32 }),
-            (Ok(decoded), None) => finish(made, decoded),
+            (Ok(decoded), None) => Ok(finish(made, decoded)),
         }
     })
 }
 
 /// Why decoding ended early.
-enum Stop {
+pub(super) enum Stop {
     /// For this reason.
     Failed(EngineError),
     /// A rung takes no more pictures; it knows why.
@@ -90,32 +95,33 @@ impl From<EngineError> for Stop {
     }
 }
 
-fn finish(made: Vec<Made>, decoded: Decoded) -> Result<SegmentOut, EngineError> {
+fn finish(made: Vec<Made>, decoded: Decoded) -> SegmentOut {
     let timings = Timings {
-        decode: decoded.time,
-        scale: made.iter().map(|rung| rung.scale).sum(),
+        decode: decoded.decode,
+        scale: decoded.scale,
         encode: made.iter().map(|rung| rung.encode).sum(),
         total: Duration::ZERO,
     };
+    let paces = made.iter().map(|rung| rung.pace).collect();
     let renditions = made.into_iter().map(|rung| rung.out).collect();
-    Ok(SegmentOut { renditions, source: decoded.source, timings })
+    SegmentOut { renditions, source: decoded.source, timings, paces }
 }
 
 struct Decoded {
     source: SourceInfo,
-    time: Duration,
+    decode: Duration,
+    scale: Duration,
 }
 
 /// Decodes everything and sends every picture to every rung.
-fn decode(job: &Job<'_>, ladder: &Ladder, queues: Vec<SyncSender<Arc<Picture>>>) -> Result<Decoded, Stop> {
+fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decoded, Stop> {
     let media = job.media;
     let mut feed = Feed {
         job,
-        queues,
+        scaling,
         decoder: Decoder::new(media.kind, job.limits.frame_pixels)?,
         output_pixels: ladder.renditions().iter().map(|r| u64::from(r.width) * u64::from(r.height)).sum(),
         pixels: 0,
-        waited: Duration::ZERO,
         last: None,
         source: SourceInfo {
             width: 0,
@@ -149,20 +155,20 @@ fn decode(job: &Job<'_>, ladder: &Ladder, queues: Vec<SyncSender<Arc<Picture>>>)
     }
     feed.send(None)?;
     let Some(last) = feed.last else { return Err(EngineError::NoFrames { units }.into()) };
+    let end = last + job.timeline.frame;
+    let (scale, waited) = feed.scaling.finish(end)?;
     let mut source = feed.source;
-    source.duration = last - source.first_pts + job.timeline.frame;
+    source.duration = end - source.first_pts;
     source.first_pts = in_stream(source.first_pts);
-    Ok(Decoded { source, time: started.elapsed().saturating_sub(feed.waited) })
+    Ok(Decoded { source, decode: started.elapsed().saturating_sub(waited + scale), scale })
 }
 
 struct Feed<'a> {
     job: &'a Job<'a>,
-    queues: Vec<SyncSender<Arc<Picture>>>,
+    scaling: Scaling<'a>,
     decoder: Decoder,
     output_pixels: u64,
     pixels: u64,
-    /// Time spent waiting for slower rungs.
-    waited: Duration,
     /// Time of the last picture.
     last: Option<i64>,
     source: SourceInfo,
@@ -204,12 +210,6 @@ impl Feed<'_> {
         }
         self.last = Some(picture.pts);
         source.frames += 1;
-        let picture = Arc::new(picture);
-        let waiting = Instant::now();
-        for queue in &self.queues {
-            queue.send(Arc::clone(&picture)).map_err(|_| Stop::HungUp)?;
-        }
-        self.waited += waiting.elapsed();
-        Ok(())
+        self.scaling.take(&picture)
     }
 }

@@ -8,10 +8,10 @@ use std::ptr::{self, NonNull};
 use std::sync::Once;
 
 use ffmpeg_next::ffi;
-use headframe_kernels::{PlaneMut, PlaneRef, Yuv420Mut, Yuv420Ref};
+use headframe_kernels::{Format, PlaneMut, Source, SourceRef, Yuv420Mut};
 
 use crate::error::EngineError;
-use crate::ladder::{Fps, Preset};
+use crate::ladder::{Fps, Preset, Rate, Rendition};
 use crate::ts::VideoKind;
 
 const AGAIN: c_int = ffi::AVERROR(libc::EAGAIN);
@@ -135,14 +135,11 @@ impl Frame {
         unsafe { self.0.as_mut() }
     }
 
-    /// Start, width, height and stride of plane `i` of a 4:2:0 picture, checked.
-    fn plane(&self, i: usize) -> Option<(NonNull<u8>, usize, usize, usize)> {
+    /// Start and stride of plane `i`, if it has memory.
+    fn plane(&self, i: usize) -> Option<(NonNull<u8>, usize)> {
         let frame = self.get();
-        let (width, height) = (usize::try_from(frame.width).ok()?, usize::try_from(frame.height).ok()?);
-        let half = |side: usize| if i == 0 { side } else { side.div_ceil(2) };
-        let stride = usize::try_from(frame.linesize[i]).ok()?;
-        (half(width) <= stride && height > 0).then_some(())?;
-        Some((NonNull::new(frame.data[i])?, half(width), half(height), stride))
+        let stride = usize::try_from(frame.linesize[i]).ok().filter(|stride| *stride > 0)?;
+        Some((NonNull::new(frame.data[i])?, stride))
     }
 }
 
@@ -165,7 +162,7 @@ pub(crate) struct Look {
     matrix: ffi::AVColorSpace,
 }
 
-/// A decoded 8-bit 4:2:0 picture. Nothing writes to its pixels: the decoder may still read them as a reference.
+/// A decoded picture. Nothing writes to its pixels: the decoder may still read them as a reference.
 pub(crate) struct Picture {
     frame: Frame,
     /// Presentation time, once its timeline is known.
@@ -192,7 +189,9 @@ impl Picture {
     /// Colour and shape.
     pub(crate) fn look(&self) -> Look {
         let frame = self.frame.get();
-        let full = frame.format == ffi::AVPixelFormat::AV_PIX_FMT_YUVJ420P as c_int;
+        use ffi::AVPixelFormat as Av;
+        let full = [Av::AV_PIX_FMT_YUVJ420P, Av::AV_PIX_FMT_YUVJ422P, Av::AV_PIX_FMT_YUVJ444P];
+        let full = full.iter().any(|full| *full as c_int == frame.format);
         Look {
             aspect: (frame.sample_aspect_ratio.num, frame.sample_aspect_ratio.den),
             range: if full { ffi::AVColorRange::AVCOL_RANGE_JPEG } else { frame.color_range },
@@ -203,33 +202,61 @@ impl Picture {
     }
 
     /// The pixels.
-    pub(crate) fn view(&self) -> Result<Yuv420Ref<'_>, EngineError> {
-        let format = self.frame.get().format;
-        let readable = [ffi::AVPixelFormat::AV_PIX_FMT_YUV420P, ffi::AVPixelFormat::AV_PIX_FMT_YUVJ420P];
-        if !readable.iter().any(|known| *known as c_int == format) {
-            return Err(EngineError::PixelFormat { format: pixel_format_name(format) });
-        }
+    pub(crate) fn view(&self) -> Result<SourceRef<'_>, EngineError> {
+        let frame = self.frame.get();
+        let format = format_of(frame.format)?;
         let strange = || EngineError::PixelFormat { format: "planes without memory".to_owned() };
-        let plane = |i| {
-            let (start, width, height, stride) = self.frame.plane(i).ok_or_else(strange)?;
-            // SAFETY: a decoded frame of this format owns, per plane, `height` rows of at least `width` samples that lie
-            // `stride` bytes apart (frame.h, `AVFrame.data`); sizes were checked to be positive and to fit the stride.
+        let (width, height) = self.size();
+        let source = Source { width, height, format };
+        let mut planes = Vec::with_capacity(3);
+        for i in 0..format.planes() {
+            let (start, stride) = self.frame.plane(i).ok_or_else(strange)?;
+            let (bytes, rows) = format.extent(i, (width, height));
+            if bytes == 0 || rows == 0 || bytes > stride {
+                return Err(strange());
+            }
+            // SAFETY: a decoded frame of this format owns, per plane, `rows` rows of at least `bytes` bytes that lie
+            // `stride` bytes apart (frame.h, `AVFrame.data`); both were checked to be positive and to fit the stride.
             // The frame keeps its buffer for as long as `self` lives, and nobody writes to it.
-            let data = unsafe { std::slice::from_raw_parts(start.as_ptr(), stride * (height - 1) + width) };
-            PlaneRef::new(data, width, height, stride).map_err(|_| strange())
-        };
-        Yuv420Ref::new(plane(0)?, plane(1)?, plane(2)?).map_err(|_| strange())
+            let data = unsafe { std::slice::from_raw_parts(start.as_ptr(), stride * (rows - 1) + bytes) };
+            planes.push((data, stride));
+        }
+        SourceRef::new(source, &planes).map_err(|_| strange())
     }
 }
 
-/// The binding's enumeration cannot hold numbers it does not know, so only the likely formats are named.
+/// How the scaler reads pictures of this `AVPixelFormat`.
+fn format_of(format: c_int) -> Result<Format, EngineError> {
+    use ffi::AVPixelFormat as Av;
+    let known = [
+        (Av::AV_PIX_FMT_YUV420P, Format::Yuv420),
+        (Av::AV_PIX_FMT_YUVJ420P, Format::Yuv420),
+        (Av::AV_PIX_FMT_YUV422P, Format::Yuv422),
+        (Av::AV_PIX_FMT_YUVJ422P, Format::Yuv422),
+        (Av::AV_PIX_FMT_YUV444P, Format::Yuv444),
+        (Av::AV_PIX_FMT_YUVJ444P, Format::Yuv444),
+        (Av::AV_PIX_FMT_GRAY8, Format::Grey),
+        (Av::AV_PIX_FMT_YUV420P10LE, Format::Yuv420Ten),
+        (Av::AV_PIX_FMT_YUV422P10LE, Format::Yuv422Ten),
+        (Av::AV_PIX_FMT_YUV444P10LE, Format::Yuv444Ten),
+        (Av::AV_PIX_FMT_GRAY10LE, Format::GreyTen),
+    ];
+    let found = known.into_iter().find(|(av, _)| *av as c_int == format);
+    found.map(|(_, ours)| ours).ok_or_else(|| EngineError::PixelFormat { format: pixel_format_name(format) })
+}
+
+/// The library's name of a format. The binding's enumeration cannot hold numbers it does not know, so only the likely
+/// ones are named.
 fn pixel_format_name(format: c_int) -> String {
+    use ffi::AVPixelFormat as Av;
     let likely = [
-        (ffi::AVPixelFormat::AV_PIX_FMT_YUV422P, "yuv422p"),
-        (ffi::AVPixelFormat::AV_PIX_FMT_YUV444P, "yuv444p"),
-        (ffi::AVPixelFormat::AV_PIX_FMT_YUV420P10LE, "yuv420p10"),
-        (ffi::AVPixelFormat::AV_PIX_FMT_YUV422P10LE, "yuv422p10"),
-        (ffi::AVPixelFormat::AV_PIX_FMT_GRAY8, "gray"),
+        (Av::AV_PIX_FMT_YUV420P12LE, "yuv420p12"),
+        (Av::AV_PIX_FMT_YUV422P12LE, "yuv422p12"),
+        (Av::AV_PIX_FMT_YUV444P12LE, "yuv444p12"),
+        (Av::AV_PIX_FMT_YUV420P9LE, "yuv420p9"),
+        (Av::AV_PIX_FMT_YUV420P14LE, "yuv420p14"),
+        (Av::AV_PIX_FMT_GBRP, "gbrp"),
+        (Av::AV_PIX_FMT_GBRP10LE, "gbrp10"),
     ];
     let named = likely.into_iter().find(|(known, _)| *known as c_int == format);
     named.map_or_else(|| format!("number {format}"), |(_, name)| name.to_owned())
@@ -407,7 +434,12 @@ impl Image {
         check("reuse a picture", unsafe { ffi::av_frame_make_writable(self.0.0.as_ptr()) })?;
         let strange = || EngineError::PixelFormat { format: "planes without memory".to_owned() };
         let plane = |i| {
-            let (start, width, height, stride) = self.0.plane(i).ok_or_else(strange)?;
+            let (start, stride) = self.0.plane(i).ok_or_else(strange)?;
+            let side = |side: c_int| if i == 0 { side as usize } else { (side as usize).div_ceil(2) };
+            let (width, height) = (side(self.0.get().width), side(self.0.get().height));
+            if width == 0 || height == 0 || width > stride {
+                return Err(strange());
+            }
             // SAFETY: `av_frame_get_buffer` made `height` rows of `stride >= width` bytes per plane; the frame is the
             // only owner (made writable above) and borrowed exclusively; planes do not overlap.
             let data = unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), stride * (height - 1) + width) };
@@ -418,15 +450,23 @@ impl Image {
 }
 
 /// What to encode.
-pub(crate) struct Settings {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    pub(crate) bitrate_bps: u32,
+pub(crate) struct Settings<'a> {
+    pub(crate) rendition: &'a Rendition,
+    /// x264's CRF where the rendition's bit rate is capped.
+    pub(crate) rate_factor: f64,
     pub(crate) fps: Fps,
     /// Most pictures from IDR to IDR.
     pub(crate) gop: u32,
-    pub(crate) preset: Preset,
     pub(crate) look: Look,
+}
+
+/// x264's preset to start from, and what differs.
+fn x264_options(preset: Preset) -> (&'static str, &'static str) {
+    match preset {
+        Preset::Density => ("veryfast", "partitions=none:subme=1:me=dia:weightp=0:rc-lookahead=10"),
+        Preset::Live => ("veryfast", "partitions=i8x8:subme=1:me=dia:rc-lookahead=15"),
+        Preset::Quality => ("veryfast", "partitions=p8x8,i8x8,i4x4:subme=6:ref=2:trellis=1:rc-lookahead=30"),
+    }
 }
 
 /// An encoded picture.
@@ -444,7 +484,7 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    pub(crate) fn new(settings: &Settings) -> Result<Self, EngineError> {
+    pub(crate) fn new(settings: &Settings<'_>) -> Result<Self, EngineError> {
         quiet();
         // SAFETY: a terminated constant.
         let codec = unsafe { ffi::avcodec_find_encoder_by_name(c"libx264".as_ptr()) };
@@ -454,14 +494,20 @@ impl Encoder {
         let mut context = Context::new(codec)?;
         let fields = context.get();
         let fps = ffi::AVRational { num: settings.fps.num as c_int, den: settings.fps.den as c_int };
-        fields.width = settings.width as c_int;
-        fields.height = settings.height as c_int;
+        let rendition = settings.rendition;
+        fields.width = rendition.width as c_int;
+        fields.height = rendition.height as c_int;
         fields.pix_fmt = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P;
         fields.framerate = fps;
         fields.time_base = ffi::AVRational { num: fps.den, den: fps.num };
-        fields.bit_rate = i64::from(settings.bitrate_bps);
-        fields.rc_max_rate = i64::from(settings.bitrate_bps);
-        fields.rc_buffer_size = settings.bitrate_bps as c_int;
+        let factor = match rendition.rate {
+            Rate::Capped => Some(settings.rate_factor),
+            Rate::Quality(factor) => Some(f64::from(factor)),
+            Rate::Cbr => None,
+        };
+        fields.bit_rate = if factor.is_none() { i64::from(rendition.bitrate_bps) } else { 0 };
+        fields.rc_max_rate = i64::from(rendition.bitrate_bps);
+        fields.rc_buffer_size = rendition.bitrate_bps as c_int;
         fields.gop_size = settings.gop as c_int;
         fields.max_b_frames = 0;
         fields.thread_count = 1;
@@ -472,12 +518,16 @@ impl Encoder {
         fields.color_trc = settings.look.transfer;
         fields.colorspace = settings.look.matrix;
         let mut options = Options(ptr::null_mut());
-        options.set("preset", settings.preset.name())?;
+        let (preset, changes) = x264_options(rendition.preset);
+        options.set("preset", preset)?;
+        if let Some(factor) = factor {
+            options.set("crf", &factor.to_string())?;
+        }
         options.set("profile", "high")?;
         options.set("forced-idr", "1")?;
         options.set("aud", "1")?;
         options.set("sc_threshold", "0")?;
-        options.set("x264-params", "cpu-independent=1")?;
+        options.set("x264-params", &format!("cpu-independent=1:{changes}"))?;
         // SAFETY: the context was allocated for this codec and is not open yet; the options are live.
         let opened = unsafe { ffi::avcodec_open2(context.0.as_ptr(), codec, &mut options.0) };
         check_x264("open libx264", opened)?;

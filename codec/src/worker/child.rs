@@ -17,6 +17,7 @@ use super::{Death, PoolConfig};
 use crate::budget::Limits;
 use crate::error::EngineError;
 use crate::ladder::Ladder;
+use crate::pace::Pace;
 use crate::segment::{RenditionOut, SegmentOut};
 
 /// Lines of standard error kept as last words.
@@ -98,7 +99,7 @@ impl Worker {
     /// One segment. `Ok` holds the worker's answer; `Err` says that this worker is of no more use.
     pub(super) fn transcode(
         &mut self,
-        ladder: &Ladder,
+        (ladder, paces): (&Ladder, &[Pace]),
         limits: &Limits,
         file: &OwnedFd,
         len: u64,
@@ -108,14 +109,18 @@ impl Worker {
         self.set_cpu_budget(limits);
         let id = self.next_id;
         self.next_id += 1;
-        let request = Request::Transcode { id, ladder: ladder.clone(), limits: limits.clone(), len };
+        let request =
+            Request::Transcode { id, ladder: ladder.clone(), paces: paces.to_vec(), limits: limits.clone(), len };
         let answer = ipc::send(&self.socket, &request, Some(file.as_fd()))
             .and_then(|()| ipc::receive::<Answer>(&self.socket, Some(until.min(stuck_at))));
         let lost = |death, detail: String| Lost { death, detail };
         match answer {
-            Ok((Answer::Done { id: same, renditions, source, timings }, file)) if same == id => {
+            Ok((Answer::Done { id: same, renditions, source, timings, paces }, file)) if same == id => {
+                if paces.len() != ladder.renditions().len() {
+                    return Err(lost(Death::Protocol, format!("{} paces", paces.len())));
+                }
                 let renditions = check(ladder, limits, renditions, file).map_err(|why| lost(Death::Protocol, why))?;
-                Ok(Ok(SegmentOut { renditions, source, timings }))
+                Ok(Ok(SegmentOut { renditions, source, timings, paces }))
             }
             Ok((Answer::Failed { id: same, error }, None)) if same == id => Ok(Err(error)),
             Ok((answer, _)) => Err(lost(Death::Protocol, format!("unexpected answer {answer:?}"))),

@@ -21,10 +21,11 @@ use thiserror::Error;
 use crate::budget::Limits;
 use crate::error::EngineError;
 use crate::ladder::Ladder;
+use crate::pace::Pace;
 use crate::segment::{SourceInfo, Timings};
 
 /// Spoken by both sides; a worker of another version is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Most bytes of one frame.
 pub const MAX_FRAME: usize = 64 << 10;
 
@@ -64,6 +65,8 @@ pub enum Request {
         id: u64,
         /// What to make.
         ladder: Ladder,
+        /// How the rate control stands; empty where a stream begins.
+        paces: Vec<Pace>,
         /// What it may cost.
         limits: Limits,
         /// Bytes of the file.
@@ -92,6 +95,8 @@ pub enum Answer {
         source: SourceInfo,
         /// Where the time went.
         timings: Timings,
+        /// How the rate control stands now.
+        paces: Vec<Pace>,
     },
     /// Not possible.
     Failed {
@@ -261,9 +266,10 @@ mod tests {
     fn frames_and_files_pass() {
         let (a, b) = pair();
         let file = sealed([&b"one"[..], b"two"]).unwrap();
-        let request = Request::Transcode { id: 7, ladder: Ladder::standard(), limits: Limits::default(), len: 6 };
+        let request =
+            Request::Transcode { id: 7, ladder: Ladder::standard(), paces: vec![], limits: Limits::default(), len: 6 };
         send(&a, &request, Some(file.as_fd())).unwrap();
-        let (Request::Transcode { id, ladder, limits, len }, file) = receive(&b, None).unwrap();
+        let (Request::Transcode { id, ladder, limits, len, .. }, file) = receive(&b, None).unwrap();
         assert_eq!((id, ladder, limits, len), (7, Ladder::standard(), Limits::default(), 6));
         let mut file = Sealed::open(file, len).unwrap();
         assert_eq!((file.take(4).unwrap(), file.take(2).unwrap()), (b"onet".to_vec(), b"wo".to_vec()));

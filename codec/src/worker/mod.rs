@@ -11,6 +11,7 @@ mod pool;
 pub mod sandbox;
 #[cfg(feature = "engine")]
 pub mod serve;
+mod streams;
 
 use std::fmt;
 use std::path::PathBuf;

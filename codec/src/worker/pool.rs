@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::child::Worker;
+use super::streams::Streams;
 use super::{Death, codec_program, ipc};
 use crate::budget::Limits;
 use crate::error::{EngineError, TranscodeError};
@@ -113,6 +114,7 @@ struct Shared {
     config: PoolConfig,
     state: Mutex<State>,
     changed: Condvar,
+    streams: Streams,
 }
 
 impl std::fmt::Debug for Shared {
@@ -153,7 +155,8 @@ impl Pool {
         if !(1..=64).contains(&config.workers) {
             return Err(PoolError::Workers { have: config.workers });
         }
-        let shared = Arc::new(Shared { config, state: Mutex::default(), changed: Condvar::new() });
+        let shared =
+            Arc::new(Shared { config, state: Mutex::default(), changed: Condvar::new(), streams: Streams::default() });
         let watch = Arc::clone(&shared);
         // Workers die with the thread that starts them, so one thread starts them all and stays until the last is gone.
         let watchman = thread::Builder::new().name("codec-pool".to_owned()).spawn(move || watch.watch());
@@ -174,6 +177,9 @@ impl Pool {
     }
 
     /// Transcodes one segment; blocks until it is done, at most for `deadline`.
+    ///
+    /// At most two segments of a stream are in work at once: each goes on from the rate control of the one before the
+    /// last, so that equal streams give equal bytes, however the work is spread.
     ///
     /// Callers get workers in the order in which they came. A worker that dies costs one automatic retry; content that
     /// killed two workers is refused from then on.
@@ -215,6 +221,8 @@ impl Pool {
             deadline_ms: deadline.as_millis() as u64,
             stage,
         };
+        let turn = self.shared.streams.turn(segment.stream, number, ladder, until);
+        let turn = turn.ok_or_else(|| late("waiting for an earlier segment of the stream"))?;
         let mut retry = true;
         loop {
             let mut worker = self.shared.acquire(until).map_err(|refused| match refused {
@@ -222,9 +230,12 @@ impl Pool {
                 Refused::Stopping => TranscodeError::ShuttingDown { stream: stream.clone(), number },
                 Refused::Hopeless(reason) => TranscodeError::NoWorker { stream: stream.clone(), number, reason },
             })?;
-            match worker.transcode(ladder, limits, &file, len, until) {
+            match worker.transcode((ladder, turn.paces()), limits, &file, len, until) {
                 Ok(answer) => {
                     self.shared.release(worker, &hash);
+                    if let Ok(out) = &answer {
+                        turn.done(&out.paces);
+                    }
                     return answer.map_err(refuse);
                 }
                 Err(lost) => {

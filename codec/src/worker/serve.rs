@@ -10,6 +10,7 @@ use crate::budget::Limits;
 use crate::engine;
 use crate::error::EngineError;
 use crate::ladder::Ladder;
+use crate::pace::Pace;
 use crate::segment::SegmentOut;
 
 /// Why a worker ended.
@@ -34,22 +35,22 @@ pub fn serve(profile: &Profile) -> Result<(), ServeError> {
             Err(IpcError::Closed) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let Request::Transcode { id, ladder, limits, len } = request;
-        match work(&ladder, &limits, Sealed::open(file, len)?) {
+        let Request::Transcode { id, ladder, paces, limits, len } = request;
+        match work(&ladder, &paces, &limits, Sealed::open(file, len)?) {
             Ok(out) => answer(socket, id, &out)?,
             Err(error) => ipc::send(socket, &Answer::Failed { id, error }, None)?,
         }
     }
 }
 
-fn work(ladder: &Ladder, limits: &Limits, mut file: Sealed) -> Result<SegmentOut, EngineError> {
+fn work(ladder: &Ladder, paces: &[Pace], limits: &Limits, mut file: Sealed) -> Result<SegmentOut, EngineError> {
     let unreadable = |error: IpcError| EngineError::Memory { what: format!("read the segment ({error})") };
     let len = file.remaining();
     if len > limits.input_bytes {
         return Err(EngineError::InputBytes { bytes: len, limit: limits.input_bytes });
     }
     let input = file.take(len).map_err(unreadable)?;
-    engine::transcode(ladder, &input, limits)
+    engine::transcode(ladder, &input, paces, limits)
 }
 
 fn answer(socket: BorrowedFd<'_>, id: u64, out: &SegmentOut) -> Result<(), IpcError> {
@@ -60,6 +61,7 @@ fn answer(socket: BorrowedFd<'_>, id: u64, out: &SegmentOut) -> Result<(), IpcEr
         codecs: rendition.codecs.clone(),
     };
     let renditions = out.renditions.iter().map(head).collect();
-    let done = Answer::Done { id, renditions, source: out.source.clone(), timings: out.timings };
+    let done =
+        Answer::Done { id, renditions, source: out.source.clone(), timings: out.timings, paces: out.paces.clone() };
     ipc::send(socket, &done, Some(std::os::fd::AsFd::as_fd(&file)))
 }

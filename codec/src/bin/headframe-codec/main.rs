@@ -37,8 +37,9 @@ enum Command {
     /// Make all renditions of one file
     #[command(after_help = "A ladder file is a JSON list of renditions:\n  \
         [{\"name\": \"720p\", \"width\": 1280, \"height\": 720, \"bitrate_bps\": 3000000,\n    \
-        \"fps\": \"30\", \"gop_ms\": 1000, \"preset\": \"veryfast\"}]\n\
-        fps (default: as the source), gop_ms (1000) and preset (veryfast) may be left out. Sizes are even numbers; a \
+        \"fps\": \"30\", \"gop_ms\": 1000, \"preset\": \"live\", \"rate\": \"capped\"}]\n\
+        fps (default: as the source), gop_ms (1000), preset (density, live or quality) and rate (capped, cbr or \
+        quality:N) may be left out. Sizes are even numbers; a \
         rendition larger than the source is made all the same.")]
     Transcode {
         /// MPEG-TS file, at most 32 MiB, beginning with an IDR picture

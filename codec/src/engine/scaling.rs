@@ -1,0 +1,172 @@
+//! From decoded pictures to every rung's own: one pass over the source, pictures in a small ring per rung.
+
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel};
+use std::time::{Duration, Instant};
+
+use headframe_kernels::{Filter, LadderScaler};
+
+use super::cpu::{Job, QUEUE, Stop};
+use super::timeline::Cadence;
+use crate::error::EngineError;
+use crate::ffi::ffmpeg::{Image, Look, Picture};
+use crate::ladder::{Ladder, Rendition};
+
+/// Pictures of one rung: those in its queue, one that is being encoded, one whose end is not known yet, one being made.
+const RING: usize = QUEUE + 3;
+
+/// A picture for one rung.
+pub(super) struct Shown {
+    pub(super) image: Image,
+    pub(super) look: Look,
+    /// When it is shown, at least once.
+    pub(super) times: Vec<i64>,
+}
+
+/// One rung as the scaler sees it.
+struct Feed<'a> {
+    rendition: &'a Rendition,
+    cadence: Cadence,
+    queue: SyncSender<Shown>,
+    /// Where the encoder returns pictures that it has read.
+    returned: Receiver<Image>,
+    spare: Vec<Image>,
+    made: usize,
+    /// The last picture; it is shown until the next one's time, so it waits for that.
+    held: Option<(Image, Look)>,
+}
+
+/// Scales and hands on.
+pub(super) struct Scaling<'a> {
+    job: &'a Job<'a>,
+    ladder: &'a Ladder,
+    scaler: Option<LadderScaler>,
+    feeds: Vec<Feed<'a>>,
+    held_pts: i64,
+    scale: Duration,
+    waited: Duration,
+}
+
+impl<'a> Scaling<'a> {
+    pub(super) fn new(job: &'a Job<'a>, ladder: &'a Ladder) -> Self {
+        let (scale, waited) = (Duration::ZERO, Duration::ZERO);
+        Self { job, ladder, scaler: None, feeds: Vec::new(), held_pts: 0, scale, waited }
+    }
+
+    /// Adds the next rung of the ladder; returns where its encoder gives pictures back.
+    pub(super) fn feed(&mut self, rendition: &'a Rendition, queue: SyncSender<Shown>) -> Sender<Image> {
+        let (give_back, returned) = channel();
+        let cadence = rendition.fps.map_or(Cadence::Source, Cadence::Fixed);
+        self.feeds.push(Feed { rendition, cadence, queue, returned, spare: Vec::new(), made: 0, held: None });
+        give_back
+    }
+
+    /// Makes every rung's picture of `picture`.
+    pub(super) fn take(&mut self, picture: &Picture) -> Result<(), Stop> {
+        self.show_held(picture.pts)?;
+        let waiting = Instant::now();
+        let mut images = self.feeds.iter_mut().map(Feed::blank).collect::<Result<Vec<_>, _>>()?;
+        let started = Instant::now();
+        self.waited += started - waiting;
+        let source = picture.view()?;
+        let refused = |error: headframe_kernels::ScaleError| EngineError::Scale { reason: error.to_string() };
+        // Made again when the source changes its size or format on the way.
+        let scaler = match self.scaler.take_if(|scaler| scaler.source() == source.source()) {
+            Some(scaler) => scaler,
+            None => {
+                let sizes: Vec<_> = self.ladder.renditions().iter().map(|r| (r.width, r.height)).collect();
+                LadderScaler::new(source.source(), &sizes, Filter::CatmullRom).map_err(refused)?
+            }
+        };
+        let scaler = self.scaler.insert(scaler);
+        let mut views = images.iter_mut().map(Image::view).collect::<Result<Vec<_>, _>>()?;
+        scaler.scale(&source, &mut views).map_err(refused)?;
+        drop(views);
+        for (feed, image) in self.feeds.iter_mut().zip(images) {
+            feed.held = Some((image, shaped(picture, feed.rendition)));
+        }
+        self.held_pts = picture.pts;
+        self.scale += started.elapsed();
+        Ok(())
+    }
+
+    /// Shows what is held until `end`. Returns the time spent scaling, and waiting for encoders.
+    pub(super) fn finish(mut self, end: i64) -> Result<(Duration, Duration), Stop> {
+        self.show_held(end)?;
+        Ok((self.scale, self.waited))
+    }
+
+    fn show_held(&mut self, until: i64) -> Result<(), Stop> {
+        let started = Instant::now();
+        for feed in &mut self.feeds {
+            let Some((image, look)) = feed.held.take() else { continue };
+            let most = self.job.limits.frames as usize;
+            let times: Vec<i64> = feed.cadence.times(self.held_pts, until).take(most + 1).collect();
+            if times.is_empty() {
+                feed.spare.push(image);
+            } else {
+                feed.queue.send(Shown { image, look, times }).map_err(|_| Stop::HungUp)?;
+            }
+        }
+        self.waited += started.elapsed();
+        Ok(())
+    }
+}
+
+impl Feed<'_> {
+    /// A picture to be overwritten; waits for the encoder when all are in use.
+    fn blank(&mut self) -> Result<Image, Stop> {
+        if let Some(image) = self.spare.pop() {
+            return Ok(image);
+        }
+        match self.returned.try_recv() {
+            Ok(image) => Ok(image),
+            Err(TryRecvError::Empty) if self.made < RING => {
+                self.made += 1;
+                Ok(Image::new(self.rendition.width, self.rendition.height)?)
+            }
+            Err(TryRecvError::Empty) => self.returned.recv().map_err(|_| Stop::HungUp),
+            Err(TryRecvError::Disconnected) => Err(Stop::HungUp),
+        }
+    }
+}
+
+/// The source's colours, and the sample aspect ratio that keeps its shape. Less than 1.5 % off square is square: the
+/// usual sizes (426x240, 854x480) are meant to be.
+fn shaped(picture: &Picture, rendition: &Rendition) -> Look {
+    let mut look = picture.look();
+    let (width, height) = picture.size();
+    let (num, den) = match look.aspect {
+        (num, den) if num > 0 && den > 0 => (num as u64, den as u64),
+        _ => (1, 1),
+    };
+    let num = num * u64::from(width) * u64::from(rendition.height);
+    let den = den * u64::from(height) * u64::from(rendition.width);
+    let square = num.abs_diff(den) * 1000 < 15 * num.max(den);
+    look.aspect = if square { (1, 1) } else { reduced(num, den) };
+    look
+}
+
+/// The ratio with both numbers below 2^16, as the bitstream wants it.
+fn reduced(num: u64, den: u64) -> (i32, i32) {
+    let (mut a, mut b) = (num, den);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    let (mut num, mut den) = (num / a.max(1), den / a.max(1));
+    while num > 65_535 || den > 65_535 {
+        (num, den) = (num / 2, den / 2);
+    }
+    (num.max(1) as i32, den.max(1) as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_reduced() {
+        assert_eq!(reduced(1920 * 240, 1080 * 426), (640, 639));
+        let (num, den) = reduced(1_000_003, 2_000_003);
+        assert!(num < 65_536 && den < 65_536 && (f64::from(num) / f64::from(den) - 0.5).abs() < 1e-4);
+    }
+}
