@@ -10,14 +10,17 @@
 //! | [`filter`], `lanczos` | resampling positions and coefficient tables, integer arithmetic only |
 //! | [`cascade`] | which rung of a ladder is made from which |
 //! | [`mod@reference`] | the definition of every kernel |
-//! | [`ladder`], [`scale`], [`metric`] | typed entry points; they pick the fastest implementation |
+//! | [`ladder`], [`scale`], [`mod@convert`], [`metric`] | typed entry points; they pick the fastest implementation |
+//! | [`hash`] | names for pictures |
 //! | [`simd`] | instruction sets, found at run time; the crate's only `unsafe` |
 //!
 //! The crate knows nothing of codecs, files, clocks or threads.
 #![deny(unsafe_code)]
 
 pub mod cascade;
+pub mod convert;
 pub mod filter;
+pub mod hash;
 pub mod ladder;
 mod lanczos;
 pub mod metric;

@@ -6,10 +6,11 @@
 
 use std::arch::x86_64::*;
 
-use super::portable;
 use super::table::{Groups, Shape, Window};
 use super::{Job, Mix, Passes};
-use crate::plane::PlaneRef;
+use super::{colour, portable};
+use crate::convert::Conversion;
+use crate::plane::Yuv420Mut;
 use crate::reference::{HORIZONTAL_SHIFT, VERTICAL_SHIFT};
 use crate::source::Depth;
 
@@ -262,11 +263,11 @@ fn rows<const W: usize, const T: usize, const R: usize>(job: &mut Job<'_>, group
 }
 
 /// Only where `Isa::Avx2.is_available()`.
-pub(super) fn squared_error(a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> u64 {
+pub(super) fn convert(conversion: &Conversion, picture: &mut Yuv420Mut<'_>) {
     #[target_feature(enable = "avx2")]
-    fn compiled(a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> u64 {
-        portable::squared_error(a, b)
+    fn compiled(conversion: &Conversion, picture: &mut Yuv420Mut<'_>) {
+        colour::convert(conversion, picture);
     }
-    // SAFETY: `simd::squared_error` asked `Isa::is_available` before it came here; nothing else is required.
-    unsafe { compiled(a, b) }
+    // SAFETY: `simd::convert` asked `Isa::is_available` before it came here; nothing else is required.
+    unsafe { compiled(conversion, picture) }
 }

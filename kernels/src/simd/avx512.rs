@@ -7,9 +7,11 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::portable;
 use super::table::{Groups, Shape, Window};
 use super::{BATCH, Job, Mix, Passes};
+use super::{colour, portable};
+use crate::convert::Conversion;
+use crate::plane::Yuv420Mut;
 use crate::reference::{HORIZONTAL_SHIFT, VERTICAL_SHIFT};
 use crate::source::Depth;
 
@@ -379,4 +381,14 @@ fn put(out: &mut [u8], value: __m128i) {
     let mask = ((1u32 << out.len().min(16)) - 1) as u16;
     // SAFETY: the mask has as many bits as `out` has bytes, up to 16.
     unsafe { _mm_mask_storeu_epi8(out.as_mut_ptr().cast(), mask, value) }
+}
+
+/// Only where `Isa::Avx512.is_available()`.
+pub(super) fn convert(conversion: &Conversion, picture: &mut Yuv420Mut<'_>) {
+    #[target_feature(enable = "avx2,avx512f,avx512bw,avx512dq,avx512vl")]
+    fn compiled(conversion: &Conversion, picture: &mut Yuv420Mut<'_>) {
+        colour::convert(conversion, picture);
+    }
+    // SAFETY: `simd::convert` asked `Isa::is_available` before it came here; nothing else is required.
+    unsafe { compiled(conversion, picture) }
 }

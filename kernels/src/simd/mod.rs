@@ -11,12 +11,19 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector loads, and calls of functions compiled for more than the base instruction set")]
 mod avx512;
+mod colour;
+mod compare;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "vector loads, and calls of functions compiled for more than the base instruction set")]
+mod compare_avx2;
 mod portable;
 pub(crate) mod table;
 
+use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 
-use crate::plane::PlaneRef;
+use crate::convert::Conversion;
+use crate::plane::{PlaneRef, Yuv420Mut};
 use crate::source::Depth;
 use table::{Shape, Table};
 
@@ -127,7 +134,39 @@ pub(crate) struct Passes {
 pub fn squared_error(isa: Isa, a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> u64 {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni | Isa::Avx512 | Isa::Avx2 if isa.is_available() => avx2::squared_error(a, b),
-        _ => portable::squared_error(a, b),
+        Isa::Avx512Vnni | Isa::Avx512 | Isa::Avx2 if isa.is_available() => compare_avx2::squared_error(a, b),
+        _ => compare::squared_error(a, b),
+    }
+}
+
+/// Sums of squared differences of the tiles of two planes of one shape; see [`crate::reference::tile_errors`].
+pub fn tile_errors(isa: Isa, a: &PlaneRef<'_>, b: &PlaneRef<'_>, side: NonZeroUsize) -> Vec<u64> {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni | Isa::Avx512 | Isa::Avx2 if isa.is_available() => compare_avx2::tile_errors(a, b, side.get()),
+        _ => compare::tile_errors(a, b, side.get()),
+    }
+}
+
+/// For the blocks of 4x4 samples of rows `y..y + 4` of two planes of one shape, which must have these rows: the sums of
+/// `a`, of `b`, of `a^2 + b^2` and of `a b`. As many blocks as `out` is long, and no more than are whole.
+pub(crate) fn block_sums(isa: Isa, a: &PlaneRef<'_>, b: &PlaneRef<'_>, y: usize, out: &mut [[u32; 4]]) {
+    let a = std::array::from_fn(|i| &a.row(y + i)[..4 * out.len()]);
+    let b = std::array::from_fn(|i| &b.row(y + i)[..4 * out.len()]);
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni | Isa::Avx512 | Isa::Avx2 if isa.is_available() => compare_avx2::block_sums(a, b, out),
+        _ => compare::block_sums(a, b, out),
+    }
+}
+
+/// See [`crate::reference::convert`].
+pub(crate) fn convert(isa: Isa, conversion: &Conversion, picture: &mut Yuv420Mut<'_>) {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni | Isa::Avx512 if isa.is_available() => avx512::convert(conversion, picture),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 if isa.is_available() => avx2::convert(conversion, picture),
+        _ => colour::convert(conversion, picture),
     }
 }
