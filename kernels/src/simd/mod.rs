@@ -16,6 +16,9 @@ mod compare;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector loads, and calls of functions compiled for more than the base instruction set")]
 mod compare_avx2;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+#[allow(unsafe_code, reason = "vector loads and stores")]
+mod neon;
 mod portable;
 pub(crate) mod table;
 
@@ -35,6 +38,8 @@ pub(crate) const BATCH: usize = 4;
 pub enum Isa {
     /// What every machine of the architecture has.
     Portable,
+    /// 64-bit Arm, little-endian.
+    Neon,
     /// x86-64 with AVX2.
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ and VL.
@@ -45,12 +50,13 @@ pub enum Isa {
 
 impl Isa {
     /// All of them, slowest first.
-    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Vnni];
+    pub const ALL: [Self; 5] = [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512, Self::Avx512Vnni];
 
     /// Whether this machine runs it.
     pub fn is_available(self) -> bool {
         match self {
             Self::Portable => true,
+            Self::Neon => cfg!(all(target_arch = "aarch64", target_endian = "little")),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => std::arch::is_x86_feature_detected!("avx2"),
             #[cfg(target_arch = "x86_64")]
@@ -87,6 +93,8 @@ impl Isa {
             Self::Avx512 if self.is_available() => &avx512::BASE,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 if self.is_available() => &avx2::PASSES,
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Self::Neon => &neon::PASSES,
             _ => &portable::PASSES,
         }
     }
@@ -135,6 +143,8 @@ pub fn squared_error(isa: Isa, a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> u64 {
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vnni | Isa::Avx512 | Isa::Avx2 if isa.is_available() => compare_avx2::squared_error(a, b),
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        Isa::Neon => neon::squared_error(a, b),
         _ => compare::squared_error(a, b),
     }
 }
@@ -144,6 +154,8 @@ pub fn tile_errors(isa: Isa, a: &PlaneRef<'_>, b: &PlaneRef<'_>, side: NonZeroUs
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vnni | Isa::Avx512 | Isa::Avx2 if isa.is_available() => compare_avx2::tile_errors(a, b, side.get()),
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        Isa::Neon => neon::tile_errors(a, b, side.get()),
         _ => compare::tile_errors(a, b, side.get()),
     }
 }
