@@ -1,9 +1,10 @@
 //! How near the ladder comes to a resampling in floating point, beside FFmpeg's scaler:
 //! `cargo run --release -p headframe-kernels --example scale-quality PICTURES.yuv...`, raw 1920x1080 8-bit 4:2:0.
 //!
-//! Three judges: the source resampled straight to each rung in `f64` with our curve (Catmull-Rom), with swscale's bicubic
-//! (Keys' cubic with a = -0.6), and with Lanczos-3, which neither has by default. Everyone is nearest to the judge with
-//! their own curve, so that is the fair comparison of two scalers' exactness. dB for Y, U, V, over all pictures of a file.
+//! Three judges: the source resampled straight to each rung in `f64` with our curve (Catmull-Rom), with swscale's
+//! bicubic (Keys' cubic with a = -0.6), and with Lanczos-3, which neither has by default. Everyone is nearest to the
+//! judge with their own curve, so that is the fair comparison of two scalers' exactness. dB for Y, U, V, over all
+//! pictures of a file.
 
 use std::collections::HashMap;
 use std::process::Command;

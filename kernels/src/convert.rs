@@ -1,8 +1,9 @@
 //! Colour: from one matrix and range to another, on a picture that is already small.
 //!
 //! The three matrices differ in how luma and colour differences are mixed from the same R'G'B', so going from one to
-//! another is linear: grey stays grey, colour differences mix among themselves, and luma takes a little of them. Primaries and
-//! transfer stay as they are: this is about how the samples are written down, not about what colours a screen can show.
+//! another is linear: grey stays grey, colour differences mix among themselves, and luma takes a little of them.
+//! Primaries and transfer stay as they are: this is about how the samples are written down, not about what colours a
+//! screen can show.
 
 use crate::filter::ONE;
 use crate::plane::Yuv420Mut;

@@ -1,9 +1,10 @@
 //! A name for what a picture shows: SHA-256 over its samples in one order, however they were stored.
 //!
-//! What is hashed, numbers with the high byte first: the tag `headframe picture 1` and a zero byte; luma width and height, 4
-//! bytes each; the chroma format as H.264 counts it (0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4) and the bits of a sample, a
-//! byte each; then every row of Y, of U and of V, a byte per sample of 8 bits and two bytes per sample of 10. Gaps between
-//! rows, interleaving and bits that do not count leave no trace: NV12 and planar 4:2:0 of one picture have one hash.
+//! What is hashed, numbers with the high byte first: the tag `headframe picture 1` and a zero byte; luma width and
+//! height, 4 bytes each; the chroma format as H.264 counts it (0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4) and the bits of a
+//! sample, a byte each; then every row of Y, of U and of V, a byte per sample of 8 bits and two bytes per sample of 10.
+//! Gaps between rows, interleaving and bits that do not count leave no trace: NV12 and planar 4:2:0 of one picture have
+//! one hash.
 
 use sha2::{Digest as _, Sha256};
 

@@ -1,8 +1,8 @@
 //! Pixel kernels of Headframe: scaling and quality metrics, defined once and implemented several times.
 //!
 //! [`mod@reference`] says in plain integer Rust what every kernel computes; it is the definition, slow on purpose. The
-//! other implementations ([`simd`] here, GPU ones later) must give the same bytes for any input, which
-//! `tests/agree.rs` checks. Results therefore never depend on the machine, so they can be hashed, compared and disputed.
+//! other implementations ([`simd`] here, GPU ones later) must give the same bytes for any input, which `tests/agree`
+//! checks. Results therefore never depend on the machine, so they can be hashed, compared and disputed.
 //!
 //! | file | knows |
 //! | --- | --- |

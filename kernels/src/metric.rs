@@ -33,15 +33,15 @@ pub fn psnr_db(squared_error: u64, n: u64) -> f64 {
     10.0 * (255.0 * 255.0 * n as f64 / squared_error as f64).log10()
 }
 
-/// [`squared_error`] of each tile of `side` by `side` samples, row after row of tiles; those at the right and lower edge
-/// may be smaller. `a.width().div_ceil(side)` tiles make a row.
+/// [`squared_error`] of each tile of `side` by `side` samples, row after row of tiles; those at the right and lower
+/// edge may be smaller. `a.width().div_ceil(side)` tiles make a row.
 pub fn tile_errors(a: &PlaneRef<'_>, b: &PlaneRef<'_>, side: NonZeroUsize) -> Result<Vec<u64>, ShapeMismatch> {
     same_shape(a, b)?;
     Ok(simd::tile_errors(Isa::best(), a, b, side))
 }
 
-/// The sums that SSIM is made from: windows of 8x8 samples, 4 apart in both directions, on the grid that x264 and FFmpeg
-/// use, row after row. Where a plane is smaller than a window, the window is cut off at its edge.
+/// The sums that SSIM is made from: windows of 8x8 samples, 4 apart in both directions, on the grid that x264 and
+/// FFmpeg use, row after row. Where a plane is smaller than a window, the window is cut off at its edge.
 pub fn ssim_sums(a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> Result<Vec<WindowSums>, ShapeMismatch> {
     ssim_sums_with(Isa::best(), a, b)
 }

@@ -107,9 +107,9 @@ pub fn scale_ladder(src: &SourceRef<'_>, outputs: &mut [Yuv420Mut<'_>], filter: 
 ///
 /// With colour differences less 128, halves rounded up and everything clamped to a byte:
 /// - `U' = 128 + (chroma[0][0] * U + chroma[0][1] * V + 2^13) >> 14`, `V'` likewise with `chroma[1]`;
-/// - `Y' = black.1 + (8 * luma * (Y - black.0) + luma_from[0] * u + luma_from[1] * v + 2^16) >> 17`, where `u` and `v` are
-///   eight times U and V at the place of the luma sample: across, chroma lies on the even samples and half way between two
-///   for the odd ones; down, the nearer row counts three times and the other once. Edges repeat.
+/// - `Y' = black.1 + (8 * luma * (Y - black.0) + luma_from[0] * u + luma_from[1] * v + 2^16) >> 17`, where `u` and `v`
+///   are eight times U and V at the place of the luma sample: across, chroma lies on the even samples and half way
+///   between two for the odd ones; down, the nearer row counts three times and the other once. Edges repeat.
 pub fn convert(picture: &mut Yuv420Mut<'_>, conversion: &Conversion) {
     let [luma, u, v] = &mut picture.planes;
     let (columns, rows) = (u.width(), u.height());
@@ -151,8 +151,8 @@ pub fn squared_error(a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> u64 {
     sum
 }
 
-/// [`squared_error`] of each tile of `side` by `side` samples, row after row of tiles; those at the right and lower edge
-/// may be smaller.
+/// [`squared_error`] of each tile of `side` by `side` samples, row after row of tiles; those at the right and lower
+/// edge may be smaller.
 ///
 /// # Panics
 /// If `side` is 0.

@@ -1,9 +1,9 @@
 //! Fast implementations, chosen at run time.
 //!
-//! `portable` is safe Rust; `avx2`, `avx512` and `neon` have the passes written out for wider registers, over weights that
-//! `table` lays out for them. What they share is the shape: source rows mixed vertically into a row of `i16` whose edges are then
-//! repeated on both sides, so that the horizontal pass needs no clamping; a few rows at a time, so that the horizontal
-//! weights are loaded once for all of them.
+//! `portable` is safe Rust; `avx2`, `avx512` and `neon` have the passes written out for wider registers, over weights
+//! that `table` lays out for them. What they share is the shape: source rows mixed vertically into a row of `i16` whose
+//! edges are then repeated on both sides, so that the horizontal pass needs no clamping; a few rows at a time, so that
+//! the horizontal weights are loaded once for all of them.
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector loads, and calls of functions compiled for more than the base instruction set")]

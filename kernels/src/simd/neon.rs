@@ -1,8 +1,8 @@
 //! NEON, which every 64-bit Arm has.
 //!
 //! Vertically, the rows are widened to words and multiplied by one weight each. Horizontally, a table look-up picks the
-//! samples of four outputs' next pairs of taps out of a window of up to three registers; even and odd taps are summed apart
-//! until the end, as there is no instruction for a product of pairs.
+//! samples of four outputs' next pairs of taps out of a window of up to three registers; even and odd taps are summed
+//! apart until the end, as there is no instruction for a product of pairs.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -20,7 +20,7 @@ const LANE: usize = 4;
 /// Samples in a register.
 const WORDS: usize = 8;
 
-const SHAPE: Shape = Shape { outputs: GROUP, lane: LANE, register: WORDS, fixed: 0, sliding: 3, index };
+const SHAPE: Shape = Shape { outputs: GROUP, lane: LANE, register: WORDS, fixed: 0, sliding: 3, dot: 0, index };
 
 pub(super) const PASSES: Passes = Passes {
     shape: Some(SHAPE),
@@ -126,7 +126,8 @@ fn eight(mix: Mix<'_, '_>) {
     }
 }
 
-/// Words of ten bits, in their upper bits if `HIGH`. `out` must have at least 8 samples, and every row as many as `out`.
+/// Words of ten bits, in their upper bits if `HIGH`. `out` must have at least 8 samples, and every row as many as
+/// `out`.
 #[target_feature(enable = "neon")]
 fn ten<const HIGH: bool>(mix: Mix<'_, '_>) {
     const SHIFT: i32 = portable::vertical_shift(Depth::Ten) as i32;
@@ -165,6 +166,7 @@ fn horizontal(job: &mut Job<'_>) {
 /// One row; windows of `W` registers; `T` taps, or any number if `T` is 0.
 #[target_feature(enable = "neon")]
 fn one<const W: usize, const T: usize>(job: &mut Job<'_>, groups: &Groups, row: usize) {
+    assert_eq!(groups.window, Window::Sliding(W), "a window that the weights were not laid out for");
     let Job { table, mid, out, stride, .. } = job;
     let (len, pairs) = (table.len, if T == 0 { table.taps } else { T } / 2);
     let mid = &mid[row * table.row_len..][..table.row_len];
@@ -178,8 +180,8 @@ fn one<const W: usize, const T: usize>(job: &mut Job<'_>, groups: &Groups, row: 
                 // SAFETY: `Groups` has 8 weights for each base and pair of taps.
                 let weights = unsafe { words(&groups.coefs, 2 * (GROUP * (g * pairs + p) + LANE * lane)) };
                 let at = *base as usize + 2 * p;
-                // SAFETY: `Groups` promises that every register of a window, slid right by all taps but two, ends inside
-                // the row of `row_len`; no more than the window's registers are loaded.
+                // SAFETY: `Groups` promises that every register of a window, slid right by all taps but two, ends
+                // inside the row of `row_len`; no more than the window's registers are loaded.
                 let window = |w: usize| vreinterpretq_u8_s16(unsafe { words(mid, at + WORDS * w.min(W - 1)) });
                 let picked = vreinterpretq_s16_u8(match W {
                     1 => vqtbl1q_u8(window(0), index),
