@@ -1,7 +1,7 @@
 //! Every implementation present agrees with the reference, bit for bit.
 //!
 //! `HEADFRAME_CASES=1000000 cargo test --release -p headframe-kernels --test agree` for more than the quick default. A
-//! failure names its seed.
+//! failure names its seed; `HEADFRAME_SEED` makes the tests begin with it.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod ladders;

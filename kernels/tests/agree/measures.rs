@@ -1,7 +1,7 @@
 //! Errors, SSIM sums and colour conversion: every implementation gives the reference's numbers.
 
 use crate::isas;
-use crate::noise::{Noise, cases};
+use crate::noise::{Noise, seeds};
 use crate::pictures::Output;
 use headframe_kernels::convert::{Colour, Conversion, Matrix, Range};
 use headframe_kernels::{PlaneRef, metric, reference, simd};
@@ -18,7 +18,7 @@ fn pair(noise: &mut Noise, longest: u32, check: impl Fn(PlaneRef<'_>, PlaneRef<'
 
 #[test]
 fn squared_errors() {
-    for seed in 0..cases(2000) {
+    for seed in seeds(2000) {
         let mut noise = Noise::new(seed);
         let side = NonZeroUsize::new(noise.within(1, 40) as usize).unwrap();
         pair(&mut noise, 300, |a, b| {
@@ -44,7 +44,7 @@ fn the_largest_errors_do_not_overflow() {
 
 #[test]
 fn ssim_sums() {
-    for seed in 0..cases(2000) {
+    for seed in seeds(2000) {
         let mut noise = Noise::new(seed);
         pair(&mut noise, 150, |a, b| {
             let (across, down) = (reference::windows(a.width()), reference::windows(a.height()));
@@ -59,7 +59,7 @@ fn ssim_sums() {
 
 #[test]
 fn conversions() {
-    for seed in 0..cases(2000) {
+    for seed in seeds(2000) {
         let mut noise = Noise::new(seed);
         let size = (noise.within(1, 150), noise.within(1, 12));
         let mut colour = || Colour {
