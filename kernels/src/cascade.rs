@@ -1,10 +1,10 @@
 //! Which rung of a ladder is made from which: part of the definition, a pure function of the sizes.
 //!
 //! A small rung costs as much as a large one when it is made from the source, because its filter reads all of the
-//! source. Made from a larger rung it costs a fraction, but loses a little: what the larger rung's filter took away near
-//! its own limit is missing, and rounding happens twice. Measured on 1080p film, sports and synthetic pictures against
-//! a resampling of the source in floating point (luma, dB; FFmpeg's bicubic, default flags, against its own curve has 59.0 to 57.9 from
-//! 720p to 240p):
+//! source. Made from a larger rung it costs a fraction, but loses a little: what the larger rung's filter took away
+//! near its own limit is missing, and rounding happens twice. Measured on 1080p film, sports and synthetic pictures
+//! against a resampling of the source in floating point (luma, dB; FFmpeg's bicubic, default flags, against its own
+//! curve has 59.0 to 57.9 from 720p to 240p):
 //!
 //! | rung | from the source | from a rung 1.5 times larger | 2 times | 3 times |
 //! | --- | --- | --- | --- | --- |
@@ -19,9 +19,9 @@ pub const MIN_STEP: u32 = 3;
 
 /// For each output, the output that it is made from, or `None` for the source.
 ///
-/// The parent is the output with the fewest luma samples (then the narrowest) that is at least [`MIN_STEP`] times as wide and as
-/// high, is not larger than the source in either direction and not as large in both. Of equal ones it is the first. The
-/// order of the outputs therefore does not change what any of them shows.
+/// The parent is the output with the fewest luma samples (then the narrowest) that is at least [`MIN_STEP`] times as
+/// wide and as high, is not larger than the source in either direction and not as large in both. Of equal ones it is
+/// the first. The order of the outputs therefore does not change what any of them shows.
 pub fn parents(source: (u32, u32), outputs: &[(u32, u32)]) -> Vec<Option<usize>> {
     let parent = |of: &(u32, u32)| {
         let fits = |of: &(u32, u32), from: &(u32, u32)| {

@@ -2,7 +2,7 @@
 //!
 //! Filters are stretched by the reduction ratio when reducing, so that they also remove what the smaller picture cannot
 //! hold. Positions are exact rationals; weights are exact rationals (Catmull-Rom) or integers of 60 fractional bits
-//! ([`mod@crate::lanczos`]); both are rounded once to 14 fractional bits. So a table is the same on every machine, in
+//! (`lanczos.rs`); both are rounded once to 14 fractional bits. So a table is the same on every machine, in
 //! every language.
 
 use crate::lanczos::lanczos3;
@@ -82,12 +82,12 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// The table for a plane whose luma goes from `src.0` to `dst.0` samples, sited as `src.1` says in the source and as
-    /// `dst.1` says in the output.
+    /// The table for a plane whose luma goes from `src.0` to `dst.0` samples, sited as `src.1` says in the source and
+    /// as `dst.1` says in the output.
     ///
     /// Both pictures cover the same area. Measured from its edge in half luma samples, output sample `i` lies at
-    /// `e = step_dst * i + edge_dst`, which is sample `(e * src - edge_src * dst) / (step_src * dst)` of the source; with
-    /// luma on both sides that is the usual `(i + 1/2) src/dst - 1/2`.
+    /// `e = step_dst * i + edge_dst`, which is sample `(e * src - edge_src * dst) / (step_src * dst)` of the source;
+    /// with luma on both sides that is the usual `(i + 1/2) src/dst - 1/2`.
     pub fn new(filter: Filter, src: (u32, Siting), dst: (u32, Siting)) -> Result<Self, ScaleError> {
         let ((src, src_siting), (dst, dst_siting)) = (src, dst);
         if src == 0 || dst == 0 || src > MAX_SIDE || dst > MAX_SIDE {

@@ -1,7 +1,7 @@
 //! One source picture into all rungs of a ladder, in one pass over the source, on one thread.
 //!
-//! Rows are made as soon as what they are made of is there: the source is read in bands that stay in the cache, and each
-//! band takes every rung as far as it goes, those made from other rungs included.
+//! Rows are made as soon as what they are made of is there: the source is read in bands that stay in the cache, and
+//! each band takes every rung as far as it goes, those made from other rungs included.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -109,7 +109,8 @@ struct Scratch {
     pairs: Vec<i16>,
 }
 
-/// Scales pictures of one size and format into all outputs of a ladder; see [`mod@crate::reference`] for what it computes.
+/// Scales pictures of one size and format into all outputs of a ladder; see [`mod@crate::reference`] for what it
+/// computes.
 ///
 /// Outputs are 8-bit 4:2:0, planar. One scaler serves one thread at a time and allocates little once it is made.
 #[derive(Debug, Clone)]
@@ -123,7 +124,8 @@ pub struct LadderScaler {
 }
 
 impl LadderScaler {
-    /// A scaler into `outputs` (luma width and height of each, in any order), on the best instruction set of this machine.
+    /// A scaler into `outputs` (luma width and height of each, in any order), on the best instruction set of this
+    /// machine.
     pub fn new(source: Source, outputs: &[(u32, u32)], filter: Filter) -> Result<Self, ScaleError> {
         Self::with_isa(source, outputs, filter, Isa::best())
     }

@@ -1,8 +1,8 @@
 //! The Lanczos-3 curve in integers, so that its tables are equal on every machine.
 //!
-//! A sine is a Taylor series of 60 fractional bits after folding the angle to at most a quarter of pi. The curve's error
-//! stays below 2^-40, so an entry of a table, of 14 bits, is the nearest one but for ties that close; and whatever the
-//! error is, it is the same everywhere.
+//! A sine is a Taylor series of 60 fractional bits after folding the angle to at most a quarter of pi. The curve's
+//! error stays below 2^-40, so an entry of a table, of 14 bits, is the nearest one but for ties that close; and
+//! whatever the error is, it is the same everywhere.
 
 /// Fractional bits of sines and weights.
 const BITS: u32 = 60;

@@ -1,8 +1,8 @@
 //! Pixel kernels of Headframe: scaling and quality metrics, defined once and implemented several times.
 //!
 //! [`mod@reference`] says in plain integer Rust what every kernel computes; it is the definition, slow on purpose. The
-//! other implementations ([`simd`] here, GPU ones later) must give the same bytes for any input, which
-//! `tests/agree.rs` checks. Results therefore never depend on the machine, so they can be hashed, compared and disputed.
+//! other implementations ([`simd`] here, GPU ones later) must give the same bytes for any input, which `tests/agree`
+//! checks. Results therefore never depend on the machine, so they can be hashed, compared and disputed.
 //!
 //! | file | knows |
 //! | --- | --- |
@@ -10,14 +10,17 @@
 //! | [`filter`], `lanczos` | resampling positions and coefficient tables, integer arithmetic only |
 //! | [`cascade`] | which rung of a ladder is made from which |
 //! | [`mod@reference`] | the definition of every kernel |
-//! | [`ladder`], [`scale`], [`metric`] | typed entry points; they pick the fastest implementation |
+//! | [`ladder`], [`scale`], [`mod@convert`], [`metric`] | typed entry points; they pick the fastest implementation |
+//! | [`hash`] | names for pictures |
 //! | [`simd`] | instruction sets, found at run time; the crate's only `unsafe` |
 //!
 //! The crate knows nothing of codecs, files, clocks or threads.
 #![deny(unsafe_code)]
 
 pub mod cascade;
+pub mod convert;
 pub mod filter;
+pub mod hash;
 pub mod ladder;
 mod lanczos;
 pub mod metric;

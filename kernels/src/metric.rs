@@ -1,9 +1,10 @@
 //! Quality metrics on pairs of planes.
 
+use std::num::NonZeroUsize;
 use thiserror::Error;
 
 use crate::plane::PlaneRef;
-use crate::reference::{WindowSums, window_sums};
+use crate::reference::{WindowSums, window_sums, windows};
 use crate::simd::{self, Isa};
 
 /// The planes compared do not have one shape.
@@ -32,22 +33,46 @@ pub fn psnr_db(squared_error: u64, n: u64) -> f64 {
     10.0 * (255.0 * 255.0 * n as f64 / squared_error as f64).log10()
 }
 
-/// Structural similarity, 1 for equal planes: the mean over 8x8 windows, 4 samples apart in both directions, on the grid
-/// that x264 and FFmpeg use. Sums are integers; planes smaller than a window count as one window.
-pub fn ssim(a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> Result<f64, ShapeMismatch> {
+/// [`squared_error`] of each tile of `side` by `side` samples, row after row of tiles; those at the right and lower
+/// edge may be smaller. `a.width().div_ceil(side)` tiles make a row.
+pub fn tile_errors(a: &PlaneRef<'_>, b: &PlaneRef<'_>, side: NonZeroUsize) -> Result<Vec<u64>, ShapeMismatch> {
     same_shape(a, b)?;
-    let (across, down) = (windows(a.width()), windows(a.height()));
-    let mut sum = 0.0;
-    for y in 0..down {
-        for x in 0..across {
-            sum += window_ssim(&window_sums(a, b, 4 * x, 4 * y));
-        }
-    }
-    Ok(sum / (across * down) as f64)
+    Ok(simd::tile_errors(Isa::best(), a, b, side))
 }
 
-fn windows(side: usize) -> usize {
-    if side < 8 { 1 } else { (side - 8) / 4 + 1 }
+/// The sums that SSIM is made from: windows of 8x8 samples, 4 apart in both directions, on the grid that x264 and
+/// FFmpeg use, row after row. Where a plane is smaller than a window, the window is cut off at its edge.
+pub fn ssim_sums(a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> Result<Vec<WindowSums>, ShapeMismatch> {
+    ssim_sums_with(Isa::best(), a, b)
+}
+
+/// The same on a given instruction set.
+pub fn ssim_sums_with(isa: Isa, a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> Result<Vec<WindowSums>, ShapeMismatch> {
+    same_shape(a, b)?;
+    let (across, down) = (windows(a.width()), windows(a.height()));
+    if a.width() < 8 || a.height() < 8 {
+        let window = |i: usize| window_sums(a, b, 4 * (i % across), 4 * (i / across));
+        return Ok((0..across * down).map(window).collect());
+    }
+    // A window is four blocks of 4x4, each of which is in up to four windows.
+    let mut sums = Vec::with_capacity(across * down);
+    let [mut upper, mut lower] = [vec![[0u32; 4]; across + 1], vec![[0u32; 4]; across + 1]];
+    simd::block_sums(isa, a, b, 0, &mut upper);
+    for y in 1..=down {
+        simd::block_sums(isa, a, b, 4 * y, &mut lower);
+        for x in 0..across {
+            let sum = |i: usize| u64::from(upper[x][i] + upper[x + 1][i] + lower[x][i] + lower[x + 1][i]);
+            sums.push(WindowSums { n: 64, a: sum(0), b: sum(1), squares: sum(2), product: sum(3) });
+        }
+        std::mem::swap(&mut upper, &mut lower);
+    }
+    Ok(sums)
+}
+
+/// Structural similarity, 1 for equal planes: the mean over the windows of [`ssim_sums`].
+pub fn ssim(a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> Result<f64, ShapeMismatch> {
+    let sums = ssim_sums(a, b)?;
+    Ok(sums.iter().map(window_ssim).sum::<f64>() / sums.len() as f64)
 }
 
 fn window_ssim(sums: &WindowSums) -> f64 {

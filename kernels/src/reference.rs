@@ -15,6 +15,7 @@
 //! 4:2:0 with chroma sited left (MPEG-2); grey sources give them chroma of 128.
 
 use crate::cascade::parents;
+use crate::convert::Conversion;
 use crate::filter::{Axis, Filter};
 use crate::plane::{PlaneMut, PlaneRef, Yuv420Mut, Yuv420Ref};
 use crate::scale::ScaleError;
@@ -102,6 +103,43 @@ pub fn scale_ladder(src: &SourceRef<'_>, outputs: &mut [Yuv420Mut<'_>], filter: 
     Ok(())
 }
 
+/// Converts the samples of a picture from one colour description to another, in place.
+///
+/// With colour differences less 128, halves rounded up and everything clamped to a byte:
+/// - `U' = 128 + (chroma[0][0] * U + chroma[0][1] * V + 2^13) >> 14`, `V'` likewise with `chroma[1]`;
+/// - `Y' = black.1 + (8 * luma * (Y - black.0) + luma_from[0] * u + luma_from[1] * v + 2^16) >> 17`, where `u` and `v`
+///   are eight times U and V at the place of the luma sample: across, chroma lies on the even samples and half way
+///   between two for the odd ones; down, the nearer row counts three times and the other once. Edges repeat.
+pub fn convert(picture: &mut Yuv420Mut<'_>, conversion: &Conversion) {
+    let [luma, u, v] = &mut picture.planes;
+    let (columns, rows) = (u.width(), u.height());
+    let byte = |value: i32| value.clamp(0, 255) as u8;
+    let centred = |plane: &PlaneMut<'_>, x: usize, y: usize| i32::from(plane.row(y)[x]) - 128;
+    for y in 0..luma.height() {
+        let near = y / 2;
+        let far = clamp(near as i32 + if y % 2 == 0 { -1 } else { 1 }, rows);
+        for x in 0..luma.width() {
+            let (left, right) = (x / 2, (x / 2 + x % 2).min(columns - 1));
+            let at = |plane: &PlaneMut<'_>| -> i32 {
+                let column = |x| 3 * centred(plane, x, near) + centred(plane, x, far);
+                column(left) + column(right)
+            };
+            let sample = &mut luma.row_mut(y)[x];
+            let own = 8 * conversion.luma * (i32::from(*sample) - conversion.black.0);
+            let sum = own + conversion.luma_from[0] * at(u) + conversion.luma_from[1] * at(v);
+            *sample = byte(conversion.black.1 + ((sum + (1 << 16)) >> 17));
+        }
+    }
+    for y in 0..rows {
+        for x in 0..columns {
+            let (old_u, old_v) = (centred(u, x, y), centred(v, x, y));
+            for (plane, [from_u, from_v]) in [&mut *u, &mut *v].into_iter().zip(conversion.chroma) {
+                plane.row_mut(y)[x] = byte(128 + ((from_u * old_u + from_v * old_v + (1 << 13)) >> 14));
+            }
+        }
+    }
+}
+
 /// Sum of squared differences of two planes of one shape. At most `255^2 * 16384^2`, so it cannot overflow.
 pub fn squared_error(a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> u64 {
     let mut sum = 0;
@@ -111,6 +149,22 @@ pub fn squared_error(a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> u64 {
         }
     }
     sum
+}
+
+/// [`squared_error`] of each tile of `side` by `side` samples, row after row of tiles; those at the right and lower
+/// edge may be smaller.
+///
+/// # Panics
+/// If `side` is 0.
+pub fn tile_errors(a: &PlaneRef<'_>, b: &PlaneRef<'_>, side: usize) -> Vec<u64> {
+    let across = a.width().div_ceil(side);
+    let mut sums = vec![0; across * a.height().div_ceil(side)];
+    for y in 0..a.height() {
+        for x in 0..a.width() {
+            sums[y / side * across + x / side] += u64::from(a.row(y)[x].abs_diff(b.row(y)[x])).pow(2);
+        }
+    }
+    sums
 }
 
 /// What SSIM needs to know of one window of `n` samples.
@@ -128,7 +182,12 @@ pub struct WindowSums {
     pub product: u64,
 }
 
-/// The sums of one window with its corner at `(x, y)`, cut off at the plane's edges.
+/// The corners of SSIM's windows along a side: 4 samples apart, as many whole windows of 8 as there are, at least one.
+pub fn windows(side: usize) -> usize {
+    if side < 8 { 1 } else { (side - 8) / 4 + 1 }
+}
+
+/// The sums of one window of 8 by 8 samples with its corner at `(x, y)`, cut off at the plane's edges.
 pub fn window_sums(a: &PlaneRef<'_>, b: &PlaneRef<'_>, x: usize, y: usize) -> WindowSums {
     let mut sums = WindowSums::default();
     for row in y..(y + 8).min(a.height()) {

@@ -6,10 +6,11 @@
 
 use std::arch::x86_64::*;
 
-use super::portable;
 use super::table::{Groups, Shape, Window};
 use super::{Job, Mix, Passes};
-use crate::plane::PlaneRef;
+use super::{colour, portable};
+use crate::convert::Conversion;
+use crate::plane::Yuv420Mut;
 use crate::reference::{HORIZONTAL_SHIFT, VERTICAL_SHIFT};
 use crate::source::Depth;
 
@@ -22,7 +23,7 @@ const WORDS: usize = 8;
 /// Rows that go through the horizontal pass together: more would not leave registers for their windows.
 const ROWS: usize = 2;
 
-const SHAPE: Shape = Shape { outputs: GROUP, lane: LANE, register: WORDS, fixed: 0, sliding: 2, index };
+const SHAPE: Shape = Shape { outputs: GROUP, lane: LANE, register: WORDS, fixed: 0, sliding: 2, dot: 2 * WORDS, index };
 
 /// For each output, the numbers of the four bytes of its first two samples; once for each register of the window, with
 /// the numbers of the other one marked as nothing.
@@ -195,10 +196,68 @@ fn horizontal(job: &mut Job<'_>) {
         (Window::Sliding(1), 4) => batch::<1, 4>(job, groups),
         (Window::Sliding(1), 6) => batch::<1, 6>(job, groups),
         (Window::Sliding(1), _) => batch::<1, 0>(job, groups),
-        (_, 10) => batch::<2, 10>(job, groups),
-        (_, 12) => batch::<2, 12>(job, groups),
-        (_, 14) => batch::<2, 14>(job, groups),
+        (Window::Dot(1), _) => dots::<1>(job, groups),
+        (Window::Dot(2), _) => dots::<2>(job, groups),
+        (Window::Dot(_), _) => dots::<0>(job, groups),
         (_, _) => batch::<2, 0>(job, groups),
+    }
+}
+
+/// All rows, output by output; products of `N` registers, or any number if `N` is 0.
+#[target_feature(enable = "avx2")]
+fn dots<const N: usize>(job: &mut Job<'_>, groups: &Groups) {
+    let Job { table, mid, out, stride, rows } = job;
+    let registers = if N == 0 { groups.window.registers() } else { N };
+    assert_eq!(groups.window, Window::Dot(registers), "weights laid out for something else");
+    for row in 0..*rows {
+        let mid = &mid[row * table.row_len..][..table.row_len];
+        let out = &mut out[row * *stride..][..table.len];
+        for ((g, bases), out) in groups.bases.chunks_exact(GROUP).enumerate().zip(out.chunks_mut(GROUP)) {
+            let mut sums = [_mm256_setzero_si256(); GROUP];
+            for (k, (sum, base)) in sums.iter_mut().zip(bases).enumerate() {
+                for n in 0..registers {
+                    let (at, weight) = (*base as usize + 16 * n, 16 * ((g * GROUP + k) * registers + n));
+                    // SAFETY: `Groups` has 16 weights for each base and register, and promises that each register ends
+                    // inside the row of `row_len`.
+                    let (samples, weights) = unsafe { (load(mid, at), load(&groups.coefs, weight)) };
+                    let products = _mm256_madd_epi16(samples, weights);
+                    *sum = if n == 0 { products } else { _mm256_add_epi32(*sum, products) };
+                }
+            }
+            let [a, b, c, d, e, f, g, h] = sums;
+            let (front, back) = (fold(fold_pair(a, b), fold_pair(c, d)), fold(fold_pair(e, f), fold_pair(g, h)));
+            let (left, right) =
+                (_mm256_permute2x128_si256::<0x20>(front, back), _mm256_permute2x128_si256::<0x31>(front, back));
+            let round = _mm256_set1_epi32(1 << (HORIZONTAL_SHIFT - 1));
+            put(out, _mm256_add_epi32(_mm256_add_epi32(left, right), round));
+        }
+    }
+}
+
+/// In each half: `a.0 + a.2, b.0 + b.2, a.1 + a.3, b.1 + b.3`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn fold_pair(a: __m256i, b: __m256i) -> __m256i {
+    _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b))
+}
+
+/// In each half, the sums of what [`fold_pair`] was given: `a, b` of the first and of the second.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn fold(first: __m256i, second: __m256i) -> __m256i {
+    _mm256_add_epi32(_mm256_unpacklo_epi64(first, second), _mm256_unpackhi_epi64(first, second))
+}
+
+/// Drops the fraction of eight sums and writes as many of them as `out` has room for.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn put(out: &mut [u8], sums: __m256i) {
+    let whole = _mm256_srai_epi32::<{ HORIZONTAL_SHIFT as i32 }>(sums);
+    let words = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256::<1>(whole));
+    let bytes = _mm_cvtsi128_si64(_mm_packus_epi16(words, words)).to_le_bytes();
+    match out.first_chunk_mut::<GROUP>() {
+        Some(out) => *out = bytes,
+        None => out.copy_from_slice(&bytes[..out.len()]),
     }
 }
 
@@ -218,6 +277,7 @@ fn batch<const W: usize, const T: usize>(job: &mut Job<'_>, groups: &Groups) {
 /// `R` rows from row `first` on; windows of `W` registers; `T` taps, or any number if `T` is 0.
 #[target_feature(enable = "avx2")]
 fn rows<const W: usize, const T: usize, const R: usize>(job: &mut Job<'_>, groups: &Groups, first: usize) {
+    assert_eq!(groups.window, Window::Sliding(W), "a window that the weights were not laid out for");
     let Job { table, mid, out, stride, .. } = job;
     let (len, row_len, pairs) = (table.len, table.row_len, if T == 0 { table.taps } else { T } / 2);
     let mid = &mid[first * row_len..][..R * row_len];
@@ -248,25 +308,18 @@ fn rows<const W: usize, const T: usize, const R: usize>(job: &mut Job<'_>, group
         }
         let at = GROUP * g;
         let count = GROUP.min(len - at);
-        for r in 0..R {
-            let whole = _mm256_srai_epi32::<{ HORIZONTAL_SHIFT as i32 }>(sums[r]);
-            let words = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256::<1>(whole));
-            let bytes = _mm_cvtsi128_si64(_mm_packus_epi16(words, words)).to_le_bytes();
-            let out = &mut out[(first + r) * *stride + at..][..count];
-            match out.first_chunk_mut::<GROUP>() {
-                Some(out) => *out = bytes,
-                None => out.copy_from_slice(&bytes[..count]),
-            }
+        for (r, sums) in sums.into_iter().enumerate() {
+            put(&mut out[(first + r) * *stride + at..][..count], sums);
         }
     }
 }
 
 /// Only where `Isa::Avx2.is_available()`.
-pub(super) fn squared_error(a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> u64 {
+pub(super) fn convert(conversion: &Conversion, picture: &mut Yuv420Mut<'_>) {
     #[target_feature(enable = "avx2")]
-    fn compiled(a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> u64 {
-        portable::squared_error(a, b)
+    fn compiled(conversion: &Conversion, picture: &mut Yuv420Mut<'_>) {
+        colour::convert(conversion, picture);
     }
-    // SAFETY: `simd::squared_error` asked `Isa::is_available` before it came here; nothing else is required.
-    unsafe { compiled(a, b) }
+    // SAFETY: `simd::convert` asked `Isa::is_available` before it came here; nothing else is required.
+    unsafe { compiled(conversion, picture) }
 }

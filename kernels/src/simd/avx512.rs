@@ -7,9 +7,11 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::portable;
 use super::table::{Groups, Shape, Window};
 use super::{BATCH, Job, Mix, Passes};
+use super::{colour, portable};
+use crate::convert::Conversion;
+use crate::plane::Yuv420Mut;
 use crate::reference::{HORIZONTAL_SHIFT, VERTICAL_SHIFT};
 use crate::source::Depth;
 
@@ -18,7 +20,7 @@ const GROUP: usize = 16;
 /// Samples in a register.
 const WORDS: usize = 32;
 
-const SHAPE: Shape = Shape { outputs: GROUP, lane: GROUP, register: WORDS, fixed: 2, sliding: 3, index };
+const SHAPE: Shape = Shape { outputs: GROUP, lane: GROUP, register: WORDS, fixed: 2, sliding: 3, dot: 0, index };
 
 /// For each output, the numbers of its first two samples.
 fn index(offsets: &[usize], _: usize) -> Vec<u8> {
@@ -290,15 +292,16 @@ macro_rules! passes {
                     (Window::Fixed(1), 4) => batch::<1, false, 4>(job, groups),
                     (Window::Fixed(1), 6) => batch::<1, false, 6>(job, groups),
                     (Window::Fixed(1), _) => batch::<1, false, 0>(job, groups),
-                    (Window::Fixed(_), 6) => batch::<2, false, 6>(job, groups),
-                    (Window::Fixed(_), 8) => batch::<2, false, 8>(job, groups),
-                    (Window::Fixed(_), 10) => batch::<2, false, 10>(job, groups),
-                    (Window::Fixed(_), 12) => batch::<2, false, 12>(job, groups),
-                    (Window::Fixed(_), 14) => batch::<2, false, 14>(job, groups),
+                    (Window::Fixed(2), 6) => batch::<2, false, 6>(job, groups),
+                    (Window::Fixed(2), 8) => batch::<2, false, 8>(job, groups),
+                    (Window::Fixed(2), 10) => batch::<2, false, 10>(job, groups),
+                    (Window::Fixed(2), 12) => batch::<2, false, 12>(job, groups),
+                    (Window::Fixed(2), 14) => batch::<2, false, 14>(job, groups),
                     (Window::Fixed(_), _) => batch::<2, false, 0>(job, groups),
-                    (Window::Sliding(1 | 2), _) => batch::<2, true, 0>(job, groups),
+                    (Window::Sliding(1), _) => batch::<1, true, 0>(job, groups),
+                    (Window::Sliding(2), _) => batch::<2, true, 0>(job, groups),
                     (Window::Sliding(_), 20) => batch::<3, true, 20>(job, groups),
-                    (Window::Sliding(_), _) => batch::<3, true, 0>(job, groups),
+                    (_, _) => batch::<3, true, 0>(job, groups),
                 }
             }
 
@@ -319,6 +322,7 @@ macro_rules! passes {
                 groups: &Groups,
                 first: usize,
             ) {
+                assert_eq!(groups.window.registers(), W, "a window that the weights were not laid out for");
                 let Job { table, mid, out, stride, .. } = job;
                 let (len, row_len, pairs) = (table.len, table.row_len, if T == 0 { table.taps } else { T } / 2);
                 let mid = &mid[first * row_len..][..R * row_len];
@@ -336,8 +340,8 @@ macro_rules! passes {
                         for r in 0..R {
                             if SLIDES || p == 0 {
                                 for w in 0..W {
-                                    // SAFETY: `Groups` promises that every register of a window, slid right by all taps
-                                    // but two if it slides, ends inside the row of `row_len`.
+                                    // SAFETY: `Groups` promises that each of its window's registers, of which there are
+                                    // `W`, slid right by all taps but two if it slides, ends inside the row.
                                     windows[r][w] = unsafe { load(mid, r * row_len + base + 2 * p + WORDS * w) };
                                 }
                             }
@@ -379,4 +383,14 @@ fn put(out: &mut [u8], value: __m128i) {
     let mask = ((1u32 << out.len().min(16)) - 1) as u16;
     // SAFETY: the mask has as many bits as `out` has bytes, up to 16.
     unsafe { _mm_mask_storeu_epi8(out.as_mut_ptr().cast(), mask, value) }
+}
+
+/// Only where `Isa::Avx512.is_available()`.
+pub(super) fn convert(conversion: &Conversion, picture: &mut Yuv420Mut<'_>) {
+    #[target_feature(enable = "avx2,avx512f,avx512bw,avx512dq,avx512vl")]
+    fn compiled(conversion: &Conversion, picture: &mut Yuv420Mut<'_>) {
+        colour::convert(conversion, picture);
+    }
+    // SAFETY: `simd::convert` asked `Isa::is_available` before it came here; nothing else is required.
+    unsafe { compiled(conversion, picture) }
 }

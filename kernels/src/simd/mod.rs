@@ -1,9 +1,9 @@
 //! Fast implementations, chosen at run time.
 //!
-//! `portable` is safe Rust; `avx2`, `avx512` and `neon` have the passes written out for wider registers, over weights that
-//! `table` lays out for them. What they share is the shape: source rows mixed vertically into a row of `i16` whose edges are then
-//! repeated on both sides, so that the horizontal pass needs no clamping; a few rows at a time, so that the horizontal
-//! weights are loaded once for all of them.
+//! `portable` is safe Rust; `avx2`, `avx512` and `neon` have the passes written out for wider registers, over weights
+//! that `table` lays out for them. What they share is the shape: source rows mixed vertically into a row of `i16` whose
+//! edges are then repeated on both sides, so that the horizontal pass needs no clamping; a few rows at a time, so that
+//! the horizontal weights are loaded once for all of them.
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector loads, and calls of functions compiled for more than the base instruction set")]
@@ -11,12 +11,22 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector loads, and calls of functions compiled for more than the base instruction set")]
 mod avx512;
+mod colour;
+mod compare;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "vector loads, and calls of functions compiled for more than the base instruction set")]
+mod compare_avx2;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+#[allow(unsafe_code, reason = "vector loads and stores")]
+mod neon;
 mod portable;
 pub(crate) mod table;
 
+use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 
-use crate::plane::PlaneRef;
+use crate::convert::Conversion;
+use crate::plane::{PlaneRef, Yuv420Mut};
 use crate::source::Depth;
 use table::{Shape, Table};
 
@@ -28,6 +38,8 @@ pub(crate) const BATCH: usize = 4;
 pub enum Isa {
     /// What every machine of the architecture has.
     Portable,
+    /// 64-bit Arm, little-endian.
+    Neon,
     /// x86-64 with AVX2.
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ and VL.
@@ -38,12 +50,13 @@ pub enum Isa {
 
 impl Isa {
     /// All of them, slowest first.
-    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Vnni];
+    pub const ALL: [Self; 5] = [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512, Self::Avx512Vnni];
 
     /// Whether this machine runs it.
     pub fn is_available(self) -> bool {
         match self {
             Self::Portable => true,
+            Self::Neon => cfg!(all(target_arch = "aarch64", target_endian = "little")),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => std::arch::is_x86_feature_detected!("avx2"),
             #[cfg(target_arch = "x86_64")]
@@ -80,6 +93,8 @@ impl Isa {
             Self::Avx512 if self.is_available() => &avx512::BASE,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 if self.is_available() => &avx2::PASSES,
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Self::Neon => &neon::PASSES,
             _ => &portable::PASSES,
         }
     }
@@ -127,7 +142,43 @@ pub(crate) struct Passes {
 pub fn squared_error(isa: Isa, a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> u64 {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni | Isa::Avx512 | Isa::Avx2 if isa.is_available() => avx2::squared_error(a, b),
-        _ => portable::squared_error(a, b),
+        Isa::Avx512Vnni | Isa::Avx512 | Isa::Avx2 if isa.is_available() => compare_avx2::squared_error(a, b),
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        Isa::Neon => neon::squared_error(a, b),
+        _ => compare::squared_error(a, b),
+    }
+}
+
+/// Sums of squared differences of the tiles of two planes of one shape; see [`crate::reference::tile_errors`].
+pub fn tile_errors(isa: Isa, a: &PlaneRef<'_>, b: &PlaneRef<'_>, side: NonZeroUsize) -> Vec<u64> {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni | Isa::Avx512 | Isa::Avx2 if isa.is_available() => compare_avx2::tile_errors(a, b, side.get()),
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        Isa::Neon => neon::tile_errors(a, b, side.get()),
+        _ => compare::tile_errors(a, b, side.get()),
+    }
+}
+
+/// For the blocks of 4x4 samples of rows `y..y + 4` of two planes of one shape, which must have these rows: the sums of
+/// `a`, of `b`, of `a^2 + b^2` and of `a b`. As many blocks as `out` is long, and no more than are whole.
+pub(crate) fn block_sums(isa: Isa, a: &PlaneRef<'_>, b: &PlaneRef<'_>, y: usize, out: &mut [[u32; 4]]) {
+    let a = std::array::from_fn(|i| &a.row(y + i)[..4 * out.len()]);
+    let b = std::array::from_fn(|i| &b.row(y + i)[..4 * out.len()]);
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni | Isa::Avx512 | Isa::Avx2 if isa.is_available() => compare_avx2::block_sums(a, b, out),
+        _ => compare::block_sums(a, b, out),
+    }
+}
+
+/// See [`crate::reference::convert`].
+pub(crate) fn convert(isa: Isa, conversion: &Conversion, picture: &mut Yuv420Mut<'_>) {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni | Isa::Avx512 if isa.is_available() => avx512::convert(conversion, picture),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 if isa.is_available() => avx2::convert(conversion, picture),
+        _ => colour::convert(conversion, picture),
     }
 }

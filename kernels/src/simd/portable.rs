@@ -1,7 +1,6 @@
 //! The passes in safe Rust, which the compiler vectorises for the base architecture; and what the vector passes leave
 //! over: the ends of rows, and shapes they have no form for.
 
-use crate::plane::PlaneRef;
 use crate::reference::{HORIZONTAL_SHIFT, VERTICAL_SHIFT};
 use crate::source::Depth;
 
@@ -102,22 +101,4 @@ pub(super) fn split(pairs: &[i16], first: &mut [i16], second: &mut [i16]) {
     for ((pair, first), second) in pairs.chunks_exact(2).zip(first).zip(second) {
         (*first, *second) = (pair[0], pair[1]);
     }
-}
-
-/// Inlined so that each caller compiles it for its own instruction set.
-#[inline(always)]
-pub(super) fn squared_error(a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> u64 {
-    let mut total = 0u64;
-    for y in 0..a.height() {
-        // A chunk's sum stays below 2^32: 4096 * 255^2.
-        for (a, b) in a.row(y).chunks(4096).zip(b.row(y).chunks(4096)) {
-            let mut sum = 0u32;
-            for (a, b) in a.iter().zip(b) {
-                let d = i32::from(*a) - i32::from(*b);
-                sum += (d * d) as u32;
-            }
-            total += u64::from(sum);
-        }
-    }
-    total
 }

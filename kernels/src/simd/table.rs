@@ -1,9 +1,9 @@
 //! Horizontal weights in the layout that the vector passes read.
 //!
 //! A vector pass makes several outputs at once: for each pair of taps it picks every output's two samples out of a few
-//! registers of neighbouring samples (a window), multiplies them by the pair of weights, and adds. Which samples to pick
-//! hardly depends on the pair: one further pair is two samples to the right. So a group of outputs needs one index and,
-//! per pair of taps, one register of weights.
+//! registers of neighbouring samples (a window), multiplies them by the pair of weights, and adds. Which samples to
+//! pick hardly depends on the pair: one further pair is two samples to the right. So a group of outputs needs one index
+//! and, per pair of taps, one register of weights.
 
 use crate::filter::Axis;
 
@@ -20,6 +20,9 @@ pub(crate) struct Shape {
     pub(crate) fixed: usize,
     /// Registers of the largest window that is loaded again for every pair of taps, two samples further right.
     pub(crate) sliding: usize,
+    /// Samples multiplied at once where outputs are made one by one instead, each from its own neighbours: cheaper for
+    /// many taps than windows of several registers. 0 if never.
+    pub(crate) dot: usize,
     /// The index of a group, from the offset in the window of each output's first sample and the window's registers.
     pub(crate) index: fn(&[usize], usize) -> Vec<u8>,
 }
@@ -31,12 +34,14 @@ pub(crate) enum Window {
     Fixed(usize),
     /// A window of so many registers slides along.
     Sliding(usize),
+    /// Every output by itself, as a product of so many registers of [`Shape::dot`] samples.
+    Dot(usize),
 }
 
 impl Window {
-    fn registers(self) -> usize {
+    pub(crate) fn registers(self) -> usize {
         match self {
-            Self::Fixed(registers) | Self::Sliding(registers) => registers,
+            Self::Fixed(registers) | Self::Sliding(registers) | Self::Dot(registers) => registers,
         }
     }
 }
@@ -45,11 +50,11 @@ impl Window {
 #[derive(Debug, Clone)]
 pub(crate) struct Groups {
     pub(crate) window: Window,
-    /// First sample of each lane's window; every register loaded from there on ends inside the row.
+    /// First sample of each lane's window, or of each output; every register loaded from there on ends inside the row.
     pub(crate) bases: Vec<u32>,
     /// What [`Shape::index`] gave, group after group.
     pub(crate) index: Vec<u8>,
-    /// Per group, per pair of taps, per output: two weights.
+    /// Per group, per pair of taps, per output: two weights; or all weights of an output, zeros behind them.
     pub(crate) coefs: Vec<i16>,
 }
 
@@ -105,27 +110,38 @@ impl Table {
         let registers = |samples: usize| samples.div_ceil(shape.register);
         let window = if registers(span + self.taps) <= shape.fixed {
             Window::Fixed(registers(span + self.taps))
+        } else if shape.dot > 0 && registers(span + 2) > 1 && self.taps > shape.dot / 2 {
+            Window::Dot(self.taps.div_ceil(shape.dot))
         } else if registers(span + 2) <= shape.sliding {
             Window::Sliding(registers(span + 2))
         } else {
             return;
         };
-        let bases: Vec<u32> = lanes.map(|i| start(i) as u32).collect();
-        let mut groups = Groups { window, bases, index: Vec::new(), coefs: Vec::new() };
-        for first in (0..count).step_by(shape.outputs) {
-            let offset = |i: usize| start(i) - start(i - i % shape.lane);
-            let offsets: Vec<usize> = (first..first + shape.outputs).map(offset).collect();
-            groups.index.extend((shape.index)(&offsets, window.registers()));
-            for t in (0..self.taps).step_by(2) {
-                for i in first..first + shape.outputs {
-                    let zero = [0; 2];
-                    let pair = if i < self.len { &self.coefs[i * self.stride + t..][..2] } else { &zero };
-                    groups.coefs.extend_from_slice(pair);
+        let weight = |i: usize, t: usize| {
+            if i < self.len && t < self.taps { self.coefs[i * self.stride + t] } else { 0 }
+        };
+        let (mut bases, mut index, mut coefs) = (Vec::new(), Vec::new(), Vec::new());
+        let reach = if let Window::Dot(registers) = window {
+            let padded = registers * shape.dot;
+            for i in 0..count {
+                bases.push(start(i) as u32);
+                coefs.extend((0..padded).map(|t| weight(i, t)));
+            }
+            padded
+        } else {
+            bases.extend(lanes.map(|i| start(i) as u32));
+            for first in (0..count).step_by(shape.outputs) {
+                let outputs = first..first + shape.outputs;
+                let offsets: Vec<usize> = outputs.clone().map(|i| start(i) - start(i - i % shape.lane)).collect();
+                index.extend((shape.index)(&offsets, window.registers()));
+                for t in (0..self.taps).step_by(2) {
+                    coefs.extend(outputs.clone().flat_map(|i| [weight(i, t), weight(i, t + 1)]));
                 }
             }
-        }
-        let slide = if matches!(window, Window::Sliding(_)) { self.taps - 2 } else { 0 };
-        let reach = window.registers() * shape.register + slide;
+            let slide = if matches!(window, Window::Sliding(_)) { self.taps - 2 } else { 0 };
+            window.registers() * shape.register + slide
+        };
+        let groups = Groups { window, bases, index, coefs };
         let furthest = groups.bases.iter().max().map_or(0, |base| *base as usize + reach);
         self.row_len = self.row_len.max(furthest);
         self.groups = Some(groups);

@@ -1,24 +1,13 @@
-//! Every implementation gives the reference's bytes, on any size, stride, format and content.
-//!
-//! `HEADFRAME_CASES=1000000 cargo test --release -p headframe-kernels --test agree` for more than the quick default.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+//! Scaling: every implementation gives the reference's bytes, on any size, stride, format and content.
 
-mod noise;
-mod pictures;
-
+use crate::isas;
+use crate::noise::{Noise, seeds};
+use crate::pictures::{Input, Output};
 use headframe_kernels::filter::{Axis, Siting};
-use headframe_kernels::{
-    Filter, Format, Isa, LadderScaler, PlaneRef, Scaler, Source, SourceRef, Yuv420Mut, metric, reference, simd,
-};
-use noise::{Noise, cases};
-use pictures::{Input, Output};
+use headframe_kernels::{Filter, Format, LadderScaler, Scaler, Source, SourceRef, Yuv420Mut, reference};
 
 const FULL_HD: (u32, u32) = (1920, 1080);
 const LADDER: [(u32, u32); 4] = [(1280, 720), (854, 480), (640, 360), (426, 240)];
-
-fn isas() -> impl Iterator<Item = Isa> {
-    Isa::ALL.into_iter().filter(|isa| isa.is_available())
-}
 
 /// One ladder on one picture, by every instruction set, against the reference.
 fn agree_on(input: &Input, sizes: &[(u32, u32)], filter: Filter, noise: &mut Noise, what: &str) {
@@ -59,7 +48,7 @@ fn random_case(seed: u64) {
     let longest = [8, 70, 150, 260][noise.below(4) as usize];
     let (width, height) = (noise.within(1, longest), noise.within(1, 24));
     // Lanczos tables take long to make: fewer of them.
-    let filter = if noise.below(8) == 0 { Filter::Lanczos3 } else { Filter::CatmullRom };
+    let filter = if noise.below(16) == 0 { Filter::Lanczos3 } else { Filter::CatmullRom };
     let format = if noise.below(2) == 0 { Format::Yuv420 } else { Format::ALL[noise.below(10) as usize] };
     let input = Input::new(Source { width, height, format }, &mut noise);
     let count = [1, 1, 1, 2, 3][noise.below(5) as usize];
@@ -78,7 +67,7 @@ fn random_case(seed: u64) {
 
 #[test]
 fn random_ladders() {
-    for seed in 0..cases(3000) {
+    for seed in seeds(3000) {
         random_case(seed);
     }
 }
@@ -126,23 +115,6 @@ fn the_order_of_outputs_changes_nothing() {
     let one = scaled(&[(426, 240), (142, 80), (426, 240), (46, 26)], &mut noise);
     let other = scaled(&[(46, 26), (426, 240), (142, 80)], &mut noise);
     assert!(one[0] == other[1] && one[1] == other[2] && one[2] == other[1] && one[3] == other[0]);
-}
-
-#[test]
-fn errors() {
-    for seed in 0..cases(2000) {
-        let mut noise = Noise::new(seed);
-        let (width, height) = (noise.within(1, 600) as usize, noise.within(1, 12) as usize);
-        let stride = width + noise.below(30) as usize;
-        let (a, b) = (noise.fill(stride * height), noise.fill(stride * height));
-        let (a, b) =
-            (PlaneRef::new(&a, width, height, stride).unwrap(), PlaneRef::new(&b, width, height, stride).unwrap());
-        let want = reference::squared_error(&a, &b);
-        for isa in isas() {
-            assert_eq!(simd::squared_error(isa, &a, &b), want, "{isa:?}, seed {seed}");
-        }
-        assert_eq!(metric::squared_error(&a, &b).unwrap(), want);
-    }
 }
 
 #[test]

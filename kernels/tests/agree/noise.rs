@@ -1,8 +1,11 @@
 //! A small fast generator: the content must be reproducible, not good.
 
-/// How many random cases to run: the environment's `HEADFRAME_CASES`, or `quick`.
-pub(crate) fn cases(quick: u64) -> u64 {
-    std::env::var("HEADFRAME_CASES").ok().map_or(quick, |cases| cases.parse().unwrap())
+/// The seeds of a random test: as many as the environment's `HEADFRAME_CASES` says, or `quick`, from `HEADFRAME_SEED`
+/// on, or from 0.
+pub(crate) fn seeds(quick: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().map(|number| number.parse::<u64>().unwrap());
+    let first = number("HEADFRAME_SEED").unwrap_or(0);
+    first..first + number("HEADFRAME_CASES").unwrap_or(quick)
 }
 
 pub(crate) struct Noise(u64);
