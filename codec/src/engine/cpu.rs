@@ -18,8 +18,8 @@ use crate::pace::Pace;
 use crate::segment::{SegmentOut, SourceInfo, Timings};
 use crate::ts::Media;
 
-/// Pictures that may wait for one encoder: enough to ride out the encoders' uneven pace.
-pub(super) const QUEUE: usize = 8;
+/// Pictures that may wait for one encoder: enough to ride out its uneven pace, few enough to keep a ladder below 190 MB.
+pub(super) const QUEUE: usize = 3;
 
 /// What all threads of one segment share.
 pub(super) struct Job<'a> {
