@@ -4,11 +4,12 @@ use crate::config;
 use crate::metrics::{Metrics, result};
 use anyhow::Context;
 use bytes::Bytes;
+use headframe_codec::admission::{Admission, Full};
 use headframe_codec::error::{Class, TranscodeError};
 use headframe_codec::ladder::Ladder;
 use headframe_codec::segment::{SegmentIn, SegmentOut};
 use headframe_codec::worker::{Pool, PoolConfig, PoolStats, codec_program};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Transcodes segments in sandboxed worker processes.
@@ -17,6 +18,7 @@ pub(crate) struct Transcoder {
     pool: Arc<Pool>,
     deadline: Duration,
     metrics: Arc<Metrics>,
+    admission: Arc<Mutex<Admission>>,
 }
 
 /// A segment that gave no output.
@@ -38,7 +40,8 @@ impl Transcoder {
         let workers = if config.workers == 0 { (cores / 2).max(1) } else { config.workers };
         let pool = Pool::start(PoolConfig { program, workers, ..PoolConfig::default() })
             .context("cannot start the transcoding workers")?;
-        Ok(Self { pool: Arc::new(pool), deadline: config.deadline, metrics })
+        let admission = Arc::new(Mutex::new(Admission::new(cores)));
+        Ok(Self { pool: Arc::new(pool), deadline: config.deadline, metrics, admission })
     }
 
     /// Transcodes one segment. Dropping the future half way leaves the worker to finish alone; nothing is lost but time.
@@ -51,9 +54,15 @@ impl Transcoder {
     ) -> Result<SegmentOut, Failure> {
         let (pool, deadline) = (self.pool.clone(), self.deadline);
         let began = Instant::now();
+        let admission = self.admission.clone();
         let work = move || {
             let input = SegmentIn { stream: &stream, number, bytes: &source };
-            pool.transcode(&ladder, input, deadline)
+            let done = pool.transcode(&ladder, input, deadline);
+            if let Ok(out) = &done {
+                let mut admission = admission.lock().unwrap_or_else(PoisonError::into_inner);
+                admission.learn(&stream, &ladder, out, began.elapsed());
+            }
+            done
         };
         let done = tokio::task::spawn_blocking(work).await;
         let outcome = match done {
@@ -86,6 +95,15 @@ impl Transcoder {
         let pixels =
             |r: &headframe_codec::segment::RenditionOut| u64::from(r.frames) * u64::from(r.width) * u64::from(r.height);
         metrics.pixels.inc_by(out.renditions.iter().map(pixels).sum());
+    }
+
+    /// Whether a stream of `ladder` fits beside those that run (name and ladder of each); why not, if not.
+    pub(crate) fn admit<'a>(
+        &self,
+        active: impl IntoIterator<Item = (&'a str, &'a Ladder)>,
+        ladder: &Ladder,
+    ) -> Result<(), Full> {
+        self.admission.lock().unwrap_or_else(PoisonError::into_inner).admit(active, ladder)
     }
 
     /// The pool's state.

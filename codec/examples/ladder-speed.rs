@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     each.sort();
     let seconds = ticks as f64 / 90_000.0;
     println!("{seconds:.1} s of video in {wall:.2} s: {:.2} x real time", seconds / wall);
-    println!("decode {decode:.2?}, scale {scale:.2?}, encode {encode:.2?} (elapsed in their threads)");
+    println!("decode {decode:.2?}, scale {scale:.2?}, encode {encode:.2?} (processor time)");
     println!("one segment: median {:.2?}, worst {:.2?}", each[each.len() / 2], each[each.len() - 1]);
     println!("workers: {} MiB resident, last start {:.1?}", rss >> 20, pool.stats().last_start);
     Ok(())

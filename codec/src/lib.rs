@@ -6,6 +6,7 @@
 //! | [`segment`] | what goes in and comes out: bytes, frame counts, timestamps |
 //! | [`budget`] | what one segment may cost |
 //! | [`pace`] | rate control across segments |
+//! | [`admission`] | whether one more stream fits on this machine |
 //! | [`error`] | what can go wrong, and whose fault it is |
 //! | `ts` | MPEG transport streams, read and written in safe Rust |
 //! | `engine` | decode once, scale with [`headframe_kernels`](../headframe_kernels/index.html), encode every rung |
@@ -16,6 +17,7 @@
 //! `headframe-codec`, which link FFmpeg with x264 under the GPL; a program that only keeps a pool needs neither.
 #![deny(unsafe_code)]
 
+pub mod admission;
 pub mod budget;
 #[cfg(feature = "engine")]
 pub mod engine;
@@ -29,6 +31,7 @@ pub mod segment;
 pub mod ts;
 pub mod worker;
 
+pub use admission::Admission;
 pub use budget::Limits;
 pub use error::{Class, EngineError, TranscodeError};
 pub use ladder::{Fps, Ladder, LadderError, Preset, Rate, Rendition};

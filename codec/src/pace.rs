@@ -27,7 +27,7 @@ pub struct Pace(u16);
 
 impl Pace {
     /// For the first segments of a stream: what usual content takes for this many bits per sample.
-    pub(crate) fn start(rendition: &Rendition, fps: Fps) -> Self {
+    pub fn start(rendition: &Rendition, fps: Fps) -> Self {
         let samples = u64::from(rendition.width) * u64::from(rendition.height) * u64::from(fps.num);
         let bits = u64::from(rendition.bitrate_bps) * u64::from(fps.den);
         // 0.11 bits per sample: factor 20. Half of that: 3.6 more.
@@ -36,12 +36,12 @@ impl Pace {
     }
 
     /// x264's rate factor.
-    pub(crate) fn rate_factor(self) -> f64 {
+    pub fn rate_factor(self) -> f64 {
         f64::from(self.0) / PARTS as f64
     }
 
     /// After a segment that took `bits` of `budget`.
-    pub(crate) fn after(self, bits: u64, budget: u64) -> Self {
+    pub fn after(self, bits: u64, budget: u64) -> Self {
         Self::clamped(i64::from(self.0) + steps(bits, budget * AIM / 1000))
     }
 

@@ -86,7 +86,7 @@ impl fmt::Debug for RenditionOut {
     }
 }
 
-/// Where the time of one segment went. Stages run in parallel, so they add up to more than the total.
+/// Where the time of one segment went: processor time by stage, whatever else the machine was doing, and real time in all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timings {
     /// Demultiplexing and decoding.

@@ -95,7 +95,8 @@ impl Automation {
         let node = self.node.clone();
         let ended = matches!(job.state, JobState::Closed | JobState::None);
         let lost = job.operator != node.me && matches!(job.state, JobState::Active | JobState::Draining);
-        let known_profile = node.ladder(&job.profile).is_some();
+        let ladder = node.ladder(&job.profile);
+        let known_profile = ladder.is_some();
         node.jobs.update(node.me, job);
         if ended || lost || !known_profile {
             if job.state == JobState::Closed && job.operator == node.me {
@@ -110,7 +111,10 @@ impl Automation {
             return Ok(());
         }
         if job.state == JobState::Open && !self.bids.contains_key(&job.id) {
-            if !node.can_take_a_job() {
+            if let Some(Err(reason)) = ladder.map(|ladder| node.can_take_a_job(&ladder)) {
+                if self.passed.insert(job.id) {
+                    tracing::info!(job = %job.id, reason, "passed for now");
+                }
                 return Ok(());
             }
             let standing = node.chain.bids(job.id).await?;

@@ -225,9 +225,27 @@ impl Node {
         }
     }
 
-    fn can_take_a_job(&self) -> bool {
-        let live = self.live();
-        live.halted.is_none() && live.active && self.jobs.summary().len() < self.config.node.max_in_hand
+    /// Whether a job of `ladder` may be bid for; why not, if not.
+    fn can_take_a_job(&self, ladder: &Ladder) -> Result<(), String> {
+        let jobs = self.jobs.summary();
+        {
+            let live = self.live();
+            if live.halted.is_some() {
+                return Err("this rig has halted".to_owned());
+            }
+            if !live.active {
+                return Err("this rig is not in the active set".to_owned());
+            }
+        }
+        if jobs.len() >= self.config.node.max_in_hand {
+            return Err(format!("{} jobs are in hand, as many as node.max_in_hand allows", jobs.len()));
+        }
+        let running = |(job, ..): &(JobView, usize, u32)| {
+            Some((Self::stream_id(job.id).ok()?.to_string(), self.ladder(&job.profile)?))
+        };
+        let running: Vec<_> = jobs.iter().filter_map(running).collect();
+        let running = running.iter().map(|(stream, ladder)| (stream.as_str(), &**ladder));
+        self.codec.admit(running, ladder).map_err(|full| full.to_string())
     }
 
     fn max_in_hand(&self) -> usize {

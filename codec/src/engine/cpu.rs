@@ -12,6 +12,7 @@ use super::scaling::Scaling;
 use super::timeline::{Timeline, in_stream};
 use crate::budget::Limits;
 use crate::error::EngineError;
+use crate::ffi::clock::thread_time;
 use crate::ffi::ffmpeg::{Decoder, Parser, Picture, Sent};
 use crate::ladder::Ladder;
 use crate::pace::Pace;
@@ -133,7 +134,7 @@ fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decode
             audio: !media.audio.is_empty(),
         },
     };
-    let started = Instant::now();
+    let before = thread_time();
     let mut parser = Parser::new(media.kind)?;
     let mut units = 0;
     let flush = [(&[][..], None)];
@@ -156,11 +157,11 @@ fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decode
     feed.send(None)?;
     let Some(last) = feed.last else { return Err(EngineError::NoFrames { units }.into()) };
     let end = last + job.timeline.frame;
-    let (scale, waited) = feed.scaling.finish(end)?;
+    let scale = feed.scaling.finish(end)?;
     let mut source = feed.source;
     source.duration = end - source.first_pts;
     source.first_pts = in_stream(source.first_pts);
-    Ok(Decoded { source, decode: started.elapsed().saturating_sub(waited + scale), scale })
+    Ok(Decoded { source, decode: thread_time().saturating_sub(before + scale), scale })
 }
 
 struct Feed<'a> {

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::sync::mpsc::{Receiver, Sender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::cpu::Job;
 use super::scaling::Shown;
 use crate::error::EngineError;
+use crate::ffi::clock::thread_time;
 use crate::ffi::ffmpeg::{Encoder, Image, Look, Settings};
 use crate::ladder::{Fps, Rendition};
 use crate::pace::Pace;
@@ -40,7 +41,6 @@ pub(super) fn run(
         times: Vec::new(),
         video: Vec::new(),
         bytes: 0,
-        encode: Duration::ZERO,
     };
     while let Ok(mut shown) = pictures.recv() {
         for time in &shown.times {
@@ -68,12 +68,10 @@ struct Rung<'a> {
     times: Vec<i64>,
     video: Vec<VideoUnit>,
     bytes: u64,
-    encode: Duration,
 }
 
 impl Rung<'_> {
     fn encode(&mut self, image: &mut Image, look: Look, time: i64) -> Result<(), EngineError> {
-        let started = Instant::now();
         let fps = self.fps;
         let gop = i64::from(self.rendition.gop_ms) * TICKS_PER_SECOND / 1000;
         let encoder = match self.encoder.take() {
@@ -102,7 +100,6 @@ impl Rung<'_> {
         self.times.push(time);
         encoder.send(Some((image, index, key)))?;
         self.drain()?;
-        self.encode += started.elapsed();
         Ok(())
     }
 
@@ -125,7 +122,6 @@ impl Rung<'_> {
     }
 
     fn finish(mut self) -> Result<Made, EngineError> {
-        let started = Instant::now();
         let Some(encoder) = &mut self.encoder else {
             return Err(EngineError::NoFrames { units: self.job.media.video.len() as u32 });
         };
@@ -152,7 +148,8 @@ impl Rung<'_> {
             frames: self.video.len() as u32,
             codecs,
         };
-        Ok(Made { out, pace, encode: self.encode + started.elapsed() })
+        // The thread has done nothing else.
+        Ok(Made { out, pace, encode: thread_time() })
     }
 }
 

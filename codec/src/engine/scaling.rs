@@ -1,13 +1,14 @@
 //! From decoded pictures to every rung's own: one pass over the source, pictures in a small ring per rung.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use headframe_kernels::{Filter, LadderScaler};
 
 use super::cpu::{Job, QUEUE, Stop};
 use super::timeline::Cadence;
 use crate::error::EngineError;
+use crate::ffi::clock::thread_time;
 use crate::ffi::ffmpeg::{Image, Look, Picture};
 use crate::ladder::{Ladder, Rendition};
 
@@ -43,13 +44,11 @@ pub(super) struct Scaling<'a> {
     feeds: Vec<Feed<'a>>,
     held_pts: i64,
     scale: Duration,
-    waited: Duration,
 }
 
 impl<'a> Scaling<'a> {
     pub(super) fn new(job: &'a Job<'a>, ladder: &'a Ladder) -> Self {
-        let (scale, waited) = (Duration::ZERO, Duration::ZERO);
-        Self { job, ladder, scaler: None, feeds: Vec::new(), held_pts: 0, scale, waited }
+        Self { job, ladder, scaler: None, feeds: Vec::new(), held_pts: 0, scale: Duration::ZERO }
     }
 
     /// Adds the next rung of the ladder; returns where its encoder gives pictures back.
@@ -63,10 +62,8 @@ impl<'a> Scaling<'a> {
     /// Makes every rung's picture of `picture`.
     pub(super) fn take(&mut self, picture: &Picture) -> Result<(), Stop> {
         self.show_held(picture.pts)?;
-        let waiting = Instant::now();
         let mut images = self.feeds.iter_mut().map(Feed::blank).collect::<Result<Vec<_>, _>>()?;
-        let started = Instant::now();
-        self.waited += started - waiting;
+        let before = thread_time();
         let source = picture.view()?;
         let refused = |error: headframe_kernels::ScaleError| EngineError::Scale { reason: error.to_string() };
         // Made again when the source changes its size or format on the way.
@@ -85,18 +82,17 @@ impl<'a> Scaling<'a> {
             feed.held = Some((image, shaped(picture, feed.rendition)));
         }
         self.held_pts = picture.pts;
-        self.scale += started.elapsed();
+        self.scale += thread_time().saturating_sub(before);
         Ok(())
     }
 
-    /// Shows what is held until `end`. Returns the time spent scaling, and waiting for encoders.
-    pub(super) fn finish(mut self, end: i64) -> Result<(Duration, Duration), Stop> {
+    /// Shows what is held until `end`. Returns the processor time spent scaling.
+    pub(super) fn finish(mut self, end: i64) -> Result<Duration, Stop> {
         self.show_held(end)?;
-        Ok((self.scale, self.waited))
+        Ok(self.scale)
     }
 
     fn show_held(&mut self, until: i64) -> Result<(), Stop> {
-        let started = Instant::now();
         for feed in &mut self.feeds {
             let Some((image, look)) = feed.held.take() else { continue };
             let most = self.job.limits.frames as usize;
@@ -107,7 +103,6 @@ impl<'a> Scaling<'a> {
                 feed.queue.send(Shown { image, look, times }).map_err(|_| Stop::HungUp)?;
             }
         }
-        self.waited += started.elapsed();
         Ok(())
     }
 }

@@ -64,7 +64,7 @@ fn print_table(made: &SegmentOut, out: &Path) {
     let timings = &made.timings;
     let total = timings.total.as_secs_f64();
     println!(
-        "time     {total:.2} s, {:.1} x real time (decode {:.2} s, scale {:.2} s, encode {:.2} s, in parallel)",
+        "time     {total:.2} s, {:.1} x real time (processor: decode {:.2} s, scale {:.2} s, encode {:.2} s)",
         seconds / total.max(1e-9),
         timings.decode.as_secs_f64(),
         timings.scale.as_secs_f64(),
