@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::rung::{self, Made};
 use super::scaling::Scaling;
-use super::timeline::{Timeline, in_stream};
+use super::sei::Tail;
+use super::timeline::{Clock, Timeline, in_stream};
 use crate::budget::Limits;
 use crate::error::EngineError;
 use crate::ffi::clock::thread_time;
@@ -123,7 +124,7 @@ fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decode
         decoder: Decoder::new(media.kind, job.limits.frame_pixels)?,
         output_pixels: ladder.renditions().iter().map(|r| u64::from(r.width) * u64::from(r.height)).sum(),
         pixels: 0,
-        last: None,
+        clock: Clock::default(),
         source: SourceInfo {
             width: 0,
             height: 0,
@@ -138,10 +139,14 @@ fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decode
     let mut parser = Parser::new(media.kind)?;
     let mut units = 0;
     let flush = [(&[][..], None)];
-    let all = media.video.iter().map(|unit| (&unit.data[..], unit.pts.map(|pts| job.timeline.place(pts))));
+    let all = media.video.iter().zip(&job.timeline.times).map(|(unit, time)| (&unit.data[..], *time));
+    // To the parser, no bytes mean the end.
+    let all = all.filter(|(data, _)| !data.is_empty());
+    let mut tail = Tail::new(media.kind);
     for (data, pts) in all.chain(flush) {
+        let data = tail.moved(data);
         let mut cut = Vec::new();
-        parser.feed(data, pts, |unit, pts| {
+        parser.feed(&data, pts, |unit, pts| {
             cut.push((unit.to_vec(), pts));
             Ok(())
         })?;
@@ -155,7 +160,7 @@ fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decode
         }
     }
     feed.send(None)?;
-    let Some(last) = feed.last else { return Err(EngineError::NoFrames { units }.into()) };
+    let Some(last) = feed.clock.last() else { return Err(EngineError::NoFrames { units }.into()) };
     let end = last + job.timeline.frame;
     let scale = feed.scaling.finish(end)?;
     let mut source = feed.source;
@@ -170,8 +175,7 @@ struct Feed<'a> {
     decoder: Decoder,
     output_pixels: u64,
     pixels: u64,
-    /// Time of the last picture.
-    last: Option<i64>,
+    clock: Clock,
     source: SourceInfo,
 }
 
@@ -198,18 +202,15 @@ impl Feed<'_> {
         if source.frames >= limits.frames {
             return Err(EngineError::Frames { limit: limits.frames }.into());
         }
-        // A time that is missing or does not advance is replaced by the next possible one.
-        let expected = self.last.map(|last| last + self.job.timeline.frame);
         let given = picture.sent_pts();
-        let pts = given.or(expected).unwrap_or(self.job.timeline.reference);
-        picture.pts = self.last.map_or(pts, |last| pts.max(last + 1));
+        let first = self.clock.last().is_none();
+        picture.pts = self.clock.next(given, &self.job.timeline);
         if picture.is_damaged() || given != Some(picture.pts) {
             source.damaged += 1;
         }
-        if self.last.is_none() {
+        if first {
             (source.width, source.height, source.first_pts) = (width, height, picture.pts);
         }
-        self.last = Some(picture.pts);
         source.frames += 1;
         self.scaling.take(&picture)
     }

@@ -7,6 +7,7 @@
 mod cpu;
 mod rung;
 mod scaling;
+mod sei;
 mod timeline;
 
 use std::time::Instant;

@@ -70,7 +70,7 @@ pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
     if let (true, Some(foreign)) = (aac.is_empty(), map.iter().find(|entry| entry.is_foreign_audio())) {
         return Err(EngineError::UnsupportedAudio { stream_type: foreign.stream_type });
     }
-    let mut streams: Vec<Collector> = vec![Collector::new(video.pid)];
+    let mut streams: Vec<Collector<'_>> = vec![Collector::new(video.pid)];
     streams.extend(aac.iter().map(|entry| Collector::new(entry.pid)));
     for packet in Packets::new(bytes) {
         if let Some(stream) = streams.iter_mut().find(|stream| stream.pid == packet.pid) {
@@ -225,28 +225,29 @@ fn parse_pmt(body: &[u8]) -> Option<Vec<Entry>> {
 }
 
 /// Puts the PES packets of one PID together.
-struct Collector {
+struct Collector<'a> {
     pid: u16,
     units: Vec<Unit>,
     /// Bytes that the last unit may still take; `None` while there is no unit to continue.
     room: Option<usize>,
-    counter: Option<u8>,
+    /// Counter and payload of the last packet.
+    before: Option<(u8, &'a [u8])>,
     lost: u32,
 }
 
-impl Collector {
+impl<'a> Collector<'a> {
     fn new(pid: u16) -> Self {
-        Self { pid, units: Vec::new(), room: None, counter: None, lost: 0 }
+        Self { pid, units: Vec::new(), room: None, before: None, lost: 0 }
     }
 
-    fn take(&mut self, packet: &Packet<'_>) {
-        match self.counter {
-            // 13818-1 2.4.3.3: a packet may be sent twice.
-            Some(counter) if counter == packet.counter => return,
-            Some(counter) if (counter + 1) & 0x0f != packet.counter => self.lost += 1,
+    fn take(&mut self, packet: &Packet<'a>) {
+        match self.before {
+            // 13818-1 2.4.3.3: a packet may be sent twice. An equal counter alone also comes from joined streams.
+            Some(before) if before == (packet.counter, packet.payload) => return,
+            Some((counter, _)) if (counter + 1) & 0x0f != packet.counter => self.lost += 1,
             _ => {}
         }
-        self.counter = Some(packet.counter);
+        self.before = Some((packet.counter, packet.payload));
         let mut payload = packet.payload;
         if packet.start {
             self.room = None;

@@ -33,6 +33,29 @@ pub(crate) fn clip(size: &str, rate: &str, seconds: f64, options: &str) -> Vec<u
     std::fs::read(path).unwrap()
 }
 
+/// A clip with a private data track and a second picture, larger, behind the first.
+pub(crate) fn extra_streams(seconds: f64) -> Vec<u8> {
+    let (path, data) = (fresh("extra.ts"), fresh("data.bin"));
+    std::fs::write(&data, [0x5a; 2000]).unwrap();
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i"]);
+    command.arg(format!("testsrc2=size=160x90:rate=30:duration={seconds}"));
+    command.args([
+        "-f",
+        "lavfi",
+        "-i",
+        &format!("testsrc2=size=320x180:rate=25:duration={seconds}"),
+        "-f",
+        "data",
+        "-i",
+    ]);
+    command.arg(data).args("-map 0:v -map 2:d -map 1:v -c:v libx264 -preset ultrafast -pix_fmt yuv420p".split(' '));
+    command.args("-c:d copy -muxdelay 0 -muxpreload 0 -f mpegts".split(' ')).arg(&path);
+    let output = command.output().expect("these tests need the programs ffmpeg and ffprobe");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(path).unwrap()
+}
+
 /// What ffprobe finds: (pts, is a key picture) of every video packet in file order.
 pub(crate) fn video_packets(bytes: &[u8]) -> Vec<(i64, bool)> {
     let text = probe(bytes, "-select_streams v -show_entries packet=pts,flags -of csv=p=0");
