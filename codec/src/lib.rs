@@ -10,6 +10,7 @@
 //! | [`error`] | what can go wrong, and whose fault it is |
 //! | `ts` | MPEG transport streams, read and written in safe Rust |
 //! | `engine` | decode once, scale with [`headframe_kernels`](../headframe_kernels/index.html), encode every rung |
+//! | `verify` | whether a rendition is what was ordered: the verification predicate |
 //! | [`worker`] | the sandboxed child process that runs the engine, and the pool that keeps such children |
 //!
 //! The crate knows no network, no files, no money and no wall clock. Programs use [`worker::Pool`]: bytes from strangers
@@ -29,6 +30,8 @@ pub mod pace;
 pub mod segment;
 #[cfg(feature = "engine")]
 pub mod ts;
+#[cfg(feature = "engine")]
+pub mod verify;
 pub mod worker;
 
 pub use admission::Admission;

@@ -8,7 +8,7 @@ mod cpu;
 mod rung;
 mod scaling;
 mod sei;
-mod timeline;
+pub(crate) mod timeline;
 
 use std::time::Instant;
 

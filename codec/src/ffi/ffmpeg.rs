@@ -14,17 +14,17 @@ use crate::error::EngineError;
 use crate::ladder::{Fps, Preset, Rate, Rendition};
 use crate::ts::VideoKind;
 
-const AGAIN: c_int = ffi::AVERROR(libc::EAGAIN);
+pub(super) const AGAIN: c_int = ffi::AVERROR(libc::EAGAIN);
 const NO_MEMORY: c_int = ffi::AVERROR(libc::ENOMEM);
 
 /// Only what kills the process is worth a line: broken input would write thousands.
-fn quiet() {
+pub(super) fn quiet() {
     static ONCE: Once = Once::new();
     // SAFETY: sets one integer of the library, before its first use here.
     ONCE.call_once(|| unsafe { ffi::av_log_set_level(ffi::AV_LOG_FATAL) });
 }
 
-fn failure(what: &str, code: c_int) -> EngineError {
+pub(super) fn failure(what: &str, code: c_int) -> EngineError {
     if code == NO_MEMORY {
         return EngineError::Memory { what: what.to_owned() };
     }
@@ -36,12 +36,12 @@ fn failure(what: &str, code: c_int) -> EngineError {
     EngineError::Codec { what: what.to_owned(), code, reason }
 }
 
-fn check(what: &str, code: c_int) -> Result<c_int, EngineError> {
+pub(super) fn check(what: &str, code: c_int) -> Result<c_int, EngineError> {
     if code < 0 { Err(failure(what, code)) } else { Ok(code) }
 }
 
 /// x264 gives no reasons; with a checked ladder and checked pictures the only one left is that it got no memory.
-fn check_x264(what: &str, code: c_int) -> Result<(), EngineError> {
+pub(super) fn check_x264(what: &str, code: c_int) -> Result<(), EngineError> {
     check(what, if code == ffi::AVERROR_EXTERNAL { NO_MEMORY } else { code }).map(drop)
 }
 
@@ -50,18 +50,18 @@ fn allocated<T>(what: &str, object: *mut T) -> Result<NonNull<T>, EngineError> {
 }
 
 /// An `AVCodecContext`.
-struct Context(NonNull<ffi::AVCodecContext>);
+pub(super) struct Context(pub(super) NonNull<ffi::AVCodecContext>);
 
 // SAFETY: a codec context may move between threads as long as one uses it at a time, which `&mut` ensures.
 unsafe impl Send for Context {}
 
 impl Context {
-    fn new(codec: *const ffi::AVCodec) -> Result<Self, EngineError> {
+    pub(super) fn new(codec: *const ffi::AVCodec) -> Result<Self, EngineError> {
         // SAFETY: `codec` is null or a static description of the library; both are allowed.
         allocated("allocate a codec", unsafe { ffi::avcodec_alloc_context3(codec) }).map(Self)
     }
 
-    fn get(&mut self) -> &mut ffi::AVCodecContext {
+    pub(super) fn get(&mut self) -> &mut ffi::AVCodecContext {
         // SAFETY: allocated in `new`, freed only in `drop`; the borrow of `self` makes it exclusive.
         unsafe { self.0.as_mut() }
     }
@@ -76,13 +76,13 @@ impl Drop for Context {
 }
 
 /// An `AVPacket`.
-struct Packet(NonNull<ffi::AVPacket>);
+pub(super) struct Packet(pub(super) NonNull<ffi::AVPacket>);
 
 // SAFETY: a plain structure with reference-counted data; used by one thread at a time.
 unsafe impl Send for Packet {}
 
 impl Packet {
-    fn new() -> Result<Self, EngineError> {
+    pub(super) fn new() -> Result<Self, EngineError> {
         // SAFETY: no preconditions.
         allocated("allocate a packet", unsafe { ffi::av_packet_alloc() }).map(Self)
     }
@@ -112,7 +112,7 @@ impl Drop for Packet {
 }
 
 /// An `AVFrame`.
-struct Frame(NonNull<ffi::AVFrame>);
+pub(super) struct Frame(pub(super) NonNull<ffi::AVFrame>);
 
 // SAFETY: a structure with reference-counted, thread-safe buffers.
 unsafe impl Send for Frame {}
@@ -125,12 +125,12 @@ impl Frame {
         allocated("allocate a picture", unsafe { ffi::av_frame_alloc() }).map(Self)
     }
 
-    fn get(&self) -> &ffi::AVFrame {
+    pub(super) fn get(&self) -> &ffi::AVFrame {
         // SAFETY: live from `new` to `drop`; nobody writes while a shared borrow exists.
         unsafe { self.0.as_ref() }
     }
 
-    fn get_mut(&mut self) -> &mut ffi::AVFrame {
+    pub(super) fn get_mut(&mut self) -> &mut ffi::AVFrame {
         // SAFETY: as above, and exclusive.
         unsafe { self.0.as_mut() }
     }
@@ -162,9 +162,23 @@ pub(crate) struct Look {
     matrix: ffi::AVColorSpace,
 }
 
+impl Look {
+    /// Whether samples use all of 0..=255.
+    pub(crate) fn is_full_range(&self) -> bool {
+        self.range == ffi::AVColorRange::AVCOL_RANGE_JPEG
+    }
+
+    /// Primaries, transfer and matrix as ITU-T H.273 numbers them; `None` where the stream does not say.
+    pub(crate) fn colours(&self) -> [Option<u32>; 3] {
+        let known = |code: u32| (code != 0 && code != 2).then_some(code);
+        // Matrix 0 (RGB) cannot be 4:2:0, so zero may mean "unknown" for all three.
+        [known(self.primaries as u32), known(self.transfer as u32), known(self.matrix as u32)]
+    }
+}
+
 /// A decoded picture. Nothing writes to its pixels: the decoder may still read them as a reference.
 pub(crate) struct Picture {
-    frame: Frame,
+    pub(super) frame: Frame,
     /// Presentation time, once its timeline is known.
     pub(crate) pts: i64,
 }
@@ -350,7 +364,7 @@ fn codec_id(kind: VideoKind) -> ffi::AVCodecID {
 
 /// A video decoder with one thread.
 pub(crate) struct Decoder {
-    context: Context,
+    pub(super) context: Context,
     packet: Packet,
 }
 
@@ -414,7 +428,7 @@ impl Decoder {
 }
 
 /// A picture to be encoded, with memory of its own.
-pub(crate) struct Image(Frame);
+pub(crate) struct Image(pub(super) Frame);
 
 impl Image {
     pub(crate) fn new(width: u32, height: u32) -> Result<Self, EngineError> {
@@ -582,10 +596,10 @@ impl Encoder {
 }
 
 /// An `AVDictionary`.
-struct Options(*mut ffi::AVDictionary);
+pub(super) struct Options(pub(super) *mut ffi::AVDictionary);
 
 impl Options {
-    fn set(&mut self, key: &str, value: &str) -> Result<(), EngineError> {
+    pub(super) fn set(&mut self, key: &str, value: &str) -> Result<(), EngineError> {
         let (key, value) = (CString::new(key), CString::new(value));
         let (Ok(key), Ok(value)) = (key, value) else { return Err(failure("set an option", ffi::AVERROR_BUG)) };
         // SAFETY: a live dictionary or null, which the function replaces; both strings are copied.

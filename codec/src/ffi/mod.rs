@@ -3,3 +3,5 @@
 
 pub(crate) mod clock;
 pub(crate) mod ffmpeg;
+pub(crate) mod pinned;
+pub(crate) mod quantisers;

@@ -1,0 +1,79 @@
+//! From a segment's access units to decoded pictures, one at a time.
+
+use std::collections::VecDeque;
+
+use crate::engine::timeline::Timeline;
+use crate::error::EngineError;
+use crate::ffi::ffmpeg::{Decoder, Parser, Picture, Sent};
+use crate::ts::{Media, VideoKind};
+
+/// One access unit in Annex B form.
+pub(super) struct AccessUnit {
+    pub(super) data: Vec<u8>,
+    /// On the source's timeline, without wraps.
+    pub(super) pts: Option<i64>,
+}
+
+/// Cuts the video of `media`, at most `limit` units; more are an error.
+pub(super) fn cut(
+    media: &Media,
+    timeline: &Timeline,
+    max_pixels: u64,
+    limit: u32,
+) -> Result<Vec<AccessUnit>, EngineError> {
+    let mut parser = Parser::new(media.kind)?;
+    let mut units = Vec::new();
+    let all = media.video.iter().map(|unit| (&unit.data[..], unit.pts.map(|pts| timeline.place(pts))));
+    for (data, pts) in all.chain([(&[][..], None)]) {
+        parser.feed(data, pts, |unit, pts| {
+            if units.len() >= limit as usize {
+                return Err(EngineError::Frames { limit });
+            }
+            units.push(AccessUnit { data: unit.to_vec(), pts });
+            Ok(())
+        })?;
+        let (width, height) = parser.size();
+        if u64::from(width) * u64::from(height) > max_pixels {
+            return Err(EngineError::FramePixels { width, height, limit: max_pixels });
+        }
+    }
+    Ok(units)
+}
+
+/// Decodes access units in the order in which they come.
+pub(super) struct Pictures {
+    decoder: Decoder,
+    units: VecDeque<AccessUnit>,
+    flushed: bool,
+    /// Access units of which the decoder could make nothing.
+    pub(super) refused: u32,
+}
+
+impl Pictures {
+    pub(super) fn new(kind: VideoKind, units: Vec<AccessUnit>, max_pixels: u64) -> Result<Self, EngineError> {
+        let mut decoder = Decoder::new(kind, max_pixels)?;
+        decoder.export_quantisers();
+        Ok(Self { decoder, units: units.into(), flushed: false, refused: 0 })
+    }
+
+    /// The next picture in the order in which they are shown.
+    pub(super) fn next(&mut self) -> Result<Option<Picture>, EngineError> {
+        loop {
+            if let Some(picture) = self.decoder.receive()? {
+                return Ok(Some(picture));
+            }
+            let unit = self.units.pop_front();
+            let sent = match &unit {
+                Some(unit) => self.decoder.send(Some((&unit.data, unit.pts)))?,
+                None if self.flushed => return Ok(None),
+                None => {
+                    self.flushed = true;
+                    self.decoder.send(None)?
+                }
+            };
+            if sent == Sent::Damaged && unit.is_some() {
+                self.refused += 1;
+            }
+        }
+    }
+}
