@@ -2,7 +2,7 @@
 //! went. What was measured is kept in `findings.jsonl`, so that other bounds can be tried without encoding again.
 //!
 //! ```text
-//! scripts/verify-corpus [--out FOLDER] [--clip FILE] [--ffmpeg FILE]... [--quick] [--encode] [--judge FINDINGS]
+//! scripts/verify-corpus [--out FOLDER] [--clip FILE] [--ffmpeg FILE]... [--quick] [--encode | --measure] [--judge FINDINGS]
 //! ```
 
 mod build;
@@ -32,12 +32,14 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
     /// Only make the renditions; they are kept for the next run.
     pub(crate) encode_only: bool,
+    /// Only measure renditions made before.
+    pub(crate) measure_only: bool,
     judge: Option<PathBuf>,
 }
 
 fn run() -> Result<bool, String> {
     let mut options =
-        Options { out: "target/verify-corpus".into(), clip: None, ffmpegs: vec![], quick: false, encode_only: false, judge: None };
+        Options { out: "target/verify-corpus".into(), clip: None, ffmpegs: vec![], quick: false, encode_only: false, measure_only: false, judge: None };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().map(PathBuf::from).ok_or(format!("{argument} needs a value"));
@@ -45,6 +47,7 @@ fn run() -> Result<bool, String> {
             "--out" => options.out = value()?,
             "--clip" => options.clip = Some(value()?),
             "--ffmpeg" => options.ffmpegs.push(value()?),
+            "--measure" => options.measure_only = true,
             "--encode" => options.encode_only = true,
             "--quick" => options.quick = true,
             "--judge" => options.judge = Some(value()?),

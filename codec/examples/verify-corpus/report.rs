@@ -1,9 +1,11 @@
 //! Judges saved findings and prints the table.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use headframe_codec::Rendition;
-use headframe_codec::verify::Findings;
+use headframe_codec::verify::{Check, Findings, Profile, Verdict, judge};
 use serde::{Deserialize, Serialize};
 
 /// One rendition of the corpus.
@@ -17,6 +19,95 @@ pub(crate) struct Line {
     pub(crate) findings: Findings,
 }
 
-pub(crate) fn report(_findings: &Path) -> Result<bool, String> {
-    Ok(true)
+/// How far a measure is from its bound, in thousandths of it: over 1000 fails.
+fn strain(check: &Check) -> i64 {
+    match check.at_least {
+        false => check.permille(),
+        true => check.bound.saturating_mul(1000) / check.have.max(1),
+    }
+}
+
+#[derive(Default)]
+struct Row {
+    pass: u32,
+    fail: u32,
+    abstain: u32,
+    /// Of each rendition the measure nearest to, or furthest beyond, its bound; here the one that decides the row.
+    edge: Option<(i64, String)>,
+}
+
+/// Largest strain of honest renditions, and how many cheats a measure catches, alone and at all.
+#[derive(Default)]
+struct Measure {
+    honest: (i64, String),
+    caught: u32,
+    alone: u32,
+}
+
+/// Prints the confusion table and the margins; whether there is no wrong verdict.
+pub(crate) fn report(path: &Path) -> Result<bool, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut rows: BTreeMap<(bool, String), Row> = BTreeMap::new();
+    let mut measures: BTreeMap<String, Measure> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for line in text.lines() {
+        let line: Line = serde_json::from_str(line).map_err(|error| format!("{}: {error}", path.display()))?;
+        let profile = Profile::of(line.rendition).map_err(|error| error.to_string())?;
+        let judgement = judge(&line.findings, &profile);
+        let place = format!("{} {} {}", line.content, line.order, line.recipe);
+        let row = rows.entry((!line.honest, line.recipe.clone())).or_default();
+        match &judgement.verdict {
+            Verdict::Pass => row.pass += 1,
+            Verdict::Fail { .. } => row.fail += 1,
+            Verdict::Abstain { .. } => row.abstain += 1,
+        }
+        let top = judgement.checks.iter().max_by_key(|check| strain(check));
+        let top = top.map_or((i64::MAX, "form".to_owned()), |check| (strain(check), check.name.clone()));
+        let replaces = |edge: &(i64, String)| if line.honest { top.0 > edge.0 } else { top.0 < edge.0 };
+        if row.edge.as_ref().is_none_or(replaces) {
+            row.edge = Some((top.0, format!("{} ({} {})", top.1, line.content, line.order)));
+        }
+        let broken: Vec<&Check> = judgement.checks.iter().filter(|check| !check.holds()).collect();
+        for check in &judgement.checks {
+            let measure = measures.entry(check.name.clone()).or_default();
+            let strain = strain(check);
+            if line.honest && strain > measure.honest.0 {
+                measure.honest = (strain, place.clone());
+            }
+            if !line.honest && !check.holds() {
+                measure.caught += 1;
+                measure.alone += u32::from(broken.len() == 1);
+            }
+        }
+        if line.honest != (judgement.verdict == Verdict::Pass) {
+            wrong.push(match judgement.verdict {
+                Verdict::Fail { reason } | Verdict::Abstain { reason } => format!("{place}: {reason}"),
+                Verdict::Pass => format!("{place}: passes; nearest bound {} at {}", top.1, top.0),
+            });
+        }
+    }
+    println!("\n{:<28} {:>5} {:>5} {:>7}  worst margin (thousandths of the bound)", "recipe", "pass", "fail", "abstain");
+    let mut sums = [[0; 3]; 2];
+    for ((cheat, recipe), row) in &rows {
+        let (strain, name) = row.edge.clone().unwrap_or_default();
+        let strain = if strain == i64::MAX { "-".to_owned() } else { strain.to_string() };
+        println!("{recipe:<28} {:>5} {:>5} {:>7}  {strain:>6} {name}", row.pass, row.fail, row.abstain);
+        for (sum, count) in sums[usize::from(*cheat)].iter_mut().zip([row.pass, row.fail, row.abstain]) {
+            *sum += count;
+        }
+    }
+    println!("\n{:<38} {:>7} {:>7} {:>6}  worst honest rendition", "measure", "honest", "caught", "alone");
+    for (name, measure) in &measures {
+        let (strain, place) = &measure.honest;
+        println!("{name:<38} {strain:>7} {:>7} {:>6}  {place}", measure.caught, measure.alone);
+    }
+    println!("\n            pass   fail abstain");
+    for (name, [pass, fail, abstain]) in ["honest", "cheats"].iter().zip(sums) {
+        println!("{name:<8} {pass:>7} {fail:>6} {abstain:>7}");
+    }
+    println!("\n{} wrong verdicts", wrong.len());
+    for line in &wrong {
+        println!("  {line}");
+    }
+    Ok(wrong.is_empty())
 }

@@ -17,6 +17,8 @@ pub(super) struct Order {
     pub(super) timeline: Timeline,
     /// Ticks from the first picture to the end of the last one, as far as the container says.
     pub(super) duration: i64,
+    /// More bytes than this are never looked at.
+    pub(super) most_bytes: u64,
     /// More pictures than this are never looked at.
     pub(super) most_pictures: u32,
 }
@@ -45,23 +47,27 @@ impl From<Fault> for Refused {
     }
 }
 
-/// Most bytes of a rendition: the rate over the duration and a full buffer, and room for sound and packet headers.
+/// Most bytes of slices: the rate over the duration, somewhat more, and a full buffer.
+pub(super) fn most_slice_bytes(profile: &Profile, duration: i64) -> u64 {
+    let rate = u128::from(profile.rendition.bitrate_bps);
+    let mean = rate * duration.max(0) as u128 / (8 * TICKS_PER_SECOND as u128);
+    let mean = mean * u128::from(1000 + profile.bounds.rate_over_permille) / 1000;
+    let buffer = rate * u128::from(profile.reference.buffer_ms) / 8000;
+    u64::try_from(mean + buffer).unwrap_or(u64::MAX)
+}
+
+/// Most bytes of a rendition: its slices, and room for sound, parameter sets and packet headers.
 pub(super) fn most_bytes(profile: &Profile, duration: i64) -> u64 {
-    let bounds = &profile.bounds;
-    let ticks = duration.max(0) as u64;
-    let mean = u128::from(profile.rendition.bitrate_bps) * u128::from(ticks) / (8 * TICKS_PER_SECOND as u128);
-    let mean = mean * u128::from(1000 + bounds.rate_over_permille) / 1000;
-    let buffer = u64::from(profile.rendition.bitrate_bps) / 8 * u64::from(profile.reference.buffer_ms) / 1000;
-    let video = u64::try_from(mean).unwrap_or(u64::MAX).saturating_add(buffer);
-    // Packet headers and tables take a few percent of large pictures and as much as the video of small ones.
-    let sound = u64::from(bounds.other_bytes_per_second).saturating_mul(ticks / TICKS_PER_SECOND as u64 + 1);
-    video.saturating_add(video / 8).saturating_add(sound)
+    let video = most_slice_bytes(profile, duration);
+    let seconds = duration.max(0) as u64 / TICKS_PER_SECOND as u64 + 1;
+    let other = u64::from(profile.bounds.other_bytes_per_second).saturating_mul(seconds);
+    video.saturating_add(video / 8).saturating_add(other)
 }
 
 impl Candidate {
     /// Checks everything that can be checked without decoding.
     pub(super) fn open(bytes: &[u8], profile: &Profile, order: &Order) -> Result<Self, Refused> {
-        let limit = most_bytes(profile, order.duration);
+        let limit = most_bytes(profile, order.duration).min(order.most_bytes);
         if bytes.len() as u64 > limit {
             return Err(Fault::Bytes { bytes: bytes.len() as u64, limit }.into());
         }

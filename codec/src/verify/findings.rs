@@ -62,6 +62,8 @@ pub struct Step {
     pub back: Both,
     /// Squared error of the picture before this one against this ordered picture.
     pub ahead: Both,
+    /// Squared difference of the picture and the one before, as decoded.
+    pub own: Both,
 }
 
 /// What was measured on one picture.
@@ -108,6 +110,8 @@ pub struct Findings {
     pub shift: i64,
     /// Bytes of slices.
     pub slice_bytes: Both,
+    /// Most bytes of slices allowed.
+    pub slice_bytes_limit: u64,
     /// Picture by picture.
     pub frames: Vec<FrameFindings>,
 }
@@ -181,6 +185,7 @@ impl FrameFindings {
                 change: error(s, s0),
                 back: Both { rendition: error(r, s0), reference: error(e, s0) },
                 ahead: Both { rendition: error(r0, s), reference: error(e0, s) },
+                own: Both { rendition: error(r, r0), reference: error(e, e0) },
             };
         }
         found

@@ -7,16 +7,19 @@
 //!
 //! | file | knows |
 //! | --- | --- |
-//! | `profile` | the order, the reference encoder and the bounds: all data |
+//! | `profile`, `bounds` | the order, the reference encoder and the thresholds: all data |
 //! | `nal`, `pictures` | access units, and how they are decoded |
 //! | `candidate`, `fault` | a rendition's form: container, times, geometry, IDR pictures, colours |
 //! | `ordered` | the source's pictures, scaled, when they are due |
 //! | `reference` | the same after the pinned encoder |
 //! | `pixels`, `findings` | what is measured on pictures |
+//! | `judge` | the verdict, from findings and bounds alone |
 
+mod bounds;
 mod candidate;
 mod fault;
 mod findings;
+mod judge;
 mod nal;
 mod ordered;
 mod pictures;
@@ -31,10 +34,12 @@ use std::thread;
 use headframe_kernels::Isa;
 use thiserror::Error;
 
+pub use bounds::Bounds;
 pub use fault::Fault;
 pub use findings::{Both, Findings, FrameFindings, Level, Step, WorstTile};
+pub use judge::{Check, Judgement, Verdict, judge};
 pub use pixels::Slide;
-pub use profile::{Bounds, Profile, ProfileError, ReferenceEncoder, VERSION};
+pub use profile::{Profile, ProfileError, ReferenceEncoder, VERSION};
 
 use crate::budget::Limits;
 use crate::engine::timeline::Timeline;
@@ -85,6 +90,18 @@ impl VerifyError {
 /// Pictures decoded ahead of the measuring: enough to even out the encoder's pace.
 const QUEUE: usize = 3;
 
+/// The verdict on one rendition of `source`, with its evidence.
+pub fn verify(
+    source: &[u8],
+    rendition: &[u8],
+    profile: &Profile,
+    limits: &Limits,
+    how: How,
+) -> Result<Judgement, VerifyError> {
+    let found = examine(source, &[rendition], profile, limits, how)?;
+    Ok(judge(found.first().unwrap_or(&Findings::default()), profile))
+}
+
 /// Measures several renditions of one source against one profile: source and reference are made once. Findings come in
 /// the order of `renditions`.
 pub fn examine(
@@ -112,7 +129,7 @@ pub fn examine(
         span / crate::segment::TICKS_PER_SECOND * i64::from(fps.num) / i64::from(fps.den) + 1
     });
     let most_pictures = u32::try_from(count.saturating_mul(2) + 240).unwrap_or(u32::MAX).min(limits.frames);
-    let order = Order { timeline, duration: span + timeline.frame, most_pictures };
+    let order = Order { timeline, duration: span + timeline.frame, most_bytes: limits.output_bytes, most_pictures };
     let mut tracks: Vec<Track> = renditions.iter().map(|bytes| Track::open(bytes, profile, &order)).collect::<Result<_, _>>()?;
     if tracks.iter().all(|track| track.candidate.is_none()) {
         return Ok(tracks.into_iter().map(|track| track.findings).collect());
@@ -165,7 +182,8 @@ impl Track {
     fn open(bytes: &[u8], profile: &Profile, order: &Order) -> Result<Self, VerifyError> {
         let mut findings = Findings {
             bytes: bytes.len() as u64,
-            bytes_limit: candidate::most_bytes(profile, order.duration),
+            bytes_limit: candidate::most_bytes(profile, order.duration).min(order.most_bytes),
+            slice_bytes_limit: candidate::most_slice_bytes(profile, order.duration),
             ..Findings::default()
         };
         let candidate = match Candidate::open(bytes, profile, order) {

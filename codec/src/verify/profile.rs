@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::bounds::Bounds;
 use crate::ladder::{Ladder, LadderError, Preset, Rendition};
 
 /// The version of the measures; a profile made for others is refused.
@@ -61,8 +62,6 @@ impl Default for ReferenceEncoder {
         }
     }
 }
-
-include!("bounds.rs.inc");
 
 /// Everything a verdict depends on besides the two inputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,85 @@
+//! The thresholds. `docs/verification.md` shows the measurements that they rest on.
+//!
+//! All of them are integers. "Permille" compares with the reference encode; "allowance" is a squared error per sample
+//! in hundredths that is always granted, so that near-perfect encodes are not held to each other's rounding.
+
+use serde::{Deserialize, Serialize};
+
+/// Every threshold of the predicate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bounds {
+    /// Pictures may all be shown this many ticks (90 kHz) early or late: B-frames at the start of a stream shift it.
+    pub shift_ticks: u32,
+    /// On top of that each picture may be off by what rounding does.
+    pub jitter_ticks: u32,
+    /// Slices may exceed the ordered rate by this much, and by one full buffer.
+    pub rate_over_permille: u32,
+    /// Bytes of everything but video, per second.
+    pub other_bytes_per_second: u32,
+    /// Least bytes of slices, relative to the reference encode, where pictures move and are not near-perfect.
+    pub rate_under_permille: u32,
+    /// Luma error of the segment.
+    pub luma_permille: u32,
+    /// Luma error of the segment, after the coarser quantiser of the rendition is taken into account.
+    pub fidelity_permille: u32,
+    /// Fine details lost, quantiser taken into account.
+    pub fine_loss_permille: u32,
+    /// Coarser details lost, quantiser taken into account.
+    pub coarse_loss_permille: u32,
+    /// Error of tile means, luma.
+    pub means_permille: u32,
+    /// The same, quantiser taken into account.
+    pub means_fidelity_permille: u32,
+    /// Chroma error of the segment.
+    pub chroma_permille: u32,
+    /// Error of tile means, chroma, quantiser taken into account.
+    pub chroma_means_permille: u32,
+    /// Luma error of a picture, against the reference's worst of seven pictures and its mean.
+    pub picture_permille: u32,
+    /// Luma error of a tile, against the reference's worst of nine tiles and its mean over the picture.
+    pub tile_permille: u32,
+    /// The same, quantiser taken into account.
+    pub tile_fidelity_permille: u32,
+    /// Chroma error of a tile.
+    pub chroma_tile_permille: u32,
+    /// The same, quantiser taken into account.
+    pub chroma_tile_fidelity_permille: u32,
+    /// Displacement of half a picture, thousandths of a sample.
+    pub slide_permille: u32,
+    /// How much a picture may look like the one before instead of itself: 1000 is a perfect copy.
+    pub repeat_permille: u32,
+    /// How much of the source's motion the segment must show.
+    pub motion_permille: u32,
+    /// Share of the source's fine details that another scaler may lose or add.
+    pub scaler_permille: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            shift_ticks: 9000,
+            jitter_ticks: 90,
+            rate_over_permille: 200,
+            other_bytes_per_second: 60_000,
+            rate_under_permille: 540,
+            luma_permille: 3600,
+            fidelity_permille: 1900,
+            fine_loss_permille: 1120,
+            coarse_loss_permille: 1250,
+            means_permille: 6000,
+            means_fidelity_permille: 2400,
+            chroma_permille: 11_000,
+            chroma_means_permille: 4500,
+            picture_permille: 11_000,
+            tile_permille: 32_000,
+            tile_fidelity_permille: 10_000,
+            chroma_tile_permille: 50_000,
+            chroma_tile_fidelity_permille: 30_000,
+            slide_permille: 210,
+            repeat_permille: 700,
+            motion_permille: 400,
+            scaler_permille: 20,
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! From findings to a verdict: pure integer arithmetic, one comparison a line.
+
+use serde::{Deserialize, Serialize};
+
+use super::fault::Fault;
+use super::findings::{Both, Findings, FrameFindings, WorstTile};
+use super::pixels::TILE;
+use super::profile::Profile;
+
+/// Whether a rendition is what was ordered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is.
+    Pass,
+    /// It is not.
+    Fail {
+        /// In words.
+        reason: String,
+    },
+    /// Nobody with this machine and this source can tell.
+    Abstain {
+        /// In words.
+        reason: String,
+    },
+}
+
+/// One thing measured, and what it was held to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What was measured.
+    pub name: String,
+    /// The measure.
+    pub have: i64,
+    /// The most it may be; the least where [`Check::at_least`] says so.
+    pub bound: i64,
+    /// Whether the bound is the least and not the most.
+    pub at_least: bool,
+    /// Where the measure is largest: the picture, counted from 0.
+    pub picture: Option<u32>,
+    /// Where in the picture: left, top, in samples.
+    pub place: Option<(u32, u32)>,
+}
+
+impl Check {
+    /// Whether the bound holds.
+    pub fn holds(&self) -> bool {
+        if self.at_least { self.have >= self.bound } else { self.have <= self.bound }
+    }
+
+    /// The measure in thousandths of its bound: beyond 1000 it fails (below, for a least).
+    pub fn permille(&self) -> i64 {
+        let part = i128::from(self.have) * 1000 / i128::from(self.bound).max(1);
+        i64::try_from(part).unwrap_or(i64::MAX)
+    }
+}
+
+/// A verdict with its evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// The verdict.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// What is wrong with the rendition's form, if that is why it fails.
+    pub fault: Option<Fault>,
+    /// The profile's rendition.
+    pub rendition: String,
+    /// Pictures measured.
+    pub pictures: u32,
+    /// Luma samples per picture.
+    pub samples: u64,
+    /// Bytes delivered.
+    pub bytes: u64,
+    /// How far all pictures are early or late, 90 kHz ticks.
+    pub shift_ticks: i64,
+    /// Squared error of luma over all pictures.
+    pub luma_error: Both,
+    /// Everything measured. Empty where the form is at fault.
+    pub checks: Vec<Check>,
+}
+
+/// Holds `findings` to the profile's bounds.
+pub fn judge(findings: &Findings, profile: &Profile) -> Judgement {
+    let whole = findings.fault.is_none() && findings.abstain.is_none();
+    let totals = Totals::of(findings, profile);
+    let checks = if whole { totals.checks(findings, profile) } else { Vec::new() };
+    let verdict = match (&findings.fault, &findings.abstain, checks.iter().find(|check| !check.holds())) {
+        (Some(fault), ..) => Verdict::Fail { reason: fault.to_string() },
+        (None, Some(reason), _) => Verdict::Abstain { reason: reason.clone() },
+        (None, None, Some(check)) => Verdict::Fail { reason: words(check) },
+        (None, None, None) => Verdict::Pass,
+    };
+    Judgement {
+        verdict,
+        fault: findings.fault.clone(),
+        rendition: profile.rendition.name.clone(),
+        pictures: findings.frames.len() as u32,
+        samples: totals.samples,
+        bytes: findings.bytes,
+        shift_ticks: findings.shift,
+        luma_error: totals.luma,
+        checks,
+    }
+}
+
+fn words(check: &Check) -> String {
+    let Check { name, have, bound, .. } = check;
+    let at = match (check.picture, check.place) {
+        (Some(picture), Some((x, y))) => format!(" in picture {picture} at {x},{y}"),
+        (Some(picture), None) => format!(" in picture {picture}"),
+        _ => String::new(),
+    };
+    format!("{name} is {have}{at}, {} {bound}", if check.at_least { "must be at least" } else { "may be at most" })
+}
+
+/// Sums over all pictures.
+struct Totals<'a> {
+    frames: &'a [FrameFindings],
+    /// Luma samples of one picture.
+    samples: u64,
+    /// Of all pictures.
+    all: u64,
+    luma: Both,
+    chroma: Both,
+    means: Both,
+    chroma_means: Both,
+    /// Fine details of the ordered pictures, as squared error.
+    details: u64,
+    /// Squared quantiser steps; the rendition's is never the smaller one, so a finer quantiser earns nothing.
+    steps: Both,
+}
+
+impl<'a> Totals<'a> {
+    fn of(findings: &'a Findings, profile: &Profile) -> Self {
+        let frames = &findings.frames[..];
+        let sum = |of: fn(&FrameFindings) -> Both| {
+            let mut sum = Both::default();
+            frames.iter().for_each(|frame| sum.add(of(frame)));
+            sum
+        };
+        let samples = u64::from(profile.rendition.width) * u64::from(profile.rendition.height);
+        let mut steps = sum(|frame| frame.squared_step);
+        steps.rendition = steps.rendition.max(steps.reference);
+        if steps.reference == 0 {
+            steps = Both { rendition: 1, reference: 1 };
+        }
+        Self {
+            frames,
+            samples,
+            all: samples * frames.len() as u64,
+            luma: sum(|frame| frame.luma),
+            chroma: sum(|frame| frame.chroma),
+            means: sum(|frame| frame.luma_means),
+            chroma_means: sum(|frame| frame.chroma_means),
+            details: frames.iter().map(|frame| frame.levels[0].ordered.unsigned_abs()).sum::<u64>() / 4,
+            steps,
+        }
+    }
+
+    /// `value` for a quantiser as coarse as the rendition's.
+    fn coarser(&self, value: u64) -> u64 {
+        let scaled = u128::from(value) * u128::from(self.steps.rendition) / u128::from(self.steps.reference);
+        u64::try_from(scaled).unwrap_or(u64::MAX)
+    }
+
+    fn checks(&self, findings: &Findings, profile: &Profile) -> Vec<Check> {
+        let bounds = &profile.bounds;
+        let scaler = permille(self.details, bounds.scaler_permille);
+        let half = self.all / 2;
+        let (luma, chroma) = (self.luma, self.chroma);
+        let mut checks = vec![most("bytes of slices", findings.slice_bytes.rendition, findings.slice_bytes_limit)];
+        checks.extend(self.rate(findings, profile));
+        let error = permille(luma.reference + half, bounds.luma_permille) + self.all + 2 * scaler;
+        checks.push(most("luma error", luma.rendition, error));
+        let error = permille(self.coarser(luma.reference) + half, bounds.fidelity_permille) + half + scaler;
+        checks.push(most("luma error for its quantiser", luma.rendition, error));
+        for (level, name, factor, divisor) in [
+            (0, "fine details lost for its quantiser", bounds.fine_loss_permille, 4),
+            (1, "coarse details lost for its quantiser", bounds.coarse_loss_permille, 64),
+        ] {
+            let lost = |of: fn(&super::Level) -> i64| {
+                let sum: i64 = self.frames.iter().map(|frame| frame.levels[level].ordered - of(&frame.levels[level])).sum();
+                sum.max(0) as u64 / divisor
+            };
+            let details: i64 = self.frames.iter().map(|frame| frame.levels[level].ordered).sum();
+            let scaler = permille(details.unsigned_abs() / divisor, bounds.scaler_permille);
+            let (have, yardstick) = (lost(|level| level.rendition_ordered), lost(|level| level.reference_ordered));
+            let allowance = self.all / 20;
+            let bound = permille(self.coarser(yardstick) + allowance, factor) + scaler + allowance;
+            checks.push(most(name, have, bound));
+        }
+        let means = permille(self.means.reference + half, bounds.means_permille);
+        let finer = permille(self.coarser(self.means.reference) + half, bounds.means_fidelity_permille);
+        checks.push(most("error of tile means", self.means.rendition, means.min(finer)));
+        // Both chroma planes together have half as many samples as luma.
+        checks.push(most("chroma error", chroma.rendition, permille(chroma.reference + half, bounds.chroma_permille)));
+        let means = permille(self.coarser(self.chroma_means.reference) + self.all / 8, bounds.chroma_means_permille);
+        checks.push(most("error of chroma tile means", self.chroma_means.rendition, means));
+        checks.extend(self.worst_picture(bounds.picture_permille));
+        let luma = (bounds.tile_permille, bounds.tile_fidelity_permille);
+        checks.extend(self.worst_tile("error of a tile", luma, TILE as u32, profile, |frame| frame.luma_tile));
+        let chroma = (bounds.chroma_tile_permille, bounds.chroma_tile_fidelity_permille);
+        checks.extend(self.worst_tile("chroma error of a tile", chroma, TILE as u32, profile, |frame| frame.chroma_tile));
+        checks.extend(self.slides(bounds.slide_permille));
+        checks.extend(self.motion(bounds.repeat_permille, bounds.motion_permille));
+        checks
+    }
+
+    /// Fewer bits than the reference needs are fine where nothing moves or nothing is left to improve.
+    fn rate(&self, findings: &Findings, profile: &Profile) -> Option<Check> {
+        let change: u64 = self.frames.iter().map(|frame| frame.step.change).sum();
+        let needed = change > self.all && self.luma.rendition > self.all / 2;
+        let least = permille(findings.slice_bytes.reference, profile.bounds.rate_under_permille);
+        let check = most("bytes of slices for moving pictures", findings.slice_bytes.rendition, least);
+        needed.then_some(Check { at_least: true, ..check })
+    }
+
+    /// The picture with the largest error for its surroundings in time.
+    fn worst_picture(&self, factor: u32) -> Option<Check> {
+        let mean = self.luma.reference / (self.frames.len() as u64).max(1);
+        let check = |(i, frame): (usize, &FrameFindings)| {
+            let near = &self.frames[i.saturating_sub(3)..(i + 4).min(self.frames.len())];
+            let near = near.iter().map(|frame| frame.luma.reference).max().unwrap_or(0);
+            let bound = permille(near + mean + 2 * self.samples, factor);
+            Check { picture: Some(i as u32), ..most("error of a picture", frame.luma.rendition, bound) }
+        };
+        self.frames.iter().enumerate().map(check).reduce(worse)
+    }
+
+    fn worst_tile(
+        &self,
+        name: &str,
+        (factor, fidelity): (u32, u32),
+        side: u32,
+        profile: &Profile,
+        tile: fn(&FrameFindings) -> WorstTile,
+    ) -> Option<Check> {
+        let across = profile.rendition.width.div_ceil(side);
+        let check = |(i, frame): (usize, &FrameFindings)| {
+            let WorstTile { index, samples, error, near, mean } = tile(frame);
+            let plain = permille(near + mean + 4 * samples, factor);
+            let finer = permille(self.coarser(near + mean) + 4 * samples, fidelity);
+            let place = Some((index % across * side, index / across * side));
+            Check { picture: Some(i as u32), place, ..most(name, error, plain.min(finer)) }
+        };
+        self.frames.iter().enumerate().map(check).reduce(worse)
+    }
+
+    /// Displacement of the four halves, in thousandths of a sample.
+    fn slides(&self, most_permille: u32) -> Option<Check> {
+        let names = ["left", "right", "upper", "lower"];
+        let check = |(half, name): (usize, &str)| {
+            let product: i64 = self.frames.iter().map(|frame| frame.slides[half].product).sum();
+            let slope: i64 = self.frames.iter().map(|frame| frame.reference_slides[half].slope).sum();
+            // Two per sample, of which a half has half as many: smooth pictures have no slope to speak of.
+            let slope = slope.max(0) as u64 + self.all;
+            let have = u64::try_from(u128::from(product.unsigned_abs()) * 2000 / u128::from(slope.max(1)));
+            most(&format!("displacement of the {name} half"), have.unwrap_or(u64::MAX), u64::from(most_permille))
+        };
+        names.into_iter().enumerate().map(check).reduce(worse)
+    }
+
+    /// Pictures that look like the one before, one by one and all together.
+    fn motion(&self, repeat_permille: u32, motion_permille: u32) -> Vec<Check> {
+        let (mut shown, mut due) = (0i128, 0i128);
+        let mut worst: Option<Check> = None;
+        for (i, pair) in self.frames.windows(2).enumerate() {
+            let (before, frame) = (&pair[0], &pair[1]);
+            let step = &frame.step;
+            let gain = |back: u64, error: u64| i128::from(back) - i128::from(error);
+            let have = gain(step.back.rendition, frame.luma.rendition);
+            let want = gain(step.back.reference, frame.luma.reference);
+            // Only where the source changes more than coding does, and the reference shows it.
+            let change = step.change;
+            let noise = frame.luma.reference.max(before.luma.reference);
+            let clear = change >= 5 * self.samples && 5 * u128::from(change) > 2 * u128::from(noise);
+            if !clear || 4 * want <= i128::from(change) {
+                continue;
+            }
+            shown += have.clamp(-want, want);
+            due += want;
+            // A copy of the picture before is as far from this picture as that one is, and hardly moves.
+            let away = (-have * 1000 / want).clamp(-1000, 1000);
+            let moves = u128::from(step.own.rendition) * 1000 / u128::from(step.own.reference.min(change).max(1));
+            let have = away - moves.min(1000) as i128;
+            let check = Check {
+                have: have as i64,
+                picture: Some(i as u32 + 1),
+                ..most("likeness to the picture before", 0, u64::from(repeat_permille))
+            };
+            worst = Some(worst.map_or(check.clone(), |worst| if check.have > worst.have { check } else { worst }));
+        }
+        let mut checks: Vec<Check> = worst.into_iter().collect();
+        if due > 0 {
+            let have = (shown * 1000 / due) as i64;
+            let check = most("motion shown, of 1000", 0, u64::from(motion_permille));
+            checks.push(Check { have, at_least: true, ..check });
+        }
+        checks
+    }
+}
+
+/// The one nearer to its bound, or further beyond it.
+fn worse(a: Check, b: Check) -> Check {
+    let cross = |x: &Check, y: &Check| i128::from(x.have) * i128::from(y.bound.max(1));
+    if cross(&b, &a) > cross(&a, &b) { b } else { a }
+}
+
+fn permille(value: u64, factor: u32) -> u64 {
+    u64::try_from(u128::from(value) * u128::from(factor) / 1000).unwrap_or(u64::MAX)
+}
+
+fn most(name: &str, have: u64, bound: u64) -> Check {
+    let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    Check { name: name.to_owned(), have: whole(have), bound: whole(bound), at_least: false, picture: None, place: None }
+}
