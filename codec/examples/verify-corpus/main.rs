@@ -38,8 +38,15 @@ pub(crate) struct Options {
 }
 
 fn run() -> Result<bool, String> {
-    let mut options =
-        Options { out: "target/verify-corpus".into(), clip: None, ffmpegs: vec![], quick: false, encode_only: false, measure_only: false, judge: None };
+    let mut options = Options {
+        out: "target/verify-corpus".into(),
+        clip: None,
+        ffmpegs: vec![],
+        quick: false,
+        encode_only: false,
+        measure_only: false,
+        judge: None,
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().map(PathBuf::from).ok_or(format!("{argument} needs a value"));

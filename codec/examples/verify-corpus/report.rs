@@ -86,7 +86,10 @@ pub(crate) fn report(path: &Path) -> Result<bool, String> {
             });
         }
     }
-    println!("\n{:<28} {:>5} {:>5} {:>7}  worst margin (thousandths of the bound)", "recipe", "pass", "fail", "abstain");
+    println!(
+        "\n{:<28} {:>5} {:>5} {:>7}  worst margin (thousandths of the bound)",
+        "recipe", "pass", "fail", "abstain"
+    );
     let mut sums = [[0; 3]; 2];
     for ((cheat, recipe), row) in &rows {
         let (strain, name) = row.edge.clone().unwrap_or_default();

@@ -172,9 +172,10 @@ fn refused(error: EngineError, fault: impl FnOnce(String) -> Fault) -> Refused {
 
 /// IDR pictures at most as far apart as ordered. More of them are fine: their cost is counted by the bit rate.
 fn check_keys(units: &[AccessUnit], contents: &[Content], profile: &Profile, order: &Order) -> Result<(), Fault> {
-    let frame = profile.rendition.fps.map_or(order.timeline.frame, |fps| {
-        (TICKS_PER_SECOND * i64::from(fps.den) / i64::from(fps.num)).max(1)
-    });
+    let frame = profile
+        .rendition
+        .fps
+        .map_or(order.timeline.frame, |fps| (TICKS_PER_SECOND * i64::from(fps.den) / i64::from(fps.num)).max(1));
     let gop = i64::from(profile.rendition.gop_ms) * TICKS_PER_SECOND / 1000;
     // An IDR picture belongs to the picture nearest to its time.
     let limit = gop + frame / 2 + i64::from(profile.bounds.jitter_ticks);
@@ -195,7 +196,7 @@ fn check_keys(units: &[AccessUnit], contents: &[Content], profile: &Profile, ord
 /// Range as the source; primaries, transfer and matrix as the source or not said.
 fn check_look(picture: &Picture, number: u32, source: SourceLook) -> Result<(), Fault> {
     let look = picture.look();
-    let range = |full: bool| if full { "full range" } else { "limited range" }.to_owned();
+    let range = |full: bool| if full { "full" } else { "limited" }.to_owned();
     let wrong = |what: &str, have, want| Fault::Colour { picture: number, what: what.to_owned(), have, want };
     if look.is_full_range() != source.full_range {
         return Err(wrong("range", range(look.is_full_range()), range(source.full_range)));

@@ -82,7 +82,7 @@ pub enum Fault {
         want_height: u32,
     },
     /// Not the colours of the source.
-    #[error("picture {picture} is marked {what} {have}, the source {want}")]
+    #[error("picture {picture} says that its {what} is {have}, the source says {want}")]
     Colour {
         /// The picture.
         picture: u32,

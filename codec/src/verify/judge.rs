@@ -169,6 +169,9 @@ impl<'a> Totals<'a> {
         let half = self.all / 2;
         let (luma, chroma) = (self.luma, self.chroma);
         let mut checks = vec![most("bytes of slices", findings.slice_bytes.rendition, findings.slice_bytes_limit)];
+        // What says most about the cause comes first.
+        checks.extend(self.motion(bounds.repeat_permille, bounds.motion_permille));
+        checks.extend(self.slides(bounds.slide_permille));
         checks.extend(self.rate(findings, profile));
         let error = permille(luma.reference + half, bounds.luma_permille) + self.all + 2 * scaler;
         checks.push(most("luma error", luma.rendition, error));
@@ -179,7 +182,8 @@ impl<'a> Totals<'a> {
             (1, "coarse details lost for its quantiser", bounds.coarse_loss_permille, 64),
         ] {
             let lost = |of: fn(&super::Level) -> i64| {
-                let sum: i64 = self.frames.iter().map(|frame| frame.levels[level].ordered - of(&frame.levels[level])).sum();
+                let sum: i64 =
+                    self.frames.iter().map(|frame| frame.levels[level].ordered - of(&frame.levels[level])).sum();
                 sum.max(0) as u64 / divisor
             };
             let details: i64 = self.frames.iter().map(|frame| frame.levels[level].ordered).sum();
@@ -200,9 +204,8 @@ impl<'a> Totals<'a> {
         let luma = (bounds.tile_permille, bounds.tile_fidelity_permille);
         checks.extend(self.worst_tile("error of a tile", luma, TILE as u32, profile, |frame| frame.luma_tile));
         let chroma = (bounds.chroma_tile_permille, bounds.chroma_tile_fidelity_permille);
-        checks.extend(self.worst_tile("chroma error of a tile", chroma, TILE as u32, profile, |frame| frame.chroma_tile));
-        checks.extend(self.slides(bounds.slide_permille));
-        checks.extend(self.motion(bounds.repeat_permille, bounds.motion_permille));
+        checks
+            .extend(self.worst_tile("chroma error of a tile", chroma, TILE as u32, profile, |frame| frame.chroma_tile));
         checks
     }
 

@@ -130,7 +130,8 @@ pub fn examine(
     });
     let most_pictures = u32::try_from(count.saturating_mul(2) + 240).unwrap_or(u32::MAX).min(limits.frames);
     let order = Order { timeline, duration: span + timeline.frame, most_bytes: limits.output_bytes, most_pictures };
-    let mut tracks: Vec<Track> = renditions.iter().map(|bytes| Track::open(bytes, profile, &order)).collect::<Result<_, _>>()?;
+    let mut tracks: Vec<Track> =
+        renditions.iter().map(|bytes| Track::open(bytes, profile, &order)).collect::<Result<_, _>>()?;
     if tracks.iter().all(|track| track.candidate.is_none()) {
         return Ok(tracks.into_iter().map(|track| track.findings).collect());
     }
@@ -210,7 +211,13 @@ impl Track {
         Ok(())
     }
 
-    fn take(&mut self, pair: &Pair, last: Option<&Pair>, shared: &Shared, profile: &Profile) -> Result<(), VerifyError> {
+    fn take(
+        &mut self,
+        pair: &Pair,
+        last: Option<&Pair>,
+        shared: &Shared,
+        profile: &Profile,
+    ) -> Result<(), VerifyError> {
         let Some(candidate) = &mut self.candidate else { return Ok(()) };
         let Shown { time, raster, look } = &pair.shown;
         let picture = match candidate.next(*time, *look, profile) {
@@ -263,7 +270,10 @@ fn measure(
             && !build.starts_with(&profile.reference.build)
         {
             let have = build.split(" - H.264").next().unwrap_or_default();
-            abstain(tracks, &format!("the reference encoder is {:?}, this machine has {have:?}", profile.reference.build));
+            abstain(
+                tracks,
+                &format!("the reference encoder is {:?}, this machine has {have:?}", profile.reference.build),
+            );
             return Ok(());
         }
         let view = pair.reference.view().map_err(VerifyError::Machine)?;

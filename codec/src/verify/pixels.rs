@@ -179,7 +179,10 @@ mod tests {
         let (a, b) = (PlaneRef::new(&a, 70, 45, 70).unwrap(), PlaneRef::new(&b, 70, 45, 70).unwrap());
         let tiles = tiles(&a, &b, TILE);
         assert_eq!((tiles.len(), tiles[2].n, tiles[5].n), (6, 6 * 32, 6 * 13));
-        assert_eq!(tiles.iter().map(|tile| tile.error).sum::<u64>(), headframe_kernels::metric::squared_error(&a, &b).unwrap());
+        assert_eq!(
+            tiles.iter().map(|tile| tile.error).sum::<u64>(),
+            headframe_kernels::metric::squared_error(&a, &b).unwrap()
+        );
         assert!(tiles.iter().all(|tile| tile.mean_error() <= tile.error));
     }
 

@@ -4,6 +4,7 @@
 
 mod selftest;
 mod transcode;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +58,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say whether a rendition is what was ordered
+    #[command(
+        after_help = "Exit code: 0 it passes, 3 it fails, 4 it cannot be judged here (the source is damaged, or the \
+        profile's reference encoder is another build), 1 the source or this machine is unusable, 2 usage.\n\n\
+        Examples:\n  \
+        headframe-codec verify segment.ts renditions/720p.ts --profile standard/720p\n  \
+        headframe-codec verify segment.ts r.ts --profile ladder.json/360p --json"
+    )]
+    Verify(verify::Options),
+    /// Judge what a parent process sends on standard input (internal)
+    #[command(hide = true)]
+    Judge(verify::HowOptions),
     /// Attack the sandbox from inside and transcode a generated picture; prints a table
     Selftest,
     /// Serve a parent process on standard input (internal)
@@ -102,6 +115,8 @@ fn main() -> ExitCode {
             log_to_stderr();
             transcode::run(&input, &out, ladder.as_deref(), timeout, json)
         }
+        Command::Verify(options) => return verify::run(&options),
+        Command::Judge(how) => verify::judge(&how),
         Command::Selftest => {
             log_to_stderr();
             selftest::run()
