@@ -10,7 +10,9 @@ use headframe_codec::verify::{How, Profile, examine};
 use headframe_codec::{Ladder, Limits, Rendition};
 
 use crate::Options;
-use crate::recipes::{CHEATS, CONTENTS, HONEST, ORDERS, Origin, Program, RATE, Recipe, has_no_effect, rendition};
+use crate::recipes::{
+    CHEATS, CONTENTS, HONEST, Kind, LIMITS, ORDERS, Origin, Program, RATE, Recipe, has_no_effect, rendition,
+};
 use crate::report::Line;
 
 /// Time spent, to tell what a verdict costs.
@@ -55,17 +57,18 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf, String> {
             scaled.push(scale(&options.out, name, source, order)?);
         }
         for (i, (content, source)) in sources.iter().enumerate() {
-            let mut made: Vec<(&str, bool, Vec<u8>)> = Vec::new();
+            let mut made: Vec<(&str, Vec<u8>)> = Vec::new();
             if options.measure_only
                 && !options.out.join(format!("{content}-{}-short.ts", order.0)).exists()
                 && !options.out.join(format!("{content}-{}-late.ts", order.0)).exists()
             {
                 continue;
             }
-            let recipes = HONEST.iter().map(|recipe| (recipe, true)).chain(CHEATS.iter().map(|recipe| (recipe, false)));
-            for (number, (recipe, honest)) in recipes.enumerate() {
+            let recipes = HONEST.iter().chain(CHEATS).chain(LIMITS);
+            for (number, recipe) in recipes.enumerate() {
                 // Every other cheat in turn: the list is long enough.
-                if !honest && ((number + i) % 2 == 1 || has_no_effect(content, recipe.name)) {
+                let turn = Kind::of(recipe.name) == Kind::Honest || (number + i).is_multiple_of(2);
+                if (!turn && !options.measure_only) || has_no_effect(content, recipe.name) {
                     continue;
                 }
                 let program = match recipe.program {
@@ -80,7 +83,7 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf, String> {
                         let limits = Limits { wall: Duration::from_secs(600), ..Limits::default() };
                         let out = headframe_codec::engine::transcode(&ladder, &bytes, &limits);
                         let out = out.map_err(|error| format!("{content}: {error}"))?;
-                        made.extend(out.renditions.into_iter().map(|rendition| (recipe.name, honest, rendition.bytes)));
+                        made.extend(out.renditions.into_iter().map(|rendition| (recipe.name, rendition.bytes)));
                         if number == 0 && i == 0 {
                             costs.engine += started.elapsed();
                         }
@@ -99,14 +102,14 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf, String> {
                         bytes
                     }
                 };
-                made.push((recipe.name, honest, bytes));
+                made.push((recipe.name, bytes));
             }
             if options.encode_only {
                 continue;
             }
             let bytes = fs::read(source).map_err(|error| shown(source, error))?;
             let profile = Profile::of(rendition(order)).map_err(|error| error.to_string())?;
-            let renditions: Vec<&[u8]> = made.iter().map(|(_, _, bytes)| &bytes[..]).collect();
+            let renditions: Vec<&[u8]> = made.iter().map(|(_, bytes)| &bytes[..]).collect();
             let started = Instant::now();
             let found = examine(&bytes, &renditions, &profile, &Limits::default(), How::default());
             let found = found.map_err(|error| format!("{content} {}: {error}", order.0))?;
@@ -120,13 +123,12 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf, String> {
                 costs.one += started.elapsed();
                 costs.orders += 1;
             }
-            for ((recipe, honest, _), findings) in made.iter().zip(found) {
+            for ((recipe, _), findings) in made.iter().zip(found) {
                 count += 1;
                 let line = Line {
                     content: (*content).to_owned(),
                     order: order.0.to_owned(),
                     recipe: (*recipe).to_owned(),
-                    honest: *honest,
                     rendition: rendition(order),
                     findings,
                 };

@@ -102,6 +102,8 @@ pub(crate) fn has_no_effect(content: &str, recipe: &str) -> bool {
     let any = |names: &[&str]| names.iter().any(|name| recipe.starts_with(name));
     match content {
         "gradients" => any(&["blur", "upscaled", "third-rate", "half-rate"]),
+        // Better than 48 dB at half the rate.
+        "fade" => any(&["third-rate", "half-rate"]),
         "life" => any(&["hue", "grey"]),
         _ => false,
     }
@@ -126,7 +128,6 @@ pub(crate) const HONEST: &[Recipe] = &[
     by("x264-ultrafast", System, "bicubic", "-c:v libx264 -preset ultrafast RATE"),
     by("x264-superfast-zerolatency", System, "bicubic", "-c:v libx264 -preset superfast -tune zerolatency RATE"),
     by("x264-veryfast-lanczos", System, "lanczos", "-c:v libx264 -preset veryfast -threads 4 RATE"),
-    by("x264-veryfast-bilinear", System, "bilinear", "-c:v libx264 -preset veryfast RATE"),
     by("x264-medium", System, "bicubic", "-c:v libx264 -preset medium -threads 2 RATE"),
     by(
         "x264-slow-2s-buffer",
@@ -134,12 +135,7 @@ pub(crate) const HONEST: &[Recipe] = &[
         "bicubic+accurate_rnd",
         "-c:v libx264 -preset slow -b:v {r} -maxrate {r} -bufsize {r2}",
     ),
-    by(
-        "x264-baseline-cbr",
-        System,
-        "area",
-        "-c:v libx264 -preset veryfast -profile:v baseline -x264-params nal-hrd=cbr RATE -minrate {r}",
-    ),
+    by("x264-baseline", System, "bicubic", "-c:v libx264 -preset veryfast -profile:v baseline RATE"),
     by("x264-plain", System, "bicubic", "-c:v libx264 -preset veryfast -tune psnr -b:v {r}"),
     by("x264-new-faster", Other, "bicubic", "-c:v libx264 -preset faster RATE"),
     by("openh264", OpenH264, "bicubic", "-c:v libopenh264 -rc_mode bitrate -b:v {r} -maxrate {r}"),
@@ -155,7 +151,6 @@ pub(crate) const CHEATS: &[Recipe] = &[
     made("frozen-tail", "HOLD 45 59", X264),
     made("duplicated-half", "shuffleframes=0 0", X264),
     made("duplicated-third", "shuffleframes=0 1 1", X264),
-    made("duplicated-one", "HOLD 30 30", X264),
     made("swapped-pictures", "shuffleframes=1 0", X264),
     made("swapped-segment", "SWAP", X264),
     made("crop-10-percent", "crop=iw*0.9:ih*0.9,scale={w}:{h}", X264),
@@ -175,9 +170,7 @@ pub(crate) const CHEATS: &[Recipe] = &[
     made("blur-gauss-1", "gblur=sigma=1", X264),
     made("blur-gauss-2", "gblur=sigma=2", X264),
     made("blur-box-1", "boxblur=1:1", X264),
-    made("blur-gauss-0.8-ultrafast", "gblur=sigma=0.8", "-c:v libx264 -preset ultrafast RATE"),
     made("upscaled-half", "scale=trunc({w}/4)*2:trunc({h}/4)*2,scale={w}:{h}:flags=lanczos", X264),
-    made("upscaled-two-thirds", "scale=trunc({w}/3)*2:trunc({h}/3)*2,scale={w}:{h}:flags=bicubic", X264),
     made("half-rate", "", "-c:v libx264 -preset veryfast -b:v {half} -maxrate {half} -bufsize {half}"),
     made("half-rate-medium", "", "-c:v libx264 -preset medium -b:v {half} -maxrate {half} -bufsize {half}"),
     made(
@@ -193,7 +186,6 @@ pub(crate) const CHEATS: &[Recipe] = &[
     made("range-squeezed", "scale=in_range=full:out_range=limited,setparams=range=unknown", X264),
     made("range-mark", "setparams=range=pc", "-c:v libx264 -preset veryfast -color_range pc RATE"),
     made("grey", "lutyuv=u=128:v=128", X264),
-    made("hue", "hue=h=15", X264),
     made("brighter", "lutyuv=y=val+5", X264),
     made("wrong-rung", "scale={w}*3/4/2*2:{h}*3/4/2*2,crop=trunc(iw/2)*2:trunc(ih/2)*2", X264),
     made("wrong-codec", "", "-c:v libx265 -preset ultrafast -x265-params log-level=none -b:v {r}"),
@@ -206,3 +198,37 @@ pub(crate) const CHEATS: &[Recipe] = &[
     made("late", "setpts=PTS+0.5/TB", X264),
     made("short", "trim=end_frame=55", X264),
 ];
+
+/// Neither: softer scalers than the order's, and cheats at the edge of what can be seen at all. They are measured to
+/// show where the predicate ends, and count neither way.
+pub(crate) const LIMITS: &[Recipe] = &[
+    by("scaler-bilinear", System, "bilinear", "-c:v libx264 -preset veryfast RATE"),
+    by("scaler-area", System, "area", "-c:v libx264 -preset veryfast RATE"),
+    made("duplicated-one", "HOLD 30 30", X264),
+    made("blur-gauss-0.8-ultrafast", "gblur=sigma=0.8", "-c:v libx264 -preset ultrafast RATE"),
+    made("upscaled-two-thirds", "scale=trunc({w}/3)*2:trunc({h}/3)*2,scale={w}:{h}:flags=bicubic", X264),
+    made("hue", "hue=h=15", X264),
+];
+
+/// How a recipe's verdicts are counted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// Must pass.
+    Honest,
+    /// Must fail.
+    Cheat,
+    /// May do either.
+    Limit,
+}
+
+impl Kind {
+    /// By a recipe's name.
+    pub(crate) fn of(recipe: &str) -> Self {
+        let has = |list: &[Recipe]| list.iter().any(|known| known.name == recipe);
+        match () {
+            () if has(HONEST) => Self::Honest,
+            () if has(CHEATS) => Self::Cheat,
+            () => Self::Limit,
+        }
+    }
+}

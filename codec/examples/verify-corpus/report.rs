@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::recipes::Kind;
 use headframe_codec::Rendition;
 use headframe_codec::verify::{Check, Findings, Profile, Verdict, judge};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,6 @@ pub(crate) struct Line {
     pub(crate) content: String,
     pub(crate) order: String,
     pub(crate) recipe: String,
-    pub(crate) honest: bool,
     pub(crate) rendition: Rendition,
     pub(crate) findings: Findings,
 }
@@ -47,15 +47,23 @@ struct Measure {
 /// Prints the confusion table and the margins; whether there is no wrong verdict.
 pub(crate) fn report(path: &Path) -> Result<bool, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let mut rows: BTreeMap<(bool, String), Row> = BTreeMap::new();
+    let mut rows: BTreeMap<(Kind, String), Row> = BTreeMap::new();
     let mut measures: BTreeMap<String, Measure> = BTreeMap::new();
     let mut wrong = Vec::new();
     for line in text.lines() {
         let line: Line = serde_json::from_str(line).map_err(|error| format!("{}: {error}", path.display()))?;
         let profile = Profile::of(line.rendition).map_err(|error| error.to_string())?;
         let judgement = judge(&line.findings, &profile);
+        let findings = &line.findings;
+        // An encoder that cannot keep the ordered rate has not made what was ordered, however honest.
+        let off_rate = findings.slice_bytes.rendition > findings.slice_bytes_limit;
+        let kind = match Kind::of(&line.recipe) {
+            Kind::Honest if off_rate => Kind::Limit,
+            kind => kind,
+        };
+        let (honest, cheat) = (kind == Kind::Honest, kind == Kind::Cheat);
         let place = format!("{} {} {}", line.content, line.order, line.recipe);
-        let row = rows.entry((!line.honest, line.recipe.clone())).or_default();
+        let row = rows.entry((kind, line.recipe.clone())).or_default();
         match &judgement.verdict {
             Verdict::Pass => row.pass += 1,
             Verdict::Fail { .. } => row.fail += 1,
@@ -63,7 +71,7 @@ pub(crate) fn report(path: &Path) -> Result<bool, String> {
         }
         let top = judgement.checks.iter().max_by_key(|check| strain(check));
         let top = top.map_or((i64::MAX, "form".to_owned()), |check| (strain(check), check.name.clone()));
-        let replaces = |edge: &(i64, String)| if line.honest { top.0 > edge.0 } else { top.0 < edge.0 };
+        let replaces = |edge: &(i64, String)| if honest { top.0 > edge.0 } else { top.0 < edge.0 };
         if row.edge.as_ref().is_none_or(replaces) {
             row.edge = Some((top.0, format!("{} ({} {})", top.1, line.content, line.order)));
         }
@@ -71,15 +79,15 @@ pub(crate) fn report(path: &Path) -> Result<bool, String> {
         for check in &judgement.checks {
             let measure = measures.entry(check.name.clone()).or_default();
             let strain = strain(check);
-            if line.honest && strain > measure.honest.0 {
+            if honest && strain > measure.honest.0 {
                 measure.honest = (strain, place.clone());
             }
-            if !line.honest && !check.holds() {
+            if cheat && !check.holds() {
                 measure.caught += 1;
                 measure.alone += u32::from(broken.len() == 1);
             }
         }
-        if line.honest != (judgement.verdict == Verdict::Pass) {
+        if kind != Kind::Limit && honest != (judgement.verdict == Verdict::Pass) {
             wrong.push(match judgement.verdict {
                 Verdict::Fail { reason } | Verdict::Abstain { reason } => format!("{place}: {reason}"),
                 Verdict::Pass => format!("{place}: passes; nearest bound {} at {}", top.1, top.0),
@@ -90,12 +98,13 @@ pub(crate) fn report(path: &Path) -> Result<bool, String> {
         "\n{:<28} {:>5} {:>5} {:>7}  worst margin (thousandths of the bound)",
         "recipe", "pass", "fail", "abstain"
     );
-    let mut sums = [[0; 3]; 2];
-    for ((cheat, recipe), row) in &rows {
+    let mut sums = [[0; 3]; 3];
+    for ((kind, recipe), row) in &rows {
         let (strain, name) = row.edge.clone().unwrap_or_default();
         let strain = if strain == i64::MAX { "-".to_owned() } else { strain.to_string() };
+        let recipe = if *kind == Kind::Limit { format!("({recipe})") } else { recipe.clone() };
         println!("{recipe:<28} {:>5} {:>5} {:>7}  {strain:>6} {name}", row.pass, row.fail, row.abstain);
-        for (sum, count) in sums[usize::from(*cheat)].iter_mut().zip([row.pass, row.fail, row.abstain]) {
+        for (sum, count) in sums[*kind as usize].iter_mut().zip([row.pass, row.fail, row.abstain]) {
             *sum += count;
         }
     }
@@ -105,7 +114,7 @@ pub(crate) fn report(path: &Path) -> Result<bool, String> {
         println!("{name:<38} {strain:>7} {:>7} {:>6}  {place}", measure.caught, measure.alone);
     }
     println!("\n            pass   fail abstain");
-    for (name, [pass, fail, abstain]) in ["honest", "cheats"].iter().zip(sums) {
+    for (name, [pass, fail, abstain]) in ["honest", "cheats", "limits"].iter().zip(sums) {
         println!("{name:<8} {pass:>7} {fail:>6} {abstain:>7}");
     }
     println!("\n{} wrong verdicts", wrong.len());

@@ -212,7 +212,7 @@ impl<'a> Totals<'a> {
     /// Fewer bits than the reference needs are fine where nothing moves or nothing is left to improve.
     fn rate(&self, findings: &Findings, profile: &Profile) -> Option<Check> {
         let change: u64 = self.frames.iter().map(|frame| frame.step.change).sum();
-        let needed = change > self.all && self.luma.rendition > self.all / 2;
+        let needed = change > self.all && self.luma.rendition > self.all;
         let least = permille(findings.slice_bytes.reference, profile.bounds.rate_under_permille);
         let check = most("bytes of slices for moving pictures", findings.slice_bytes.rendition, least);
         needed.then_some(Check { at_least: true, ..check })
