@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use headframe_codec::engine::transcode;
 use headframe_codec::verify::{How, Judgement, Profile, Verdict, VerifyError, verify};
-use headframe_codec::{Fps, Ladder, Limits, Preset, Rendition};
+use headframe_codec::{Fps, Ladder, Limits, Preset, Rate, Rendition};
 use headframe_kernels::Isa;
 
 const WIDTH: u32 = 320;
@@ -29,7 +29,8 @@ fn order() -> Rendition {
         bitrate_bps: RATE,
         fps: None,
         gop_ms: 1000,
-        preset: Preset::Veryfast,
+        preset: Preset::Live,
+        rate: Rate::Cbr,
     }
 }
 
@@ -81,13 +82,13 @@ fn judged(bytes: &[u8]) -> Judgement {
 fn made_by_engine(preset: Preset) -> Vec<u8> {
     let limits = Limits { wall: Duration::from_secs(120), ..Limits::default() };
     let ladder = Ladder::new(vec![Rendition { preset, ..order() }]).unwrap();
-    transcode(&ladder, source(), &limits).unwrap().renditions.remove(0).bytes
+    transcode(&ladder, source(), &[], &limits).unwrap().renditions.remove(0).bytes
 }
 
 /// Whether this machine has the reference encoder; without it every verdict on pixels is "abstain".
 fn has_reference() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
-    *FOUND.get_or_init(|| match judged(&made_by_engine(Preset::Veryfast)).verdict {
+    *FOUND.get_or_init(|| match judged(&made_by_engine(Preset::Live)).verdict {
         Verdict::Abstain { reason } => {
             println!("skipped: {reason}");
             false
@@ -115,7 +116,7 @@ fn honest_renditions_pass() {
     if !has_reference() {
         return;
     }
-    for preset in [Preset::Ultrafast, Preset::Superfast, Preset::Veryfast, Preset::Medium] {
+    for preset in [Preset::Density, Preset::Live, Preset::Quality] {
         passes(preset.name(), &made_by_engine(preset));
     }
     let rate = "-b:v 400k -maxrate 400k -bufsize 400k -g 25";
@@ -215,7 +216,7 @@ fn the_form_is_checked_before_the_pixels() {
 #[test]
 fn the_verdict_depends_on_the_inputs_alone() {
     let cheat = rendition("gblur=sigma=1", X264);
-    for bytes in [made_by_engine(Preset::Ultrafast), cheat] {
+    for bytes in [made_by_engine(Preset::Density), cheat] {
         let text = |isa, threads| {
             let judgement = verify(source(), &bytes, &profile(), &Limits::default(), How { isa, threads }).unwrap();
             serde_json::to_string(&judgement).unwrap()
@@ -235,7 +236,7 @@ fn a_fixed_rate_and_other_sizes_pass() {
     let limits = Limits { wall: Duration::from_secs(120), ..Limits::default() };
     for (width, height, fps) in [(320, 180, Some((15, 1))), (98, 54, None), (720, 404, Some((30000, 1001)))] {
         let order = Rendition { width, height, fps: fps.map(|(num, den)| Fps { num, den }), ..order() };
-        let out = transcode(&Ladder::new(vec![order.clone()]).unwrap(), source(), &limits).unwrap();
+        let out = transcode(&Ladder::new(vec![order.clone()]).unwrap(), source(), &[], &limits).unwrap();
         let profile = Profile::of(order).unwrap();
         let judgement = verify(source(), &out.renditions[0].bytes, &profile, &Limits::default(), How::default());
         assert_eq!(judgement.unwrap().verdict, Verdict::Pass, "{width}x{height}");
@@ -244,7 +245,7 @@ fn a_fixed_rate_and_other_sizes_pass() {
 
 #[test]
 fn without_the_reference_or_a_clean_source_nobody_judges() {
-    let honest = made_by_engine(Preset::Veryfast);
+    let honest = made_by_engine(Preset::Live);
     let mut other = profile();
     other.reference.build = "x264 - core 1 r1 none".to_owned();
     let judgement = verify(source(), &honest, &other, &Limits::default(), How::default()).unwrap();
@@ -264,7 +265,7 @@ fn without_the_reference_or_a_clean_source_nobody_judges() {
 
 #[test]
 fn no_bytes_panic() {
-    let (source, honest) = (source(), made_by_engine(Preset::Ultrafast));
+    let (source, honest) = (source(), made_by_engine(Preset::Density));
     let mut state = 5u64;
     let mut random = |below: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -313,7 +314,7 @@ fn the_program_answers() {
         std::fs::write(&path, bytes).unwrap();
         path
     };
-    let (source, honest) = (file("source.ts", source()), file("honest.ts", &made_by_engine(Preset::Veryfast)));
+    let (source, honest) = (file("source.ts", source()), file("honest.ts", &made_by_engine(Preset::Live)));
     let cheat = file("cheat.ts", &rendition("hflip", X264));
     let ladder = file("ladder.json", &serde_json::to_vec(&[order()]).unwrap());
     let mut other = profile();

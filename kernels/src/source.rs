@@ -158,6 +158,11 @@ impl<'a> SourceRef<'a> {
         self.source
     }
 
+    /// The planes, where the format is 8-bit planar 4:2:0.
+    pub fn yuv420(&self) -> Option<Yuv420Ref<'a>> {
+        (self.source.format == Format::Yuv420).then_some(Yuv420Ref { planes: self.planes })
+    }
+
     /// The bytes of row `y` of plane `plane`.
     #[inline(always)]
     pub(crate) fn row(&self, plane: usize, y: usize) -> &'a [u8] {

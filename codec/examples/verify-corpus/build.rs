@@ -75,13 +75,13 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf, String> {
                     Program::System => Some(&system),
                     Program::OpenH264 => openh264,
                     Program::Other => other,
-                    Program::Engine(preset) => {
+                    Program::Engine(preset, rate) => {
                         let started = Instant::now();
-                        let ladder = Ladder::new(vec![Rendition { preset, ..rendition(order) }]);
+                        let ladder = Ladder::new(vec![Rendition { preset, rate, ..rendition(order) }]);
                         let ladder = ladder.map_err(|error| error.to_string())?;
                         let bytes = fs::read(source).map_err(|error| shown(source, error))?;
                         let limits = Limits { wall: Duration::from_secs(600), ..Limits::default() };
-                        let out = headframe_codec::engine::transcode(&ladder, &bytes, &limits);
+                        let out = headframe_codec::engine::transcode(&ladder, &bytes, &[], &limits);
                         let out = out.map_err(|error| format!("{content}: {error}"))?;
                         made.extend(out.renditions.into_iter().map(|rendition| (recipe.name, rendition.bytes)));
                         if number == 0 && i == 0 {

@@ -1,6 +1,6 @@
 //! The lists: what is shown, what is ordered, how honest encoders are run, and how cheats are made.
 
-use headframe_codec::{Preset, Rendition};
+use headframe_codec::{Preset, Rate, Rendition};
 
 /// Where a source's pictures come from.
 pub(crate) enum Origin {
@@ -70,7 +70,8 @@ pub(crate) fn rendition(order: &(&str, u32, u32, u32)) -> Rendition {
         bitrate_bps: kbps * 1000,
         fps: None,
         gop_ms: 1000,
-        preset: Preset::Veryfast,
+        preset: Preset::Live,
+        rate: Rate::Cbr,
     }
 }
 
@@ -84,7 +85,7 @@ pub(crate) enum Program {
     /// A further one, for its newer x264.
     Other,
     /// This crate's engine.
-    Engine(Preset),
+    Engine(Preset, Rate),
 }
 
 /// One way of making a rendition. In filters and options `{w}`, `{h}`, `{r}` (bit/s) and `{half}` stand for the order's.
@@ -123,8 +124,9 @@ use Program::{Engine, OpenH264, Other, System};
 
 /// Honest renditions of every source and order.
 pub(crate) const HONEST: &[Recipe] = &[
-    by("engine-veryfast", Engine(Preset::Veryfast), "", ""),
-    by("engine-ultrafast", Engine(Preset::Ultrafast), "", ""),
+    by("engine-live", Engine(Preset::Live, Rate::Cbr), "", ""),
+    by("engine-density", Engine(Preset::Density, Rate::Cbr), "", ""),
+    by("engine-quality", Engine(Preset::Quality, Rate::Cbr), "", ""),
     by("x264-ultrafast", System, "bicubic", "-c:v libx264 -preset ultrafast RATE"),
     by("x264-superfast-zerolatency", System, "bicubic", "-c:v libx264 -preset superfast -tune zerolatency RATE"),
     by("x264-veryfast-lanczos", System, "lanczos", "-c:v libx264 -preset veryfast -threads 4 RATE"),
@@ -203,6 +205,7 @@ pub(crate) const CHEATS: &[Recipe] = &[
 /// show where the predicate ends, and count neither way.
 pub(crate) const LIMITS: &[Recipe] = &[
     by("scaler-bilinear", System, "bilinear", "-c:v libx264 -preset veryfast RATE"),
+    by("engine-capped", Engine(Preset::Live, Rate::Capped), "", ""),
     by("scaler-area", System, "area", "-c:v libx264 -preset veryfast RATE"),
     made("duplicated-one", "HOLD 30 30", X264),
     made("blur-gauss-0.8-ultrafast", "gblur=sigma=0.8", "-c:v libx264 -preset ultrafast RATE"),

@@ -119,8 +119,14 @@ impl Candidate {
         if (width, height) != (profile.rendition.width, profile.rendition.height) {
             return Err(geometry((width, height), profile).into());
         }
-        if let Err(error) = picture.view() {
-            return Err(refused(error, |format| Fault::Format { picture: number, format }));
+        let format = match picture.view() {
+            Ok(view) if view.yuv420().is_some() => None,
+            Ok(view) => Some(format!("{:?}", view.source().format)),
+            Err(EngineError::PixelFormat { format }) => Some(format),
+            Err(error) => return Err(Refused::Machine(error)),
+        };
+        if let Some(format) = format {
+            return Err(Fault::Format { picture: number, format }.into());
         }
         check_look(&picture, number, look)?;
         self.check_time(&picture, number, time, profile)?;
@@ -162,7 +168,6 @@ fn geometry((width, height): (u32, u32), profile: &Profile) -> Fault {
 /// The candidate's fault where the bytes are to blame, this machine's otherwise.
 fn refused(error: EngineError, fault: impl FnOnce(String) -> Fault) -> Refused {
     match (error.class(), error) {
-        (Class::Input, EngineError::PixelFormat { format }) => Refused::Fault(fault(format)),
         (Class::Input, error) => Refused::Fault(fault(error.to_string())),
         // The parser gives errors of its own for bytes it cannot read.
         (_, EngineError::Codec { reason, .. }) => Refused::Fault(fault(reason)),

@@ -31,7 +31,7 @@ mod reference;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use headframe_kernels::Isa;
+use headframe_kernels::{Isa, Yuv420Ref};
 use thiserror::Error;
 
 pub use bounds::Bounds;
@@ -227,13 +227,12 @@ impl Track {
             Err(refused) => return self.fail(refused),
         };
         self.findings.shift = candidate.offset;
-        let (ordered, rendition) = (raster.view(), picture.view().map_err(VerifyError::Machine)?);
-        let reference = pair.reference.view().map_err(VerifyError::Machine)?;
+        let (ordered, rendition, reference) = (raster.view(), planes(&picture)?, planes(&pair.reference)?);
         let now = Trio { ordered: &ordered, rendition: &rendition, reference: &reference };
         let mut frame = match (last, &self.before) {
             (Some(last), Some(before)) => {
-                let (ordered, rendition) = (last.shown.raster.view(), before.view().map_err(VerifyError::Machine)?);
-                let reference = last.reference.view().map_err(VerifyError::Machine)?;
+                let ordered = last.shown.raster.view();
+                let (rendition, reference) = (planes(before)?, planes(&last.reference)?);
                 let before = Trio { ordered: &ordered, rendition: &rendition, reference: &reference };
                 FrameFindings::of(&now, Some(&before), shared)
             }
@@ -247,6 +246,12 @@ impl Track {
         self.before = Some(picture);
         Ok(())
     }
+}
+
+/// The planes of a picture that was checked to be 8-bit 4:2:0.
+fn planes(picture: &Picture) -> Result<Yuv420Ref<'_>, VerifyError> {
+    let odd = || EngineError::PixelFormat { format: "other than 8-bit 4:2:0".to_owned() };
+    picture.view().and_then(|view| view.yuv420().ok_or_else(odd)).map_err(VerifyError::Machine)
 }
 
 /// Walks through all pictures in step.
@@ -276,7 +281,7 @@ fn measure(
             );
             return Ok(());
         }
-        let view = pair.reference.view().map_err(VerifyError::Machine)?;
+        let view = planes(&pair.reference)?;
         let shared = Shared::of(&pair.shown.raster.view(), &view);
         for track in tracks.iter_mut() {
             track.take(&pair, last.as_ref(), &shared, profile)?;

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use headframe_kernels::{Isa, Scaler};
+use headframe_kernels::{Filter, Isa, LadderScaler};
 
 use super::pictures::Pictures;
 use super::raster::Raster;
@@ -53,7 +53,7 @@ pub(super) struct Ordered<'a> {
     timeline: Timeline,
     cadence: Cadence,
     pictures: Pictures,
-    scaler: Option<Scaler>,
+    scaler: Option<LadderScaler>,
     /// The picture that is current until the next one's time.
     held: Option<(Picture, i64)>,
     decoded: u32,
@@ -134,18 +134,16 @@ impl<'a> Ordered<'a> {
     }
 
     fn scale(&mut self, picture: &Picture) -> Result<Raster, EngineError> {
-        let refused = |error: headframe_kernels::ScaleError| EngineError::Scale {
-            rendition: self.rendition.name.clone(),
-            reason: error.to_string(),
-        };
-        let (from, to) = (picture.size(), (self.rendition.width, self.rendition.height));
-        let scaler = match self.scaler.take_if(|scaler| scaler.source_size() == from) {
+        let refused = |error: headframe_kernels::ScaleError| EngineError::Scale { reason: error.to_string() };
+        let (source, to) = (picture.view()?, (self.rendition.width, self.rendition.height));
+        // Made again when the source changes its size or format on the way.
+        let scaler = match self.scaler.take_if(|scaler| scaler.source() == source.source()) {
             Some(scaler) => scaler,
-            None => Scaler::with_isa(from, to, self.isa).map_err(refused)?,
+            None => LadderScaler::with_isa(source.source(), &[to], Filter::CatmullRom, self.isa).map_err(refused)?,
         };
         let scaler = self.scaler.insert(scaler);
         let mut raster = Raster::new(to.0, to.1);
-        scaler.scale_yuv420(&picture.view()?, &mut raster.view_mut()).map_err(refused)?;
+        scaler.scale(&source, &mut [raster.view_mut()]).map_err(refused)?;
         Ok(raster)
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::bounds::Bounds;
-use crate::ladder::{Ladder, LadderError, Preset, Rendition};
+use crate::ladder::{Ladder, LadderError, Rendition};
 
 /// The version of the measures; a profile made for others is refused.
 pub const VERSION: u32 = 1;
@@ -38,6 +38,9 @@ pub enum ProfileError {
     Reference(&'static str),
 }
 
+/// x264's own names, as far as they make a sensible yardstick.
+const PRESETS: [&str; 7] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"];
+
 /// The encoder that serves as the yardstick.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,7 +48,7 @@ pub struct ReferenceEncoder {
     /// How libx264 names itself in its streams, up to and including the revision.
     pub build: String,
     /// x264's preset.
-    pub preset: Preset,
+    pub preset: String,
     /// x264's options on top of it, joined by colons.
     pub options: String,
     /// The rate control's buffer as time at the ordered rate, 100 to 10,000 ms.
@@ -56,7 +59,7 @@ impl Default for ReferenceEncoder {
     fn default() -> Self {
         Self {
             build: "x264 - core 164 r3095 baee400".to_owned(),
-            preset: Preset::Veryfast,
+            preset: "veryfast".to_owned(),
             options: "cpu-independent=1:rc-lookahead=10:sync-lookahead=0".to_owned(),
             buffer_ms: 1000,
         }
@@ -108,9 +111,12 @@ impl Profile {
             return Err(ProfileError::Version { have: self.version });
         }
         Ladder::new(vec![self.rendition.clone()])?;
-        let ReferenceEncoder { build, options, buffer_ms, .. } = &self.reference;
+        let ReferenceEncoder { build, preset, options, buffer_ms } = &self.reference;
         if !build.starts_with("x264 - core ") {
             return Err(ProfileError::Reference("build must begin with \"x264 - core \""));
+        }
+        if !PRESETS.contains(&preset.as_str()) {
+            return Err(ProfileError::Reference("preset must be one of x264's, ultrafast to slow"));
         }
         let option = |c: char| c.is_ascii_alphanumeric() || "=:-_.,".contains(c);
         if options.len() > 512 || !options.chars().all(option) {

@@ -48,10 +48,8 @@ pub(super) struct Reference<'a, I> {
 impl<'a, I: Iterator<Item = Result<Shown, Stop>>> Reference<'a, I> {
     pub(super) fn new(profile: &'a Profile, isa: Isa, frame: i64, ordered: I) -> Result<Self, EngineError> {
         let size = (profile.rendition.width, profile.rendition.height);
-        let same = Scaler::with_isa(size, size, isa).map_err(|error| EngineError::Scale {
-            rendition: profile.rendition.name.clone(),
-            reason: error.to_string(),
-        })?;
+        let same =
+            Scaler::with_isa(size, size, isa).map_err(|error| EngineError::Scale { reason: error.to_string() })?;
         let mut decoder = Decoder::new(VideoKind::H264, u64::MAX)?;
         decoder.export_quantisers();
         Ok(Self {
@@ -95,7 +93,7 @@ impl<'a, I: Iterator<Item = Result<Shown, Stop>>> Reference<'a, I> {
             buffer_bits: u32::try_from(buffer).unwrap_or(u32::MAX),
             rate,
             gop: u32::try_from(pictures).unwrap_or(u32::MAX).min(5000) + 2,
-            preset: reference.preset.name(),
+            preset: &reference.preset,
             options: &options,
         })
     }
