@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use headframe_codec::verify::{How, Profile, examine};
-use headframe_codec::{Ladder, Limits, Rendition};
+use headframe_codec::{Ladder, Limits, Rate, Rendition};
 
 use crate::Options;
 use crate::recipes::{
@@ -56,6 +56,7 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf, String> {
         for (name, source) in sources.iter().filter(|_| !options.measure_only) {
             scaled.push(scale(&options.out, name, source, order)?);
         }
+        let mut learned = Vec::new();
         for (i, (content, source)) in sources.iter().enumerate() {
             let mut made: Vec<(&str, Vec<u8>)> = Vec::new();
             if options.measure_only
@@ -80,9 +81,15 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf, String> {
                         let ladder = Ladder::new(vec![Rendition { preset, rate, ..rendition(order) }]);
                         let ladder = ladder.map_err(|error| error.to_string())?;
                         let bytes = fs::read(source).map_err(|error| shown(source, error))?;
+                        let none = Vec::new();
+                        let paces = if rate == Rate::Capped { &learned } else { &none };
                         let limits = Limits { wall: Duration::from_secs(600), ..Limits::default() };
-                        let out = headframe_codec::engine::transcode(&ladder, &bytes, &[], &limits);
+                        let out = headframe_codec::engine::transcode(&ladder, &bytes, paces, &limits);
                         let out = out.map_err(|error| format!("{content}: {error}"))?;
+                        // As in a stream that cuts from one content to the next.
+                        if rate == Rate::Capped {
+                            learned.clone_from(&out.paces);
+                        }
                         made.extend(out.renditions.into_iter().map(|rendition| (recipe.name, rendition.bytes)));
                         if number == 0 && i == 0 {
                             costs.engine += started.elapsed();

@@ -113,6 +113,10 @@ fn words(check: &Check) -> String {
     format!("{name} is {have}{at}, {} {bound}", if check.at_least { "must be at least" } else { "may be at most" })
 }
 
+/// Pictures over which quantisers are averaged: half a second at the usual rates. Encoders swing from picture to picture,
+/// by design, and spend a segment's bits at different times.
+const WINDOW: usize = 15;
+
 /// Sums over all pictures.
 struct Totals<'a> {
     frames: &'a [FrameFindings],
@@ -126,8 +130,9 @@ struct Totals<'a> {
     chroma_means: Both,
     /// Fine details of the ordered pictures, as squared error.
     details: u64,
-    /// Squared quantiser steps; the rendition's is never the smaller one, so a finer quantiser earns nothing.
-    steps: Both,
+    /// Squared quantiser steps, for each [`WINDOW`] of pictures. The rendition's is never the smaller one, so that a finer
+    /// quantiser earns nothing.
+    steps: Vec<Both>,
 }
 
 impl<'a> Totals<'a> {
@@ -139,11 +144,14 @@ impl<'a> Totals<'a> {
             sum
         };
         let samples = u64::from(profile.rendition.width) * u64::from(profile.rendition.height);
-        let mut steps = sum(|frame| frame.squared_step);
-        steps.rendition = steps.rendition.max(steps.reference);
-        if steps.reference == 0 {
-            steps = Both { rendition: 1, reference: 1 };
-        }
+        let window = |frames: &[FrameFindings]| {
+            let mut steps = Both::default();
+            frames.iter().for_each(|frame| steps.add(frame.squared_step));
+            match steps.reference {
+                0 => Both { rendition: 1, reference: 1 },
+                reference => Both { rendition: steps.rendition.max(reference), reference },
+            }
+        };
         Self {
             frames,
             samples,
@@ -153,14 +161,14 @@ impl<'a> Totals<'a> {
             means: sum(|frame| frame.luma_means),
             chroma_means: sum(|frame| frame.chroma_means),
             details: frames.iter().map(|frame| frame.levels[0].ordered.unsigned_abs()).sum::<u64>() / 4,
-            steps,
+            steps: frames.chunks(WINDOW).map(window).collect(),
         }
     }
 
-    /// `value` for a quantiser as coarse as the rendition's.
-    fn coarser(&self, value: u64) -> u64 {
-        let scaled = u128::from(value) * u128::from(self.steps.rendition) / u128::from(self.steps.reference);
-        u64::try_from(scaled).unwrap_or(u64::MAX)
+    /// The sum of `of` over all pictures, each for a quantiser as coarse as the rendition's at that time.
+    fn coarser(&self, of: impl Fn(&FrameFindings) -> u64) -> u64 {
+        let windows = self.frames.chunks(WINDOW).zip(&self.steps);
+        windows.map(|(frames, steps)| scaled(frames.iter().map(&of).sum(), *steps)).fold(0, u64::saturating_add)
     }
 
     fn checks(&self, findings: &Findings, profile: &Profile) -> Vec<Check> {
@@ -175,30 +183,38 @@ impl<'a> Totals<'a> {
         checks.extend(self.rate(findings, profile));
         let error = permille(luma.reference + half, bounds.luma_permille) + self.all + 2 * scaler;
         checks.push(most("luma error", luma.rendition, error));
-        let error = permille(self.coarser(luma.reference) + half, bounds.fidelity_permille) + half + scaler;
+        let error =
+            permille(self.coarser(|frame| frame.luma.reference) + half, bounds.fidelity_permille) + half + scaler;
         checks.push(most("luma error for its quantiser", luma.rendition, error));
         for (level, name, factor, divisor) in [
             (0, "fine details lost for its quantiser", bounds.fine_loss_permille, 4),
             (1, "coarse details lost for its quantiser", bounds.coarse_loss_permille, 64),
         ] {
-            let lost = |of: fn(&super::Level) -> i64| {
-                let sum: i64 =
-                    self.frames.iter().map(|frame| frame.levels[level].ordered - of(&frame.levels[level])).sum();
-                sum.max(0) as u64 / divisor
+            let lost = |frame: &FrameFindings, own: i64| frame.levels[level].ordered - own;
+            let have: i64 = self.frames.iter().map(|f| lost(f, f.levels[level].rendition_ordered)).sum();
+            let have = have.max(0) as u64 / divisor;
+            let yardstick = self.coarser(|f| lost(f, f.levels[level].reference_ordered).max(0) as u64) / divisor;
+            let details: u64 = self.frames.iter().map(|f| f.levels[level].ordered.unsigned_abs()).sum();
+            let plain =
+                self.frames.iter().map(|f| lost(f, f.levels[level].reference_ordered).max(0) as u64).sum::<u64>();
+            // Where the reference itself loses a fifth, most of what can be lost is lost: a quantiser twice as coarse loses
+            // less than twice as much.
+            let yardstick = match level == 0 && plain > details / 5 {
+                true => (u128::from(plain / divisor) * u128::from(yardstick)).isqrt() as u64,
+                false => yardstick,
             };
-            let details: i64 = self.frames.iter().map(|frame| frame.levels[level].ordered).sum();
-            let scaler = permille(details.unsigned_abs() / divisor, bounds.scaler_permille);
-            let (have, yardstick) = (lost(|level| level.rendition_ordered), lost(|level| level.reference_ordered));
+            let scaler = permille(details / divisor, bounds.scaler_permille);
             let allowance = self.all / 20;
-            let bound = permille(self.coarser(yardstick) + allowance, factor) + scaler + allowance;
+            let bound = permille(yardstick + allowance, factor) + scaler + allowance;
             checks.push(most(name, have, bound));
         }
         let means = permille(self.means.reference + half, bounds.means_permille);
-        let finer = permille(self.coarser(self.means.reference) + half, bounds.means_fidelity_permille);
+        let finer = permille(self.coarser(|frame| frame.luma_means.reference) + half, bounds.means_fidelity_permille);
         checks.push(most("error of tile means", self.means.rendition, means.min(finer)));
         // Both chroma planes together have half as many samples as luma.
         checks.push(most("chroma error", chroma.rendition, permille(chroma.reference + half, bounds.chroma_permille)));
-        let means = permille(self.coarser(self.chroma_means.reference) + self.all / 8, bounds.chroma_means_permille);
+        let means =
+            permille(self.coarser(|frame| frame.chroma_means.reference) + self.all / 8, bounds.chroma_means_permille);
         checks.push(most("error of chroma tile means", self.chroma_means.rendition, means));
         checks.extend(self.worst_picture(bounds.picture_permille));
         let luma = (bounds.tile_permille, bounds.tile_fidelity_permille);
@@ -212,7 +228,7 @@ impl<'a> Totals<'a> {
     /// Fewer bits than the reference needs are fine where nothing moves or nothing is left to improve.
     fn rate(&self, findings: &Findings, profile: &Profile) -> Option<Check> {
         let change: u64 = self.frames.iter().map(|frame| frame.step.change).sum();
-        let needed = change > self.all && self.luma.rendition > self.all;
+        let needed = change > self.all && self.luma.rendition > self.all / 2;
         let least = permille(findings.slice_bytes.reference, profile.bounds.rate_under_permille);
         let check = most("bytes of slices for moving pictures", findings.slice_bytes.rendition, least);
         needed.then_some(Check { at_least: true, ..check })
@@ -242,7 +258,7 @@ impl<'a> Totals<'a> {
         let check = |(i, frame): (usize, &FrameFindings)| {
             let WorstTile { index, samples, error, near, mean } = tile(frame);
             let plain = permille(near + mean + 4 * samples, factor);
-            let finer = permille(self.coarser(near + mean) + 4 * samples, fidelity);
+            let finer = permille(scaled(near + mean, self.steps[i / WINDOW]) + 5 * samples, fidelity);
             let place = Some((index % across * side, index / across * side));
             Check { picture: Some(i as u32), place, ..most(name, error, plain.min(finer)) }
         };
@@ -301,6 +317,11 @@ impl<'a> Totals<'a> {
         }
         checks
     }
+}
+
+fn scaled(value: u64, steps: Both) -> u64 {
+    let scaled = u128::from(value) * u128::from(steps.rendition) / u128::from(steps.reference);
+    u64::try_from(scaled).unwrap_or(u64::MAX)
 }
 
 /// The one nearer to its bound, or further beyond it.
