@@ -44,10 +44,14 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf, String> {
         }
     }
     let step = if options.quick { 5 } else { 1 };
-    let contents: Vec<_> = CONTENTS.iter().step_by(step).collect();
+    let contents: Vec<_> = CONTENTS
+        .iter()
+        .filter(|(_, origin)| options.later.is_none() || matches!(origin, Origin::Clip(_)))
+        .step_by(step)
+        .collect();
     let mut sources = Vec::new();
     for (name, origin) in &contents {
-        sources.push((*name, source(&options.out, name, origin, options.clip.as_deref())?));
+        sources.push((*name, source(options, name, origin)?));
     }
     let (mut count, mut costs) = (0, Costs::default());
     for order in ORDERS {
@@ -169,16 +173,17 @@ fn ffmpeg(program: &Path, arguments: &str, more: &[&str], out: &Path) -> Result<
 }
 
 /// Two seconds as a broadcaster would send them: MPEG-TS that starts ten seconds into the stream.
-fn source(out: &Path, name: &str, origin: &Origin, clip: Option<&Path>) -> Result<PathBuf, String> {
-    let path = out.join(format!("{name}.ts"));
+fn source(options: &Options, name: &str, origin: &Origin) -> Result<PathBuf, String> {
+    let path = options.out.join(format!("{name}.ts"));
     if path.exists() {
         return Ok(path);
     }
     let encode = "-t 2 -an -pix_fmt yuv420p -c:v libx264 -preset veryfast -b:v 8M -maxrate 8M -bufsize 8M -g 60 \
                   -output_ts_offset 10 -muxdelay 0 -muxpreload 0 -f mpegts";
     let encode: Vec<&str> = encode.split_whitespace().collect();
-    match (origin, clip) {
+    match (origin, &options.clip) {
         (Origin::Clip(second), Some(clip)) => {
+            let second = second + options.later.unwrap_or(0.0);
             let clip = clip.to_string_lossy();
             ffmpeg(Path::new("ffmpeg"), &format!("-ss {second} -i"), &[&[&*clip], &encode[..]].concat(), &path)?;
         }

@@ -2,7 +2,7 @@
 //! went. What was measured is kept in `findings.jsonl`, so that other bounds can be tried without encoding again.
 //!
 //! ```text
-//! scripts/verify-corpus [--out FOLDER] [--clip FILE] [--ffmpeg FILE]... [--quick] [--encode | --measure] [--judge FINDINGS]
+//! scripts/verify-corpus [--out FOLDER] [--clip FILE] [--ffmpeg FILE]... [--quick] [--later SECONDS] [--encode | --measure] [--judge FINDINGS]
 //! ```
 
 mod build;
@@ -30,6 +30,8 @@ pub(crate) struct Options {
     /// Further `ffmpeg` programs; the first with libopenh264 provides that encoder.
     pub(crate) ffmpegs: Vec<PathBuf>,
     pub(crate) quick: bool,
+    /// Only the clip, from this many seconds later: pictures that the bounds were not chosen on.
+    pub(crate) later: Option<f64>,
     /// Only make the renditions; they are kept for the next run.
     pub(crate) encode_only: bool,
     /// Only measure renditions made before.
@@ -43,6 +45,7 @@ fn run() -> Result<bool, String> {
         clip: None,
         ffmpegs: vec![],
         quick: false,
+        later: None,
         encode_only: false,
         measure_only: false,
         judge: None,
@@ -56,6 +59,10 @@ fn run() -> Result<bool, String> {
             "--ffmpeg" => options.ffmpegs.push(value()?),
             "--measure" => options.measure_only = true,
             "--encode" => options.encode_only = true,
+            "--later" => {
+                let seconds = value()?.to_string_lossy().parse();
+                options.later = Some(seconds.map_err(|_| "--later needs seconds")?);
+            }
             "--quick" => options.quick = true,
             "--judge" => options.judge = Some(value()?),
             _ => return Err(format!("unknown argument {argument}")),

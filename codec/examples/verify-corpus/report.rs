@@ -62,7 +62,7 @@ pub(crate) fn report(path: &Path) -> Result<bool, String> {
         let seconds = findings.frames.len() as u64 / 30;
         let due = u64::from(line.rendition.bitrate_bps) / 8 * seconds;
         let slices = findings.slice_bytes.rendition;
-        let off_rate = slices > findings.slice_bytes_limit || slices * 1000 < due * 520;
+        let off_rate = slices > findings.slice_bytes_limit || slices * 1000 < due * 550;
         let kind = match Kind::of(&line.recipe) {
             Kind::Honest if off_rate => Kind::Limit,
             kind => kind,

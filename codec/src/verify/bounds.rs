@@ -25,6 +25,10 @@ pub struct Bounds {
     pub fidelity_permille: u32,
     /// Fine details lost, quantiser taken into account.
     pub fine_loss_permille: u32,
+    /// The same where the reference loses a fifth of them or more.
+    pub fine_loss_of_few_permille: u32,
+    /// The same where the reference loses 35 % of them or more: there is not much left to lose.
+    pub fine_loss_of_least_permille: u32,
     /// Coarser details lost, quantiser taken into account.
     pub coarse_loss_permille: u32,
     /// Error of tile means, luma.
@@ -65,10 +69,12 @@ impl Default for Bounds {
             rate_under_permille: 525,
             luma_permille: 7000,
             fidelity_permille: 1900,
-            fine_loss_permille: 1120,
-            coarse_loss_permille: 1250,
+            fine_loss_permille: 1500,
+            fine_loss_of_few_permille: 1250,
+            fine_loss_of_least_permille: 1140,
+            coarse_loss_permille: 1500,
             means_permille: 6000,
-            means_fidelity_permille: 1850,
+            means_fidelity_permille: 1700,
             chroma_permille: 11_000,
             chroma_means_permille: 4500,
             picture_permille: 11_000,

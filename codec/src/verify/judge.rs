@@ -197,11 +197,16 @@ impl<'a> Totals<'a> {
             let details: u64 = self.frames.iter().map(|f| f.levels[level].ordered.unsigned_abs()).sum();
             let plain =
                 self.frames.iter().map(|f| lost(f, f.levels[level].reference_ordered).max(0) as u64).sum::<u64>();
-            // Where the reference itself loses a fifth, most of what can be lost is lost: a quantiser twice as coarse loses
-            // less than twice as much.
-            let yardstick = match level == 0 && plain > details / 5 {
+            // Where the reference itself loses much, a quantiser twice as coarse loses less than twice as much.
+            let few = level == 0 && plain > details / 5;
+            let yardstick = match few {
                 true => (u128::from(plain / divisor) * u128::from(yardstick)).isqrt() as u64,
                 false => yardstick,
+            };
+            let factor = match few {
+                true if plain > details / 100 * 35 => bounds.fine_loss_of_least_permille,
+                true => bounds.fine_loss_of_few_permille,
+                false => factor,
             };
             let scaler = permille(details / divisor, bounds.scaler_permille);
             let allowance = self.all / 20;
@@ -279,37 +284,37 @@ impl<'a> Totals<'a> {
         names.into_iter().enumerate().map(check).reduce(worse)
     }
 
-    /// Pictures that look like the one before, one by one and all together.
-    fn motion(&self, repeat_permille: u32, motion_permille: u32) -> Vec<Check> {
+    /// Pictures that look like a neighbour in time, one by one, and how much of the motion is there at all.
+    fn motion(&self, most_permille: u32, motion_permille: u32) -> Vec<Check> {
         let (mut shown, mut due) = (0i128, 0i128);
-        let mut worst: Option<Check> = None;
+        let (mut repeats, mut jumps) = (None, None);
         for (i, pair) in self.frames.windows(2).enumerate() {
             let (before, frame) = (&pair[0], &pair[1]);
             let step = &frame.step;
-            let gain = |back: u64, error: u64| i128::from(back) - i128::from(error);
-            let have = gain(step.back.rendition, frame.luma.rendition);
-            let want = gain(step.back.reference, frame.luma.reference);
-            // Only where the source changes more than coding does, and the reference shows it.
-            let change = step.change;
-            let noise = frame.luma.reference.max(before.luma.reference);
-            let clear = change >= 5 * self.samples && 5 * u128::from(change) > 2 * u128::from(noise);
-            if !clear || 4 * want <= i128::from(change) {
+            // Only where the source changes more than coding does.
+            let noise = before.luma.reference.max(frame.luma.reference);
+            if step.change < 5 * self.samples || 5 * u128::from(step.change) <= 2 * u128::from(noise) {
                 continue;
             }
-            shown += have.clamp(-want, want);
-            due += want;
-            // A copy of the picture before is as far from this picture as that one is, and hardly moves.
-            let away = (-have * 1000 / want).clamp(-1000, 1000);
-            let moves = u128::from(step.own.rendition) * 1000 / u128::from(step.own.reference.min(change).max(1));
-            let have = away - moves.min(1000) as i128;
-            let check = Check {
-                have: have as i64,
-                picture: Some(i as u32 + 1),
-                ..most("likeness to the picture before", 0, u64::from(repeat_permille))
+            let likeness = |name, picture: usize, have| Check {
+                have,
+                picture: Some(picture as u32),
+                ..most(name, 0, u64::from(most_permille))
             };
-            worst = Some(worst.map_or(check.clone(), |worst| if check.have > worst.have { check } else { worst }));
+            if let Some((have, want)) = gains(step.back, frame.luma, step.change) {
+                shown += have.clamp(-want, want);
+                due += want;
+                // A copy of the picture before hardly moves, on top of looking like it.
+                let least = step.own.reference.min(step.change).max(1);
+                let moves = u128::from(step.own.rendition) * 1000 / u128::from(least);
+                let have = away(have, want) - moves.min(1000) as i64;
+                repeats = largest(repeats, likeness("likeness to the picture before", i + 1, have));
+            }
+            if let Some((have, want)) = gains(step.ahead, before.luma, step.change) {
+                jumps = largest(jumps, likeness("likeness to the picture after", i, away(have, want)));
+            }
         }
-        let mut checks: Vec<Check> = worst.into_iter().collect();
+        let mut checks: Vec<Check> = repeats.into_iter().chain(jumps).collect();
         if due > 0 {
             let have = (shown * 1000 / due) as i64;
             let check = most("motion shown, of 1000", 0, u64::from(motion_permille));
@@ -317,6 +322,26 @@ impl<'a> Totals<'a> {
         }
         checks
     }
+}
+
+/// By how much rendition and reference are nearer to their own picture than to its neighbour; `None` where the reference
+/// does not show the `change` between them either.
+fn gains(neighbour: Both, own: Both, change: u64) -> Option<(i128, i128)> {
+    let gain = |neighbour: u64, own: u64| i128::from(neighbour) - i128::from(own);
+    let want = gain(neighbour.reference, own.reference);
+    (4 * want > i128::from(change)).then(|| (gain(neighbour.rendition, own.rendition), want))
+}
+
+/// 1000 for a copy of the neighbour, -1000 for a picture as it should be.
+fn away(have: i128, want: i128) -> i64 {
+    (-have * 1000 / want).clamp(-1000, 1000) as i64
+}
+
+fn largest(old: Option<Check>, new: Check) -> Option<Check> {
+    Some(match old {
+        Some(old) if old.have >= new.have => old,
+        _ => new,
+    })
 }
 
 fn scaled(value: u64, steps: Both) -> u64 {
