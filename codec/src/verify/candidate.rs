@@ -5,7 +5,6 @@ use super::nal::Content;
 use super::ordered::SourceLook;
 use super::pictures::{AccessUnit, Pictures, cut};
 use super::profile::Profile;
-use crate::engine::timeline::Timeline;
 use crate::error::{Class, EngineError};
 use crate::ffi::ffmpeg::Picture;
 use crate::segment::TICKS_PER_SECOND;
@@ -14,7 +13,10 @@ use crate::ts::{self, PACKET, VideoKind};
 /// What the source orders of every rendition.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Order {
-    pub(super) timeline: Timeline,
+    /// A time of the source; all others are taken as near to it as they can be.
+    pub(super) reference: i64,
+    /// Length of one source picture in ticks.
+    pub(super) frame: i64,
     /// Ticks from the first picture to the end of the last one, as far as the container says.
     pub(super) duration: i64,
     /// More bytes than this are never looked at.
@@ -85,7 +87,7 @@ impl Candidate {
         let size = &profile.rendition;
         // Whole macroblocks: a decoder counts them before it crops.
         let most = u64::from(size.width.next_multiple_of(16)) * u64::from(size.height.next_multiple_of(16)) * 2;
-        let units = cut(&media, &order.timeline, most, order.most_pictures).map_err(|error| match error {
+        let units = cut(&media, order.reference, most, order.most_pictures).map_err(|error| match error {
             EngineError::FramePixels { width, height, .. } => geometry((width, height), profile).into(),
             EngineError::Frames { limit } => Fault::Count { have: limit.saturating_add(1), want: limit }.into(),
             other => refused(other, |reason| Fault::Container { reason }),
@@ -180,7 +182,7 @@ fn check_keys(units: &[AccessUnit], contents: &[Content], profile: &Profile, ord
     let frame = profile
         .rendition
         .fps
-        .map_or(order.timeline.frame, |fps| (TICKS_PER_SECOND * i64::from(fps.den) / i64::from(fps.num)).max(1));
+        .map_or(order.frame, |fps| (TICKS_PER_SECOND * i64::from(fps.den) / i64::from(fps.num)).max(1));
     let gop = i64::from(profile.rendition.gop_ms) * TICKS_PER_SECOND / 1000;
     // An IDR picture belongs to the picture nearest to its time.
     let limit = gop + frame / 2 + i64::from(profile.bounds.jitter_ticks);

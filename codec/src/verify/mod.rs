@@ -116,8 +116,9 @@ pub fn examine(
         return Err(VerifyError::Source(error));
     }
     let media = ts::demux(source).map_err(VerifyError::of)?;
-    let timeline = Timeline::of(&media.video);
-    let units = pictures::cut(&media, &timeline, limits.frame_pixels, limits.frames).map_err(VerifyError::Source)?;
+    let frame = Timeline::of(&media.video).frame;
+    let reference = media.video.iter().find_map(|unit| unit.pts).unwrap_or(0);
+    let units = pictures::cut(&media, reference, limits.frame_pixels, limits.frames).map_err(VerifyError::Source)?;
     if media.lost > 0 {
         let unclean = || Findings { abstain: Some(UNCLEAN.to_owned()), ..Findings::default() };
         return Ok(renditions.iter().map(|_| unclean()).collect());
@@ -129,17 +130,17 @@ pub fn examine(
         span / crate::segment::TICKS_PER_SECOND * i64::from(fps.num) / i64::from(fps.den) + 1
     });
     let most_pictures = u32::try_from(count.saturating_mul(2) + 240).unwrap_or(u32::MAX).min(limits.frames);
-    let order = Order { timeline, duration: span + timeline.frame, most_bytes: limits.output_bytes, most_pictures };
+    let order = Order { reference, frame, duration: span + frame, most_bytes: limits.output_bytes, most_pictures };
     let mut tracks: Vec<Track> =
         renditions.iter().map(|bytes| Track::open(bytes, profile, &order)).collect::<Result<_, _>>()?;
     if tracks.iter().all(|track| track.candidate.is_none()) {
         return Ok(tracks.into_iter().map(|track| track.findings).collect());
     }
     let pictures = Pictures::new(media.kind, units, limits.frame_pixels).map_err(VerifyError::of)?;
-    let ordered = Ordered::new(&profile.rendition, limits, how.isa, timeline, pictures);
+    let ordered = Ordered::new(&profile.rendition, limits, how.isa, frame, pictures);
     thread::scope(|scope| {
         let ordered = ahead(scope, how.threads > 2, ordered)?;
-        let pairs = Reference::new(profile, how.isa, timeline.frame, ordered).map_err(VerifyError::of)?;
+        let pairs = Reference::new(profile, how.isa, frame, ordered).map_err(VerifyError::of)?;
         let pairs = ahead(scope, how.threads > 1, pairs)?;
         measure(pairs, &mut tracks, profile)
     })?;

@@ -9,7 +9,7 @@ use headframe_kernels::{Filter, Isa, LadderScaler};
 use super::pictures::Pictures;
 use super::raster::Raster;
 use crate::budget::Limits;
-use crate::engine::timeline::{Cadence, Timeline};
+use crate::engine::timeline::Cadence;
 use crate::error::EngineError;
 use crate::ffi::ffmpeg::Picture;
 use crate::ladder::Rendition;
@@ -50,7 +50,8 @@ pub(super) struct Ordered<'a> {
     rendition: &'a Rendition,
     limits: &'a Limits,
     isa: Isa,
-    timeline: Timeline,
+    /// Length of one source picture in ticks.
+    frame: i64,
     cadence: Cadence,
     pictures: Pictures,
     scaler: Option<LadderScaler>,
@@ -63,19 +64,13 @@ pub(super) struct Ordered<'a> {
 }
 
 impl<'a> Ordered<'a> {
-    pub(super) fn new(
-        rendition: &'a Rendition,
-        limits: &'a Limits,
-        isa: Isa,
-        timeline: Timeline,
-        pictures: Pictures,
-    ) -> Self {
+    pub(super) fn new(rendition: &'a Rendition, limits: &'a Limits, isa: Isa, frame: i64, pictures: Pictures) -> Self {
         let cadence = rendition.fps.map_or(Cadence::Source, Cadence::Fixed);
         Self {
             rendition,
             limits,
             isa,
-            timeline,
+            frame,
             cadence,
             pictures,
             scaler: None,
@@ -95,7 +90,7 @@ impl<'a> Ordered<'a> {
         let Some(picture) = next else {
             self.over = true;
             return match self.held.take() {
-                Some((picture, time)) => self.show(&picture, time, time + self.timeline.frame),
+                Some((picture, time)) => self.show(&picture, time, time + self.frame),
                 None => Err(EngineError::NoFrames { units: 0 }.into()),
             };
         };

@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::timeline::Timeline;
 use crate::error::EngineError;
 use crate::ffi::ffmpeg::{Decoder, Parser, Picture, Sent};
-use crate::ts::{Media, VideoKind};
+use crate::ts::{Media, VideoKind, nearest};
 
 /// One access unit in Annex B form.
 pub(super) struct AccessUnit {
@@ -14,16 +13,11 @@ pub(super) struct AccessUnit {
     pub(super) pts: Option<i64>,
 }
 
-/// Cuts the video of `media`, at most `limit` units; more are an error.
-pub(super) fn cut(
-    media: &Media,
-    timeline: &Timeline,
-    max_pixels: u64,
-    limit: u32,
-) -> Result<Vec<AccessUnit>, EngineError> {
+/// Cuts the video of `media`, its times as near to `reference` as they can be, at most `limit` units; more are an error.
+pub(super) fn cut(media: &Media, reference: i64, max_pixels: u64, limit: u32) -> Result<Vec<AccessUnit>, EngineError> {
     let mut parser = Parser::new(media.kind)?;
     let mut units = Vec::new();
-    let all = media.video.iter().map(|unit| (&unit.data[..], unit.pts.map(|pts| timeline.place(pts))));
+    let all = media.video.iter().map(|unit| (&unit.data[..], unit.pts.map(|pts| nearest(pts, reference))));
     for (data, pts) in all.chain([(&[][..], None)]) {
         parser.feed(data, pts, |unit, pts| {
             if units.len() >= limit as usize {
