@@ -330,8 +330,15 @@ impl<P: Provider> Broadcaster<P> {
         let node = &market.cluster.nodes[0].http;
         let url = format!("{node}/v1/jobs/1/segments/{}", order.segment.seq);
         let header = serde_json::to_string(order).unwrap();
-        let answer = self.http.post(url).header(ORDER_HEADER, header).body(body).send().await.unwrap();
-        (answer.status().as_u16(), answer.bytes().await.unwrap())
+        // A refusal may come, and the connection close, while the body is still being written; whether the writer sees
+        // the answer or a broken pipe first is a race that HTTP/1.1 leaves open (RFC 9112 9.6). So it asks again.
+        for _ in 0..10 {
+            match self.http.post(&url).header(ORDER_HEADER, &header).body(body.clone()).send().await {
+                Ok(answer) => return (answer.status().as_u16(), answer.bytes().await.unwrap()),
+                Err(error) => assert!(error.is_request(), "{error}"),
+            }
+        }
+        panic!("ten times no answer from {url}");
     }
 }
 
