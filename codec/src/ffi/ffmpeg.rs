@@ -14,17 +14,17 @@ use crate::error::EngineError;
 use crate::ladder::{Fps, Preset, Rate, Rendition};
 use crate::ts::VideoKind;
 
-const AGAIN: c_int = ffi::AVERROR(libc::EAGAIN);
-const NO_MEMORY: c_int = ffi::AVERROR(libc::ENOMEM);
+pub(super) const AGAIN: c_int = ffi::AVERROR(libc::EAGAIN);
+pub(super) const NO_MEMORY: c_int = ffi::AVERROR(libc::ENOMEM);
 
 /// Only what kills the process is worth a line: broken input would write thousands.
-fn quiet() {
+pub(super) fn quiet() {
     static ONCE: Once = Once::new();
     // SAFETY: sets one integer of the library, before its first use here.
     ONCE.call_once(|| unsafe { ffi::av_log_set_level(ffi::AV_LOG_FATAL) });
 }
 
-fn failure(what: &str, code: c_int) -> EngineError {
+pub(super) fn failure(what: &str, code: c_int) -> EngineError {
     if code == NO_MEMORY {
         return EngineError::Memory { what: what.to_owned() };
     }
@@ -36,7 +36,7 @@ fn failure(what: &str, code: c_int) -> EngineError {
     EngineError::Codec { what: what.to_owned(), code, reason }
 }
 
-fn check(what: &str, code: c_int) -> Result<c_int, EngineError> {
+pub(super) fn check(what: &str, code: c_int) -> Result<c_int, EngineError> {
     if code < 0 { Err(failure(what, code)) } else { Ok(code) }
 }
 
@@ -45,23 +45,23 @@ fn check_x264(what: &str, code: c_int) -> Result<(), EngineError> {
     check(what, if code == ffi::AVERROR_EXTERNAL { NO_MEMORY } else { code }).map(drop)
 }
 
-fn allocated<T>(what: &str, object: *mut T) -> Result<NonNull<T>, EngineError> {
+pub(super) fn allocated<T>(what: &str, object: *mut T) -> Result<NonNull<T>, EngineError> {
     NonNull::new(object).ok_or_else(|| EngineError::Memory { what: what.to_owned() })
 }
 
 /// An `AVCodecContext`.
-struct Context(NonNull<ffi::AVCodecContext>);
+pub(super) struct Context(pub(super) NonNull<ffi::AVCodecContext>);
 
 // SAFETY: a codec context may move between threads as long as one uses it at a time, which `&mut` ensures.
 unsafe impl Send for Context {}
 
 impl Context {
-    fn new(codec: *const ffi::AVCodec) -> Result<Self, EngineError> {
+    pub(super) fn new(codec: *const ffi::AVCodec) -> Result<Self, EngineError> {
         // SAFETY: `codec` is null or a static description of the library; both are allowed.
         allocated("allocate a codec", unsafe { ffi::avcodec_alloc_context3(codec) }).map(Self)
     }
 
-    fn get(&mut self) -> &mut ffi::AVCodecContext {
+    pub(super) fn get(&mut self) -> &mut ffi::AVCodecContext {
         // SAFETY: allocated in `new`, freed only in `drop`; the borrow of `self` makes it exclusive.
         unsafe { self.0.as_mut() }
     }
@@ -76,19 +76,19 @@ impl Drop for Context {
 }
 
 /// An `AVPacket`.
-struct Packet(NonNull<ffi::AVPacket>);
+pub(super) struct Packet(pub(super) NonNull<ffi::AVPacket>);
 
 // SAFETY: a plain structure with reference-counted data; used by one thread at a time.
 unsafe impl Send for Packet {}
 
 impl Packet {
-    fn new() -> Result<Self, EngineError> {
+    pub(super) fn new() -> Result<Self, EngineError> {
         // SAFETY: no preconditions.
         allocated("allocate a packet", unsafe { ffi::av_packet_alloc() }).map(Self)
     }
 
     /// Fills it with a padded copy of `data`.
-    fn set(&mut self, data: &[u8], pts: i64) -> Result<(), EngineError> {
+    pub(super) fn set(&mut self, data: &[u8], pts: i64) -> Result<(), EngineError> {
         let size = c_int::try_from(data.len()).map_err(|_| failure("allocate a packet", NO_MEMORY))?;
         // SAFETY: the packet is live; what it held before is released.
         unsafe { ffi::av_packet_unref(self.0.as_ptr()) };
@@ -112,7 +112,7 @@ impl Drop for Packet {
 }
 
 /// An `AVFrame`.
-struct Frame(NonNull<ffi::AVFrame>);
+pub(super) struct Frame(pub(super) NonNull<ffi::AVFrame>);
 
 // SAFETY: a structure with reference-counted, thread-safe buffers.
 unsafe impl Send for Frame {}
@@ -120,17 +120,17 @@ unsafe impl Send for Frame {}
 unsafe impl Sync for Frame {}
 
 impl Frame {
-    fn new() -> Result<Self, EngineError> {
+    pub(super) fn new() -> Result<Self, EngineError> {
         // SAFETY: no preconditions.
         allocated("allocate a picture", unsafe { ffi::av_frame_alloc() }).map(Self)
     }
 
-    fn get(&self) -> &ffi::AVFrame {
+    pub(super) fn get(&self) -> &ffi::AVFrame {
         // SAFETY: live from `new` to `drop`; nobody writes while a shared borrow exists.
         unsafe { self.0.as_ref() }
     }
 
-    fn get_mut(&mut self) -> &mut ffi::AVFrame {
+    pub(super) fn get_mut(&mut self) -> &mut ffi::AVFrame {
         // SAFETY: as above, and exclusive.
         unsafe { self.0.as_mut() }
     }
@@ -270,10 +270,14 @@ pub(crate) struct Parser {
 
 impl Parser {
     pub(crate) fn new(kind: VideoKind) -> Result<Self, EngineError> {
+        Self::of(codec_id(kind))
+    }
+
+    pub(super) fn of(id: ffi::AVCodecID) -> Result<Self, EngineError> {
         quiet();
         let context = Context::new(ptr::null())?;
         // SAFETY: no preconditions; an unknown id gives null.
-        let parser = allocated("open a parser", unsafe { ffi::av_parser_init(codec_id(kind) as c_int) })?;
+        let parser = allocated("open a parser", unsafe { ffi::av_parser_init(id as c_int) })?;
         Ok(Self { parser, context })
     }
 

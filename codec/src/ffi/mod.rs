@@ -1,4 +1,5 @@
 //! C libraries, one file each: raw below, safe types above.
 #![allow(unsafe_code, reason = "the only place of the crate that calls C")]
 
+pub(crate) mod audio;
 pub(crate) mod ffmpeg;
