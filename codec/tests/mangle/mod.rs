@@ -34,8 +34,8 @@ pub(crate) struct Times {
 /// time can be changed or taken away, and added only where one was.
 pub(crate) fn retime(bytes: &[u8], of: u16, mut change: impl FnMut(usize, &mut Times)) -> Vec<u8> {
     let mut out = bytes.to_vec();
-    let mut number = 0;
-    for packet in out.chunks_exact_mut(PACKET).filter(|packet| pid(packet) == of && packet[1] & 0x40 != 0) {
+    let starts = out.chunks_exact_mut(PACKET).filter(|packet| pid(packet) == of && packet[1] & 0x40 != 0);
+    for (number, packet) in starts.enumerate() {
         let header = payload(packet);
         let (flags, len) = (packet[header + 7], usize::from(packet[header + 8]));
         let fields = &mut packet[header + 9..header + 9 + len];
@@ -44,7 +44,6 @@ pub(crate) fn retime(bytes: &[u8], of: u16, mut change: impl FnMut(usize, &mut T
             dts: (flags & 0xc0 == 0xc0).then(|| read_time(&fields[5..10])),
         };
         change(number, &mut times);
-        number += 1;
         fields.fill(0xff);
         let mut marks = 0;
         if let Some(pts) = times.pts {
