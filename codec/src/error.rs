@@ -49,8 +49,8 @@ pub enum EngineError {
         /// Stream types of the programme map, hexadecimal.
         found: String,
     },
-    /// Sound that cannot be passed through.
-    #[error("audio of stream type {stream_type:#04x} cannot be passed through; send AAC in ADTS")]
+    /// Sound that can be neither passed through nor decoded.
+    #[error("audio of stream type {stream_type:#04x} is not supported; send AAC, MPEG audio, AC-3 or Opus")]
     UnsupportedAudio {
         /// From the programme map.
         stream_type: u8,

@@ -57,7 +57,7 @@ pub struct SourceInfo {
     pub first_pts: i64,
     /// From the first picture's time to the end of the last one, 90 kHz ticks.
     pub duration: i64,
-    /// Whether AAC sound was passed through.
+    /// Whether the renditions have sound.
     pub audio: bool,
 }
 

@@ -305,23 +305,126 @@ fn a_variable_rate() {
 }
 
 #[test]
-fn a_gap_of_an_hour_does_not_make_pictures_without_end() {
+fn a_gap_does_not_make_pictures_without_end() {
     let clean = clip(SMALL, "30", 0.5, "-an -bf 0");
-    let source = retime(&clean, VIDEO, |i, times| {
-        if i >= 8 {
-            *times = Times { pts: times.pts.map(|pts| pts + 3600 * 90_000), dts: None };
-        }
-    });
-    // As many pictures as the source has are fine; filling the hour is not.
-    assert_eq!(sound(&try_make(&source).unwrap()).len(), 15);
-    let error = make_at(&source, 60, 1).unwrap_err();
+    let with_gap = |seconds: i64| {
+        retime(&clean, VIDEO, |i, times| {
+            if i >= 8 {
+                *times = Times { pts: times.pts.map(|pts| pts + seconds * 90_000), dts: None };
+            }
+        })
+    };
+    // A short one is filled at a fixed rate, a longer one would take more pictures than a segment may have.
+    assert_eq!(sound(&make_at(&with_gap(2), 60, 1).unwrap()).len(), 150);
+    let long = with_gap(50);
+    assert_eq!(sound(&try_make(&long).unwrap()), shown(&long));
+    let error = make_at(&long, 60, 1).unwrap_err();
     assert_eq!((error.class(), error), (Class::Input, EngineError::Frames { limit: 1200 }));
+    // Nobody shows one picture for an hour: the clock was set, and the pictures go on.
+    let set = with_gap(3600);
+    assert_eq!(sound(&try_make(&set).unwrap()), shown(&clean));
+    assert_eq!(sound(&make_at(&set, 60, 1).unwrap()).len(), 30);
 }
 
 #[test]
 fn too_long_a_segment() {
     let source = clip("32x32", "120", 10.5, "-an");
     assert_eq!(refused(&source), EngineError::Frames { limit: 1200 });
+}
+
+// Sound that is not AAC.
+
+fn audio_entry(bytes: &[u8], entry: &str) -> String {
+    let text = common::probe(bytes, &format!("-select_streams a -show_entries stream={entry} -of csv=p=0"));
+    text.lines().next().unwrap_or_default().trim_end_matches(',').to_owned()
+}
+
+/// Makes a ladder with AAC of other sound; returns the times of its frames.
+fn becomes_aac(source: &[u8], channels: u32, rate: i64) -> Vec<i64> {
+    let out = faithful(source);
+    let made = &out.renditions[0];
+    assert!(out.source.audio && made.codecs.ends_with(",mp4a.40.2"), "{made:?}");
+    assert_eq!(
+        audio_entry(&made.bytes, "codec_name,profile,sample_rate,channels"),
+        format!("aac,LC,{rate},{channels}")
+    );
+    let times: Vec<i64> = audio_packets(&made.bytes).into_iter().map(|(pts, _)| pts).collect();
+    assert_eq!(times[0], audio_packets(source)[0].0, "the first frame has the first sound's time");
+    for (i, time) in times.iter().enumerate() {
+        assert!((time - times[0] - i as i64 * 1024 * 90_000 / rate).abs() <= 1, "{times:?}");
+    }
+    times
+}
+
+#[test]
+fn mpeg_audio() {
+    for (options, channels, rate) in [
+        ("-c:a mp2 -ac 2", 2, 48_000),
+        ("-c:a mp2 -ac 1 -ar 44100", 1, 44_100),
+        ("-c:a libmp3lame -ac 2 -ar 44100", 2, 44_100),
+        ("-c:a libmp3lame -ac 1 -ar 24000", 1, 24_000),
+    ] {
+        let times = becomes_aac(&clip(SMALL, "30", 1.0, options), channels, rate);
+        assert!((times.len() as i64 - rate / 1024).abs() <= 3, "{options}: {}", times.len());
+    }
+}
+
+#[test]
+fn ac3_and_its_surround() {
+    becomes_aac(&clip(SMALL, "30", 1.0, "-c:a ac3 -ac 2"), 2, 48_000);
+    becomes_aac(&clip(SMALL, "30", 1.0, "-c:a ac3 -ac 6"), 2, 48_000);
+    becomes_aac(&clip(SMALL, "30", 1.0, "-c:a eac3 -ac 2"), 2, 48_000);
+}
+
+#[test]
+fn opus() {
+    becomes_aac(&clip(SMALL, "30", 1.0, "-c:a libopus -ac 2"), 2, 48_000);
+    becomes_aac(&clip(SMALL, "30", 1.0, "-c:a libopus -ac 1"), 1, 48_000);
+}
+
+#[test]
+fn made_sound_is_as_loud_as_the_source() {
+    for codec in ["mp2", "libmp3lame", "ac3", "libopus"] {
+        let source = clip(SMALL, "30", 1.0, &format!("-c:a {codec} -ac 2 -b:a 192k"));
+        let out = try_make(&source).unwrap();
+        let (have, want) = (common::mean_volume(&out.renditions[0].bytes), common::mean_volume(&source));
+        assert!((have - want).abs() < 1.0, "{codec}: {have} dB, source {want} dB");
+        assert_eq!(try_make(&source).unwrap().renditions, out.renditions, "{codec}: the same bytes again");
+    }
+}
+
+#[test]
+fn made_sound_does_not_drift_from_segment_to_segment() {
+    let mut end: Option<i64> = None;
+    for i in 0..6 {
+        let offset = f64::from(i) * 0.6;
+        let source = clip(SMALL, "30", 0.6, &format!("-bf 0 -c:a mp2 -ac 2 -output_ts_offset {offset}"));
+        let times = becomes_aac(&source, 2, 48_000);
+        if let Some(end) = end {
+            // Half an AAC frame is 960 ticks.
+            assert!((times[0] - end).abs() <= 961, "segment {i}: {}", times[0] - end);
+        }
+        end = times.last().map(|last| last + 1920);
+    }
+}
+
+#[test]
+fn a_hole_in_the_sound_is_silence() {
+    let source = clip(SMALL, "30", 2.0, "-c:a mp2 -ac 2");
+    let audio = source.chunks_exact(188).filter(|packet| pid(packet) == AUDIO).count();
+    let mut number = 0;
+    let holed = filter(&source, |_, packet| {
+        number += usize::from(pid(packet) == AUDIO);
+        pid(packet) != AUDIO || !(audio / 3..audio * 2 / 3).contains(&number)
+    });
+    let (whole, holed) = (becomes_aac(&source, 2, 48_000), becomes_aac(&holed, 2, 48_000));
+    assert!(whole.len().abs_diff(holed.len()) <= 1, "{} and {}", whole.len(), holed.len());
+}
+
+#[test]
+fn sound_that_nobody_knows() {
+    let error = refused(&clip(SMALL, "30", 0.3, "-c:a dca -strict -2"));
+    assert!(matches!(error, EngineError::UnsupportedAudio { stream_type: 0x82 | 0x8a }), "{error}");
 }
 
 // Containers.

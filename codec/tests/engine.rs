@@ -132,7 +132,7 @@ fn unusable_segments_are_named() {
     assert!(matches!(refused(&garbage, limits()), (Class::Input, EngineError::NotTransportStream { .. })));
     let audio_only = clip("320x180", "30", 0.5, "-vn");
     assert_eq!(refused(&audio_only, limits()), (Class::Input, EngineError::AudioOnly));
-    let foreign = clip("320x180", "30", 0.2, "-c:a mp2");
+    let foreign = clip("320x180", "30", 0.2, "-c:a dca -strict -2");
     assert!(matches!(refused(&foreign, limits()), (Class::Input, EngineError::UnsupportedAudio { .. })));
     let rgb = clip("320x180", "30", 0.2, "-an -c:v libx264rgb -pix_fmt rgb24");
     let expected = EngineError::PixelFormat { format: "gbrp".to_owned() };

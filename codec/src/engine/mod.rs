@@ -8,6 +8,7 @@ mod cpu;
 mod rung;
 mod scaling;
 mod sei;
+mod sound;
 pub(crate) mod timeline;
 
 use std::time::Instant;
@@ -22,8 +23,8 @@ use crate::ts;
 /// Makes all renditions of `input`, or none.
 ///
 /// Presentation times are the source's, to the tick. Renditions without a frame rate of their own have exactly the
-/// source's pictures. AAC sound is copied bit for bit into each rendition; segments without sound are fine. A segment
-/// that was cut off is transcoded as far as it can be decoded.
+/// source's pictures. AAC sound is copied bit for bit into each rendition, MPEG audio, AC-3 and Opus become AAC; segments
+/// without sound are fine. A segment that was cut off is transcoded as far as it can be decoded.
 ///
 /// `paces` is what [`SegmentOut::paces`] said after the segment before the last one, or empty where a stream begins.
 pub fn transcode(ladder: &Ladder, input: &[u8], paces: &[Pace], limits: &Limits) -> Result<SegmentOut, EngineError> {
@@ -31,7 +32,8 @@ pub fn transcode(ladder: &Ladder, input: &[u8], paces: &[Pace], limits: &Limits)
     if input.len() as u64 > limits.input_bytes {
         return Err(EngineError::InputBytes { bytes: input.len() as u64, limit: limits.input_bytes });
     }
-    let media = ts::demux(input)?;
+    let mut media = ts::demux(input)?;
+    sound::to_aac(&mut media, limits, started)?;
     let mut out = cpu::run(ladder, &media, paces, limits, started)?;
     let bytes: u64 = out.renditions.iter().map(|rendition| rendition.bytes.len() as u64).sum();
     if bytes > limits.output_bytes {

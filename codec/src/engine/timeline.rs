@@ -6,6 +6,8 @@ use crate::ts::{Unit, WRAP, nearest};
 
 /// A time further than this from both its neighbours is wrong.
 const JUMP: i64 = 10 * TICKS_PER_SECOND;
+/// No source shows one picture for longer; its clock was set ahead.
+const LONGEST: i64 = 60 * TICKS_PER_SECOND;
 
 /// What the access units' times say before anything is decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +115,7 @@ fn begins_picture(data: &[u8]) -> bool {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Clock {
     last: Option<i64>,
-    /// Added to the source's times since its clock was set back.
+    /// Added to the source's times since its clock was set.
     shift: i64,
 }
 
@@ -121,7 +123,7 @@ impl Clock {
     /// The time of the next picture in the order in which they are shown, if its own time is `given`.
     ///
     /// A missing time follows from the one before. A time that is equal or a little behind becomes the next possible one.
-    /// When the source's clock is set back, its pictures go on without a gap.
+    /// When the source's clock is set back, or ahead by more than a minute, its pictures go on without a gap.
     pub(crate) fn next(&mut self, given: Option<i64>, timeline: &Timeline) -> i64 {
         let time = match (given, self.last) {
             (given, None) => given.unwrap_or(timeline.first),
@@ -131,7 +133,8 @@ impl Clock {
                 if (given - expected).abs() < (given + self.shift - expected).abs() {
                     self.shift = 0;
                 }
-                if given + self.shift <= last - 2 * timeline.frame {
+                let step = given + self.shift - last;
+                if step <= -2 * timeline.frame || step > LONGEST {
                     self.shift = expected - given;
                 }
                 (given + self.shift).max(last + 1)

@@ -15,7 +15,7 @@ use crate::ladder::{Fps, Preset, Rate, Rendition};
 use crate::ts::VideoKind;
 
 pub(super) const AGAIN: c_int = ffi::AVERROR(libc::EAGAIN);
-const NO_MEMORY: c_int = ffi::AVERROR(libc::ENOMEM);
+pub(super) const NO_MEMORY: c_int = ffi::AVERROR(libc::ENOMEM);
 
 /// Only what kills the process is worth a line: broken input would write thousands.
 pub(super) fn quiet() {
@@ -45,7 +45,7 @@ pub(super) fn check_x264(what: &str, code: c_int) -> Result<(), EngineError> {
     check(what, if code == ffi::AVERROR_EXTERNAL { NO_MEMORY } else { code }).map(drop)
 }
 
-fn allocated<T>(what: &str, object: *mut T) -> Result<NonNull<T>, EngineError> {
+pub(super) fn allocated<T>(what: &str, object: *mut T) -> Result<NonNull<T>, EngineError> {
     NonNull::new(object).ok_or_else(|| EngineError::Memory { what: what.to_owned() })
 }
 
@@ -88,7 +88,7 @@ impl Packet {
     }
 
     /// Fills it with a padded copy of `data`.
-    fn set(&mut self, data: &[u8], pts: i64) -> Result<(), EngineError> {
+    pub(super) fn set(&mut self, data: &[u8], pts: i64) -> Result<(), EngineError> {
         let size = c_int::try_from(data.len()).map_err(|_| failure("allocate a packet", NO_MEMORY))?;
         // SAFETY: the packet is live; what it held before is released.
         unsafe { ffi::av_packet_unref(self.0.as_ptr()) };
@@ -120,7 +120,7 @@ unsafe impl Send for Frame {}
 unsafe impl Sync for Frame {}
 
 impl Frame {
-    fn new() -> Result<Self, EngineError> {
+    pub(super) fn new() -> Result<Self, EngineError> {
         // SAFETY: no preconditions.
         allocated("allocate a picture", unsafe { ffi::av_frame_alloc() }).map(Self)
     }
@@ -284,10 +284,14 @@ pub(crate) struct Parser {
 
 impl Parser {
     pub(crate) fn new(kind: VideoKind) -> Result<Self, EngineError> {
+        Self::of(codec_id(kind))
+    }
+
+    pub(super) fn of(id: ffi::AVCodecID) -> Result<Self, EngineError> {
         quiet();
         let context = Context::new(ptr::null())?;
         // SAFETY: no preconditions; an unknown id gives null.
-        let parser = allocated("open a parser", unsafe { ffi::av_parser_init(codec_id(kind) as c_int) })?;
+        let parser = allocated("open a parser", unsafe { ffi::av_parser_init(id as c_int) })?;
         Ok(Self { parser, context })
     }
 

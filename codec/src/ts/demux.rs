@@ -26,7 +26,23 @@ pub struct Unit {
     pub data: Vec<u8>,
 }
 
-/// One audio track, to be passed through.
+/// How sound is coded that is not AAC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AudioCoding {
+    /// MPEG-1 and MPEG-2 audio, any layer.
+    Mpeg,
+    /// AC-3.
+    Ac3,
+    /// Enhanced AC-3.
+    Eac3,
+    /// Opus with one or two channels.
+    Opus {
+        /// Channels.
+        channels: u8,
+    },
+}
+
+/// One audio track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AudioTrack {
     /// From the programme map.
@@ -37,6 +53,13 @@ pub struct AudioTrack {
     pub units: Vec<Unit>,
 }
 
+impl AudioTrack {
+    /// What has to be decoded; `None` for AAC.
+    pub fn coding(&self) -> Option<AudioCoding> {
+        coding(self.stream_type, &self.descriptors)
+    }
+}
+
 /// The first programme with video of a transport stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Media {
@@ -44,7 +67,7 @@ pub struct Media {
     pub kind: VideoKind,
     /// Video in decoding order.
     pub video: Vec<Unit>,
-    /// AAC tracks.
+    /// Tracks of AAC, and of what [`AudioCoding`] lists.
     pub audio: Vec<AudioTrack>,
     /// Gaps in the packets' continuity.
     pub lost: u32,
@@ -62,16 +85,16 @@ pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
     let map = maps.iter().find(|map| map.iter().any(|entry| entry.video().is_some()));
     let Some(map) = map.or(maps.first()) else { return Err(missing("the programme map table")) };
     let Some((kind, video)) = map.iter().find_map(|entry| Some((entry.video()?, entry))) else {
-        let audio_only = map.iter().any(|entry| entry.is_aac() || entry.is_foreign_audio());
+        let audio_only = map.iter().any(|entry| entry.is_known_audio() || entry.is_foreign_audio());
         let found: Vec<String> = map.iter().map(|entry| format!("{:#04x}", entry.stream_type)).collect();
         return Err(if audio_only { EngineError::AudioOnly } else { EngineError::NoVideo { found: found.join(", ") } });
     };
-    let aac: Vec<&Entry> = map.iter().filter(|entry| entry.is_aac()).take(MAX_AUDIO).collect();
-    if let (true, Some(foreign)) = (aac.is_empty(), map.iter().find(|entry| entry.is_foreign_audio())) {
+    let known: Vec<&Entry> = map.iter().filter(|entry| entry.is_known_audio()).take(MAX_AUDIO).collect();
+    if let (true, Some(foreign)) = (known.is_empty(), map.iter().find(|entry| entry.is_foreign_audio())) {
         return Err(EngineError::UnsupportedAudio { stream_type: foreign.stream_type });
     }
     let mut streams: Vec<Collector<'_>> = vec![Collector::new(video.pid)];
-    streams.extend(aac.iter().map(|entry| Collector::new(entry.pid)));
+    streams.extend(known.iter().map(|entry| Collector::new(entry.pid)));
     for packet in Packets::new(bytes) {
         if let Some(stream) = streams.iter_mut().find(|stream| stream.pid == packet.pid) {
             stream.take(&packet);
@@ -80,7 +103,7 @@ pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
     let lost = streams[0].lost;
     let mut collected = streams.into_iter().map(|stream| stream.units);
     let video = collected.next().unwrap_or_default();
-    let audio = aac.iter().zip(collected).map(|(entry, units)| AudioTrack {
+    let audio = known.iter().zip(collected).map(|(entry, units)| AudioTrack {
         stream_type: entry.stream_type,
         descriptors: entry.descriptors.clone(),
         units,
@@ -197,14 +220,51 @@ impl Entry {
         }
     }
 
-    fn is_aac(&self) -> bool {
-        matches!(self.stream_type, AAC_ADTS | AAC_LATM)
+    fn is_known_audio(&self) -> bool {
+        matches!(self.stream_type, AAC_ADTS | AAC_LATM) || coding(self.stream_type, &self.descriptors).is_some()
     }
 
-    /// MPEG-1 and -2 audio, AC-3, E-AC-3, DTS.
+    /// DTS, and Opus with more than two channels.
     fn is_foreign_audio(&self) -> bool {
-        matches!(self.stream_type, 0x03 | 0x04 | 0x81 | 0x82 | 0x87 | 0x8a)
+        matches!(self.stream_type, 0x82 | 0x8a) || registered(&self.descriptors) == Some(b"Opus")
     }
+}
+
+/// Stream types of MPEG audio, of ATSC, and private ones with the descriptors of DVB (EN 300 468) or a registration.
+fn coding(stream_type: u8, descriptors: &[u8]) -> Option<AudioCoding> {
+    let has = |tag| described(descriptors).any(|(have, _)| have == tag);
+    match (stream_type, registered(descriptors)) {
+        (0x03 | 0x04, _) => Some(AudioCoding::Mpeg),
+        (0x81, _) | (0x06, Some(b"AC-3")) => Some(AudioCoding::Ac3),
+        (0x87, _) | (0x06, Some(b"EAC3")) => Some(AudioCoding::Eac3),
+        (0x06, Some(b"Opus")) => {
+            // DVB's extension for Opus says how many channels there are; 0 is two independent ones.
+            let extension = described(descriptors).find(|(tag, body)| *tag == 0x7f && body.first() == Some(&0x80));
+            match extension.and_then(|(_, body)| body.get(1).copied()) {
+                Some(1) => Some(AudioCoding::Opus { channels: 1 }),
+                None | Some(0 | 2) => Some(AudioCoding::Opus { channels: 2 }),
+                Some(_) => None,
+            }
+        }
+        (0x06, _) if has(0x6a) => Some(AudioCoding::Ac3),
+        (0x06, _) if has(0x7a) => Some(AudioCoding::Eac3),
+        _ => None,
+    }
+}
+
+/// Tag and body of every descriptor.
+pub(crate) fn described(mut rest: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let [tag, len, tail @ ..] = rest else { return None };
+        let (body, next) = tail.split_at_checked(usize::from(*len))?;
+        rest = next;
+        Some((*tag, body))
+    })
+}
+
+/// The identifier of a registration descriptor.
+fn registered(descriptors: &[u8]) -> Option<&[u8; 4]> {
+    described(descriptors).find(|(tag, _)| *tag == 0x05).and_then(|(_, body)| body.first_chunk())
 }
 
 fn parse_pmt(body: &[u8]) -> Option<Vec<Entry>> {

@@ -6,7 +6,8 @@
 mod demux;
 mod mux;
 
-pub use demux::{AudioTrack, Media, Unit, VideoKind, demux};
+pub(crate) use demux::described;
+pub use demux::{AudioCoding, AudioTrack, Media, Unit, VideoKind, demux};
 pub use mux::{VideoUnit, mux};
 
 /// Bytes of a transport packet.

@@ -89,6 +89,18 @@ pub(crate) fn audio_packets(bytes: &[u8]) -> Vec<(i64, String)> {
     packets
 }
 
+/// Loudness of the sound, dB.
+pub(crate) fn mean_volume(bytes: &[u8]) -> f64 {
+    let path = fresh("volume.ts");
+    std::fs::write(&path, bytes).unwrap();
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-hide_banner", "-i"]).arg(&path).args("-map 0:a -af volumedetect -f null -".split(' '));
+    let output = command.output().expect("these tests need the programs ffmpeg and ffprobe");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let (_, value) = text.split_once("mean_volume: ").unwrap();
+    value.split_whitespace().next().unwrap().parse().unwrap()
+}
+
 /// Pictures that really decode.
 pub(crate) fn decoded(bytes: &[u8]) -> u32 {
     let text = probe(bytes, "-select_streams v -count_frames -show_entries stream=nb_read_frames -of csv=p=0");

@@ -104,3 +104,32 @@ pub(crate) fn edit_nals(bytes: &[u8], mut change: impl FnMut(usize, &mut Vec<Vec
 pub(crate) fn nal_type(nal: &[u8]) -> u8 {
     nal.first().map_or(0, |first| first & 0x1f)
 }
+
+/// The check sum of programme tables.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte) << 24, |crc, _| (crc << 1) ^ if crc >> 31 == 0 { 0 } else { 0x04c1_1db7 })
+    })
+}
+
+/// An H.264 sequence parameter set (7.3.2.1.1) for pictures of this many macroblocks.
+pub(crate) fn parameter_set(width: u32, height: u32) -> Vec<u8> {
+    let mut bits = String::from("011001110100001000000000") + &format!("{:08b}", 51);
+    // Its number, bits of the frame number, the kind of picture order, reference pictures.
+    for value in [0, 0, 2, 1] {
+        bits += &exp_golomb(value);
+    }
+    bits += "0";
+    bits += &(exp_golomb(width - 1) + &exp_golomb(height - 1));
+    // Whole frames, direct inference, no cropping, no VUI, and the bit that ends all.
+    bits += "11001";
+    while bits.len() % 8 != 0 {
+        bits.push('0');
+    }
+    (0..bits.len() / 8).map(|i| u8::from_str_radix(&bits[8 * i..8 * i + 8], 2).unwrap()).collect()
+}
+
+fn exp_golomb(value: u32) -> String {
+    let binary = format!("{:b}", value + 1);
+    "0".repeat(binary.len() - 1) + &binary
+}
