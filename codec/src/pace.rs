@@ -6,6 +6,9 @@
 //! one took. Quality then hardly moves within a segment, which measured 0.1 to 0.3 dB better (mean squared error of 60 s of
 //! mixed content) than x264's constant bit rate without interruptions, at bits within 2.5 % of it.
 //!
+//! Where content gets much harder, the buffer limit holds; where it gets much easier, the factor falls within the segment
+//! ([`Pace::lags`]), so that a picture is not kept coarse for bits that nobody needs.
+//!
 //! [`Pace`] is all that passes from segment to segment: it goes in with one and comes out for a later one, so the output
 //! is a function of the input alone. Integers only: the same on every machine.
 
@@ -20,6 +23,11 @@ const RANGE: std::ops::RangeInclusive<i64> = 10 * PARTS..=44 * PARTS;
 /// Thousandths of the budget that are aimed at. Every segment begins with a full buffer, so hard ones take up to a fifth
 /// more than their budget before they are held back; with this aim the mean of mixed content comes to the bit rate.
 const AIM: u64 = 900;
+
+/// Parts by which the factor falls at a time where content turns out to be much easier than it was.
+const EASE: i64 = PARTS * 5 / 4;
+/// Pictures that are looked at for that.
+pub const RECENT: usize = 4;
 
 /// What the rate control of one rendition knows from an earlier segment: x264's rate factor, in 1/64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +46,28 @@ impl Pace {
     /// x264's rate factor.
     pub fn rate_factor(self) -> f64 {
         f64::from(self.0) / PARTS as f64
+    }
+
+    /// A little better than this, for the rest of a segment that turns out to be easy.
+    pub fn eased(self) -> Self {
+        Self::clamped(i64::from(self.0) - EASE)
+    }
+
+    /// The mean of several, of which `sum` is the sum of [`Self::parts`].
+    pub fn mean(sum: u64, count: u64) -> Self {
+        Self::clamped((sum / count.max(1)) as i64)
+    }
+
+    /// The factor in 1/64.
+    pub fn parts(self) -> u64 {
+        u64::from(self.0)
+    }
+
+    /// Whether `bits` for `done` of `all` pictures are so few that the rest should be better: under 70 % of what is aimed
+    /// at, and the `last` bits, of the last [`RECENT`] pictures, under what they might take.
+    pub fn lags(bits: u64, last: u64, done: u64, all: u64, budget: u64) -> bool {
+        let aim = |pictures: u64| budget * AIM / 1000 * pictures / all.max(1);
+        done >= RECENT as u64 && 10 * bits < 7 * aim(done) && last < aim(RECENT as u64)
     }
 
     /// After a segment that took `bits` of `budget`.
@@ -94,6 +124,19 @@ mod tests {
         assert!((20.0..21.0).contains(&factor(3, thirty)), "{}", factor(3, thirty));
         assert!((21.0..22.0).contains(&factor(0, thirty)), "{}", factor(0, thirty));
         assert!(factor(3, Fps { num: 60, den: 1 }) > factor(3, thirty) + 3.0);
+    }
+
+    #[test]
+    fn easy_content_is_noticed_and_the_mean_counts() {
+        // 60 pictures, 6 Mbit: 90,000 bits a picture are aimed at.
+        assert!(Pace::lags(300_000, 200_000, 10, 60, 6_000_000));
+        assert!(!Pace::lags(500_000, 200_000, 10, 60, 6_000_000), "more than half");
+        assert!(!Pace::lags(300_000, 540_000, 10, 60, 6_000_000), "it has caught up");
+        assert!(!Pace::lags(0, 0, 5, 60, 6_000_000), "too early");
+        let pace = Pace(20 * 64);
+        assert_eq!(pace.eased(), Pace(20 * 64 - 48));
+        assert_eq!(Pace::mean(pace.parts() + pace.eased().parts(), 2), Pace(20 * 64 - 24));
+        assert_eq!(Pace(10 * 64).eased(), Pace(10 * 64));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use super::scaling::Shown;
 use crate::error::EngineError;
 use crate::ffi::clock::thread_time;
 use crate::ffi::ffmpeg::{Encoder, Image, Look, Settings};
-use crate::ladder::{Fps, Rendition};
-use crate::pace::Pace;
+use crate::ladder::{Fps, Rate, Rendition};
+use crate::pace::{Pace, RECENT};
 use crate::segment::{RenditionOut, TICKS_PER_SECOND};
 use crate::ts::{self, AAC_ADTS, AudioTrack, VideoUnit};
 
@@ -31,11 +31,15 @@ pub(super) fn run(
     spare: &Sender<Image>,
 ) -> Result<Made, EngineError> {
     let fps = rendition.fps.unwrap_or(job.timeline.fps);
+    let (source, units) = (job.timeline.fps, job.media.video.len() as u64);
+    let expected = units * u64::from(fps.num) * u64::from(source.den) / (u64::from(fps.den) * u64::from(source.num));
     let mut rung = Rung {
         rendition,
         job,
         fps,
         pace: pace.unwrap_or_else(|| Pace::start(rendition, fps)),
+        pictures: expected.max(1),
+        factors: 0,
         encoder: None,
         next_key: i64::MIN,
         times: Vec::new(),
@@ -61,6 +65,10 @@ struct Rung<'a> {
     job: &'a Job<'a>,
     fps: Fps,
     pace: Pace,
+    /// Pictures to come, more or less.
+    pictures: u64,
+    /// The sum of the rate factors of all pictures sent, in parts.
+    factors: u64,
     encoder: Option<Encoder>,
     /// Time from which the next picture is an IDR.
     next_key: i64,
@@ -98,9 +106,29 @@ impl Rung<'_> {
         }
         let index = self.times.len() as i64;
         self.times.push(time);
+        self.factors += self.pace.parts();
         encoder.send(Some((image, index, key)))?;
         self.drain()?;
-        Ok(())
+        self.ease()
+    }
+
+    /// Makes the rest better where content has become much easier than the rate control thought.
+    fn ease(&mut self) -> Result<(), EngineError> {
+        let recent = self.video.iter().rev().take(RECENT).map(|unit| 8 * unit.data.len() as u64).sum();
+        let done = self.video.len() as u64;
+        if self.rendition.rate != Rate::Capped
+            || !self.times.len().is_multiple_of(2)
+            || !Pace::lags(8 * self.bytes, recent, done, self.pictures, self.budget(self.pictures))
+        {
+            return Ok(());
+        }
+        self.pace = self.pace.eased();
+        self.encoder.as_mut().map_or(Ok(()), |encoder| encoder.set_rate_factor(self.pace.rate_factor()))
+    }
+
+    /// Bits that so many pictures may take.
+    fn budget(&self, pictures: u64) -> u64 {
+        u64::from(self.rendition.bitrate_bps) * pictures * u64::from(self.fps.den) / u64::from(self.fps.num)
     }
 
     fn drain(&mut self) -> Result<(), EngineError> {
@@ -134,9 +162,8 @@ impl Rung<'_> {
                 reason: format!("libx264 returned {} of {} pictures", self.video.len(), self.times.len()),
             });
         }
-        let budget = u64::from(self.rendition.bitrate_bps) * self.times.len() as u64 * u64::from(self.fps.den)
-            / u64::from(self.fps.num);
-        let pace = self.pace.after(8 * self.bytes, budget);
+        let sent = self.times.len() as u64;
+        let pace = Pace::mean(self.factors, sent).after(8 * self.bytes, self.budget(sent));
         let audio = &self.job.media.audio;
         let bytes = ts::mux(&self.video, audio, ts::H264);
         let codecs = codecs(&self.video[0].data, audio);

@@ -562,6 +562,14 @@ impl Encoder {
         Ok(Self { context, packet: Packet::new()? })
     }
 
+    /// Changes x264's CRF from the next picture sent on.
+    pub(crate) fn set_rate_factor(&mut self, factor: f64) -> Result<(), EngineError> {
+        let options = self.context.get().priv_data;
+        // SAFETY: an open context's private data begins with its class, which has this option; the name is a constant.
+        check("change the quality", unsafe { ffi::av_opt_set_double(options, c"crf".as_ptr(), factor, 0) })?;
+        Ok(())
+    }
+
     /// Sends picture number `index`, or the end of all with `None`. Receive everything before sending more.
     pub(crate) fn send(&mut self, image: Option<(&mut Image, i64, bool)>) -> Result<(), EngineError> {
         let frame = match image {
