@@ -130,12 +130,12 @@ mod tests {
     fn easy_content_is_noticed_and_the_mean_counts() {
         // 60 pictures, 6 Mbit: 90,000 bits a picture are aimed at.
         assert!(Pace::lags(300_000, 200_000, 10, 60, 6_000_000));
-        assert!(!Pace::lags(500_000, 200_000, 10, 60, 6_000_000), "more than half");
+        assert!(!Pace::lags(640_000, 200_000, 10, 60, 6_000_000), "more than 70 %");
         assert!(!Pace::lags(300_000, 540_000, 10, 60, 6_000_000), "it has caught up");
-        assert!(!Pace::lags(0, 0, 5, 60, 6_000_000), "too early");
+        assert!(!Pace::lags(0, 0, 3, 60, 6_000_000), "too early");
         let pace = Pace(20 * 64);
-        assert_eq!(pace.eased(), Pace(20 * 64 - 48));
-        assert_eq!(Pace::mean(pace.parts() + pace.eased().parts(), 2), Pace(20 * 64 - 24));
+        assert_eq!(pace.eased(), Pace(20 * 64 - 80));
+        assert_eq!(Pace::mean(pace.parts() + pace.eased().parts(), 2), Pace(20 * 64 - 40));
         assert_eq!(Pace(10 * 64).eased(), Pace(10 * 64));
     }
 
