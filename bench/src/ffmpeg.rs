@@ -12,10 +12,11 @@ use std::thread::JoinHandle;
 const WORDS: usize = 4096;
 
 /// A working `ffmpeg`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ffmpeg {
     program: PathBuf,
     version: String,
+    name: String,
 }
 
 impl Ffmpeg {
@@ -26,7 +27,34 @@ impl Ffmpeg {
         let text = String::from_utf8_lossy(&output.stdout);
         let version = text.lines().next().unwrap_or_default().split(" Copyright").next().unwrap_or_default();
         ensure!(output.status.success() && version.starts_with("ffmpeg"), "{} is no ffmpeg", program.display());
-        Ok(Self { program: program.into(), version: version.to_owned() })
+        Ok(Self { program: program.into(), version: version.to_owned(), name: name_of(version) })
+    }
+
+    /// The same for several. Their names differ, also where two have one version.
+    pub(crate) fn find_all(programs: &[PathBuf]) -> Result<Vec<Self>> {
+        let mut found: Vec<Self> = Vec::new();
+        for program in programs {
+            let mut ffmpeg = Self::find(program)?;
+            let same = found.iter().filter(|other| name_of(&other.version) == ffmpeg.name).count();
+            if same > 0 {
+                ffmpeg.name += &format!("({})", same + 1);
+            }
+            found.push(ffmpeg);
+        }
+        ensure!(!found.is_empty(), "name an ffmpeg with --ffmpeg");
+        Ok(found)
+    }
+
+    /// One that is never run.
+    #[cfg(test)]
+    pub(crate) fn named(version: &str) -> Self {
+        let version = format!("ffmpeg version {version}");
+        Self { program: "ffmpeg".into(), name: name_of(&version), version }
+    }
+
+    /// `ffmpeg-` and the number of its version.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The first line of `-version`.
@@ -59,7 +87,7 @@ impl Ffmpeg {
     /// Decodes the video of `input` (path, then filter if any) to pictures of `size`.
     pub(crate) fn pictures(&self, input: &Path, filter: Option<&str>, size: (u32, u32)) -> Result<Pictures> {
         let mut command = self.command(Path::new("."));
-        command.arg("-i").arg(input).args(["-map", "0:v:0", "-an", "-vsync", "passthrough"]);
+        command.arg("-i").arg(input).args(["-map", "0:v:0", "-an", "-fps_mode", "passthrough"]);
         if let Some(filter) = filter {
             command.args(["-vf", filter]);
         }
@@ -83,6 +111,17 @@ impl Ffmpeg {
         command.current_dir(folder).args(["-hide_banner", "-nostdin", "-v", "error", "-y"]);
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         command
+    }
+}
+
+/// From the first line of `-version`: distributions and builders of static ones add words of their own to the number.
+fn name_of(version: &str) -> String {
+    let word = version.split(' ').nth(2).unwrap_or_default();
+    let number = word.trim_start_matches('n').split(['-', '+', '~']).next().unwrap_or_default();
+    match number.starts_with(|first: char| first.is_ascii_digit()) {
+        true => format!("ffmpeg-{number}"),
+        // A build from between releases is named by its revision.
+        false => format!("ffmpeg-{}", word.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>()),
     }
 }
 
@@ -187,6 +226,13 @@ mod tests {
         let error = format!("{:#}", Ffmpeg::find(Path::new("/nonexistent/ffmpeg")).unwrap_err());
         assert!(error.contains("/nonexistent/ffmpeg") && error.contains("--ffmpeg"), "{error}");
         assert!(Ffmpeg::find(Path::new("true")).unwrap_err().to_string().contains("is no ffmpeg"));
+    }
+
+    #[test]
+    fn names_tell_versions() {
+        let names = ["5.1.9-0+deb12u1", "n9.0.2-17-g2a571b6068-20260930", "7.0.2-static https://x.y", "N-1234-gabc"];
+        let found = names.map(|version| Ffmpeg::named(version).name().to_owned());
+        assert_eq!(found, ["ffmpeg-5.1.9", "ffmpeg-9.0.2", "ffmpeg-7.0.2", "ffmpeg-N1234gabc"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | [`certify`] | how many live streams the machine sustains: search, load, verdict |
 //! | [`report`], [`canonical`], [`sign`] | reports that prove who made them and that nobody changed them |
 //! | [`clip`], [`ffmpeg`] | test material, and the program that cuts and decodes it |
+//! | [`stage`], [`figures`] | what measurements of the ladder share: before they start, and as they are stored |
 //! | [`machine`], [`stats`] | where and what for; medians, bounds, seeded chance |
 #![forbid(unsafe_code)]
 
@@ -14,11 +15,13 @@ mod certify;
 mod clip;
 mod compare;
 mod ffmpeg;
+mod figures;
 mod machine;
 mod options;
 mod progress;
 mod report;
 mod sign;
+mod stage;
 mod stats;
 
 use anyhow::{Context as _, Result, bail, ensure};

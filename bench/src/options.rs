@@ -24,15 +24,9 @@ pub(crate) enum Command {
     Verify(VerifyOptions),
 }
 
-/// The CPU ladder against the plain ffmpeg command line: same clip, same ladder, same encoder settings, same run.
-///
-/// Contestants take turns: our worker pool segment by segment; one ffmpeg over the whole clip; one ffmpeg per 2 s segment;
-/// ffmpeg with 1 and 2 threads per encoder, of which the better counts. Measured are time on the clock, processor time
-/// (user and system, all processes), bit rate, and PSNR and SSIM against two references.
-///
-/// wall_ratio and cpu_ratio are ffmpeg's time over ours against the better continuous ffmpeg: above 1 we are faster.
+/// What is transcoded, and by which programs.
 #[derive(Debug, Args)]
-pub(crate) struct CompareOptions {
+pub(crate) struct InputOptions {
     /// Video to transcode (H.264, any container ffmpeg reads). Default: the clip that `./run clip` built, else a
     /// synthetic one
     #[arg(long, value_name = "FILE", env = crate::clip::VARIABLE)]
@@ -43,6 +37,33 @@ pub(crate) struct CompareOptions {
     /// Second of the clip to begin at
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=86_400))]
     pub(crate) start: u32,
+    /// Renditions as a JSON array of {name, width, height, bitrate_bps}. Default: 240p, 360p, 480p, 720p at 250, 800, 1600,
+    /// 3000 kbit/s
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ladder: Option<PathBuf>,
+    /// An ffmpeg to compare with; give it several times for several opponents, of which the best counts for each
+    /// figure. The first one also cuts the clip and decodes what is judged
+    #[arg(long, value_name = "PROGRAM", default_value = "ffmpeg")]
+    pub(crate) ffmpeg: Vec<PathBuf>,
+    /// The codec program. Default: headframe-codec beside this program, or $HEADFRAME_CODEC
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) codec: Option<PathBuf>,
+}
+
+/// The CPU ladder against the plain ffmpeg command line: same clip, same ladder, same encoder settings, same run.
+///
+/// Contestants take turns: our worker pool segment by segment; each ffmpeg over the whole clip; each ffmpeg once per 2 s
+/// segment; ffmpeg with 1 and 2 threads per encoder, of which the better counts. Measured are time on the clock,
+/// processor time (user and system, all processes), bit rate, and PSNR and SSIM against two references.
+///
+/// wall_ratio and cpu_ratio are ffmpeg's time over ours against the best continuous ffmpeg: above 1 we are faster. For
+/// every rung the report says how much better or worse it is than that ffmpeg's, and whether by more than 0.05 dB.
+///
+/// `scripts/newest-ffmpeg` fetches the newest static ffmpeg and prints its path; `./run bench compare` does so by itself.
+#[derive(Debug, Args)]
+pub(crate) struct CompareOptions {
+    #[command(flatten)]
+    pub(crate) input: InputOptions,
     /// Rounds; every contestant runs once in each, and medians are compared
     #[arg(long, value_name = "N", default_value = "3", value_parser = number(1, 99))]
     pub(crate) runs: usize,
@@ -53,19 +74,9 @@ pub(crate) struct CompareOptions {
     /// its own and the first one gives the ratios
     #[arg(long, value_name = "N,..", default_value = "1", value_delimiter = ',', value_parser = number(1, 64))]
     pub(crate) in_flight: Vec<usize>,
-    /// Renditions as a JSON array of {name, width, height, bitrate_bps}. Default: 240p, 360p, 480p, 720p at 250, 800, 1600,
-    /// 3000 kbit/s
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ladder: Option<PathBuf>,
     /// Store everything found as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// The ffmpeg to compare with; it also decodes what is judged
-    #[arg(long, value_name = "PROGRAM", default_value = "ffmpeg")]
-    pub(crate) ffmpeg: PathBuf,
-    /// The codec program. Default: headframe-codec beside this program, or $HEADFRAME_CODEC
-    #[arg(long, value_name = "PROGRAM")]
-    pub(crate) codec: Option<PathBuf>,
 }
 
 /// How many live streams this machine turns into ladders on time.

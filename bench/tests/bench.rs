@@ -50,7 +50,8 @@ fn compare_measures_both_on_the_same_pictures() {
     let codec = codec.to_str().unwrap();
     let args =
         ["compare", "--clip", "clip.mp4", "--seconds", "4", "--runs", "2", "--ladder", "ladder.json", "--codec", codec];
-    let output = bench(folder.path(), &[&args[..], &["--json", "report.json"]].concat());
+    let opponents = ["--ffmpeg", "ffmpeg", "--ffmpeg", "ffmpeg"];
+    let output = bench(folder.path(), &[&args[..], &opponents, &["--json", "report.json"]].concat());
     assert!(output.status.success(), "{}", text(&output));
     let report: Value = serde_json::from_slice(&std::fs::read(folder.path().join("report.json")).unwrap()).unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -61,12 +62,12 @@ fn compare_measures_both_on_the_same_pictures() {
     }
     assert_eq!(report["clip"]["frames"], 120);
     let runs = report["runs"].as_array().unwrap();
-    assert_eq!(runs.len(), 10, "five contestants in two rounds");
+    assert_eq!(runs.len(), 18, "us and two ffmpegs in four ways, in two rounds");
     for run in runs {
         assert!(run["wall_s"].as_f64().unwrap() > 0.0 && run["user_s"].as_f64().unwrap() > 0.0, "{run}");
         assert!(run["bytes"].as_array().unwrap().iter().all(|bytes| bytes.as_u64().unwrap() > 5_000), "{run}");
     }
-    assert_ne!(runs[0]["way"], runs[5]["way"], "contestants take turns at beginning");
+    assert_ne!(runs[0]["way"], runs[9]["way"], "contestants take turns at beginning");
     let quality = report["quality"].as_array().unwrap();
     assert!(quality.len() >= 6, "two renditions of us and of an ffmpeg of each kind: {quality:?}");
     for measured in quality {
@@ -77,6 +78,13 @@ fn compare_measures_both_on_the_same_pictures() {
             assert!((0.5..1.0).contains(&ssim.as_f64().unwrap()), "{measured}");
         }
     }
+    let names: Vec<_> = report["versions"]["ffmpeg"].as_array().unwrap().iter().map(|f| &f["name"]).collect();
+    assert!(names.len() == 2 && names[0] != names[1], "{names:?}");
+    let differences = report["differences"].as_array().unwrap();
+    assert!(differences.len() >= 2, "each rung against a continuous ffmpeg: {differences:?}");
+    let worse = differences.iter().any(|d| d["worse"] == true);
+    assert_eq!(report["worse"], worse);
+    assert!(printed.contains(if worse { "WORSE than" } else { "no rung is worse" }), "{printed}");
     let command = report["commands"][1]["line"].as_str().unwrap();
     for part in [
         "split=2",
