@@ -6,7 +6,10 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Most bytes kept of a program's complaints.
 const WORDS: usize = 4096;
@@ -71,6 +74,30 @@ impl Ffmpeg {
             let line: Vec<_> = args.iter().map(|arg| arg.as_ref().to_string_lossy()).collect();
             bail!("ffmpeg ended with {}: {}\n  ffmpeg {}", output.status, last_lines(&words), line.join(" "));
         }
+        Ok(())
+    }
+
+    /// The same, and raises `peak` to the most memory seen, bytes; looked at ten times a second, so a short run may
+    /// show less than it had.
+    pub(crate) fn run_watched<S: AsRef<OsStr>>(&self, folder: &Path, args: &[S], peak: &AtomicU64) -> Result<()> {
+        let child = self.command(folder).args(args).stdout(Stdio::null()).spawn();
+        let child = child.with_context(|| format!("cannot run {}", self.program.display()))?;
+        let status = format!("/proc/{}/status", child.id());
+        let (done, ended) = std::sync::mpsc::channel();
+        let waiter = std::thread::spawn(move || {
+            let output = child.wait_with_output();
+            let _ = done.send(());
+            output
+        });
+        while ended.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let kib =
+                text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+            peak.fetch_max(kib.unwrap_or(0u64) * 1024, Ordering::Relaxed);
+        }
+        let output = waiter.join().map_err(|_| anyhow::anyhow!("lost sight of ffmpeg"))??;
+        let words = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "ffmpeg ended with {}: {}", output.status, last_lines(&words));
         Ok(())
     }
 

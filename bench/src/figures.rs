@@ -60,6 +60,15 @@ pub(crate) fn is_dev() -> bool {
 /// The note that such a build owes its reader.
 pub(crate) const DEV_NOTE: &str = "development build: codec and kernels are optimised as in a release, the rest is not";
 
+/// Others may use this many cores during a run that counts as undisturbed.
+pub(crate) const QUIET_CORES: f64 = 0.15;
+
+/// The note that a machine on which others worked owes its reader.
+pub(crate) fn shared(others_cores: f64) -> Option<String> {
+    let text = format!("the machine was shared: others used {others_cores:.2} cores; measure again on an idle one");
+    (others_cores > QUIET_CORES).then_some(text)
+}
+
 impl Head {
     /// Two lines for the top of a table.
     pub(crate) fn lines(&self) -> String {

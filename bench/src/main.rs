@@ -3,6 +3,8 @@
 //! | module | knows |
 //! | --- | --- |
 //! | [`compare`] | our pool against the ffmpeg command line |
+//! | [`latency`] | from a segment in to its last byte out |
+//! | [`density`] | live ladders for each core |
 //! | [`certify`] | how many live streams the machine sustains: search, load, verdict |
 //! | [`report`], [`canonical`], [`sign`] | reports that prove who made them and that nobody changed them |
 //! | [`clip`], [`ffmpeg`] | test material, and the program that cuts and decodes it |
@@ -14,8 +16,10 @@ mod canonical;
 mod certify;
 mod clip;
 mod compare;
+mod density;
 mod ffmpeg;
 mod figures;
+mod latency;
 mod machine;
 mod options;
 mod progress;
@@ -38,6 +42,8 @@ const EXIT_CONFIG: u8 = headframe_guard::EXIT_CONFIG;
 fn main() -> ExitCode {
     let outcome = match Options::parse().command {
         Command::Compare(options) => compare::run(&options),
+        Command::Latency(options) => latency::run(&options),
+        Command::Density(options) => density::run(&options),
         Command::Certify(options) => certify::run(&options),
         Command::Verify(options) => verify(&options),
     };

@@ -20,6 +20,8 @@ pub(crate) struct Options {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Compare(CompareOptions),
+    Latency(LatencyOptions),
+    Density(DensityOptions),
     Certify(CertifyOptions),
     Verify(VerifyOptions),
 }
@@ -59,7 +61,7 @@ pub(crate) struct InputOptions {
 /// wall_ratio and cpu_ratio are ffmpeg's time over ours against the best continuous ffmpeg: above 1 we are faster. For
 /// every rung the report says how much better or worse it is than that ffmpeg's, and whether by more than 0.05 dB.
 ///
-/// `scripts/newest-ffmpeg` fetches the newest static ffmpeg and prints its path; `./run bench compare` does so by itself.
+/// `scripts/newest-ffmpeg` fetches the newest static ffmpeg and prints its path; `./run bench` does so by itself.
 #[derive(Debug, Args)]
 pub(crate) struct CompareOptions {
     #[command(flatten)]
@@ -74,6 +76,48 @@ pub(crate) struct CompareOptions {
     /// its own and the first one gives the ratios
     #[arg(long, value_name = "N,..", default_value = "1", value_delimiter = ',', value_parser = number(1, 64))]
     pub(crate) in_flight: Vec<usize>,
+    /// Store everything found as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// From a segment in to its last byte out, one segment at a time.
+///
+/// One worker is up and warm. In every round each segment of the clip goes through it, and through a fresh ffmpeg process
+/// of each kind, in turns: that is what a server without a warm pool would start. Measured are the time from the segment
+/// handed to the pool until its last byte is back, the same for the first segment of a new stream, for the first segment
+/// of a worker that has just come up, and that worker's start. Median, p95 and worst are over all segments and rounds.
+///
+/// latency_ratio is the best ffmpeg's median over ours: above 1 we are faster. Nothing else should run meanwhile.
+#[derive(Debug, Args)]
+pub(crate) struct LatencyOptions {
+    #[command(flatten)]
+    pub(crate) input: InputOptions,
+    /// Rounds over all segments; a worker is started afresh once in each
+    #[arg(long, value_name = "N", default_value = "5", value_parser = number(1, 99))]
+    pub(crate) rounds: usize,
+    /// Store everything found as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// How many live ladders one core carries, by what each costs.
+///
+/// Streams play the clip as fast as they go: one alone, then as many at once as there are workers; the same with
+/// continuous ffmpeg processes. Processor time for each second of video gives streams per core: 0.5 CPU seconds are 2
+/// streams. That is the ceiling which work alone sets; how many streams stay on time is what certify finds.
+///
+/// density_ratio is our streams per core over the best ffmpeg's, with all workers busy: above 1 we carry more.
+#[derive(Debug, Args)]
+pub(crate) struct DensityOptions {
+    #[command(flatten)]
+    pub(crate) input: InputOptions,
+    /// Codec workers, and streams at once. Default: the number of cores
+    #[arg(long, value_name = "N", value_parser = number(1, 64))]
+    pub(crate) workers: Option<usize>,
+    /// Rounds; every contestant runs once in each, and medians are compared
+    #[arg(long, value_name = "N", default_value = "3", value_parser = number(1, 99))]
+    pub(crate) rounds: usize,
     /// Store everything found as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

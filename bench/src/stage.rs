@@ -94,6 +94,11 @@ impl Stage {
         Ok(pool.transcode(&self.ladder, SegmentIn { stream, number, bytes }, PATIENCE)?)
     }
 
+    /// All segments in memory, as a node gets them.
+    pub(crate) fn sources(&self) -> Result<Vec<Vec<u8>>> {
+        Ok(self.cut.segments.iter().map(fs::read).collect::<Result<_, _>>()?)
+    }
+
     /// The beginning of a stored report.
     pub(crate) fn head(&self) -> Head {
         Head {

@@ -101,6 +101,39 @@ fn compare_measures_both_on_the_same_pictures() {
 }
 
 #[test]
+fn latency_and_density_measure_both() {
+    let Some((folder, codec)) = small() else { return };
+    let base = ["--clip", "clip.mp4", "--seconds", "4", "--ladder", "ladder.json", "--rounds", "2"];
+    let more = ["--codec", codec.to_str().unwrap(), "--json", "report.json"];
+    let report = |command: &[&str]| -> (Value, String) {
+        let output = bench(folder.path(), &[command, &base, &more].concat());
+        assert!(output.status.success(), "{}", text(&output));
+        let stored = std::fs::read(folder.path().join("report.json")).unwrap();
+        (serde_json::from_slice(&stored).unwrap(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (latency, printed) = report(&["latency"]);
+    for (name, count) in [("warm", 4), ("new_stream", 4), ("fresh_worker", 2), ("worker_start", 2)] {
+        let times = &latency[name];
+        assert_eq!(times["count"], count, "{name}: {times}");
+        assert!(
+            times["median_ms"].as_f64().unwrap() > 0.0 && times["worst_ms"].as_f64() >= times["median_ms"].as_f64()
+        );
+    }
+    assert_eq!(latency["ffmpeg"].as_array().unwrap().len(), 2, "one and two threads");
+    assert!(printed.contains(&format!("latency_ratio {:.3}", latency["ratio"].as_f64().unwrap())), "{printed}");
+
+    let (density, printed) = report(&["density", "--workers", "2"]);
+    let summary = density["summary"].as_array().unwrap();
+    assert_eq!(summary.len(), 6, "us and an ffmpeg in two ways, one and two at once");
+    for line in summary {
+        let per_core = line["streams_per_core"]["median"].as_f64().unwrap();
+        assert!(per_core > 0.1 && per_core < 10_000.0, "{line}");
+    }
+    assert!(summary[0]["rss_mib"].as_u64().unwrap() > 0, "{summary:?}");
+    assert!(printed.contains(&format!("density_ratio {:.3}", density["ratio"].as_f64().unwrap())), "{printed}");
+}
+
+#[test]
 fn certify_signs_what_verify_accepts() {
     let Some((folder, codec)) = small() else { return };
     let at = |name: &str| folder.path().join(name);

@@ -6,7 +6,7 @@ pub(crate) mod ratio;
 mod table;
 mod verdict;
 
-use crate::figures::{self, Head};
+use crate::figures::{self, Head, QUIET_CORES};
 use crate::options::CompareOptions;
 use crate::progress::Progress;
 use crate::stage::Stage;
@@ -17,9 +17,6 @@ use ratio::{Ratio, Summary};
 use serde::Serialize;
 use std::path::Path;
 use verdict::Difference;
-
-/// Others may use this many cores during a run that counts as undisturbed.
-pub(crate) const QUIET_CORES: f64 = 0.15;
 
 /// Everything that was found, as it is stored.
 #[derive(Debug, Serialize)]
