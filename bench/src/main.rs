@@ -3,6 +3,7 @@
 //! | module | knows |
 //! | --- | --- |
 //! | [`compare`] | our pool against the ffmpeg command line |
+//! | [`kernels`] | our kernels against a copy and against FFmpeg's scalers |
 //! | [`latency`] | from a segment in to its last byte out |
 //! | [`density`] | live ladders for each core |
 //! | [`certify`] | how many live streams the machine sustains: search, load, verdict |
@@ -19,6 +20,7 @@ mod compare;
 mod density;
 mod ffmpeg;
 mod figures;
+mod kernels;
 mod latency;
 mod machine;
 mod options;
@@ -42,6 +44,7 @@ const EXIT_CONFIG: u8 = headframe_guard::EXIT_CONFIG;
 fn main() -> ExitCode {
     let outcome = match Options::parse().command {
         Command::Compare(options) => compare::run(&options),
+        Command::Kernels(options) => kernels::run(&options),
         Command::Latency(options) => latency::run(&options),
         Command::Density(options) => density::run(&options),
         Command::Certify(options) => certify::run(&options),

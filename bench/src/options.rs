@@ -20,6 +20,7 @@ pub(crate) struct Options {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Compare(CompareOptions),
+    Kernels(KernelsOptions),
     Latency(LatencyOptions),
     Density(DensityOptions),
     Certify(CertifyOptions),
@@ -76,6 +77,35 @@ pub(crate) struct CompareOptions {
     /// its own and the first one gives the ratios
     #[arg(long, value_name = "N,..", default_value = "1", value_delimiter = ',', value_parser = number(1, 64))]
     pub(crate) in_flight: Vec<usize>,
+    /// Store everything found as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// What our kernels cost for each 1080p picture, on every instruction set of this machine.
+///
+/// Timed are the ladder's scaler in 8 and in 10 bits, squared error, and the sums of SSIM, in processor time on one thread:
+/// milliseconds for each picture and GB/s read and written. Two things put them in proportion: copying the source, which
+/// is the memory floor, and FFmpeg's scalers (swscale, and zimg where the build has it) on the same ladder.
+///
+/// Ratios are FFmpeg's time over ours: above 1 we are faster.
+#[derive(Debug, Args)]
+pub(crate) struct KernelsOptions {
+    /// Pictures in a round
+    #[arg(long, value_name = "N", default_value = "60", value_parser = number(1, 10_000))]
+    pub(crate) frames: usize,
+    /// Rounds; every kernel runs once in each, and medians are compared
+    #[arg(long, value_name = "N", default_value = "7", value_parser = number(1, 99))]
+    pub(crate) rounds: usize,
+    /// Renditions as a JSON array of {name, width, height, bitrate_bps}; only their sizes count here
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ladder: Option<PathBuf>,
+    /// An ffmpeg whose scalers to compare with; give it several times for several
+    #[arg(long, value_name = "PROGRAM", default_value = "ffmpeg")]
+    pub(crate) ffmpeg: Vec<PathBuf>,
+    /// Time our kernels alone
+    #[arg(long, conflicts_with = "ffmpeg")]
+    pub(crate) no_ffmpeg: bool,
     /// Store everything found as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

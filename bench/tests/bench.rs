@@ -134,6 +134,30 @@ fn latency_and_density_measure_both() {
 }
 
 #[test]
+fn kernels_are_put_in_proportion() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ladder.json"), LADDER).unwrap();
+    let mut args =
+        vec!["kernels", "--frames", "1", "--rounds", "2", "--ladder", "ladder.json", "--json", "report.json"];
+    let alone = Command::new("ffmpeg").arg("-version").output().is_err();
+    if alone {
+        args.push("--no-ffmpeg");
+    }
+    let output = bench(folder.path(), &args);
+    assert!(output.status.success(), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&std::fs::read(folder.path().join("report.json")).unwrap()).unwrap();
+    let results = report["results"].as_array().unwrap();
+    assert_eq!(results[0]["name"], "copying the source");
+    for name in ["ladder 8-bit", "ladder 10-bit", "rungs apart 8-bit", "squared error", "ssim sums"] {
+        assert!(results.iter().any(|r| r["name"] == name && r["isa"] == "portable"), "{name}: {results:?}");
+    }
+    let ours = results.iter().filter(|r| !r["gb_per_s"].is_null());
+    ours.for_each(|r| assert!(r["gb_per_s"]["median"].as_f64().unwrap() > 0.0, "{r}"));
+    let swscale = |r: &&Value| r["name"].as_str().unwrap().contains("swscale");
+    assert_eq!(results.iter().filter(swscale).count(), if alone { 0 } else { 2 }, "8 and 10 bits: {results:?}");
+}
+
+#[test]
 fn certify_signs_what_verify_accepts() {
     let Some((folder, codec)) = small() else { return };
     let at = |name: &str| folder.path().join(name);
