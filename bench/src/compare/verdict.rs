@@ -6,6 +6,8 @@ use serde::Serialize;
 
 /// A difference that counts, dB.
 pub(super) const TOLERANCE_DB: f64 = 0.05;
+/// Bits that count, per cent.
+const TOLERANCE_PERCENT: f64 = 1.0;
 
 /// Ours less theirs, of one rendition.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,14 +55,22 @@ fn difference<'a>(ours: &Quality<'_>, theirs: &Quality<'a>) -> Difference<'a> {
     }
 }
 
-/// The verdict in a sentence.
+/// The verdict in a sentence. Quality bought with bits is named too: at one rate it might be worse.
 pub(super) fn sentence(differences: &[Difference<'_>]) -> String {
-    let mut worse: Vec<_> = differences.iter().filter(|d| d.worse).map(|d| d.rendition.as_str()).collect();
-    worse.dedup();
-    match worse.is_empty() {
+    let names = |which: fn(&Difference<'_>) -> bool| {
+        let mut names: Vec<_> = differences.iter().filter(|d| which(d)).map(|d| d.rendition.as_str()).collect();
+        names.dedup();
+        names.join(", ")
+    };
+    let (worse, larger) = (names(|d| d.worse), names(|d| d.bits_percent > TOLERANCE_PERCENT));
+    let mut text = match worse.is_empty() {
         true => format!("no rung is worse than continuous ffmpeg's by more than {TOLERANCE_DB} dB"),
-        false => format!("WORSE than continuous ffmpeg by more than {TOLERANCE_DB} dB: {}", worse.join(", ")),
+        false => format!("WORSE than continuous ffmpeg by more than {TOLERANCE_DB} dB: {worse}"),
+    };
+    if !larger.is_empty() {
+        text += &format!("; over {TOLERANCE_PERCENT} % more bits: {larger}");
     }
+    text
 }
 
 #[cfg(test)]
@@ -91,8 +101,9 @@ mod tests {
         assert_eq!(same.len(), 1, "only those asked for");
         assert!((same[0].psnr_y_db + 0.04).abs() < 1e-9 && (same[0].bits_percent - 5.0).abs() < 1e-9, "{same:?}");
         assert!(sentence(&same).starts_with("no rung"), "nearer to each one's own reference is no difference");
+        assert!(sentence(&same).ends_with("more bits: 240p"), "{}", sentence(&same));
         all.extend([quality(ours, "720p", (40.0, 40.0), 1.0), quality(theirs, "720p", (40.1, 40.1), 1.0)]);
         let worse = sentence(&differences(&all, &[theirs]));
-        assert!(worse.contains("WORSE") && worse.ends_with(": 720p"), "{worse}");
+        assert!(worse.contains("WORSE") && worse.contains("dB: 720p;"), "{worse}");
     }
 }
