@@ -6,16 +6,20 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Most bytes kept of a program's complaints.
 const WORDS: usize = 4096;
 
 /// A working `ffmpeg`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ffmpeg {
     program: PathBuf,
     version: String,
+    name: String,
 }
 
 impl Ffmpeg {
@@ -26,7 +30,34 @@ impl Ffmpeg {
         let text = String::from_utf8_lossy(&output.stdout);
         let version = text.lines().next().unwrap_or_default().split(" Copyright").next().unwrap_or_default();
         ensure!(output.status.success() && version.starts_with("ffmpeg"), "{} is no ffmpeg", program.display());
-        Ok(Self { program: program.into(), version: version.to_owned() })
+        Ok(Self { program: program.into(), version: version.to_owned(), name: name_of(version) })
+    }
+
+    /// The same for several. Their names differ, also where two have one version.
+    pub(crate) fn find_all(programs: &[PathBuf]) -> Result<Vec<Self>> {
+        let mut found: Vec<Self> = Vec::new();
+        for program in programs {
+            let mut ffmpeg = Self::find(program)?;
+            let same = found.iter().filter(|other| name_of(&other.version) == ffmpeg.name).count();
+            if same > 0 {
+                ffmpeg.name += &format!("({})", same + 1);
+            }
+            found.push(ffmpeg);
+        }
+        ensure!(!found.is_empty(), "name an ffmpeg with --ffmpeg");
+        Ok(found)
+    }
+
+    /// One that is never run.
+    #[cfg(test)]
+    pub(crate) fn named(version: &str) -> Self {
+        let version = format!("ffmpeg version {version}");
+        Self { program: "ffmpeg".into(), name: name_of(&version), version }
+    }
+
+    /// `ffmpeg-` and the number of its version.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The first line of `-version`.
@@ -46,6 +77,30 @@ impl Ffmpeg {
         Ok(())
     }
 
+    /// The same, and raises `peak` to the most memory seen, bytes; looked at ten times a second, so a short run may
+    /// show less than it had.
+    pub(crate) fn run_watched<S: AsRef<OsStr>>(&self, folder: &Path, args: &[S], peak: &AtomicU64) -> Result<()> {
+        let child = self.command(folder).args(args).stdout(Stdio::null()).spawn();
+        let child = child.with_context(|| format!("cannot run {}", self.program.display()))?;
+        let status = format!("/proc/{}/status", child.id());
+        let (done, ended) = std::sync::mpsc::channel();
+        let waiter = std::thread::spawn(move || {
+            let output = child.wait_with_output();
+            let _ = done.send(());
+            output
+        });
+        while ended.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let kib =
+                text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+            peak.fetch_max(kib.unwrap_or(0u64) * 1024, Ordering::Relaxed);
+        }
+        let output = waiter.join().map_err(|_| anyhow::anyhow!("lost sight of ffmpeg"))??;
+        let words = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "ffmpeg ended with {}: {}", output.status, last_lines(&words));
+        Ok(())
+    }
+
     /// Bytes of the H.264 stream inside `input`, without container and sound; `scratch` is overwritten.
     pub(crate) fn video_bytes(&self, input: &Path, scratch: &Path) -> Result<u64> {
         let copy = ["-map", "0:v:0", "-c", "copy", "-f", "h264"].map(OsStr::new);
@@ -59,7 +114,7 @@ impl Ffmpeg {
     /// Decodes the video of `input` (path, then filter if any) to pictures of `size`.
     pub(crate) fn pictures(&self, input: &Path, filter: Option<&str>, size: (u32, u32)) -> Result<Pictures> {
         let mut command = self.command(Path::new("."));
-        command.arg("-i").arg(input).args(["-map", "0:v:0", "-an", "-vsync", "passthrough"]);
+        command.arg("-i").arg(input).args(["-map", "0:v:0", "-an", "-fps_mode", "passthrough"]);
         if let Some(filter) = filter {
             command.args(["-vf", filter]);
         }
@@ -83,6 +138,17 @@ impl Ffmpeg {
         command.current_dir(folder).args(["-hide_banner", "-nostdin", "-v", "error", "-y"]);
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         command
+    }
+}
+
+/// From the first line of `-version`: distributions and builders of static ones add words of their own to the number.
+fn name_of(version: &str) -> String {
+    let word = version.split(' ').nth(2).unwrap_or_default();
+    let number = word.trim_start_matches('n').split(['-', '+', '~']).next().unwrap_or_default();
+    match number.starts_with(|first: char| first.is_ascii_digit()) {
+        true => format!("ffmpeg-{number}"),
+        // A build from between releases is named by its revision.
+        false => format!("ffmpeg-{}", word.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>()),
     }
 }
 
@@ -187,6 +253,13 @@ mod tests {
         let error = format!("{:#}", Ffmpeg::find(Path::new("/nonexistent/ffmpeg")).unwrap_err());
         assert!(error.contains("/nonexistent/ffmpeg") && error.contains("--ffmpeg"), "{error}");
         assert!(Ffmpeg::find(Path::new("true")).unwrap_err().to_string().contains("is no ffmpeg"));
+    }
+
+    #[test]
+    fn names_tell_versions() {
+        let names = ["5.1.9-0+deb12u1", "n9.0.2-17-g2a571b6068-20260930", "7.0.2-static https://x.y", "N-1234-gabc"];
+        let found = names.map(|version| Ffmpeg::named(version).name().to_owned());
+        assert_eq!(found, ["ffmpeg-5.1.9", "ffmpeg-9.0.2", "ffmpeg-7.0.2", "ffmpeg-N1234gabc"]);
     }
 
     #[test]

@@ -3,9 +3,13 @@
 //! | module | knows |
 //! | --- | --- |
 //! | [`compare`] | our pool against the ffmpeg command line |
+//! | [`kernels`] | our kernels against a copy and against FFmpeg's scalers |
+//! | [`latency`] | from a segment in to its last byte out |
+//! | [`density`] | live ladders for each core |
 //! | [`certify`] | how many live streams the machine sustains: search, load, verdict |
 //! | [`report`], [`canonical`], [`sign`] | reports that prove who made them and that nobody changed them |
 //! | [`clip`], [`ffmpeg`] | test material, and the program that cuts and decodes it |
+//! | [`stage`], [`figures`] | what measurements of the ladder share: before they start, and as they are stored |
 //! | [`machine`], [`stats`] | where and what for; medians, bounds, seeded chance |
 #![forbid(unsafe_code)]
 
@@ -13,12 +17,17 @@ mod canonical;
 mod certify;
 mod clip;
 mod compare;
+mod density;
 mod ffmpeg;
+mod figures;
+mod kernels;
+mod latency;
 mod machine;
 mod options;
 mod progress;
 mod report;
 mod sign;
+mod stage;
 mod stats;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -35,6 +44,9 @@ const EXIT_CONFIG: u8 = headframe_guard::EXIT_CONFIG;
 fn main() -> ExitCode {
     let outcome = match Options::parse().command {
         Command::Compare(options) => compare::run(&options),
+        Command::Kernels(options) => kernels::run(&options),
+        Command::Latency(options) => latency::run(&options),
+        Command::Density(options) => density::run(&options),
         Command::Certify(options) => certify::run(&options),
         Command::Verify(options) => verify(&options),
     };

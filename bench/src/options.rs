@@ -20,19 +20,16 @@ pub(crate) struct Options {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Compare(CompareOptions),
+    Kernels(KernelsOptions),
+    Latency(LatencyOptions),
+    Density(DensityOptions),
     Certify(CertifyOptions),
     Verify(VerifyOptions),
 }
 
-/// The CPU ladder against the plain ffmpeg command line: same clip, same ladder, same encoder settings, same run.
-///
-/// Contestants take turns: our worker pool segment by segment; one ffmpeg over the whole clip; one ffmpeg per 2 s segment;
-/// ffmpeg with 1 and 2 threads per encoder, of which the better counts. Measured are time on the clock, processor time
-/// (user and system, all processes), bit rate, and PSNR and SSIM against two references.
-///
-/// wall_ratio and cpu_ratio are ffmpeg's time over ours against the better continuous ffmpeg: above 1 we are faster.
+/// What is transcoded, and by which programs.
 #[derive(Debug, Args)]
-pub(crate) struct CompareOptions {
+pub(crate) struct InputOptions {
     /// Video to transcode (H.264, any container ffmpeg reads). Default: the clip that `./run clip` built, else a
     /// synthetic one
     #[arg(long, value_name = "FILE", env = crate::clip::VARIABLE)]
@@ -43,6 +40,33 @@ pub(crate) struct CompareOptions {
     /// Second of the clip to begin at
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=86_400))]
     pub(crate) start: u32,
+    /// Renditions as a JSON array of {name, width, height, bitrate_bps}. Default: 240p, 360p, 480p, 720p at 250, 800, 1600,
+    /// 3000 kbit/s
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ladder: Option<PathBuf>,
+    /// An ffmpeg to compare with; give it several times for several opponents, of which the best counts for each
+    /// figure. The first one also cuts the clip and decodes what is judged
+    #[arg(long, value_name = "PROGRAM", default_value = "ffmpeg")]
+    pub(crate) ffmpeg: Vec<PathBuf>,
+    /// The codec program. Default: headframe-codec beside this program, or $HEADFRAME_CODEC
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) codec: Option<PathBuf>,
+}
+
+/// The CPU ladder against the plain ffmpeg command line: same clip, same ladder, same encoder settings, same run.
+///
+/// Contestants take turns: our worker pool segment by segment; each ffmpeg over the whole clip; each ffmpeg once per 2 s
+/// segment; ffmpeg with 1 and 2 threads per encoder, of which the better counts. Measured are time on the clock,
+/// processor time (user and system, all processes), bit rate, and PSNR and SSIM against two references.
+///
+/// wall_ratio and cpu_ratio are ffmpeg's time over ours against the best continuous ffmpeg: above 1 we are faster. For
+/// every rung the report says how much better or worse it is than that ffmpeg's, and whether by more than 0.05 dB.
+///
+/// `scripts/newest-ffmpeg` fetches the newest static ffmpeg and prints its path; `./run bench` does so by itself.
+#[derive(Debug, Args)]
+pub(crate) struct CompareOptions {
+    #[command(flatten)]
+    pub(crate) input: InputOptions,
     /// Rounds; every contestant runs once in each, and medians are compared
     #[arg(long, value_name = "N", default_value = "3", value_parser = number(1, 99))]
     pub(crate) runs: usize,
@@ -53,19 +77,80 @@ pub(crate) struct CompareOptions {
     /// its own and the first one gives the ratios
     #[arg(long, value_name = "N,..", default_value = "1", value_delimiter = ',', value_parser = number(1, 64))]
     pub(crate) in_flight: Vec<usize>,
-    /// Renditions as a JSON array of {name, width, height, bitrate_bps}. Default: 240p, 360p, 480p, 720p at 250, 800, 1600,
-    /// 3000 kbit/s
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ladder: Option<PathBuf>,
     /// Store everything found as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// The ffmpeg to compare with; it also decodes what is judged
+}
+
+/// What our kernels cost for each 1080p picture, on every instruction set of this machine.
+///
+/// Timed are the ladder's scaler in 8 and in 10 bits, squared error, and the sums of SSIM, in processor time on one thread:
+/// milliseconds for each picture and GB/s read and written. Two things put them in proportion: copying the source, which
+/// is the memory floor, and FFmpeg's scalers (swscale, and zimg where the build has it) on the same ladder.
+///
+/// Ratios are FFmpeg's time over ours: above 1 we are faster.
+#[derive(Debug, Args)]
+pub(crate) struct KernelsOptions {
+    /// Pictures in a round
+    #[arg(long, value_name = "N", default_value = "60", value_parser = number(1, 10_000))]
+    pub(crate) frames: usize,
+    /// Rounds; every kernel runs once in each, and medians are compared
+    #[arg(long, value_name = "N", default_value = "7", value_parser = number(1, 99))]
+    pub(crate) rounds: usize,
+    /// Renditions as a JSON array of {name, width, height, bitrate_bps}; only their sizes count here
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ladder: Option<PathBuf>,
+    /// An ffmpeg whose scalers to compare with; give it several times for several
     #[arg(long, value_name = "PROGRAM", default_value = "ffmpeg")]
-    pub(crate) ffmpeg: PathBuf,
-    /// The codec program. Default: headframe-codec beside this program, or $HEADFRAME_CODEC
-    #[arg(long, value_name = "PROGRAM")]
-    pub(crate) codec: Option<PathBuf>,
+    pub(crate) ffmpeg: Vec<PathBuf>,
+    /// Time our kernels alone
+    #[arg(long, conflicts_with = "ffmpeg")]
+    pub(crate) no_ffmpeg: bool,
+    /// Store everything found as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// From a segment in to its last byte out, one segment at a time.
+///
+/// One worker is up and warm. In every round each segment of the clip goes through it, and through a fresh ffmpeg process
+/// of each kind, in turns: that is what a server without a warm pool would start. Measured are the time from the segment
+/// handed to the pool until its last byte is back, the same for the first segment of a new stream, for the first segment
+/// of a worker that has just come up, and that worker's start. Median, p95 and worst are over all segments and rounds.
+///
+/// latency_ratio is the best ffmpeg's median over ours: above 1 we are faster. Nothing else should run meanwhile.
+#[derive(Debug, Args)]
+pub(crate) struct LatencyOptions {
+    #[command(flatten)]
+    pub(crate) input: InputOptions,
+    /// Rounds over all segments; a worker is started afresh once in each
+    #[arg(long, value_name = "N", default_value = "5", value_parser = number(1, 99))]
+    pub(crate) rounds: usize,
+    /// Store everything found as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// How many live ladders one core carries, by what each costs.
+///
+/// Streams play the clip as fast as they go: one alone, then as many at once as there are workers; the same with
+/// continuous ffmpeg processes. Processor time for each second of video gives streams per core: 0.5 CPU seconds are 2
+/// streams. That is the ceiling which work alone sets; how many streams stay on time is what certify finds.
+///
+/// density_ratio is our streams per core over the best ffmpeg's, with all workers busy: above 1 we carry more.
+#[derive(Debug, Args)]
+pub(crate) struct DensityOptions {
+    #[command(flatten)]
+    pub(crate) input: InputOptions,
+    /// Codec workers, and streams at once. Default: the number of cores
+    #[arg(long, value_name = "N", value_parser = number(1, 64))]
+    pub(crate) workers: Option<usize>,
+    /// Rounds; every contestant runs once in each, and medians are compared
+    #[arg(long, value_name = "N", default_value = "3", value_parser = number(1, 99))]
+    pub(crate) rounds: usize,
+    /// Store everything found as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
 }
 
 /// How many live streams this machine turns into ladders on time.

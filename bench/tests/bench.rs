@@ -50,7 +50,8 @@ fn compare_measures_both_on_the_same_pictures() {
     let codec = codec.to_str().unwrap();
     let args =
         ["compare", "--clip", "clip.mp4", "--seconds", "4", "--runs", "2", "--ladder", "ladder.json", "--codec", codec];
-    let output = bench(folder.path(), &[&args[..], &["--json", "report.json"]].concat());
+    let opponents = ["--ffmpeg", "ffmpeg", "--ffmpeg", "ffmpeg"];
+    let output = bench(folder.path(), &[&args[..], &opponents, &["--json", "report.json"]].concat());
     assert!(output.status.success(), "{}", text(&output));
     let report: Value = serde_json::from_slice(&std::fs::read(folder.path().join("report.json")).unwrap()).unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -61,12 +62,12 @@ fn compare_measures_both_on_the_same_pictures() {
     }
     assert_eq!(report["clip"]["frames"], 120);
     let runs = report["runs"].as_array().unwrap();
-    assert_eq!(runs.len(), 10, "five contestants in two rounds");
+    assert_eq!(runs.len(), 18, "us and two ffmpegs in four ways, in two rounds");
     for run in runs {
         assert!(run["wall_s"].as_f64().unwrap() > 0.0 && run["user_s"].as_f64().unwrap() > 0.0, "{run}");
         assert!(run["bytes"].as_array().unwrap().iter().all(|bytes| bytes.as_u64().unwrap() > 5_000), "{run}");
     }
-    assert_ne!(runs[0]["way"], runs[5]["way"], "contestants take turns at beginning");
+    assert_ne!(runs[0]["way"], runs[9]["way"], "contestants take turns at beginning");
     let quality = report["quality"].as_array().unwrap();
     assert!(quality.len() >= 6, "two renditions of us and of an ffmpeg of each kind: {quality:?}");
     for measured in quality {
@@ -77,6 +78,13 @@ fn compare_measures_both_on_the_same_pictures() {
             assert!((0.5..1.0).contains(&ssim.as_f64().unwrap()), "{measured}");
         }
     }
+    let names: Vec<_> = report["versions"]["ffmpeg"].as_array().unwrap().iter().map(|f| &f["name"]).collect();
+    assert!(names.len() == 2 && names[0] != names[1], "{names:?}");
+    let differences = report["differences"].as_array().unwrap();
+    assert!(differences.len() >= 2, "each rung against a continuous ffmpeg: {differences:?}");
+    let worse = differences.iter().any(|d| d["worse"] == true);
+    assert_eq!(report["worse"], worse);
+    assert!(printed.contains(if worse { "WORSE than" } else { "no rung is worse" }), "{printed}");
     let command = report["commands"][1]["line"].as_str().unwrap();
     for part in [
         "split=2",
@@ -90,6 +98,63 @@ fn compare_measures_both_on_the_same_pictures() {
         !stored.contains(folder.path().to_str().unwrap()) && !stored.contains(codec),
         "no path of this machine is stored"
     );
+}
+
+#[test]
+fn latency_and_density_measure_both() {
+    let Some((folder, codec)) = small() else { return };
+    let base = ["--clip", "clip.mp4", "--seconds", "4", "--ladder", "ladder.json", "--rounds", "2"];
+    let more = ["--codec", codec.to_str().unwrap(), "--json", "report.json"];
+    let report = |command: &[&str]| -> (Value, String) {
+        let output = bench(folder.path(), &[command, &base, &more].concat());
+        assert!(output.status.success(), "{}", text(&output));
+        let stored = std::fs::read(folder.path().join("report.json")).unwrap();
+        (serde_json::from_slice(&stored).unwrap(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (latency, printed) = report(&["latency"]);
+    for (name, count) in [("warm", 4), ("new_stream", 4), ("fresh_worker", 2), ("worker_start", 2)] {
+        let times = &latency[name];
+        assert_eq!(times["count"], count, "{name}: {times}");
+        assert!(
+            times["median_ms"].as_f64().unwrap() > 0.0 && times["worst_ms"].as_f64() >= times["median_ms"].as_f64()
+        );
+    }
+    assert_eq!(latency["ffmpeg"].as_array().unwrap().len(), 2, "one and two threads");
+    assert!(printed.contains(&format!("latency_ratio {:.3}", latency["ratio"].as_f64().unwrap())), "{printed}");
+
+    let (density, printed) = report(&["density", "--workers", "2"]);
+    let summary = density["summary"].as_array().unwrap();
+    assert_eq!(summary.len(), 6, "us and an ffmpeg in two ways, one and two at once");
+    for line in summary {
+        let per_core = line["streams_per_core"]["median"].as_f64().unwrap();
+        assert!(per_core > 0.1 && per_core < 10_000.0, "{line}");
+    }
+    assert!(summary[0]["rss_mib"].as_u64().unwrap() > 0, "{summary:?}");
+    assert!(printed.contains(&format!("density_ratio {:.3}", density["ratio"].as_f64().unwrap())), "{printed}");
+}
+
+#[test]
+fn kernels_are_put_in_proportion() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ladder.json"), LADDER).unwrap();
+    let mut args =
+        vec!["kernels", "--frames", "1", "--rounds", "2", "--ladder", "ladder.json", "--json", "report.json"];
+    let alone = Command::new("ffmpeg").arg("-version").output().is_err();
+    if alone {
+        args.push("--no-ffmpeg");
+    }
+    let output = bench(folder.path(), &args);
+    assert!(output.status.success(), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&std::fs::read(folder.path().join("report.json")).unwrap()).unwrap();
+    let results = report["results"].as_array().unwrap();
+    assert_eq!(results[0]["name"], "copying the source");
+    for name in ["ladder 8-bit", "ladder 10-bit", "rungs apart 8-bit", "squared error", "ssim sums"] {
+        assert!(results.iter().any(|r| r["name"] == name && r["isa"] == "portable"), "{name}: {results:?}");
+    }
+    let ours = results.iter().filter(|r| !r["gb_per_s"].is_null());
+    ours.for_each(|r| assert!(r["gb_per_s"]["median"].as_f64().unwrap() > 0.0, "{r}"));
+    let swscale = |r: &&Value| r["name"].as_str().unwrap().contains("swscale");
+    assert_eq!(results.iter().filter(swscale).count(), if alone { 0 } else { 2 }, "8 and 10 bits: {results:?}");
 }
 
 #[test]

@@ -5,15 +5,15 @@ pub(crate) mod load;
 pub(crate) mod search;
 
 use crate::clip::{self, Cut};
-use crate::compare::contest::start_pool;
 use crate::compare::quality::measure;
-use crate::compare::{build_of, ladder};
 use crate::ffmpeg::Ffmpeg;
+use crate::figures::build_of;
 use crate::machine::{self, Machine, Meter};
 use crate::options::CertifyOptions;
 use crate::progress::Progress;
 use crate::report::{self, Sign};
 use crate::sign::Signer;
+use crate::stage::{ladder, start_pool};
 use anyhow::{Context as _, Result, bail};
 use headframe_codec::worker::Pool;
 use headframe_codec::{Ladder, Rendition, SegmentIn};

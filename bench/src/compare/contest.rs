@@ -1,66 +1,49 @@
 //! The contestants: our pool, and the `ffmpeg` command lines that do the same ladder.
 
-use crate::clip::Cut;
 use crate::ffmpeg::Ffmpeg;
 use crate::machine::{Cost, Meter};
+use crate::stage::Stage;
 use anyhow::{Context as _, Result, ensure};
-use headframe_codec::worker::{Pool, PoolConfig};
-use headframe_codec::{Fps, Ladder, Limits, Preset, SegmentIn, SegmentOut};
+use headframe_codec::worker::Pool;
+use headframe_codec::{Fps, Preset, SegmentOut};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
-
-/// No segment takes longer on any machine whose figures are of interest.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One way to make the ladder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Way {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way<'a> {
     /// Our worker pool, so many segments at once; each is complete before the next of its place begins.
     Headframe { in_flight: usize },
     /// One ffmpeg over the whole clip, so many threads per encoder.
-    Continuous { threads: usize },
+    Continuous { ffmpeg: &'a Ffmpeg, threads: usize },
     /// One ffmpeg per segment, one after another.
-    PerSegment { threads: usize },
+    PerSegment { ffmpeg: &'a Ffmpeg, threads: usize },
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for Way<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Headframe { in_flight } => write!(f, "headframe-{in_flight}"),
-            Self::Continuous { threads } => write!(f, "ffmpeg-continuous-t{threads}"),
-            Self::PerSegment { threads } => write!(f, "ffmpeg-segments-t{threads}"),
+            Self::Continuous { ffmpeg, threads } => write!(f, "{}-continuous-t{threads}", ffmpeg.name()),
+            Self::PerSegment { ffmpeg, threads } => write!(f, "{}-segments-t{threads}", ffmpeg.name()),
         }
     }
 }
 
-impl Serialize for Way {
+impl Serialize for Way<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
 }
 
-/// What all contestants work on.
-#[derive(Debug)]
-pub(crate) struct Arena<'a> {
-    pub(crate) ffmpeg: &'a Ffmpeg,
-    pub(crate) codec: &'a Path,
-    pub(crate) ladder: &'a Ladder,
-    pub(crate) fps: Fps,
-    pub(crate) audio: bool,
-    pub(crate) cut: &'a Cut,
-    /// Where clips lie and outputs go.
-    pub(crate) folder: &'a Path,
-}
-
 /// What one run of one contestant gave.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Outcome {
-    pub(crate) way: Way,
+pub(crate) struct Outcome<'a> {
+    pub(crate) way: Way<'a>,
     #[serde(flatten)]
     pub(crate) cost: Cost,
     /// Bytes of each rendition, in the ladder's order.
@@ -70,10 +53,10 @@ pub(crate) struct Outcome {
     pub(crate) slowest_segment_s: Option<f64>,
 }
 
-impl Arena<'_> {
+impl Stage {
     /// Runs one contestant from the cut clip to finished files of each rendition, `<way>/<rendition>.ts`.
-    pub(crate) fn run(&self, way: Way) -> Result<Outcome> {
-        let out = self.folder.join(way.to_string());
+    pub(crate) fn run<'a>(&self, way: Way<'a>) -> Result<Outcome<'a>> {
+        let out = self.folder().join(way.to_string());
         if out.exists() {
             fs::remove_dir_all(&out)?;
         }
@@ -81,15 +64,15 @@ impl Arena<'_> {
         let meter = Meter::start();
         let (wall_s, slowest) = match way {
             Way::Headframe { in_flight } => self.headframe(in_flight, &out)?,
-            Way::Continuous { .. } => {
-                self.ffmpeg.run(self.folder, &self.command(way, 0))?;
+            Way::Continuous { ffmpeg, .. } => {
+                ffmpeg.run(self.folder(), &self.command(way, 0))?;
                 (meter.wall(), None)
             }
-            Way::PerSegment { .. } => {
+            Way::PerSegment { ffmpeg, .. } => {
                 let mut slowest = 0f64;
                 for number in 0..self.cut.segments.len() {
                     let before = meter.wall();
-                    self.ffmpeg.run(self.folder, &self.command(way, number))?;
+                    ffmpeg.run(self.folder(), &self.command(way, number))?;
                     slowest = slowest.max(meter.wall() - before);
                 }
                 (meter.wall(), Some(slowest))
@@ -108,8 +91,8 @@ impl Arena<'_> {
     }
 
     /// The file with all of a rendition.
-    pub(crate) fn output(&self, way: Way, rendition: &str) -> PathBuf {
-        self.folder.join(way.to_string()).join(format!("{rendition}.ts"))
+    pub(crate) fn output(&self, way: Way<'_>, rendition: &str) -> PathBuf {
+        self.folder().join(way.to_string()).join(format!("{rendition}.ts"))
     }
 
     fn join(&self, out: &Path, rendition: &str, whole: &Path) -> Result<()> {
@@ -135,7 +118,7 @@ impl Arena<'_> {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         let Some(path) = self.cut.segments.get(number) else { break };
                         let before = begun.wall();
-                        let done = self.segment(&pool, number as u64, path).and_then(|made| {
+                        let done = self.segment(&pool, number, path).and_then(|made| {
                             for rendition in made.renditions {
                                 fs::write(out.join(format!("{}-{number:05}.ts", rendition.name)), rendition.bytes)?;
                             }
@@ -161,24 +144,17 @@ impl Arena<'_> {
         Ok((wall_s, Some(slowest)))
     }
 
-    /// A pool of `workers` as the node has it.
-    pub(crate) fn pool(&self, workers: usize) -> Result<Pool> {
-        start_pool(self.codec, workers)
-    }
-
-    /// Transcodes one segment file.
-    pub(crate) fn segment(&self, pool: &Pool, number: u64, path: &Path) -> Result<SegmentOut> {
-        let bytes = fs::read(path)?;
-        Ok(pool.transcode(self.ladder, SegmentIn { stream: "bench", number, bytes: &bytes }, PATIENCE)?)
+    fn segment(&self, pool: &Pool, number: usize, path: &Path) -> Result<SegmentOut> {
+        self.transcode(pool, "bench", number as u64, &fs::read(path)?)
     }
 
     /// Arguments of `ffmpeg` for segment `number` of `way`, or for everything; paths are relative to the folder.
-    pub(crate) fn command(&self, way: Way, number: usize) -> Vec<String> {
+    pub(crate) fn command(&self, way: Way<'_>, number: usize) -> Vec<String> {
         let mut args: Vec<String> = Vec::new();
         let mut add = |text: &str| args.extend(text.split(' ').map(str::to_owned));
         let (input, threads, suffix) = match way {
-            Way::PerSegment { threads } => (format!("source-{number:05}.ts"), threads, format!("-{number:05}")),
-            Way::Continuous { threads } => ("source.ts".to_owned(), threads, String::new()),
+            Way::PerSegment { threads, .. } => (format!("source-{number:05}.ts"), threads, format!("-{number:05}")),
+            Way::Continuous { threads, .. } => ("source.ts".to_owned(), threads, String::new()),
             Way::Headframe { .. } => return args,
         };
         if !suffix.is_empty() {
@@ -188,10 +164,10 @@ impl Arena<'_> {
         add(&self.filter());
         for (i, rendition) in self.ladder.renditions().iter().enumerate() {
             add(&format!("-map [v{i}]"));
-            if self.audio {
+            if self.probe.audio {
                 add("-map 0:a:0 -c:a copy");
             }
-            let gop = gop(rendition.gop_ms, self.fps);
+            let gop = gop(rendition.gop_ms, self.probe.fps);
             let (preset, rate) = (x264_class(rendition.preset), rendition.bitrate_bps);
             add(&format!("-c:v libx264 -preset {preset} -threads {threads} -profile:v high -bf 0 -g {gop}"));
             add(&format!("-sc_threshold 0 -b:v {rate} -maxrate {rate} -bufsize {rate}"));
@@ -219,18 +195,6 @@ fn x264_class(preset: Preset) -> &'static str {
         Preset::Live => "veryfast",
         Preset::Quality => "medium",
     }
-}
-
-/// Starts `workers` of `program` and says what to do when that fails.
-pub(crate) fn start_pool(program: &Path, workers: usize) -> Result<Pool> {
-    let config = PoolConfig { program: program.into(), workers, limits: Limits::default(), ..PoolConfig::default() };
-    let help = || {
-        format!(
-            "{} does not work; build it (cargo build -p headframe-codec) or name it with --codec",
-            program.display()
-        )
-    };
-    Pool::start(config).with_context(help)
 }
 
 /// Pictures in `gop_ms`, at least one.
