@@ -3,6 +3,10 @@
 
 pub(crate) mod audio;
 pub(crate) mod clock;
-pub(crate) mod ffmpeg;
+pub(crate) mod decoder;
+pub(crate) mod encoder;
+mod ffmpeg;
+pub(crate) mod picture;
 pub(crate) mod pinned;
 pub(crate) mod quantisers;
+mod x264;
