@@ -13,7 +13,7 @@ pub enum Class {
     Input,
     /// Something broke that may well work next time. Retry.
     Transient,
-    /// This machine is too busy, or the segment larger than it takes. Send it elsewhere.
+    /// This machine is too busy, or what is asked more than it can. Send it elsewhere.
     Capacity,
     /// This machine's codec does not work. Send everything elsewhere.
     Device,
@@ -113,6 +113,15 @@ pub enum EngineError {
         /// What was being done.
         what: String,
     },
+    /// This build of FFmpeg lacks an encoder.
+    #[error(
+        "this machine's FFmpeg has no encoder {encoder}; install a build that has it (Debian's has), or order a codec that \
+        `headframe-codec codecs` lists"
+    )]
+    NoEncoder {
+        /// FFmpeg's name of it.
+        encoder: String,
+    },
     /// A codec library refused.
     #[error("{what}: {reason} (code {code})")]
     Codec {
@@ -142,7 +151,7 @@ impl EngineError {
             | Self::Frames { .. }
             | Self::Pixels { .. }
             | Self::OutputBytes { .. } => Class::Input,
-            Self::Wall { .. } | Self::Memory { .. } => Class::Capacity,
+            Self::Wall { .. } | Self::Memory { .. } | Self::NoEncoder { .. } => Class::Capacity,
             Self::Codec { .. } => Class::Device,
         }
     }

@@ -135,7 +135,7 @@ pub(crate) struct AacEncoder {
 impl AacEncoder {
     /// `rate` has to be one that AAC knows.
     pub(crate) fn new(rate: u32, channels: usize) -> Result<Self, EngineError> {
-        let session = Session::open(c"aac", |fields, _| {
+        let session = Session::open("aac", |fields, _| {
             fields.sample_rate = rate as c_int;
             fields.sample_fmt = ffi::AVSampleFormat::AV_SAMPLE_FMT_FLTP;
             fields.time_base = ffi::AVRational { num: 1, den: rate as c_int };

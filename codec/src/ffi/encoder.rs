@@ -1,15 +1,15 @@
 //! Encoders of libavcodec: open one, send to it, receive from it; and the one that makes a rung's pictures.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::{CString, c_int};
 use std::ptr;
 
 use ffmpeg_next::ffi;
 
-use super::ffmpeg::{AGAIN, Context, Frame, NO_MEMORY, Options, Packet, check, failure, quiet};
+use super::ffmpeg::{AGAIN, Context, Frame, NO_MEMORY, Options, Packet, check, quiet};
 use super::picture::{Image, Look};
-use super::x264;
+use super::{svtav1, x264, x265};
 use crate::error::EngineError;
-use crate::ladder::{Fps, Rendition};
+use crate::ladder::{Codec, Fps, Rendition};
 
 /// An encoded picture or frame of sound.
 pub(crate) struct Encoded {
@@ -23,20 +23,19 @@ pub(crate) struct Encoded {
 pub(super) struct Session {
     context: Context,
     packet: Packet,
-    name: &'static CStr,
+    name: &'static str,
 }
 
 impl Session {
     /// Opens the encoder of this name after `configure` has had the context and the encoder's own options.
     pub(super) fn open(
-        name: &'static CStr,
+        name: &'static str,
         configure: impl FnOnce(&mut ffi::AVCodecContext, &mut Options) -> Result<(), EngineError>,
     ) -> Result<Self, EngineError> {
         quiet();
-        // SAFETY: a terminated constant; an unknown name gives null.
-        let codec = unsafe { ffi::avcodec_find_encoder_by_name(name.as_ptr()) };
+        let codec = find(name);
         if codec.is_null() {
-            return Err(failure(&describe("find the encoder", name), ffi::AVERROR_ENCODER_NOT_FOUND));
+            return Err(EngineError::NoEncoder { encoder: name.to_owned() });
         }
         let mut context = Context::new(codec)?;
         context.get().thread_count = 1;
@@ -83,14 +82,22 @@ impl Session {
     }
 }
 
-fn describe(what: &str, name: &CStr) -> String {
-    format!("{what} {}", name.to_string_lossy())
+/// The library's description of an encoder; null if it has none of that name.
+fn find(name: &str) -> *const ffi::AVCodec {
+    let Ok(name) = CString::new(name) else { return ptr::null() };
+    // SAFETY: a terminated string, not kept; an unknown name gives null.
+    unsafe { ffi::avcodec_find_encoder_by_name(name.as_ptr()) }
+}
+
+/// Whether this build of the library can make pictures of this codec.
+pub(crate) fn exists(codec: Codec) -> bool {
+    !find(codec.encoder()).is_null()
 }
 
 /// Libraries behind libavcodec give no reasons; with a checked ladder and checked pictures the only one left is that they
 /// got no memory.
-fn check_external(what: &str, name: &CStr, code: c_int) -> Result<(), EngineError> {
-    check(&describe(what, name), if code == ffi::AVERROR_EXTERNAL { NO_MEMORY } else { code }).map(drop)
+fn check_external(what: &str, name: &str, code: c_int) -> Result<(), EngineError> {
+    check(&format!("{what} {name}"), if code == ffi::AVERROR_EXTERNAL { NO_MEMORY } else { code }).map(drop)
 }
 
 /// What every video encoder is told, whatever it is.
@@ -145,25 +152,46 @@ impl Settings<'_> {
 }
 
 /// The encoder of one rung: the bytes depend on the input and the library's version alone, not on the processor.
-pub(crate) struct Encoder(Session);
+pub(crate) struct Encoder<'a>(Kind<'a>);
 
-impl Encoder {
-    pub(crate) fn new(settings: &Settings<'_>) -> Result<Self, EngineError> {
-        x264::open(settings).map(Self)
+enum Kind<'a> {
+    X264(Session),
+    X265(Session),
+    SvtAv1(svtav1::Encoder<'a>),
+}
+
+impl<'a> Encoder<'a> {
+    pub(crate) fn new(settings: &Settings<'a>) -> Result<Self, EngineError> {
+        Ok(Self(match settings.rendition.codec {
+            Codec::H264 => Kind::X264(x264::open(settings)?),
+            Codec::Hevc => Kind::X265(x265::open(settings)?),
+            Codec::Av1 => Kind::SvtAv1(svtav1::Encoder::open(settings)?),
+        }))
     }
 
-    /// Changes x264's CRF from the next picture sent on.
-    pub(crate) fn set_rate_factor(&mut self, factor: f64) -> Result<(), EngineError> {
-        x264::set_rate_factor(&mut self.0, factor)
+    /// Changes the rate factor from the next picture sent on. Says whether it did: only x264 can.
+    pub(crate) fn set_rate_factor(&mut self, factor: f64) -> Result<bool, EngineError> {
+        match &mut self.0 {
+            Kind::X264(session) => x264::set_rate_factor(session, factor).map(|()| true),
+            Kind::X265(_) | Kind::SvtAv1(_) => Ok(false),
+        }
     }
 
-    /// Sends picture number `index`, or the end of all with `None`. Receive everything before sending more.
+    /// Sends picture number `index`, which is to be a key picture or not, or the end of all with `None`. Receive everything
+    /// before sending more.
     pub(crate) fn send(&mut self, image: Option<(&mut Image, i64, bool)>) -> Result<(), EngineError> {
-        self.0.send_picture(image)
+        match &mut self.0 {
+            Kind::X264(session) | Kind::X265(session) => session.send_picture(image),
+            Kind::SvtAv1(encoder) => encoder.send(image),
+        }
     }
 
-    /// The next encoded picture; `None` when the encoder wants more pictures or has ended.
+    /// The next encoded picture: an access unit in Annex B form, or the units of AV1 without a delimiter. `None` when the
+    /// encoder wants more pictures or has ended.
     pub(crate) fn receive(&mut self) -> Result<Option<Encoded>, EngineError> {
-        self.0.receive()
+        match &mut self.0 {
+            Kind::X264(session) | Kind::X265(session) => session.receive(),
+            Kind::SvtAv1(encoder) => encoder.receive(),
+        }
     }
 }

@@ -9,4 +9,6 @@ mod ffmpeg;
 pub(crate) mod picture;
 pub(crate) mod pinned;
 pub(crate) mod quantisers;
+mod svtav1;
 mod x264;
+mod x265;

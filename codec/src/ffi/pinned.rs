@@ -27,7 +27,7 @@ pub(crate) struct Encoder(Session);
 
 impl Encoder {
     pub(crate) fn new(settings: &Settings<'_>) -> Result<Self, EngineError> {
-        let session = Session::open(c"libx264", |fields, options| {
+        let session = Session::open("libx264", |fields, options| {
             Shape { size: settings.size, rate: settings.rate, gop: settings.gop }.apply(fields);
             fields.bit_rate = i64::from(settings.bitrate_bps);
             fields.rc_max_rate = i64::from(settings.bitrate_bps);

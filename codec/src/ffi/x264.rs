@@ -5,11 +5,11 @@ use ffmpeg_next::ffi;
 use super::encoder::{Session, Settings};
 use super::ffmpeg::check;
 use crate::error::EngineError;
-use crate::ladder::{Preset, Rate, Rendition};
+use crate::ladder::{Codec, Preset, Rate, Rendition};
 
 pub(super) fn open(settings: &Settings<'_>) -> Result<Session, EngineError> {
     let rendition = settings.rendition;
-    Session::open(c"libx264", |fields, options| {
+    Session::open(Codec::H264.encoder(), |fields, options| {
         settings.apply(fields);
         let factor = match rendition.rate {
             Rate::Capped => Some(settings.rate_factor),
