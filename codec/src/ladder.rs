@@ -161,7 +161,8 @@ pub enum Rate {
     /// quality that fits is learned from segment to segment ([`crate::Pace`]).
     #[default]
     Capped,
-    /// Mean and most of every segment by itself, as constant as x264 makes it.
+    /// Mean and most of every segment by itself, as constant as the encoder makes it. Not for AV1: over one segment SVT-AV1
+    /// is off by up to a third.
     Cbr,
     /// Constant quality, 1 (best) to 51, as the CRF of x264 or x265 counts it; for AV1 stretched to SVT-AV1's 63. The bit
     /// rate is only the most over one second.
@@ -382,6 +383,7 @@ mod tests {
         assert!(with(|r| r.bitrate_bps = 1).contains("bitrate_bps is 1"));
         assert!(with(|r| r.gop_ms = 0).contains("gop_ms is 0"));
         assert!(with(|r| (r.codec, r.height) = (Codec::Av1, 62)).contains("64 to 4096 for av1"));
+        assert!(with(|r| (r.codec, r.rate) = (Codec::Av1, Rate::Cbr)).contains("rate is cbr"));
         assert!(with(|r| r.codec = Codec::Av1).contains("MPEG-TS cannot carry av1"));
         assert!(with(|r| r.fps = Some(Fps { num: 500, den: 1 })).contains("fps is 500"));
         assert!("0/1".parse::<Fps>().is_err() && "x".parse::<Fps>().is_err());

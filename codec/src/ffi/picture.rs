@@ -20,6 +20,18 @@ pub(crate) struct Look {
 }
 
 impl Look {
+    /// Of a stream that says nothing.
+    #[cfg(test)]
+    pub(super) fn unknown() -> Self {
+        Self {
+            aspect: (1, 1),
+            range: ffi::AVColorRange::AVCOL_RANGE_UNSPECIFIED,
+            primaries: ffi::AVColorPrimaries::AVCOL_PRI_UNSPECIFIED,
+            transfer: ffi::AVColorTransferCharacteristic::AVCOL_TRC_UNSPECIFIED,
+            matrix: ffi::AVColorSpace::AVCOL_SPC_UNSPECIFIED,
+        }
+    }
+
     /// Whether samples use all of 0..=255.
     pub(crate) fn is_full_range(&self) -> bool {
         self.range == ffi::AVColorRange::AVCOL_RANGE_JPEG
@@ -76,7 +88,6 @@ impl Picture {
     pub(crate) fn view(&self) -> Result<SourceRef<'_>, EngineError> {
         let frame = self.frame.get();
         let format = format_of(frame.format)?;
-        let strange = || EngineError::PixelFormat { format: "planes without memory".to_owned() };
         let (width, height) = self.size();
         let source = Source { width, height, format };
         let mut planes = Vec::with_capacity(3);
@@ -94,6 +105,10 @@ impl Picture {
         }
         SourceRef::new(source, &planes).map_err(|_| strange())
     }
+}
+
+fn strange() -> EngineError {
+    EngineError::PixelFormat { format: "planes without memory".to_owned() }
 }
 
 /// How the scaler reads pictures of this `AVPixelFormat`.
@@ -148,11 +163,27 @@ impl Image {
         Ok(Self(frame))
     }
 
+    /// Luma by place, grey chroma.
+    #[cfg(test)]
+    pub(super) fn paint(&mut self, value: impl Fn(usize, usize) -> u8) {
+        let Ok([mut luma, chroma @ ..]) = self.planes() else { return };
+        for y in 0..luma.height() {
+            luma.row_mut(y).iter_mut().enumerate().for_each(|(x, sample)| *sample = value(x, y));
+        }
+        for mut plane in chroma {
+            (0..plane.height()).for_each(|y| plane.row_mut(y).fill(128));
+        }
+    }
+
     /// The pixels, to be overwritten.
     pub(crate) fn view(&mut self) -> Result<Yuv420Mut<'_>, EngineError> {
+        let [y, u, v] = self.planes()?;
+        Yuv420Mut::new(y, u, v).map_err(|_| strange())
+    }
+
+    fn planes(&mut self) -> Result<[PlaneMut<'_>; 3], EngineError> {
         // SAFETY: live; copies the pixels if the encoder still holds a reference to them.
         check("reuse a picture", unsafe { ffi::av_frame_make_writable(self.0.0.as_ptr()) })?;
-        let strange = || EngineError::PixelFormat { format: "planes without memory".to_owned() };
         let plane = |i| {
             let (start, stride) = self.0.plane(i).ok_or_else(strange)?;
             let side = |side: c_int| if i == 0 { side as usize } else { (side as usize).div_ceil(2) };
@@ -165,6 +196,6 @@ impl Image {
             let data = unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), stride * (height - 1) + width) };
             PlaneMut::new(data, width, height, stride).map_err(|_| strange())
         };
-        Yuv420Mut::new(plane(0)?, plane(1)?, plane(2)?).map_err(|_| strange())
+        Ok([plane(0)?, plane(1)?, plane(2)?])
     }
 }

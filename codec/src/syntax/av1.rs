@@ -217,8 +217,8 @@ mod tests {
     fn the_sequence_header_is_read() {
         let (whole, found) = sequence(&UNIT).unwrap();
         assert_eq!(whole, &UNIT[2..]);
-        assert_eq!(found, Sequence { level: 5, ..EMPTY });
-        assert_eq!(sequence(&NAMED).unwrap().1, Sequence { level: 1, ..EMPTY });
+        assert_eq!(found, Sequence { level: 5, sample_position: 1, ..EMPTY });
+        assert_eq!(sequence(&NAMED).unwrap().1, Sequence { level: 1, sample_position: 1, ..EMPTY });
         assert_eq!(codecs(&UNIT), "av01.0.05M.08");
         assert_eq!(without_delimiters(&UNIT), &UNIT[2..]);
         for len in 0..UNIT.len() {

@@ -42,7 +42,7 @@ mod tests {
         // Main, main tier, level 3.1, as libx265 writes it; and its Main 10 in the high tier.
         let main = [0, 0, 0, 1, 66, 1, 1, 1, 0x60, 0, 0, 3, 0, 0x90, 0, 0, 3, 0, 0, 3, 0, 93, 0xa0];
         assert_eq!(codecs(&main), "hvc1.1.6.L93.90");
-        let ten = [0, 0, 1, 66, 1, 1, 0x22, 0x20, 0, 0, 3, 0, 0, 3, 0, 0, 3, 0, 0, 3, 0, 0, 123];
+        let ten = [0, 0, 1, 66, 1, 1, 0x22, 0x20, 0, 0, 3, 0, 0, 3, 0, 0, 3, 0, 0, 3, 0, 123];
         assert_eq!(codecs(&ten), "hvc1.2.4.H123");
         assert_eq!(codecs(&main[..12]), "hvc1");
         assert_eq!(codecs(&[]), "hvc1");

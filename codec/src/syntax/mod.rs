@@ -91,6 +91,6 @@ mod tests {
         }
         assert_eq!(unescaped(&[1, 0, 0, 3, 0, 0, 3, 1, 3], 9), [1, 0, 0, 0, 0, 1, 3]);
         let mut bits = Bits::new(&[0b1010_0110, 0xff]);
-        assert_eq!((bits.take(3), bits.uvlc(), bits.take(9)), (Some(5), Some(2), None));
+        assert_eq!((bits.take(3), bits.uvlc(), bits.take(9)), (Some(5), Some(5), None));
     }
 }
