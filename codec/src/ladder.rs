@@ -252,6 +252,8 @@ impl Rendition {
         let side = |side: u32| (least..=4096).contains(&side) && side.is_multiple_of(2);
         need(side(self.width), "width", self.width.to_string(), sides)?;
         need(side(self.height), "height", self.height.to_string(), sides)?;
+        let steady = self.codec == Codec::Av1 && self.rate == Rate::Cbr;
+        need(!steady, "rate", self.rate.to_string(), "capped or quality:N for av1, which misses cbr by a third")?;
         need(
             self.codec != Codec::Av1,
             "codec",
