@@ -124,7 +124,7 @@ pub enum Codec {
     /// ITU-T H.264, High profile, by libx264: what every player knows.
     #[default]
     H264,
-    /// ITU-T H.265, Main profile, by libx265: fewer bits for the same picture, where players know it.
+    /// ITU-T H.265, Main profile, by libx265. Sizes from 64 up.
     Hevc,
     /// AV1, Main profile, by SVT-AV1: fewest bits. Sizes from 64 up; not in MPEG-TS, for which no mapping is agreed.
     Av1,
@@ -207,9 +207,9 @@ impl From<Rate> for String {
 pub struct Rendition {
     /// 1 to 32 of `a-z`, `0-9`, `-`, `_`; unique in the ladder. It becomes part of URLs.
     pub name: String,
-    /// Luma samples per row: even, 16 to 4096; AV1 from 64.
+    /// Luma samples per row: even, 16 to 4096; HEVC and AV1 from 64.
     pub width: u32,
-    /// Rows: even, 16 to 4096; AV1 from 64.
+    /// Rows: even, 16 to 4096; HEVC and AV1 from 64.
     pub height: u32,
     /// Bits per second of video, 32,000 to 100,000,000; [`Rate`] says how they are meant.
     pub bitrate_bps: u32,
@@ -244,10 +244,10 @@ impl Rendition {
             true => Ok(()),
             false => Err(LadderError::Value { name: self.name.clone(), what, have, want }),
         };
-        // SVT-AV1 takes no smaller ones.
+        // SVT-AV1 takes no smaller ones; x265 3.5 takes them and writes past its memory.
         let (least, sides) = match self.codec {
-            Codec::Av1 => (64, "even, 64 to 4096 for av1"),
-            Codec::H264 | Codec::Hevc => (16, "even, 16 to 4096"),
+            Codec::Hevc | Codec::Av1 => (64, "even, 64 to 4096 for hevc and av1"),
+            Codec::H264 => (16, "even, 16 to 4096"),
         };
         let side = |side: u32| (least..=4096).contains(&side) && side.is_multiple_of(2);
         need(side(self.width), "width", self.width.to_string(), sides)?;
@@ -384,7 +384,7 @@ mod tests {
         assert!(with(|r| r.height = 5000).contains("height is 5000"));
         assert!(with(|r| r.bitrate_bps = 1).contains("bitrate_bps is 1"));
         assert!(with(|r| r.gop_ms = 0).contains("gop_ms is 0"));
-        assert!(with(|r| (r.codec, r.height) = (Codec::Av1, 62)).contains("64 to 4096 for av1"));
+        assert!(with(|r| (r.codec, r.height) = (Codec::Av1, 62)).contains("64 to 4096 for hevc and av1"));
         assert!(with(|r| (r.codec, r.rate) = (Codec::Av1, Rate::Cbr)).contains("rate is cbr"));
         assert!(with(|r| r.codec = Codec::Av1).contains("MPEG-TS cannot carry av1"));
         assert!(with(|r| r.fps = Some(Fps { num: 500, den: 1 })).contains("fps is 500"));

@@ -17,11 +17,10 @@ pub(super) fn open(settings: &Settings<'_>) -> Result<Session, EngineError> {
         options.set("preset", preset)?;
         options.set("profile", "main")?;
         options.set("forced-idr", "1")?;
-        let unit = coding_unit(rendition);
         // One thread and no message with the options: the same bytes everywhere. Keys come when they are asked for.
         let fixed =
             "pools=none:frame-threads=1:wpp=0:lookahead-slices=0:info=0:log-level=none:aud=1:open-gop=0:scenecut=0";
-        options.set("x265-params", &format!("{fixed}:ctu={unit}:max-tu-size={}:{changes}", unit.min(32)))
+        options.set("x265-params", &format!("{fixed}:ctu={}:{changes}", coding_unit(rendition)))
     })
 }
 
@@ -34,11 +33,7 @@ fn tuning(rendition: &Rendition) -> (&'static str, &'static str) {
     }
 }
 
-/// The largest coding unit, which must fit into the picture.
+/// The largest coding unit. Small ones take less time; of them, large pictures have more than x265 can count.
 fn coding_unit(rendition: &Rendition) -> u32 {
-    match rendition.width.min(rendition.height) {
-        0..32 => 16,
-        32..64 => 32,
-        _ => 64,
-    }
+    if rendition.width * rendition.height <= 1920 * 1088 { 32 } else { 64 }
 }
