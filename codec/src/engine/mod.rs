@@ -7,6 +7,7 @@
 
 mod codecs;
 mod cpu;
+mod memory;
 mod rung;
 mod scaling;
 mod sei;
@@ -43,6 +44,7 @@ pub fn transcode(ladder: &Ladder, input: &[u8], paces: &[Pace], limits: &Limits)
     if let Some(rendition) = ladder.renditions().iter().find(|rendition| !encoder::exists(rendition.codec)) {
         return Err(EngineError::NoEncoder { encoder: rendition.codec.encoder().to_owned() });
     }
+    memory::check(ladder, limits)?;
     let mut media = ts::demux(input)?;
     sound::to_aac(&mut media, limits, started)?;
     let mut out = cpu::run(ladder, &media, paces, limits, started)?;
