@@ -13,7 +13,7 @@ pub enum Class {
     Input,
     /// Something broke that may well work next time. Retry.
     Transient,
-    /// This machine is too busy, or the segment larger than it takes. Send it elsewhere.
+    /// This machine is too busy, or what is asked more than it can. Send it elsewhere.
     Capacity,
     /// This machine's codec does not work. Send everything elsewhere.
     Device,
@@ -113,6 +113,26 @@ pub enum EngineError {
         /// What was being done.
         what: String,
     },
+    /// The ladder's encoders could take more memory than a worker has.
+    #[error(
+        "the ladder takes up to {need_mib} MiB of address space, a worker has {limit_mib}; order fewer or smaller \
+        renditions, or h264"
+    )]
+    LadderMemory {
+        /// What it takes at most, MiB.
+        need_mib: u64,
+        /// [`crate::Limits::memory_bytes`], MiB.
+        limit_mib: u64,
+    },
+    /// This build of FFmpeg lacks an encoder.
+    #[error(
+        "this machine's FFmpeg has no encoder {encoder}; install a build that has it (Debian's has), or order a codec that \
+        `headframe-codec codecs` lists"
+    )]
+    NoEncoder {
+        /// FFmpeg's name of it.
+        encoder: String,
+    },
     /// A codec library refused.
     #[error("{what}: {reason} (code {code})")]
     Codec {
@@ -142,7 +162,9 @@ impl EngineError {
             | Self::Frames { .. }
             | Self::Pixels { .. }
             | Self::OutputBytes { .. } => Class::Input,
-            Self::Wall { .. } | Self::Memory { .. } => Class::Capacity,
+            Self::Wall { .. } | Self::Memory { .. } | Self::LadderMemory { .. } | Self::NoEncoder { .. } => {
+                Class::Capacity
+            }
             Self::Codec { .. } => Class::Device,
         }
     }

@@ -117,6 +117,42 @@ impl Preset {
     }
 }
 
+/// How pictures are coded. A machine makes what its FFmpeg has an encoder for (`headframe-codec codecs` lists it).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Codec {
+    /// ITU-T H.264, High profile, by libx264: what every player knows.
+    #[default]
+    H264,
+    /// ITU-T H.265, Main profile, by libx265. Sizes from 64 up.
+    Hevc,
+    /// AV1, Main profile, by SVT-AV1: fewest bits. Sizes from 64 up; not in MPEG-TS, for which no mapping is agreed.
+    Av1,
+}
+
+impl Codec {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::H264, Self::Hevc, Self::Av1];
+
+    /// The name used in ladders.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::Hevc => "hevc",
+            Self::Av1 => "av1",
+        }
+    }
+
+    /// FFmpeg's name of the encoder that makes it.
+    pub fn encoder(self) -> &'static str {
+        match self {
+            Self::H264 => "libx264",
+            Self::Hevc => "libx265",
+            Self::Av1 => "libsvtav1",
+        }
+    }
+}
+
 /// What the bit rate means.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -125,9 +161,11 @@ pub enum Rate {
     /// quality that fits is learned from segment to segment ([`crate::Pace`]).
     #[default]
     Capped,
-    /// Mean and most of every segment by itself, as constant as x264 makes it.
+    /// Mean and most of every segment by itself, as constant as the encoder makes it. Not for AV1: over one segment SVT-AV1
+    /// is off by up to a third.
     Cbr,
-    /// Constant quality, 1 (best) to 51, as x264's CRF counts it; the bit rate is only the most over one second.
+    /// Constant quality, 1 (best) to 51, as the CRF of x264 or x265 counts it; for AV1 stretched to SVT-AV1's 63. The bit
+    /// rate is only the most over one second.
     Quality(u8),
 }
 
@@ -160,7 +198,7 @@ impl From<Rate> for String {
     }
 }
 
-/// One output: H.264 High without B-frames in MPEG-TS.
+/// One output, in MPEG-TS, its pictures stored in the order in which they are shown.
 ///
 /// A rendition larger than its source is made all the same, so that a player always finds the whole ladder. Pictures
 /// are scaled to exactly this size; where that changes their shape, the sample aspect ratio says so.
@@ -169,9 +207,9 @@ impl From<Rate> for String {
 pub struct Rendition {
     /// 1 to 32 of `a-z`, `0-9`, `-`, `_`; unique in the ladder. It becomes part of URLs.
     pub name: String,
-    /// Luma samples per row: even, 16 to 4096.
+    /// Luma samples per row: even, 16 to 4096; HEVC and AV1 from 64.
     pub width: u32,
-    /// Rows: even, 16 to 4096.
+    /// Rows: even, 16 to 4096; HEVC and AV1 from 64.
     pub height: u32,
     /// Bits per second of video, 32,000 to 100,000,000; [`Rate`] says how they are meant.
     pub bitrate_bps: u32,
@@ -181,6 +219,9 @@ pub struct Rendition {
     /// Time from IDR to IDR, 250 to 10,000 ms. Every segment begins with one in any case.
     #[serde(default = "one_second")]
     pub gop_ms: u32,
+    /// How pictures are coded.
+    #[serde(default)]
+    pub codec: Codec,
     /// Encoder effort.
     #[serde(default)]
     pub preset: Preset,
@@ -203,9 +244,22 @@ impl Rendition {
             true => Ok(()),
             false => Err(LadderError::Value { name: self.name.clone(), what, have, want }),
         };
-        let side = |side: u32| (16..=4096).contains(&side) && side.is_multiple_of(2);
-        need(side(self.width), "width", self.width.to_string(), "even, 16 to 4096")?;
-        need(side(self.height), "height", self.height.to_string(), "even, 16 to 4096")?;
+        // SVT-AV1 takes no smaller ones; x265 3.5 takes them and writes past its memory.
+        let (least, sides) = match self.codec {
+            Codec::Hevc | Codec::Av1 => (64, "even, 64 to 4096 for hevc and av1"),
+            Codec::H264 => (16, "even, 16 to 4096"),
+        };
+        let side = |side: u32| (least..=4096).contains(&side) && side.is_multiple_of(2);
+        need(side(self.width), "width", self.width.to_string(), sides)?;
+        need(side(self.height), "height", self.height.to_string(), sides)?;
+        let steady = self.codec == Codec::Av1 && self.rate == Rate::Cbr;
+        need(!steady, "rate", self.rate.to_string(), "capped or quality:N for av1, which misses cbr by a third")?;
+        need(
+            self.codec != Codec::Av1,
+            "codec",
+            self.codec.name().to_owned(),
+            "h264 or hevc: MPEG-TS cannot carry av1",
+        )?;
         let rate = (32_000..=100_000_000).contains(&self.bitrate_bps);
         need(rate, "bitrate_bps", self.bitrate_bps.to_string(), "32000 to 100000000")?;
         need((250..=10_000).contains(&self.gop_ms), "gop_ms", self.gop_ms.to_string(), "250 to 10000")?;
@@ -248,6 +302,7 @@ impl Ladder {
             bitrate_bps: kbps * 1000,
             fps: None,
             gop_ms: one_second(),
+            codec: Codec::H264,
             preset: Preset::Live,
             rate: Rate::Capped,
         };
@@ -297,13 +352,20 @@ mod tests {
         let json = r#"[{"name":"a","width":64,"height":36,"bitrate_bps":50000,"fps":"30000/1001"}]"#;
         let ladder: Ladder = serde_json::from_str(json).unwrap();
         let rendition = &ladder.renditions()[0];
-        assert_eq!((rendition.gop_ms, rendition.preset), (1000, Preset::Live));
+        assert_eq!((rendition.gop_ms, rendition.codec, rendition.preset), (1000, Codec::H264, Preset::Live));
         assert_eq!(rendition.fps, Some(Fps { num: 30000, den: 1001 }));
         let rate = |text: &str| Rate::try_from(text.to_owned());
         for known in [Rate::Capped, Rate::Cbr, Rate::Quality(23)] {
             assert_eq!(rate(&known.to_string()), Ok(known));
         }
         assert!(rate("quality:0").is_err() && rate("quality:52").is_err() && rate("vbr").is_err());
+    }
+
+    #[test]
+    fn codecs_have_the_names_of_their_json() {
+        for codec in Codec::ALL {
+            assert_eq!(serde_json::to_string(&codec).unwrap(), format!("{:?}", codec.name()));
+        }
     }
 
     #[test]
@@ -322,6 +384,9 @@ mod tests {
         assert!(with(|r| r.height = 5000).contains("height is 5000"));
         assert!(with(|r| r.bitrate_bps = 1).contains("bitrate_bps is 1"));
         assert!(with(|r| r.gop_ms = 0).contains("gop_ms is 0"));
+        assert!(with(|r| (r.codec, r.height) = (Codec::Av1, 62)).contains("64 to 4096 for hevc and av1"));
+        assert!(with(|r| (r.codec, r.rate) = (Codec::Av1, Rate::Cbr)).contains("rate is cbr"));
+        assert!(with(|r| r.codec = Codec::Av1).contains("MPEG-TS cannot carry av1"));
         assert!(with(|r| r.fps = Some(Fps { num: 500, den: 1 })).contains("fps is 500"));
         assert!("0/1".parse::<Fps>().is_err() && "x".parse::<Fps>().is_err());
     }

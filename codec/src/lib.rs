@@ -9,6 +9,7 @@
 //! | [`admission`] | whether one more stream fits on this machine |
 //! | [`error`] | what can go wrong, and whose fault it is |
 //! | `ts` | MPEG transport streams, read and written in safe Rust |
+//! | `syntax` | headers of H.264, HEVC and AV1, as far as a container needs them |
 //! | `engine` | decode once, scale with [`headframe_kernels`](../headframe_kernels/index.html), encode every rung |
 //! | `verify` | whether a rendition is what was ordered: the verification predicate |
 //! | [`worker`] | the sandboxed child process that runs the engine, and the pool that keeps such children |
@@ -29,6 +30,8 @@ pub mod ladder;
 pub mod pace;
 pub mod segment;
 #[cfg(feature = "engine")]
+mod syntax;
+#[cfg(feature = "engine")]
 pub mod ts;
 #[cfg(feature = "engine")]
 pub mod verify;
@@ -37,6 +40,6 @@ pub mod worker;
 pub use admission::Admission;
 pub use budget::Limits;
 pub use error::{Class, EngineError, TranscodeError};
-pub use ladder::{Fps, Ladder, LadderError, Preset, Rate, Rendition};
+pub use ladder::{Codec, Fps, Ladder, LadderError, Preset, Rate, Rendition};
 pub use pace::Pace;
 pub use segment::{RenditionOut, SegmentIn, SegmentOut, SourceInfo, Timings};

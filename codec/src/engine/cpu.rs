@@ -13,9 +13,10 @@ use super::sei::Tail;
 use super::timeline::{Clock, Timeline, in_stream};
 use crate::budget::Limits;
 use crate::error::EngineError;
-use crate::ffi::clock::thread_time;
-use crate::ffi::ffmpeg::{Decoder, Parser, Picture, Sent};
-use crate::ladder::Ladder;
+use crate::ffi::clock::{process_time, thread_time};
+use crate::ffi::decoder::{Decoder, Parser, Sent};
+use crate::ffi::picture::Picture;
+use crate::ladder::{Codec, Ladder};
 use crate::pace::Pace;
 use crate::segment::{SegmentOut, SourceInfo, Timings};
 use crate::ts::Media;
@@ -48,6 +49,7 @@ pub(super) fn run(
     started: Instant,
 ) -> Result<SegmentOut, EngineError> {
     let job = &Job { media, timeline: Timeline::of(&media.video), limits, started };
+    let before = process_time();
     thread::scope(|scope| {
         let mut scaling = Scaling::new(job, ladder);
         let mut threads = Vec::new();
@@ -78,7 +80,7 @@ pub(super) fn run(
         match (decoded, failure) {
             (Err(Stop::Failed(error)), _) | (_, Some(error)) => Err(error),
             (Err(Stop::HungUp), None) => Err(EngineError::NoFrames { units: media.video.len() as u32 }),
-            (Ok(decoded), None) => Ok(finish(made, decoded)),
+            (Ok(decoded), None) => Ok(finish(ladder, made, decoded, process_time().saturating_sub(before))),
         }
     })
 }
@@ -97,13 +99,16 @@ impl From<EngineError> for Stop {
     }
 }
 
-fn finish(made: Vec<Made>, decoded: Decoded) -> SegmentOut {
-    let timings = Timings {
-        decode: decoded.decode,
-        scale: decoded.scale,
-        encode: made.iter().map(|rung| rung.encode).sum(),
-        total: Duration::ZERO,
+/// `process` is what all threads of the process have used meanwhile.
+fn finish(ladder: &Ladder, made: Vec<Made>, decoded: Decoded, process: Duration) -> SegmentOut {
+    let (decode, scale) = (decoded.decode, decoded.scale);
+    // x264 works on the rung's thread. The others have threads of their own, whose time only the process tells; a worker
+    // does nothing else meanwhile.
+    let encode = match ladder.renditions().iter().all(|rendition| rendition.codec == Codec::H264) {
+        true => made.iter().map(|rung| rung.encode).sum(),
+        false => process.saturating_sub(decode + scale),
     };
+    let timings = Timings { decode, scale, encode, total: Duration::ZERO };
     let paces = made.iter().map(|rung| rung.pace).collect();
     let renditions = made.into_iter().map(|rung| rung.out).collect();
     SegmentOut { renditions, source: decoded.source, timings, paces }

@@ -1,10 +1,13 @@
 //! From one segment to its ladder, in this process. Bytes from strangers belong into [`crate::worker`], which calls this.
 //!
 //! The source is decoded once and scaled to all rungs on one thread; every rendition is encoded and multiplexed on a thread
-//! of its own, fed through a short queue. Encoders have one thread each and start afresh with every segment, which makes
-//! the output a function of the input alone (for one version of the libraries) and parallel over renditions.
+//! of its own, fed through a short queue. Encoders start afresh with every segment and have one thread each (SVT-AV1: one
+//! for each stage of its work, with fixed hand-overs), which makes the output a function of the input alone (for one version
+//! of the libraries) and parallel over renditions.
 
+mod codecs;
 mod cpu;
+mod memory;
 mod rung;
 mod scaling;
 mod sei;
@@ -15,10 +18,16 @@ use std::time::Instant;
 
 use crate::budget::Limits;
 use crate::error::EngineError;
-use crate::ladder::Ladder;
+use crate::ffi::encoder;
+use crate::ladder::{Codec, Ladder};
 use crate::pace::Pace;
 use crate::segment::SegmentOut;
 use crate::ts;
+
+/// What this build of FFmpeg has an encoder for.
+pub fn codecs() -> Vec<Codec> {
+    Codec::ALL.into_iter().filter(|codec| encoder::exists(*codec)).collect()
+}
 
 /// Makes all renditions of `input`, or none.
 ///
@@ -32,6 +41,10 @@ pub fn transcode(ladder: &Ladder, input: &[u8], paces: &[Pace], limits: &Limits)
     if input.len() as u64 > limits.input_bytes {
         return Err(EngineError::InputBytes { bytes: input.len() as u64, limit: limits.input_bytes });
     }
+    if let Some(rendition) = ladder.renditions().iter().find(|rendition| !encoder::exists(rendition.codec)) {
+        return Err(EngineError::NoEncoder { encoder: rendition.codec.encoder().to_owned() });
+    }
+    memory::check(ladder, limits)?;
     let mut media = ts::demux(input)?;
     sound::to_aac(&mut media, limits, started)?;
     let mut out = cpu::run(ladder, &media, paces, limits, started)?;

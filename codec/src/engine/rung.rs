@@ -1,18 +1,19 @@
 //! One rendition: encode, multiplex.
 
-use std::fmt::Write as _;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
+use super::codecs::codecs;
 use super::cpu::Job;
 use super::scaling::Shown;
 use crate::error::EngineError;
 use crate::ffi::clock::thread_time;
-use crate::ffi::ffmpeg::{Encoder, Image, Look, Settings};
-use crate::ladder::{Fps, Rate, Rendition};
+use crate::ffi::encoder::{Encoder, Settings};
+use crate::ffi::picture::{Image, Look};
+use crate::ladder::{Codec, Fps, Rate, Rendition};
 use crate::pace::{Pace, RECENT};
 use crate::segment::{RenditionOut, TICKS_PER_SECOND};
-use crate::ts::{self, AAC_ADTS, AudioTrack, VideoUnit};
+use crate::ts::{self, VideoUnit};
 
 /// A rendition and what it cost.
 pub(super) struct Made {
@@ -69,7 +70,7 @@ struct Rung<'a> {
     pictures: u64,
     /// The sum of the rate factors of all pictures sent, in parts.
     factors: u64,
-    encoder: Option<Encoder>,
+    encoder: Option<Encoder<'a>>,
     /// Time from which the next picture is an IDR.
     next_key: i64,
     /// Time of each picture sent; the encoder counts pictures.
@@ -122,8 +123,11 @@ impl Rung<'_> {
         {
             return Ok(());
         }
-        self.pace = self.pace.eased();
-        self.encoder.as_mut().map_or(Ok(()), |encoder| encoder.set_rate_factor(self.pace.rate_factor()))
+        let eased = self.pace.eased();
+        if self.encoder.as_mut().map_or(Ok(false), |encoder| encoder.set_rate_factor(eased.rate_factor()))? {
+            self.pace = eased;
+        }
+        Ok(())
     }
 
     /// Bits that so many pictures may take.
@@ -137,7 +141,11 @@ impl Rung<'_> {
             let lost = || EngineError::Codec {
                 what: "encode".to_owned(),
                 code: 0,
-                reason: format!("libx264 returned a picture that was not sent ({})", encoded.index),
+                reason: format!(
+                    "{} returned a picture that was not sent ({})",
+                    self.rendition.codec.encoder(),
+                    encoded.index
+                ),
             };
             let pts = *time.ok_or_else(lost)?;
             self.bytes += encoded.data.len() as u64;
@@ -159,14 +167,25 @@ impl Rung<'_> {
             return Err(EngineError::Codec {
                 what: "encode".to_owned(),
                 code: 0,
-                reason: format!("libx264 returned {} of {} pictures", self.video.len(), self.times.len()),
+                reason: format!(
+                    "{} returned {} of {} pictures",
+                    self.rendition.codec.encoder(),
+                    self.video.len(),
+                    self.times.len()
+                ),
             });
         }
         let sent = self.times.len() as u64;
         let pace = Pace::mean(self.factors, sent).after(8 * self.bytes, self.budget(sent));
         let audio = &self.job.media.audio;
-        let bytes = ts::mux(&self.video, audio, ts::H264);
-        let codecs = codecs(&self.video[0].data, audio);
+        let codecs = codecs(self.rendition.codec, &self.video[0].data, audio);
+        let stream_type = match self.rendition.codec {
+            Codec::H264 => ts::H264,
+            Codec::Hevc => ts::HEVC,
+            // Ladders do not order it.
+            Codec::Av1 => return Err(EngineError::NoVideo { found: "av1".to_owned() }),
+        };
+        let bytes = ts::mux(&self.video, audio, stream_type);
         let out = RenditionOut {
             name: self.rendition.name.clone(),
             width: self.rendition.width,
@@ -177,42 +196,5 @@ impl Rung<'_> {
         };
         // The thread has done nothing else.
         Ok(Made { out, pace, encode: thread_time() })
-    }
-}
-
-/// RFC 6381: profile, constraint flags and level from the first sequence parameter set, object type from ADTS.
-fn codecs(first: &[u8], audio: &[AudioTrack]) -> String {
-    let mut text = String::from("avc1");
-    let set = first.windows(7).find(|w| w[..3] == [0, 0, 1] && w[3] & 0x1f == 7);
-    if let Some(set) = set {
-        text.push('.');
-        for byte in &set[4..7] {
-            let _ = write!(text, "{byte:02X}");
-        }
-    }
-    if let Some(track) = audio.first() {
-        let object = match track.units.first().map(|unit| &unit.data[..]) {
-            Some([0xff, second, third, ..]) if track.stream_type == AAC_ADTS && second & 0xf6 == 0xf0 => {
-                (third >> 6) + 1
-            }
-            _ => 2,
-        };
-        let _ = write!(text, ",mp4a.40.{object}");
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codecs_come_from_the_parameter_sets() {
-        let unit = [0, 0, 0, 1, 9, 0xf0, 0, 0, 0, 1, 0x67, 0x64, 0x00, 0x1f, 0xac];
-        assert_eq!(codecs(&unit, &[]), "avc1.64001F");
-        let unit_of = |data: &[u8]| ts::Unit { data: data.to_vec(), ..ts::Unit::default() };
-        let track = |data: &[u8]| AudioTrack { stream_type: AAC_ADTS, descriptors: vec![], units: vec![unit_of(data)] };
-        assert_eq!(codecs(&unit, &[track(&[0xff, 0xf1, 0x50])]), "avc1.64001F,mp4a.40.2");
-        assert_eq!(codecs(&unit, &[track(&[0xff, 0xf1, 0x10])]), "avc1.64001F,mp4a.40.1");
     }
 }

@@ -9,7 +9,7 @@ use super::cpu::{Job, QUEUE, Stop};
 use super::timeline::Cadence;
 use crate::error::EngineError;
 use crate::ffi::clock::thread_time;
-use crate::ffi::ffmpeg::{Image, Look, Picture};
+use crate::ffi::picture::{Image, Look, Picture};
 use crate::ladder::{Ladder, Rendition};
 
 /// Pictures of one rung: those in its queue, one that is being encoded, one whose end is not known yet, one being made.

@@ -5,7 +5,9 @@ use std::ptr;
 
 use ffmpeg_next::ffi;
 
-use super::ffmpeg::{AGAIN, Context, Frame, NO_MEMORY, Packet, Parser, allocated, check, failure, quiet};
+use super::decoder::{Decoding, Parser};
+use super::encoder::Session;
+use super::ffmpeg::{Frame, allocated, check};
 use crate::error::EngineError;
 use crate::ts::AudioCoding;
 
@@ -42,70 +44,39 @@ pub(crate) struct Samples {
 }
 
 /// A decoder with one thread.
-pub(crate) struct SoundDecoder {
-    context: Context,
-    packet: Packet,
-}
+pub(crate) struct SoundDecoder(Decoding);
 
 impl SoundDecoder {
     pub(crate) fn new(coding: AudioCoding) -> Result<Self, EngineError> {
-        quiet();
-        // SAFETY: no preconditions; an unknown id gives null.
-        let codec = unsafe { ffi::avcodec_find_decoder(codec_id(coding)) };
-        if codec.is_null() {
-            return Err(failure("find an audio decoder", ffi::AVERROR_DECODER_NOT_FOUND));
-        }
-        let mut context = Context::new(codec)?;
-        context.get().thread_count = 1;
-        if let AudioCoding::Opus { channels } = coding {
+        let open = Decoding::open(codec_id(coding), |context| {
+            let AudioCoding::Opus { channels } = coding else { return Ok(()) };
             // RFC 7845 5.1: version, channels, no pre-skip (a segment begins in the middle), 48 kHz, no gain, family 0.
             let head = [b"OpusHead".as_slice(), &[1, channels, 0, 0, 0x80, 0xbb, 0, 0, 0, 0, 0]].concat();
             let padded = head.len() + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
             // SAFETY: no preconditions; the memory comes zeroed.
-            let memory = allocated("open the audio decoder", unsafe { ffi::av_mallocz(padded) })?.cast::<u8>();
+            let memory = allocated("open a decoder", unsafe { ffi::av_mallocz(padded) })?.cast::<u8>();
             // SAFETY: `padded` bytes were just allocated, more than are copied.
             unsafe { ptr::copy_nonoverlapping(head.as_ptr(), memory.as_ptr(), head.len()) };
             // The context owns it from here on.
-            context.get().extradata = memory.as_ptr();
-            context.get().extradata_size = head.len() as c_int;
-        }
-        // SAFETY: the context was allocated for this codec and is not open yet.
-        check("open the audio decoder", unsafe { ffi::avcodec_open2(context.0.as_ptr(), codec, ptr::null_mut()) })?;
-        Ok(Self { context, packet: Packet::new()? })
+            context.extradata = memory.as_ptr();
+            context.extradata_size = head.len() as c_int;
+            Ok(())
+        });
+        open.map(Self)
     }
 
     /// Sends one frame, or the end of all with `None`. What cannot be decoded is lost without an error. Receive
     /// everything before sending more.
     pub(crate) fn send(&mut self, frame: Option<(&[u8], Option<i64>)>) -> Result<(), EngineError> {
-        let packet = match frame {
-            Some((data, pts)) => {
-                self.packet.set(data, pts.unwrap_or(ffi::AV_NOPTS_VALUE))?;
-                self.packet.0.as_ptr().cast_const()
-            }
-            None => ptr::null(),
-        };
-        // SAFETY: the context is open; the packet is live and filled, or null, which flushes.
-        match unsafe { ffi::avcodec_send_packet(self.context.0.as_ptr(), packet) } {
-            NO_MEMORY => Err(failure("decode sound", NO_MEMORY)),
-            _ => Ok(()),
-        }
+        self.0.send(frame).map(drop)
     }
 
-    /// The next samples; `None` when the decoder wants more data or has ended.
+    /// The next samples; `None` when the decoder wants more data or has ended. Frames in a format that no decoder here
+    /// makes are left out.
     pub(crate) fn receive(&mut self) -> Result<Option<Samples>, EngineError> {
-        let mut frame = Frame::new()?;
-        // A damaged frame gives an error, behind which more may come; the bound only guards against a stuck library.
-        for _ in 0..64 {
-            // SAFETY: context open, frame live and exclusive.
-            match unsafe { ffi::avcodec_receive_frame(self.context.0.as_ptr(), frame.get_mut()) } {
-                AGAIN | ffi::AVERROR_EOF => return Ok(None),
-                NO_MEMORY => return Err(failure("decode sound", NO_MEMORY)),
-                code if code < 0 => {}
-                _ => {
-                    if let Some(samples) = samples(&frame) {
-                        return Ok(Some(samples));
-                    }
-                }
+        while let Some(frame) = self.0.receive()? {
+            if let Some(samples) = samples(&frame) {
+                return Ok(Some(samples));
             }
         }
         Ok(None)
@@ -157,46 +128,33 @@ fn samples(frame: &Frame) -> Option<Samples> {
 
 /// libavcodec's AAC-LC encoder for one or two channels.
 pub(crate) struct AacEncoder {
-    context: Context,
-    packet: Packet,
+    session: Session,
     sent: i64,
 }
 
 impl AacEncoder {
     /// `rate` has to be one that AAC knows.
     pub(crate) fn new(rate: u32, channels: usize) -> Result<Self, EngineError> {
-        quiet();
-        // SAFETY: a terminated constant.
-        let codec = unsafe { ffi::avcodec_find_encoder_by_name(c"aac".as_ptr()) };
-        if codec.is_null() {
-            return Err(failure("find the encoder aac", ffi::AVERROR_ENCODER_NOT_FOUND));
-        }
-        let mut context = Context::new(codec)?;
-        let fields = context.get();
-        fields.sample_rate = rate as c_int;
-        fields.sample_fmt = ffi::AVSampleFormat::AV_SAMPLE_FMT_FLTP;
-        fields.time_base = ffi::AVRational { num: 1, den: rate as c_int };
-        fields.bit_rate = 64_000 * channels as i64;
-        fields.thread_count = 1;
-        fields.flags |= ffi::AV_CODEC_FLAG_BITEXACT as c_int;
-        // SAFETY: a field of a live, exclusively borrowed context that holds no layout yet.
-        unsafe { ffi::av_channel_layout_default(&mut fields.ch_layout, channels as c_int) };
-        // SAFETY: the context was allocated for this codec and is not open yet.
-        check("open the encoder aac", unsafe { ffi::avcodec_open2(context.0.as_ptr(), codec, ptr::null_mut()) })?;
-        Ok(Self { context, packet: Packet::new()?, sent: 0 })
+        let session = Session::open("aac", |fields, _| {
+            fields.sample_rate = rate as c_int;
+            fields.sample_fmt = ffi::AVSampleFormat::AV_SAMPLE_FMT_FLTP;
+            fields.time_base = ffi::AVRational { num: 1, den: rate as c_int };
+            fields.bit_rate = 64_000 * channels as i64;
+            fields.flags |= ffi::AV_CODEC_FLAG_BITEXACT as c_int;
+            // SAFETY: a field of a live, exclusively borrowed context that holds no layout yet.
+            unsafe { ffi::av_channel_layout_default(&mut fields.ch_layout, channels as c_int) };
+            Ok(())
+        });
+        Ok(Self { session: session?, sent: 0 })
     }
 
     /// Sends [`AAC_FRAME`] samples of every channel, or the end of all with `None`. Receive everything before sending
     /// more.
     pub(crate) fn send(&mut self, channels: Option<&[Vec<f32>]>) -> Result<(), EngineError> {
-        let Some(channels) = channels else {
-            // SAFETY: the context is open; null flushes.
-            check("encode sound", unsafe { ffi::avcodec_send_frame(self.context.0.as_ptr(), ptr::null()) })?;
-            return Ok(());
-        };
+        let Some(channels) = channels else { return self.session.send(None) };
         let mut frame = Frame::new()?;
-        let layout = self.context.get().ch_layout;
-        let rate = self.context.get().sample_rate;
+        let context = self.session.context();
+        let (layout, rate) = (context.ch_layout, context.sample_rate);
         let fields = frame.get_mut();
         fields.nb_samples = AAC_FRAME as c_int;
         fields.format = ffi::AVSampleFormat::AV_SAMPLE_FMT_FLTP as c_int;
@@ -216,25 +174,11 @@ impl AacEncoder {
             unsafe { ptr::write_bytes(start.add(count), 0, AAC_FRAME - count) };
         }
         self.sent += AAC_FRAME as i64;
-        // SAFETY: the context is open, the frame live and of the encoder's format.
-        check("encode sound", unsafe { ffi::avcodec_send_frame(self.context.0.as_ptr(), frame.0.as_ptr()) })?;
-        Ok(())
+        self.session.send(Some(&frame))
     }
 
     /// The next AAC frame without a header; `None` when the encoder wants more samples or has ended.
     pub(crate) fn receive(&mut self) -> Result<Option<Vec<u8>>, EngineError> {
-        // SAFETY: context open, packet live; the function releases what the packet held.
-        let code = unsafe { ffi::avcodec_receive_packet(self.context.0.as_ptr(), self.packet.0.as_ptr()) };
-        if code == AGAIN || code == ffi::AVERROR_EOF {
-            return Ok(None);
-        }
-        check("encode sound", code)?;
-        // SAFETY: live, exclusive.
-        let packet = unsafe { self.packet.0.as_ref() };
-        if packet.data.is_null() || packet.size <= 0 {
-            return Ok(Some(Vec::new()));
-        }
-        // SAFETY: a received packet has `size` readable bytes, which live until the packet is released.
-        Ok(Some(unsafe { std::slice::from_raw_parts(packet.data, packet.size as usize) }.to_vec()))
+        Ok(self.session.receive()?.map(|frame| frame.data))
     }
 }

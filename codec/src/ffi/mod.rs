@@ -3,6 +3,12 @@
 
 pub(crate) mod audio;
 pub(crate) mod clock;
-pub(crate) mod ffmpeg;
+pub(crate) mod decoder;
+pub(crate) mod encoder;
+mod ffmpeg;
+pub(crate) mod picture;
 pub(crate) mod pinned;
 pub(crate) mod quantisers;
+mod svtav1;
+mod x264;
+mod x265;

@@ -5,7 +5,8 @@ use std::mem::offset_of;
 
 use ffmpeg_next::ffi;
 
-use super::ffmpeg::{Decoder, Picture};
+use super::decoder::Decoder;
+use super::picture::Picture;
 
 /// The head of `AVVideoEncParams` (libavutil/video_enc_params.h), as far as it is read.
 #[repr(C)]
@@ -27,7 +28,7 @@ struct Block {
 impl Decoder {
     /// Asks for [`Picture::squared_step`] of the pictures to come.
     pub(crate) fn export_quantisers(&mut self) {
-        self.context.get().export_side_data |= ffi::AV_CODEC_EXPORT_DATA_VIDEO_ENC_PARAMS;
+        self.0.context.get().export_side_data |= ffi::AV_CODEC_EXPORT_DATA_VIDEO_ENC_PARAMS;
     }
 }
 

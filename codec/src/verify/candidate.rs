@@ -6,7 +6,7 @@ use super::ordered::SourceLook;
 use super::pictures::{AccessUnit, Pictures, cut};
 use super::profile::Profile;
 use crate::error::{Class, EngineError};
-use crate::ffi::ffmpeg::Picture;
+use crate::ffi::picture::Picture;
 use crate::segment::TICKS_PER_SECOND;
 use crate::ts::{self, PACKET, VideoKind};
 

@@ -44,7 +44,7 @@ pub use profile::{Profile, ProfileError, ReferenceEncoder, VERSION};
 use crate::budget::Limits;
 use crate::engine::timeline::Timeline;
 use crate::error::EngineError;
-use crate::ffi::ffmpeg::Picture;
+use crate::ffi::picture::Picture;
 use crate::ts;
 use candidate::{Candidate, Order, Refused};
 use findings::{Shared, Trio};

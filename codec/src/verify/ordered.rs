@@ -11,7 +11,7 @@ use super::raster::Raster;
 use crate::budget::Limits;
 use crate::engine::timeline::Cadence;
 use crate::error::EngineError;
-use crate::ffi::ffmpeg::Picture;
+use crate::ffi::picture::Picture;
 use crate::ladder::Rendition;
 
 /// One picture as ordered.

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::error::EngineError;
-use crate::ffi::ffmpeg::{Decoder, Parser, Picture, Sent};
+use crate::ffi::decoder::{Decoder, Parser, Sent};
+use crate::ffi::picture::Picture;
 use crate::ts::{Media, VideoKind, nearest};
 
 /// One access unit in Annex B form.

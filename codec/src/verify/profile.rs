@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::bounds::Bounds;
-use crate::ladder::{Ladder, LadderError, Rendition};
+use crate::ladder::{Codec, Ladder, LadderError, Rendition};
 
 /// The version of the measures; a profile made for others is refused.
 pub const VERSION: u32 = 1;
@@ -25,6 +25,12 @@ pub enum ProfileError {
     /// What it orders is impossible.
     #[error("the profile's rendition is invalid: {0}")]
     Rendition(#[from] LadderError),
+    /// Ordered in a codec that is not measured.
+    #[error("the profile's rendition is ordered in {codec}; only h264 can be verified so far")]
+    Codec {
+        /// What was ordered.
+        codec: &'static str,
+    },
     /// No such rendition.
     #[error("no rendition is named {name:?}; there are: {known}")]
     Name {
@@ -111,6 +117,9 @@ impl Profile {
             return Err(ProfileError::Version { have: self.version });
         }
         Ladder::new(vec![self.rendition.clone()])?;
+        if self.rendition.codec != Codec::H264 {
+            return Err(ProfileError::Codec { codec: self.rendition.codec.name() });
+        }
         let ReferenceEncoder { build, preset, options, buffer_ms } = &self.reference;
         if !build.starts_with("x264 - core ") {
             return Err(ProfileError::Reference("build must begin with \"x264 - core \""));

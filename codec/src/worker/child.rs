@@ -55,6 +55,8 @@ impl Worker {
         command.args(["--parent", &std::process::id().to_string()]);
         // Secrets of the parent's environment are none of its business.
         command.env_clear().current_dir("/");
+        // SVT-AV1 writes to standard error what it is told; only errors are worth a line.
+        command.env("SVT_LOG", "1");
         if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
             command.env("LD_LIBRARY_PATH", path);
         }

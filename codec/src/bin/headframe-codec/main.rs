@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod codecs;
 mod selftest;
 mod transcode;
 mod verify;
@@ -38,9 +39,9 @@ enum Command {
     /// Make all renditions of one file
     #[command(after_help = "A ladder file is a JSON list of renditions:\n  \
         [{\"name\": \"720p\", \"width\": 1280, \"height\": 720, \"bitrate_bps\": 3000000,\n    \
-        \"fps\": \"30\", \"gop_ms\": 1000, \"preset\": \"live\", \"rate\": \"capped\"}]\n\
-        fps (default: as the source), gop_ms (1000), preset (density, live or quality) and rate (capped, cbr or \
-        quality:N) may be left out. Sizes are even numbers; a \
+        \"fps\": \"30\", \"gop_ms\": 1000, \"codec\": \"h264\", \"preset\": \"live\", \"rate\": \"capped\"}]\n\
+        fps (default: as the source), gop_ms (1000), codec (h264, or hevc), preset (density, live or quality) and rate \
+        (capped, cbr or quality:N) may be left out. Sizes are even numbers; a \
         rendition larger than the source is made all the same.")]
     Transcode {
         /// MPEG-TS file, at most 32 MiB, beginning with an IDR picture
@@ -55,6 +56,12 @@ enum Command {
         #[arg(long, default_value_t = 120)]
         timeout: u64,
         /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the codecs that this machine's FFmpeg can make
+    Codecs {
+        /// Print the list as JSON: codec, and FFmpeg's name of the encoder
         #[arg(long)]
         json: bool,
     },
@@ -114,6 +121,10 @@ fn main() -> ExitCode {
         Command::Transcode { input, out, ladder, timeout, json } => {
             log_to_stderr();
             transcode::run(&input, &out, ladder.as_deref(), timeout, json)
+        }
+        Command::Codecs { json } => {
+            codecs::run(json);
+            Ok(())
         }
         Command::Verify(options) => return verify::run(&options),
         Command::Judge(how) => verify::judge(&how),

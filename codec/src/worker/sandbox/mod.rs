@@ -5,7 +5,8 @@
 //! 2. `rlimit`s: address space, file size, descriptors, no core; processor time is set per segment by the parent.
 //! 3. The process dies with its parent, cannot be traced, cannot gain privileges.
 //! 4. Landlock: no path at all, and where the kernel knows how, no TCP, no signals and no abstract sockets to outside.
-//! 5. seccomp: a list of the calls that transcoding needs; anything else ends the process (SIGSYS).
+//! 5. seccomp: a list of the calls that transcoding needs; a few that libraries try are refused with an error, anything
+//!    else ends the process (SIGSYS).
 //!
 //! All of it happens while there is one thread, so that no thread can be left out. Later threads inherit it.
 
@@ -291,8 +292,18 @@ const ALLOWED: &[i64] = &[
     libc::SYS_nanosleep,
     libc::SYS_getrandom,
     libc::SYS_sysinfo,
-    // Answered with "no such call" by the second filter, so that glibc takes `clone`, whose flags can be checked.
+    // SVT-AV1 asks whether it runs as root, to give its threads more than their share; see below.
+    libc::SYS_geteuid,
+];
+
+/// Calls that are answered with "no such call", because libraries try them and can do without.
+const ANSWERED: &[i64] = &[
+    // So that glibc takes `clone`, whose flags can be checked.
     libc::SYS_clone3,
+    // SVT-AV1 counts the processors, and as root wants real-time threads that each keep to some of them.
+    libc::SYS_openat,
+    libc::SYS_sched_setscheduler,
+    libc::SYS_sched_setaffinity,
 ];
 
 fn seccomp() -> Result<(), SandboxError> {
@@ -309,7 +320,8 @@ fn seccomp() -> Result<(), SandboxError> {
     let executable = libc::PROT_EXEC as u64;
     let own = u64::from(std::process::id());
     let filters = || -> Result<[BpfProgram; 2], seccompiler::Error> {
-        let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED.iter().map(|call| (*call, vec![])).collect();
+        let plain = |calls: &mut dyn Iterator<Item = &i64>| calls.map(|call| (*call, vec![])).collect();
+        let mut rules: BTreeMap<i64, Vec<SeccompRule>> = plain(&mut ALLOWED.iter().chain(ANSWERED));
         rules.insert(libc::SYS_mmap, vec![SeccompRule::new(vec![masked(2, executable, 0)?])?]);
         rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![masked(2, executable, 0)?])?]);
         rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![masked(0, thread | namespaces, thread)?])?]);
@@ -324,13 +336,13 @@ fn seccomp() -> Result<(), SandboxError> {
         rules.insert(libc::SYS_prctl, one_of(0, &state)?);
         let arch = std::env::consts::ARCH.try_into()?;
         let list = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
-        let no_clone3 = SeccompFilter::new(
-            BTreeMap::from([(libc::SYS_clone3, vec![])]),
+        let answers = SeccompFilter::new(
+            plain(&mut ANSWERED.iter()),
             SeccompAction::Allow,
             SeccompAction::Errno(libc::ENOSYS as u32),
             arch,
         )?;
-        Ok([no_clone3.try_into()?, list.try_into()?])
+        Ok([answers.try_into()?, list.try_into()?])
     };
     // The list comes last: it does not allow setting filters.
     for filter in filters().map_err(layer("seccomp"))? {
