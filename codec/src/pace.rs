@@ -1,13 +1,11 @@
-//! Rate control across segments: which quality fits the bit rate, learned from what earlier segments took.
+//! Rate control across segments: which quality fits the bit rate, learned from what earlier pictures took.
 //!
 //! An encoder that begins afresh with every segment has to guess how hard the pictures are; x264's own guess costs 0.1 to
-//! 0.4 dB and 5 % more bits than one encoder that runs for ever. So each segment is encoded at a constant rate factor
-//! (x264's CRF) under a buffer limit of one second, and the factor follows from the bits that the segment before the last
-//! one took. Quality then hardly moves within a segment, which measured 0.1 to 0.3 dB better (mean squared error of 60 s of
-//! mixed content) than x264's constant bit rate without interruptions, at bits within 2.5 % of it.
-//!
-//! Where content gets much harder, the buffer limit holds; where it gets much easier, the factor falls within the segment
-//! ([`Pace::lags`]), so that a picture is not kept coarse for bits that nobody needs.
+//! 0.5 dB and 5 % more bits than one encoder that runs for ever. So pictures are encoded at a constant rate factor (x264's
+//! CRF) under a buffer limit of one second, and the factor follows, picture by picture and from the segment before the last,
+//! from two things: how hard the pictures of the last three seconds were, and by how much their bits missed the bit rate.
+//! x264's own average bit rate works alike (`ratecontrol.c`: `cplxr_sum`, `wanted_bits_window`, `overflow`), but cannot be
+//! carried from one encoder to the next.
 //!
 //! [`Pace`] is all that passes from segment to segment: it goes in with one and comes out for a later one, so the output
 //! is a function of the input alone. Integers only: the same on every machine.
@@ -18,72 +16,92 @@ use crate::ladder::{Fps, Rendition};
 
 /// Rate factors are counted in these parts of one.
 const PARTS: i64 = 64;
+/// Parts that halve the bits.
+const OCTAVE: i64 = 6 * PARTS;
 /// The range of rate factors, in parts. Below, pictures are as good as perfect; above, there is nothing left to save.
 const RANGE: std::ops::RangeInclusive<i64> = 10 * PARTS..=44 * PARTS;
-/// Thousandths of the budget that are aimed at. Every segment begins with a full buffer, so hard ones take up to a fifth
-/// more than their budget before they are held back; with this aim the mean of mixed content comes to the bit rate.
-const AIM: u64 = 900;
+/// The factor at which [`Pace::hardness`] counts bits as they are.
+const REFERENCE: i64 = 20 * PARTS;
+/// Bits are summed in these parts.
+const BIT: u64 = 1 << 8;
 
-/// Parts by which the factor falls at a time where content turns out to be much easier than it was.
-const EASE: i64 = PARTS * 5 / 4;
-/// Pictures that are looked at for that.
-pub const RECENT: usize = 4;
+/// Bits that a rendition may take, and how fast its rate control answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// Of one picture, in 1/256.
+    picture: u64,
+    /// Of one second.
+    second: i64,
+    /// Pictures that are remembered: 3.3 seconds of them.
+    window: u64,
+}
 
-/// What the rate control of one rendition knows from an earlier segment: x264's rate factor, in 1/64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pace(u16);
-
-impl Pace {
-    /// For the first segments of a stream: what usual content takes for this many bits per sample.
-    pub fn start(rendition: &Rendition, fps: Fps) -> Self {
-        let samples = u64::from(rendition.width) * u64::from(rendition.height) * u64::from(fps.num);
-        let bits = u64::from(rendition.bitrate_bps) * u64::from(fps.den);
-        // 0.11 bits per sample: factor 20. Half of that: 3.6 more.
-        let factor = 20 * PARTS - steps(bits * 100, samples * 11);
-        Self::clamped(factor)
-    }
-
-    /// x264's rate factor.
-    pub fn rate_factor(self) -> f64 {
-        f64::from(self.0) / PARTS as f64
-    }
-
-    /// A little better than this, for the rest of a segment that turns out to be easy.
-    pub fn eased(self) -> Self {
-        Self::clamped(i64::from(self.0) - EASE)
-    }
-
-    /// The mean of several, of which `sum` is the sum of [`Self::parts`].
-    pub fn mean(sum: u64, count: u64) -> Self {
-        Self::clamped((sum / count.max(1)) as i64)
-    }
-
-    /// The factor in 1/64.
-    pub fn parts(self) -> u64 {
-        u64::from(self.0)
-    }
-
-    /// Whether `bits` for `done` of `all` pictures are so few that the rest should be better: under 70 % of what is aimed
-    /// at, and the `last` bits, of the last [`RECENT`] pictures, under what they might take.
-    pub fn lags(bits: u64, last: u64, done: u64, all: u64, budget: u64) -> bool {
-        let aim = |pictures: u64| budget * AIM / 1000 * pictures / all.max(1);
-        done >= RECENT as u64 && 10 * bits < 7 * aim(done) && last < aim(RECENT as u64)
-    }
-
-    /// After a segment that took `bits` of `budget`.
-    pub fn after(self, bits: u64, budget: u64) -> Self {
-        Self::clamped(i64::from(self.0) + steps(bits, budget * AIM / 1000))
-    }
-
-    fn clamped(factor: i64) -> Self {
-        Self(factor.clamp(*RANGE.start(), *RANGE.end()) as u16)
+impl Budget {
+    /// Of a rendition with so many pictures per second.
+    pub fn new(rendition: &Rendition, fps: Fps) -> Self {
+        let (rate, num, den) = (u64::from(rendition.bitrate_bps), u64::from(fps.num.max(1)), u64::from(fps.den));
+        // Of few pictures one would say too much.
+        let window = (num * 10 / (3 * den.max(1))).max(16);
+        Self { picture: rate * BIT * den / num, second: rate as i64, window }
     }
 }
 
-/// 3.6 rate factors, in parts, for each doubling of `have` over `want`: a factor of 6 halves the bits, and 60 % of the way at
-/// a time does not overshoot.
-fn steps(have: u64, want: u64) -> i64 {
-    log2(have, want) * 18 * PARTS / (5 << 10)
+/// What the rate control of one rendition knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pace {
+    /// Bits of the last pictures had their rate factor been [`REFERENCE`], in 1/256; older ones count less.
+    hardness: u64,
+    /// Bits that these pictures may have taken, in 1/256.
+    wanted: u64,
+    /// Bits taken and not wanted; negative where there are some left.
+    excess: i64,
+}
+
+impl Pace {
+    /// For the first segments of a stream: what usual content takes for this many bits per sample, counted as half a second.
+    pub fn start(rendition: &Rendition, budget: &Budget) -> Self {
+        let samples = u64::from(rendition.width) * u64::from(rendition.height);
+        let wanted = budget.second as u64 * BIT / 2;
+        // 0.11 bits per sample: factor 20. Half of that: 3.6 more.
+        let log = log2(samples * 11 * BIT, budget.picture * 100) * 3 / 5;
+        Self { hardness: scaled(wanted, log * OCTAVE / 1024), wanted, excess: 0 }
+    }
+
+    /// x264's rate factor for the next picture, in 1/64.
+    pub fn parts(&self, budget: &Budget) -> i64 {
+        // Half as many bits as wanted where all of this is overdrawn; twice as many where half of it is left.
+        let buffer = budget.second * 5 / 2;
+        let drawn = buffer + self.excess.clamp(-buffer / 2, buffer);
+        let log = log2(self.hardness, self.wanted) + log2(drawn as u64, buffer as u64);
+        (REFERENCE + log * OCTAVE / 1024).clamp(*RANGE.start(), *RANGE.end())
+    }
+
+    /// So many parts as x264 counts.
+    pub fn of_parts(parts: i64) -> f64 {
+        parts as f64 / PARTS as f64
+    }
+
+    /// After a picture that took `bits` at a rate factor of `parts`.
+    pub fn add(&mut self, bits: u64, parts: i64, budget: &Budget) {
+        let kept = |sum: u64| sum - sum.div_ceil(budget.window);
+        let bits = bits.min(1 << 32);
+        self.hardness = kept(self.hardness).saturating_add(scaled(bits * BIT, parts - REFERENCE));
+        self.wanted = kept(self.wanted).saturating_add(budget.picture);
+        // More than is ever looked at would only delay the answer to what comes next.
+        let excess = self.excess.saturating_add(bits as i64 - (budget.picture / BIT) as i64);
+        self.excess = excess.clamp(-budget.second * 5 / 4, budget.second * 5 / 2);
+    }
+}
+
+/// `bits * 2^(parts / OCTAVE)`, to 1 in 5000.
+fn scaled(bits: u64, parts: i64) -> u64 {
+    let (whole, rest) = (parts.div_euclid(OCTAVE).clamp(-32, 31), (parts.rem_euclid(OCTAVE) << 16) / OCTAVE);
+    // 2^x for 0 <= x < 1, in 1/65536.
+    let power = 65536 + ((rest * (45580 + ((rest * (14829 + ((rest * 5127) >> 16))) >> 16))) >> 16);
+    let product = u128::from(bits) * power as u128;
+    let shifted = if whole < 0 { product >> -whole } else { product << whole };
+    u64::try_from(shifted >> 16).unwrap_or(u64::MAX)
 }
 
 /// `log2(have / want)` in 1/1024, rounded down.
@@ -108,55 +126,97 @@ mod tests {
     use super::*;
     use crate::ladder::Ladder;
 
+    const THIRTY: Fps = Fps { num: 30, den: 1 };
+
+    fn budget() -> Budget {
+        Budget { picture: 100_000 * BIT, second: 3_000_000, window: 100 }
+    }
+
+    fn settled(hardness: u64) -> Pace {
+        Pace { hardness: hardness * BIT, wanted: 3_000_000 * BIT, excess: 0 }
+    }
+
     #[test]
-    fn logarithms() {
+    fn logarithms_and_powers() {
         for (have, want) in [(1u64, 1u64), (2, 1), (1, 2), (3, 1), (1, 3), (999, 1000), (1 << 40, 3), (7, 1 << 40)] {
             let exact = (have as f64 / want as f64).log2() * 1024.0;
             let found = log2(have, want) as f64;
             assert!(exact - found < 1.01 && found - exact < 0.01, "{have}/{want}: {found}, exactly {exact}");
         }
+        for parts in -700..1600 {
+            let exact = 1e9 * (parts as f64 / OCTAVE as f64).exp2();
+            let found = scaled(1_000_000_000, parts) as f64;
+            assert!((found / exact - 1.0).abs() < 2e-4, "{parts}: {found}, exactly {exact}");
+        }
+        assert_eq!(scaled(u64::MAX, 16_000), u64::MAX);
+        assert!(scaled(u64::MAX, i64::MIN / 2) < 1 << 33);
     }
 
     #[test]
     fn usual_ladders_begin_at_usual_factors() {
-        let factor = |at: usize, fps| Pace::start(&Ladder::standard().renditions()[at], fps).rate_factor();
-        let thirty = Fps { num: 30, den: 1 };
-        assert!((20.0..21.0).contains(&factor(3, thirty)), "{}", factor(3, thirty));
-        assert!((21.0..22.0).contains(&factor(0, thirty)), "{}", factor(0, thirty));
-        assert!(factor(3, Fps { num: 60, den: 1 }) > factor(3, thirty) + 3.0);
+        let factor = |at: usize, fps| {
+            let ladder = Ladder::standard();
+            let budget = Budget::new(&ladder.renditions()[at], fps);
+            Pace::of_parts(Pace::start(&ladder.renditions()[at], &budget).parts(&budget))
+        };
+        assert!((20.0..21.0).contains(&factor(3, THIRTY)), "{}", factor(3, THIRTY));
+        assert!((21.0..22.0).contains(&factor(0, THIRTY)), "{}", factor(0, THIRTY));
+        assert!(factor(3, Fps { num: 60, den: 1 }) > factor(3, THIRTY) + 3.0);
     }
 
     #[test]
-    fn easy_content_is_noticed_and_the_mean_counts() {
-        // 60 pictures, 6 Mbit: 90,000 bits a picture are aimed at.
-        assert!(Pace::lags(300_000, 200_000, 10, 60, 6_000_000));
-        assert!(!Pace::lags(640_000, 200_000, 10, 60, 6_000_000), "more than 70 %");
-        assert!(!Pace::lags(300_000, 540_000, 10, 60, 6_000_000), "it has caught up");
-        assert!(!Pace::lags(0, 0, 3, 60, 6_000_000), "too early");
-        let pace = Pace(20 * 64);
-        assert_eq!(pace.eased(), Pace(20 * 64 - 80));
-        assert_eq!(Pace::mean(pace.parts() + pace.eased().parts(), 2), Pace(20 * 64 - 40));
-        assert_eq!(Pace(10 * 64).eased(), Pace(10 * 64));
+    fn twice_as_hard_is_six_factors_more() {
+        let factor = |hardness| Pace::of_parts(settled(hardness).parts(&budget()));
+        assert_eq!(factor(3_000_000), 20.0);
+        assert_eq!(factor(6_000_000), 26.0);
+        assert_eq!(factor(1_500_000), 14.0);
+        let overdrawn = |excess| Pace::of_parts(Pace { excess, ..settled(3_000_000) }.parts(&budget()));
+        assert!(overdrawn(1_000_000) > 21.0);
+        assert!(overdrawn(-500_000) < 19.5);
+        assert_eq!((overdrawn(i64::MAX), overdrawn(i64::MIN)), (26.0, 14.0));
     }
 
     #[test]
-    fn settles_at_the_budget_and_stays_in_range() {
-        // Content whose bits halve every six factors.
-        let bits = |pace: Pace| (9_000_000.0 * (-pace.rate_factor() / 6.0).exp2() * 10.0) as u64;
-        let mut pace = Pace(40 * 64);
-        let mut made = Vec::new();
-        for _ in 0..40 {
-            made.push(bits(pace));
-            pace = pace.after(bits(pace), 6_000_000);
-        }
-        let late = made[20..].iter().sum::<u64>() / 20;
-        assert!((5_200_000..5_600_000).contains(&late), "{late}: {made:?}");
-        for (bits, budget) in [(0, 0), (0, u64::from(u32::MAX)), (u64::from(u32::MAX), 0), (1, 1)] {
-            let mut pace = pace;
-            for _ in 0..50 {
-                pace = pace.after(bits, budget);
-                assert!(RANGE.contains(&i64::from(pace.0)), "{pace:?}");
+    fn settles_at_the_bit_rate_also_when_content_changes() {
+        // Content that takes so many bits for a picture at factor 20, and half of them every six factors.
+        let budget = budget();
+        let mut pace = settled(3_000_000);
+        for easy_or_hard in [40_000.0, 300_000.0, 100_000.0, 60_000.0] {
+            let mut made = Vec::new();
+            for _ in 0..1200 {
+                let bits = (easy_or_hard * ((20.0 - Pace::of_parts(pace.parts(&budget))) / 6.0).exp2()) as u64;
+                pace.add(bits, pace.parts(&budget), &budget);
+                made.push(bits);
             }
+            let late = made[600..].iter().sum::<u64>() / 600;
+            assert!((99_000..101_000).contains(&late), "{late} of 100,000 for {easy_or_hard}");
+            let worst = made[150..].iter().max();
+            assert!(worst < Some(&130_000), "{worst:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_overflows_and_what_was_saved_is_bounded() {
+        for second in [32_000, 100_000_000] {
+            for (num, den) in [(1, 1), (120, 1), (1_000_000, 10_000)] {
+                let mut rendition = Ladder::standard().renditions()[0].clone();
+                rendition.bitrate_bps = second;
+                let budget = Budget::new(&rendition, Fps { num, den });
+                for bits in [0, u64::MAX] {
+                    let mut pace = Pace::start(&rendition, &budget);
+                    for _ in 0..2000 {
+                        pace.add(bits, pace.parts(&budget), &budget);
+                        assert!(RANGE.contains(&pace.parts(&budget)), "{pace:?}");
+                    }
+                    assert!(pace.excess >= -budget.second * 5 / 4 && pace.excess <= budget.second * 5 / 2);
+                }
+            }
+        }
+        // A worker's answer is not trusted: whatever it says gives a factor.
+        for (hardness, wanted) in [(0, 0), (u64::MAX, 0), (0, u64::MAX), (u64::MAX, u64::MAX)] {
+            let mut pace = Pace { hardness, wanted, excess: i64::MIN };
+            pace.add(u64::MAX, i64::MAX / 2, &budget());
+            assert!(RANGE.contains(&pace.parts(&budget())));
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::ffi::clock::thread_time;
 use crate::ffi::encoder::{Encoder, Settings};
 use crate::ffi::picture::{Image, Look};
 use crate::ladder::{Codec, Fps, Rate, Rendition};
-use crate::pace::{Pace, RECENT};
+use crate::pace::{Budget, Pace};
 use crate::segment::{RenditionOut, TICKS_PER_SECOND};
 use crate::ts::{self, VideoUnit};
 
@@ -32,15 +32,15 @@ pub(super) fn run(
     spare: &Sender<Image>,
 ) -> Result<Made, EngineError> {
     let fps = rendition.fps.unwrap_or(job.timeline.fps);
-    let (source, units) = (job.timeline.fps, job.media.video.len() as u64);
-    let expected = units * u64::from(fps.num) * u64::from(source.den) / (u64::from(fps.den) * u64::from(source.num));
+    let budget = Budget::new(rendition, fps);
+    let pace = pace.unwrap_or_else(|| Pace::start(rendition, &budget));
     let mut rung = Rung {
         rendition,
         job,
         fps,
-        pace: pace.unwrap_or_else(|| Pace::start(rendition, fps)),
-        pictures: expected.max(1),
-        factors: 0,
+        budget,
+        pace,
+        factor: pace.parts(&budget),
         encoder: None,
         next_key: i64::MIN,
         times: Vec::new(),
@@ -65,11 +65,10 @@ struct Rung<'a> {
     rendition: &'a Rendition,
     job: &'a Job<'a>,
     fps: Fps,
+    budget: Budget,
     pace: Pace,
-    /// Pictures to come, more or less.
-    pictures: u64,
-    /// The sum of the rate factors of all pictures sent, in parts.
-    factors: u64,
+    /// The rate factor at which the encoder works, in parts.
+    factor: i64,
     encoder: Option<Encoder<'a>>,
     /// Time from which the next picture is an IDR.
     next_key: i64,
@@ -89,7 +88,7 @@ impl Rung<'_> {
                 let pictures = u64::from(self.rendition.gop_ms) * u64::from(fps.num) / (u64::from(fps.den) * 1000);
                 Encoder::new(&Settings {
                     rendition: self.rendition,
-                    rate_factor: self.pace.rate_factor(),
+                    rate_factor: Pace::of_parts(self.factor),
                     fps,
                     // The clock decides (below); this only tells the rate control what to expect.
                     gop: u32::try_from(pictures).unwrap_or(u32::MAX).min(5000) + 2,
@@ -107,32 +106,23 @@ impl Rung<'_> {
         }
         let index = self.times.len() as i64;
         self.times.push(time);
-        self.factors += self.pace.parts();
         encoder.send(Some((image, index, key)))?;
         self.drain()?;
-        self.ease()
+        self.follow()
     }
 
-    /// Makes the rest better where content has become much easier than the rate control thought.
-    fn ease(&mut self) -> Result<(), EngineError> {
-        let recent = self.video.iter().rev().take(RECENT).map(|unit| 8 * unit.data.len() as u64).sum();
-        let done = self.video.len() as u64;
-        if self.rendition.rate != Rate::Capped
-            || !self.times.len().is_multiple_of(2)
-            || !Pace::lags(8 * self.bytes, recent, done, self.pictures, self.budget(self.pictures))
+    /// Lets the encoder follow the rate control, every other picture: the more often, the more x264 starts over.
+    fn follow(&mut self) -> Result<(), EngineError> {
+        let factor = self.pace.parts(&self.budget);
+        if self.rendition.rate == Rate::Capped
+            && self.times.len().is_multiple_of(2)
+            && factor != self.factor
+            && let Some(encoder) = &mut self.encoder
+            && encoder.set_rate_factor(Pace::of_parts(factor))?
         {
-            return Ok(());
-        }
-        let eased = self.pace.eased();
-        if self.encoder.as_mut().map_or(Ok(false), |encoder| encoder.set_rate_factor(eased.rate_factor()))? {
-            self.pace = eased;
+            self.factor = factor;
         }
         Ok(())
-    }
-
-    /// Bits that so many pictures may take.
-    fn budget(&self, pictures: u64) -> u64 {
-        u64::from(self.rendition.bitrate_bps) * pictures * u64::from(self.fps.den) / u64::from(self.fps.num)
     }
 
     fn drain(&mut self) -> Result<(), EngineError> {
@@ -149,6 +139,7 @@ impl Rung<'_> {
             };
             let pts = *time.ok_or_else(lost)?;
             self.bytes += encoded.data.len() as u64;
+            self.pace.add(8 * encoded.data.len() as u64, self.factor, &self.budget);
             if self.bytes > self.job.limits.output_bytes {
                 return Err(EngineError::OutputBytes { limit: self.job.limits.output_bytes });
             }
@@ -175,8 +166,6 @@ impl Rung<'_> {
                 ),
             });
         }
-        let sent = self.times.len() as u64;
-        let pace = Pace::mean(self.factors, sent).after(8 * self.bytes, self.budget(sent));
         let audio = &self.job.media.audio;
         let codecs = codecs(self.rendition.codec, &self.video[0].data, audio);
         let stream_type = match self.rendition.codec {
@@ -195,6 +184,6 @@ impl Rung<'_> {
             codecs,
         };
         // The thread has done nothing else.
-        Ok(Made { out, pace, encode: thread_time() })
+        Ok(Made { out, pace: self.pace, encode: thread_time() })
     }
 }

@@ -124,14 +124,19 @@ mod tests {
 
     use super::*;
     use crate::ladder::Fps;
+    use crate::pace::Budget;
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(10)
     }
 
     fn paces(seed: u64) -> Vec<Pace> {
-        let start = Pace::start(&Ladder::standard().renditions()[0], Fps { num: 30, den: 1 });
-        vec![start.after(seed, 1000)]
+        let ladder = Ladder::standard();
+        let rendition = &ladder.renditions()[0];
+        let budget = Budget::new(rendition, Fps { num: 30, den: 1 });
+        let mut pace = Pace::start(rendition, &budget);
+        pace.add(seed, 0, &budget);
+        vec![pace]
     }
 
     #[test]
