@@ -22,6 +22,8 @@ const OCTAVE: i64 = 6 * PARTS;
 const RANGE: std::ops::RangeInclusive<i64> = 10 * PARTS..=44 * PARTS;
 /// The factor at which [`Pace::hardness`] counts bits as they are.
 const REFERENCE: i64 = 20 * PARTS;
+/// Thousandths of the bit rate that are aimed at: what comes after an easy part takes a little more.
+const AIM: u64 = 990;
 /// Bits are summed in these parts.
 const BIT: u64 = 1 << 8;
 
@@ -42,7 +44,7 @@ impl Budget {
         let (rate, num, den) = (u64::from(rendition.bitrate_bps), u64::from(fps.num.max(1)), u64::from(fps.den));
         // Of few pictures one would say too much.
         let window = (num * 10 / (3 * den.max(1))).max(16);
-        Self { picture: rate * BIT * den / num, second: rate as i64, window }
+        Self { picture: rate * AIM / 1000 * BIT * den / num, second: rate as i64, window }
     }
 }
 

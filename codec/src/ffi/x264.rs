@@ -42,8 +42,9 @@ pub(super) fn set_rate_factor(session: &mut Session, factor: f64) -> Result<(), 
 ///
 /// A live rendition gets more work the smaller it is: there it costs little, and a coarse search shows most. What works
 /// depends on the pictures as well. At low rate factors they are good already, and finer motion and smaller blocks make
-/// them 0.2 to 0.4 dB better; at high ones they make no difference, and a weaker deblocking filter does. Adaptive
-/// quantisation by variance at less than its usual strength measured 0.2 dB better (luma error) at equal SSIM.
+/// them 0.2 to 0.4 dB better; at high ones they make no difference, but quantising by cost does (0.2 dB), and a weaker
+/// deblocking filter. Adaptive quantisation by variance at less than its usual strength measured 0.2 dB better (luma
+/// error) at equal SSIM.
 /// Each picture of lookahead at all sizes of the standard ladder costs 6.4 MB; these keep it below 190 MB.
 fn tuning(rendition: &Rendition, factor: Option<f64>) -> (&'static str, String) {
     const SMALL: u32 = 426 * 240;
@@ -53,11 +54,13 @@ fn tuning(rendition: &Rendition, factor: Option<f64>) -> (&'static str, String) 
     let live = || {
         let coarse = factor.is_some_and(|factor| factor > COARSE);
         let (lookahead, search) = match (rendition.width * rendition.height, coarse) {
-            (..=SMALL, _) => (17, "subme=4"),
+            (..=SMALL, false) => (17, "subme=4"),
             (..=MEDIUM, false) => (12, "subme=2"),
             (..=LARGE, false) => (9, "subme=2:partitions=p8x8,i8x8"),
             (_, false) => (8, "subme=1:partitions=i8x8"),
-            (..=MEDIUM, true) => (12, "subme=1:partitions=none"),
+            (..=SMALL, true) => (17, "subme=1:partitions=none:trellis=1"),
+            (..=MEDIUM, true) => (12, "subme=1:partitions=none:trellis=1"),
+            (..=LARGE, true) => (9, "subme=1:partitions=none:trellis=1"),
             (_, true) => (8, "subme=1:partitions=none"),
         };
         let deblock = if coarse { -1 } else { 0 };
