@@ -117,6 +117,27 @@ impl Preset {
     }
 }
 
+/// What a rendition is wrapped in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Container {
+    /// MPEG transport stream: every segment stands alone.
+    #[default]
+    Mpegts,
+    /// Fragmented MP4 as CMAF has it: an initialisation segment that is the same all along, and segments of chunks.
+    Cmaf,
+}
+
+impl Container {
+    /// The name used in ladders.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mpegts => "mpegts",
+            Self::Cmaf => "cmaf",
+        }
+    }
+}
+
 /// What the bit rate means.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -160,7 +181,7 @@ impl From<Rate> for String {
     }
 }
 
-/// One output: H.264 High without B-frames in MPEG-TS.
+/// One output: H.264 High without B-frames.
 ///
 /// A rendition larger than its source is made all the same, so that a player always finds the whole ladder. Pictures
 /// are scaled to exactly this size; where that changes their shape, the sample aspect ratio says so.
@@ -187,6 +208,9 @@ pub struct Rendition {
     /// What the bit rate means.
     #[serde(default)]
     pub rate: Rate,
+    /// What it is wrapped in.
+    #[serde(default)]
+    pub container: Container,
 }
 
 fn one_second() -> u32 {
@@ -250,6 +274,7 @@ impl Ladder {
             gop_ms: one_second(),
             preset: Preset::Live,
             rate: Rate::Capped,
+            container: Container::Mpegts,
         };
         Self(vec![
             rung("240p", 426, 240, 250),
@@ -298,6 +323,10 @@ mod tests {
         let ladder: Ladder = serde_json::from_str(json).unwrap();
         let rendition = &ladder.renditions()[0];
         assert_eq!((rendition.gop_ms, rendition.preset), (1000, Preset::Live));
+        assert_eq!(rendition.container, Container::Mpegts);
+        let cmaf = json.replace("}]", r#","container":"cmaf"}]"#);
+        assert_eq!(serde_json::from_str::<Ladder>(&cmaf).unwrap().renditions()[0].container, Container::Cmaf);
+        assert!(serde_json::from_str::<Ladder>(&json.replace("}]", r#","container":"mkv"}]"#)).is_err());
         assert_eq!(rendition.fps, Some(Fps { num: 30000, den: 1001 }));
         let rate = |text: &str| Rate::try_from(text.to_owned());
         for known in [Rate::Capped, Rate::Cbr, Rate::Quality(23)] {

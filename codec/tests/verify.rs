@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use headframe_codec::engine::transcode;
 use headframe_codec::verify::{How, Judgement, Profile, Verdict, VerifyError, verify};
-use headframe_codec::{Fps, Ladder, Limits, Preset, Rate, Rendition};
+use headframe_codec::{Container, Fps, Ladder, Limits, Preset, Rate, Rendition};
 use headframe_kernels::Isa;
 
 const WIDTH: u32 = 320;
@@ -31,6 +31,7 @@ fn order() -> Rendition {
         gop_ms: 1000,
         preset: Preset::Live,
         rate: Rate::Cbr,
+        container: Container::Mpegts,
     }
 }
 

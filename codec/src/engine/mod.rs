@@ -5,20 +5,24 @@
 //! the output a function of the input alone (for one version of the libraries) and parallel over renditions.
 
 mod cpu;
+mod output;
 mod rung;
 mod scaling;
 mod sei;
-mod sound;
+pub(crate) mod sound;
 pub(crate) mod timeline;
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::budget::Limits;
 use crate::error::EngineError;
 use crate::ladder::Ladder;
 use crate::pace::Pace;
-use crate::segment::SegmentOut;
+use crate::segment::{Part, SegmentOut};
 use crate::ts;
+
+pub use output::Sink;
 
 /// Makes all renditions of `input`, or none.
 ///
@@ -28,17 +32,36 @@ use crate::ts;
 ///
 /// `paces` is what [`SegmentOut::paces`] said after the segment before the last one, or empty where a stream begins.
 pub fn transcode(ladder: &Ladder, input: &[u8], paces: &[Pace], limits: &Limits) -> Result<SegmentOut, EngineError> {
+    let whole: Vec<_> = ladder.renditions().iter().map(|_| Mutex::new((None, Vec::new()))).collect();
+    let collect = |part: Part| {
+        let mut whole = whole[part.rendition].lock().unwrap_or_else(PoisonError::into_inner);
+        whole.0 = whole.0.take().or(part.init);
+        whole.1.extend_from_slice(&part.bytes);
+        Ok(())
+    };
+    let mut out = transcode_in_parts(ladder, input, paces, limits, &collect)?;
+    for (rendition, whole) in out.renditions.iter_mut().zip(whole) {
+        (rendition.init, rendition.bytes) = whole.into_inner().unwrap_or_else(PoisonError::into_inner);
+    }
+    Ok(out)
+}
+
+/// As [`transcode`], but every part goes to `sink` as soon as it is made, and the renditions that are returned have no
+/// bytes of their own. After an error the parts are worth nothing.
+pub fn transcode_in_parts(
+    ladder: &Ladder,
+    input: &[u8],
+    paces: &[Pace],
+    limits: &Limits,
+    sink: Sink<'_>,
+) -> Result<SegmentOut, EngineError> {
     let started = Instant::now();
     if input.len() as u64 > limits.input_bytes {
         return Err(EngineError::InputBytes { bytes: input.len() as u64, limit: limits.input_bytes });
     }
     let mut media = ts::demux(input)?;
     sound::to_aac(&mut media, limits, started)?;
-    let mut out = cpu::run(ladder, &media, paces, limits, started)?;
-    let bytes: u64 = out.renditions.iter().map(|rendition| rendition.bytes.len() as u64).sum();
-    if bytes > limits.output_bytes {
-        return Err(EngineError::OutputBytes { limit: limits.output_bytes });
-    }
+    let mut out = cpu::run(ladder, &media, paces, limits, started, sink)?;
     out.timings.total = started.elapsed();
     Ok(out)
 }

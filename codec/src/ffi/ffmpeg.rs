@@ -11,7 +11,7 @@ use ffmpeg_next::ffi;
 use headframe_kernels::{Format, PlaneMut, Source, SourceRef, Yuv420Mut};
 
 use crate::error::EngineError;
-use crate::ladder::{Fps, Preset, Rate, Rendition};
+use crate::ladder::{Container, Fps, Preset, Rate, Rendition};
 use crate::ts::VideoKind;
 
 pub(super) const AGAIN: c_int = ffi::AVERROR(libc::EAGAIN);
@@ -555,7 +555,10 @@ impl Encoder {
         options.set("forced-idr", "1")?;
         options.set("aud", "1")?;
         options.set("sc_threshold", "0")?;
-        options.set("x264-params", &format!("cpu-independent=1:{changes}"))?;
+        // Otherwise the picture parameter set begins with the segment's own quality, and every segment of CMAF would need
+        // an initialisation segment of its own.
+        let stitched = if rendition.container == Container::Cmaf { "stitchable=1:" } else { "" };
+        options.set("x264-params", &format!("cpu-independent=1:{stitched}{changes}"))?;
         // SAFETY: the context was allocated for this codec and is not open yet; the options are live.
         let opened = unsafe { ffi::avcodec_open2(context.0.as_ptr(), codec, &mut options.0) };
         check_x264("open libx264", opened)?;

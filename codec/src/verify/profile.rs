@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::bounds::Bounds;
-use crate::ladder::{Ladder, LadderError, Rendition};
+use crate::ladder::{Container, Ladder, LadderError, Rendition};
 
 /// The version of the measures; a profile made for others is refused.
 pub const VERSION: u32 = 1;
@@ -25,6 +25,12 @@ pub enum ProfileError {
     /// What it orders is impossible.
     #[error("the profile's rendition is invalid: {0}")]
     Rendition(#[from] LadderError),
+    /// Ordered in a container that is not read.
+    #[error("the profile's rendition is ordered in {container}; only mpegts can be verified so far")]
+    Container {
+        /// What was ordered.
+        container: &'static str,
+    },
     /// No such rendition.
     #[error("no rendition is named {name:?}; there are: {known}")]
     Name {
@@ -111,6 +117,9 @@ impl Profile {
             return Err(ProfileError::Version { have: self.version });
         }
         Ladder::new(vec![self.rendition.clone()])?;
+        if self.rendition.container != Container::Mpegts {
+            return Err(ProfileError::Container { container: self.rendition.container.name() });
+        }
         let ReferenceEncoder { build, preset, options, buffer_ms } = &self.reference;
         if !build.starts_with("x264 - core ") {
             return Err(ProfileError::Reference("build must begin with \"x264 - core \""));

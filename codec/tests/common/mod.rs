@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use headframe_codec::{Ladder, Preset, Rate, Rendition};
+use headframe_codec::{Container, Ladder, Preset, Rate, Rendition};
 
 /// A folder that lives as long as the test binary.
 fn folder() -> &'static Path {
@@ -135,6 +135,7 @@ pub(crate) fn small(name: &str, width: u32, height: u32) -> Rendition {
         gop_ms: 1000,
         preset: Preset::Density,
         rate: Rate::Capped,
+        container: Container::Mpegts,
     }
 }
 
