@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use headframe_codec::{Codec, Ladder, Preset, Rate, Rendition};
+use headframe_codec::{Codec, Container, Ladder, Preset, Rate, Rendition};
 
 /// A folder that lives as long as the test binary.
 fn folder() -> &'static Path {
@@ -136,6 +136,7 @@ pub(crate) fn small(name: &str, width: u32, height: u32) -> Rendition {
         codec: Codec::H264,
         preset: Preset::Density,
         rate: Rate::Capped,
+        container: Container::Mpegts,
     }
 }
 

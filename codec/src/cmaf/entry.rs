@@ -1,0 +1,178 @@
+//! How pictures are described to a decoder before the first one comes, and stored: all that depends on the video codec.
+
+use mp4_atom::{Av01, Av1c, Avc1, Avcc, AvccExt, Codec as Described, Hvc1, HvcCArray, Hvcc, Pasp, Visual};
+
+use super::{Shape, broken};
+use crate::error::EngineError;
+use crate::ladder::Codec;
+use crate::syntax::{av1, h264, hevc, nals};
+
+/// The decoder's configuration, from the first picture.
+pub(super) enum Entry {
+    /// H.264 as `avc1`: sequence and picture parameter set stand here and nowhere else (14496-15 5.3.3).
+    Avc(Sets<2>),
+    /// HEVC as `hvc1`: likewise, with the video parameter set first (14496-15 8.3.3).
+    Hevc(Sets<3>, hevc::Profile),
+    /// AV1: the sequence header stands here and in front of every key picture (AV1 in ISOBMFF 2.3.4).
+    Av1 {
+        /// The whole unit.
+        header: Vec<u8>,
+        sequence: av1::Sequence,
+    },
+}
+
+/// One parameter set of each kind.
+pub(super) struct Sets<const N: usize>([Vec<u8>; N]);
+
+impl<const N: usize> Sets<N> {
+    /// From a first access unit in Annex B form.
+    fn new(first: &[u8], kind: impl Fn(&[u8]) -> u8, wanted: [u8; N]) -> Result<Self, EngineError> {
+        let found = wanted.map(|wanted| nals(first).find(|nal| kind(nal) == wanted && nal.len() >= 4));
+        match found.iter().all(Option::is_some) {
+            true => Ok(Self(found.map(|set| set.unwrap_or_default().to_vec()))),
+            false => Err(broken("the first picture has no parameter sets")),
+        }
+    }
+
+    /// Appends an access unit as it is stored: every NAL unit that is not `left_out` behind its length in four bytes.
+    fn append(&self, unit: &[u8], what: impl Fn(&[u8]) -> Stored, out: &mut Vec<u8>) -> Result<(), EngineError> {
+        for nal in nals(unit) {
+            match what(nal) {
+                Stored::Sample => {
+                    out.extend((nal.len() as u32).to_be_bytes());
+                    out.extend_from_slice(nal);
+                }
+                Stored::Nowhere => {}
+                Stored::Entry if self.0.iter().any(|set| set == nal) => {}
+                Stored::Entry => return Err(broken("a parameter set changes within the segment")),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a NAL unit is stored.
+enum Stored {
+    Sample,
+    Entry,
+    /// Delimiters, ends and filler.
+    Nowhere,
+}
+
+impl Entry {
+    /// Reads the headers of a first picture.
+    pub(super) fn new(codec: Codec, first: &[u8]) -> Result<Self, EngineError> {
+        match codec {
+            Codec::H264 => Ok(Self::Avc(Sets::new(first, h264::kind, [h264::SPS, h264::PPS])?)),
+            Codec::Hevc => {
+                let sets = Sets::new(first, hevc::kind, [hevc::VPS, hevc::SPS, hevc::PPS])?;
+                let profile =
+                    hevc::Profile::read(&sets.0[1]).ok_or_else(|| broken("the parameter set is too short"))?;
+                Ok(Self::Hevc(sets, profile))
+            }
+            Codec::Av1 => match av1::sequence(first) {
+                Some((header, sequence)) => Ok(Self::Av1 { header: header.to_vec(), sequence }),
+                None => Err(broken("the first picture has no sequence header")),
+            },
+        }
+    }
+
+    /// The box that says so.
+    pub(super) fn describe(&self, shape: Shape) -> mp4_atom::Result<Described> {
+        let visual = Visual {
+            data_reference_index: 1,
+            width: shape.width as u16,
+            height: shape.height as u16,
+            ..Visual::default()
+        };
+        let pasp = match shape.aspect {
+            (num, den) if num > 0 && den > 0 => Some(Pasp { h_spacing: num as u32, v_spacing: den as u32 }),
+            _ => None,
+        };
+        Ok(match self {
+            Self::Avc(Sets([sps, pps])) => {
+                let mut avcc = Avcc::new(sps, pps)?;
+                // 14496-15 5.3.3.1.2: profiles from High on also say the chroma format and depths; 4:2:0 with 8 bits here.
+                avcc.ext = (avcc.avc_profile_indication >= 100).then(AvccExt::default);
+                Described::Avc1(Avc1 { visual, avcc, pasp, ..Avc1::default() })
+            }
+            Self::Hevc(sets, profile) => {
+                Described::Hvc1(Hvc1 { visual, hvcc: hvcc(sets, profile), pasp, ..Hvc1::default() })
+            }
+            Self::Av1 { header, sequence } => {
+                Described::Av01(Av01 { visual, av1c: av1c(header, sequence), pasp, ..Av01::default() })
+            }
+        })
+    }
+
+    /// Appends a picture as it is stored; returns its size.
+    pub(super) fn append(&self, unit: &[u8], out: &mut Vec<u8>) -> Result<u32, EngineError> {
+        let before = out.len();
+        match self {
+            Self::Avc(sets) => sets.append(unit, avc_stored, out)?,
+            Self::Hevc(sets, _) => sets.append(unit, hevc_stored, out)?,
+            Self::Av1 { header, .. } => {
+                if av1::sequence(unit).is_some_and(|(other, _)| other != header) {
+                    return Err(broken("the sequence header changes within the segment"));
+                }
+                out.extend_from_slice(unit);
+            }
+        }
+        Ok((out.len() - before) as u32)
+    }
+}
+
+fn avc_stored(nal: &[u8]) -> Stored {
+    match h264::kind(nal) {
+        h264::SPS | h264::PPS => Stored::Entry,
+        // Delimiter, end of sequence, end of stream, filler.
+        9..=12 => Stored::Nowhere,
+        _ => Stored::Sample,
+    }
+}
+
+fn hevc_stored(nal: &[u8]) -> Stored {
+    match hevc::kind(nal) {
+        hevc::VPS | hevc::SPS | hevc::PPS => Stored::Entry,
+        // Delimiter, end of sequence, end of stream, filler.
+        35..=38 => Stored::Nowhere,
+        _ => Stored::Sample,
+    }
+}
+
+/// 14496-15 8.3.3.1. Frame rate and parallelism are left unknown (0); 4:2:0 with 8 bits.
+fn hvcc(Sets(sets): &Sets<3>, profile: &hevc::Profile) -> Hvcc {
+    let array =
+        |set: &Vec<u8>| HvcCArray { completeness: true, nal_unit_type: hevc::kind(set), nalus: vec![set.clone()] };
+    Hvcc {
+        general_profile_space: profile.space,
+        general_tier_flag: profile.high_tier,
+        general_profile_idc: profile.profile,
+        general_profile_compatibility_flags: profile.compatible,
+        general_constraint_indicator_flags: profile.constraints,
+        general_level_idc: profile.level,
+        chroma_format_idc: 1,
+        num_temporal_layers: profile.layers,
+        temporal_id_nested: profile.nested,
+        length_size_minus_one: 3,
+        arrays: sets.iter().map(array).collect(),
+        ..Hvcc::new()
+    }
+}
+
+/// AV1 in ISOBMFF 2.3.3.
+fn av1c(header: &[u8], sequence: &av1::Sequence) -> Av1c {
+    Av1c {
+        seq_profile: sequence.profile,
+        seq_level_idx_0: sequence.level,
+        seq_tier_0: sequence.high_tier,
+        high_bitdepth: sequence.bit_depth > 8,
+        twelve_bit: sequence.bit_depth > 10,
+        monochrome: sequence.monochrome,
+        chroma_subsampling_x: sequence.subsampling.0,
+        chroma_subsampling_y: sequence.subsampling.1,
+        chroma_sample_position: sequence.sample_position,
+        initial_presentation_delay: None,
+        config_obus: header.to_vec(),
+    }
+}
