@@ -227,7 +227,7 @@ mod tests {
         // 44.1 kHz; the clock wraps, and a second of sound is missing.
         let mut sound = Sound::new(&track(&units), WRAP - 1000).unwrap().unwrap();
         let run = sound.run(2, i64::MAX, 0).unwrap();
-        let start = (WRAP - 2000) as u64 * 441 / 900 + 1;
+        let start = (WRAP - 2000) as u64 * 441 / 900;
         assert_eq!(times(&run), [start, start + 1024, start + 44_100, start + 45_124]);
         // Nothing is in front of time zero.
         let mut early = Sound::new(&track(&[(Some(WRAP - 2000), two)]), 0).unwrap().unwrap();

@@ -48,9 +48,9 @@ impl<'a> Parts<'a> {
         if !on_time || !(1..WRAP).contains(&duration) {
             return Err(format!("a part from {pts} for {duration} where {:?} is due", rung.due));
         }
-        rung.frames = rung.frames.saturating_add(frames);
-        if frames == 0 || rung.frames > self.limits.frames {
-            return Err(format!("{frames} pictures in a part, {} so far", rung.frames));
+        let so_far = rung.frames.saturating_add(frames);
+        if frames == 0 || so_far > self.limits.frames {
+            return Err(format!("{frames} pictures in a part, {so_far} so far"));
         }
         let total = len.checked_add(init.unwrap_or(0));
         let total = total.filter(|total| len > 0 && *total <= self.limits.output_bytes - self.bytes);
@@ -64,6 +64,7 @@ impl<'a> Parts<'a> {
             rung.init.clone_from(&init);
         }
         rung.bytes.extend_from_slice(&bytes);
+        rung.frames = so_far;
         (rung.parts, rung.due, rung.done) = (number + 1, Some((pts + duration) % WRAP), last);
         Ok(Part { rendition, number, init, bytes, pts, duration, frames, independent, last })
     }
@@ -138,7 +139,7 @@ mod tests {
     }
 
     fn file(head: &PartHead, seed: u8) -> Option<OwnedFd> {
-        let bytes = [vec![b'i'; head.init.unwrap_or(0) as usize], vec![seed; head.len as usize]].concat();
+        let bytes = [vec![b'i'; head.init.unwrap_or(0).min(9) as usize], vec![seed; head.len as usize]].concat();
         Some(sealed([&bytes[..]]).unwrap())
     }
 
