@@ -176,3 +176,34 @@ fn av1c(header: &[u8], sequence: &av1::Sequence) -> Av1c {
         config_obus: header.to_vec(),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    const SETS: &[u8] = &[0, 0, 0, 1, 0x67, 0x64, 0, 0x1f, 0xac, 0, 0, 0, 1, 0x68, 0xee, 0x3c, 0x80];
+
+    #[test]
+    fn units_get_lengths_and_sets_move_out() {
+        let unit = [&[0, 0, 0, 1, 9, 0xf0][..], SETS, &[0, 0, 1, 6, 5, 1, 0x80, 0, 0, 1, 0x65, 1, 2, 0, 0]].concat();
+        let entry = Entry::new(&unit).unwrap();
+        let mut out = vec![7];
+        assert_eq!(entry.append(&unit, &mut out).unwrap(), 15);
+        assert_eq!(out, [7, 0, 0, 0, 4, 6, 5, 1, 0x80, 0, 0, 0, 3, 0x65, 1, 2]);
+        let shape = Shape { width: 640, height: 360, aspect: (4, 3) };
+        let Codec::Avc1(avc1) = entry.describe(shape).unwrap() else { panic!("not avc1") };
+        assert_eq!(avc1.avcc.sequence_parameter_sets, [[0x67, 0x64, 0, 0x1f, 0xac]]);
+        assert_eq!(avc1.avcc.picture_parameter_sets, [[0x68, 0xee, 0x3c, 0x80]]);
+        assert_eq!(avc1.pasp, Some(Pasp { h_spacing: 4, v_spacing: 3 }));
+    }
+
+    #[test]
+    fn other_sets_are_no_small_matter() {
+        assert!(Entry::new(&[0, 0, 1, 0x65, 1]).is_err());
+        let entry = Entry::new(SETS).unwrap();
+        let mut changed = SETS.to_vec();
+        changed[8] = 0xad;
+        assert!(entry.append(&changed, &mut Vec::new()).is_err());
+    }
+}

@@ -166,3 +166,83 @@ fn next_frame(bytes: &[u8]) -> Option<((usize, Header), usize, usize)> {
         at += 1;
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::ts::{AAC_LATM, Unit, WRAP};
+
+    /// AAC-LC, two channels, with one byte repeated.
+    fn frame(rate_index: u8, byte: u8, len: usize) -> Vec<u8> {
+        let all = len + 7;
+        let head = [
+            0xff,
+            0xf1,
+            0x40 | rate_index << 2,
+            0x80 | (all >> 11) as u8,
+            (all >> 3) as u8,
+            (all << 5) as u8 | 0x1f,
+            0xfc,
+        ];
+        [&head[..], &vec![byte; len]].concat()
+    }
+
+    fn track(units: &[(Option<i64>, Vec<u8>)]) -> AudioTrack {
+        let unit = |(pts, data): &(Option<i64>, Vec<u8>)| Unit { pts: *pts, dts: None, data: data.clone() };
+        let units = units.iter().map(unit).collect();
+        AudioTrack { stream_type: AAC_ADTS, descriptors: vec![10, 4, b'd', b'e', b'u', 0], units }
+    }
+
+    fn times(run: &Run) -> Vec<u64> {
+        let mut time = run.start;
+        let mut step = |sample: &Sample| {
+            time += u64::from(sample.duration);
+            time - u64::from(sample.duration)
+        };
+        run.samples.iter().map(&mut step).collect()
+    }
+
+    #[test]
+    fn frames_are_found_across_packets_and_keep_their_times() {
+        // 48 kHz: 1920 ticks each. The second packet begins in the middle of the third frame.
+        let all: Vec<u8> = (0..5u8).flat_map(|i| frame(3, i, 100 + usize::from(i))).collect();
+        let cut = 107 + 108 + 50;
+        let units = [(Some(90_000), all[..cut].to_vec()), (Some(90_000 + 3 * 1920 + 2), all[cut..].to_vec())];
+        let mut sound = Sound::new(&track(&units), 90_000).unwrap().unwrap();
+        assert_eq!((sound.rate(), sound.language()), (48_000, "deu"));
+        let first = sound.run(2, 90_000 + 1921, 0).unwrap();
+        assert_eq!((times(&first), first.samples[1].size), (vec![48_000, 49_024], 101));
+        assert_eq!(first.data, [vec![0; 100], vec![1; 101]].concat(), "without headers");
+        let rest = sound.run(2, i64::MAX, 0).unwrap();
+        assert_eq!(times(&rest), [50_048, 51_072, 52_096], "times are even, whatever rounding the packets' have");
+        assert!(sound.run(2, i64::MAX, 0).is_none());
+    }
+
+    #[test]
+    fn holes_and_wraps_and_junk() {
+        let two = [frame(4, 1, 20), frame(4, 2, 20)].concat();
+        let junk = [&[0xff, 0xf1, 0][..], &two].concat();
+        let units = [(Some(WRAP - 2000), two.clone()), (Some(90_000 - 2000), junk)];
+        // 44.1 kHz; the clock wraps, and a second of sound is missing.
+        let mut sound = Sound::new(&track(&units), WRAP - 1000).unwrap().unwrap();
+        let run = sound.run(2, i64::MAX, 0).unwrap();
+        let start = (WRAP - 2000) as u64 * 441 / 900;
+        assert_eq!(times(&run), [start, start + 1024, start + 44_100, start + 45_124]);
+        // Nothing is in front of time zero.
+        let mut early = Sound::new(&track(&[(Some(WRAP - 2000), two)]), 0).unwrap().unwrap();
+        assert_eq!(times(&early.run(2, i64::MAX, 0).unwrap()), [44]);
+        assert!(Sound::new(&track(&[(Some(0), vec![7; 300])]), 0).unwrap().is_none());
+        let latm = AudioTrack { stream_type: AAC_LATM, ..track(&[]) };
+        assert!(matches!(Sound::new(&latm, 0), Err(EngineError::UnsupportedAudio { stream_type: AAC_LATM })));
+    }
+
+    #[test]
+    fn every_cut_of_a_frame_is_survived() {
+        let all = [frame(3, 0xff, 40), frame(3, 0xf1, 40)].concat();
+        for cut in 0..all.len() {
+            let sound = Sound::new(&track(&[(Some(5), all[..cut].to_vec())]), 0).unwrap();
+            assert_eq!(sound.map_or(0, |sound| sound.frames.len()), cut / 47);
+        }
+    }
+}
