@@ -129,6 +129,10 @@ pub enum Container {
 }
 
 impl Container {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The name used in ladders.
     pub fn name(self) -> &'static str {
         match self {
@@ -208,8 +212,8 @@ pub struct Rendition {
     /// What the bit rate means.
     #[serde(default)]
     pub rate: Rate,
-    /// What it is wrapped in.
-    #[serde(default)]
+    /// What it is wrapped in. Left out of what is written where it is the usual one: ladders are known by their hash.
+    #[serde(default, skip_serializing_if = "Container::is_usual")]
     pub container: Container,
 }
 
@@ -326,6 +330,8 @@ mod tests {
         assert_eq!(rendition.container, Container::Mpegts);
         let cmaf = json.replace("}]", r#","container":"cmaf"}]"#);
         assert_eq!(serde_json::from_str::<Ladder>(&cmaf).unwrap().renditions()[0].container, Container::Cmaf);
+        let written = serde_json::to_string(&serde_json::from_str::<Ladder>(&cmaf).unwrap()).unwrap();
+        assert!(written.contains("cmaf") && !serde_json::to_string(&ladder).unwrap().contains("container"));
         assert!(serde_json::from_str::<Ladder>(&json.replace("}]", r#","container":"mkv"}]"#)).is_err());
         assert_eq!(rendition.fps, Some(Fps { num: 30000, den: 1001 }));
         let rate = |text: &str| Rate::try_from(text.to_owned());
