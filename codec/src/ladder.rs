@@ -131,6 +131,10 @@ pub enum Codec {
 }
 
 impl Codec {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// All there are.
     pub const ALL: [Self; 3] = [Self::H264, Self::Hevc, Self::Av1];
 
@@ -165,6 +169,10 @@ pub enum Container {
 }
 
 impl Container {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The name used in ladders.
     pub fn name(self) -> &'static str {
         match self {
@@ -240,8 +248,8 @@ pub struct Rendition {
     /// Time from IDR to IDR, 250 to 10,000 ms. Every segment begins with one in any case.
     #[serde(default = "one_second")]
     pub gop_ms: u32,
-    /// How pictures are coded.
-    #[serde(default)]
+    /// How pictures are coded. Left out of what is written where it is the usual one: ladders are known by their hash.
+    #[serde(default, skip_serializing_if = "Codec::is_usual")]
     pub codec: Codec,
     /// Encoder effort.
     #[serde(default)]
@@ -249,8 +257,8 @@ pub struct Rendition {
     /// What the bit rate means.
     #[serde(default)]
     pub rate: Rate,
-    /// What it is wrapped in.
-    #[serde(default)]
+    /// What it is wrapped in. Left out of what is written where it is the usual one: ladders are known by their hash.
+    #[serde(default, skip_serializing_if = "Container::is_usual")]
     pub container: Container,
 }
 
@@ -377,6 +385,8 @@ mod tests {
         assert_eq!(rendition.container, Container::Mpegts);
         let cmaf = json.replace("}]", r#","container":"cmaf"}]"#);
         assert_eq!(serde_json::from_str::<Ladder>(&cmaf).unwrap().renditions()[0].container, Container::Cmaf);
+        let written = serde_json::to_string(&serde_json::from_str::<Ladder>(&cmaf).unwrap()).unwrap();
+        assert!(written.contains("cmaf") && !serde_json::to_string(&ladder).unwrap().contains("container"));
         assert!(serde_json::from_str::<Ladder>(&json.replace("}]", r#","container":"mkv"}]"#)).is_err());
         assert_eq!(rendition.fps, Some(Fps { num: 30000, den: 1001 }));
         let rate = |text: &str| Rate::try_from(text.to_owned());
@@ -390,6 +400,11 @@ mod tests {
     fn codecs_have_the_names_of_their_json() {
         for codec in Codec::ALL {
             assert_eq!(serde_json::to_string(&codec).unwrap(), format!("{:?}", codec.name()));
+            let mut rung = Ladder::standard().renditions()[0].clone();
+            (rung.codec, rung.container) = (codec, Container::Cmaf);
+            let written = serde_json::to_string(&rung).unwrap();
+            assert_eq!(written.contains("codec"), codec != Codec::H264, "{written}");
+            assert_eq!(serde_json::from_str::<Rendition>(&written).unwrap(), rung);
         }
     }
 
