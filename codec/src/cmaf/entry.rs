@@ -187,12 +187,12 @@ mod tests {
     #[test]
     fn units_get_lengths_and_sets_move_out() {
         let unit = [&[0, 0, 0, 1, 9, 0xf0][..], SETS, &[0, 0, 1, 6, 5, 1, 0x80, 0, 0, 1, 0x65, 1, 2, 0, 0]].concat();
-        let entry = Entry::new(&unit).unwrap();
+        let entry = Entry::new(Codec::H264, &unit).unwrap();
         let mut out = vec![7];
         assert_eq!(entry.append(&unit, &mut out).unwrap(), 15);
         assert_eq!(out, [7, 0, 0, 0, 4, 6, 5, 1, 0x80, 0, 0, 0, 3, 0x65, 1, 2]);
         let shape = Shape { width: 640, height: 360, aspect: (4, 3) };
-        let Codec::Avc1(avc1) = entry.describe(shape).unwrap() else { panic!("not avc1") };
+        let Described::Avc1(avc1) = entry.describe(shape).unwrap() else { panic!("not avc1") };
         assert_eq!(avc1.avcc.sequence_parameter_sets, [[0x67, 0x64, 0, 0x1f, 0xac]]);
         assert_eq!(avc1.avcc.picture_parameter_sets, [[0x68, 0xee, 0x3c, 0x80]]);
         assert_eq!(avc1.pasp, Some(Pasp { h_spacing: 4, v_spacing: 3 }));
@@ -200,10 +200,40 @@ mod tests {
 
     #[test]
     fn other_sets_are_no_small_matter() {
-        assert!(Entry::new(&[0, 0, 1, 0x65, 1]).is_err());
-        let entry = Entry::new(SETS).unwrap();
+        for codec in Codec::ALL {
+            assert!(Entry::new(codec, &[0, 0, 1, 0x65, 1]).is_err());
+        }
+        let entry = Entry::new(Codec::H264, SETS).unwrap();
         let mut changed = SETS.to_vec();
         changed[8] = 0xad;
         assert!(entry.append(&changed, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn hevc_and_av1_are_described_by_their_headers() {
+        let shape = Shape { width: 1280, height: 720, aspect: (1, 1) };
+        let vps = [0x40, 1, 0x0c, 1];
+        let sps = [0x42, 1, 1, 1, 0x60, 0, 0, 3, 0, 0x90, 0, 0, 3, 0, 0, 3, 0, 93, 0xa0];
+        let pps = [0x44, 1, 0xc1, 0x72];
+        let nals = [&[0x46, 1, 0x10][..], &vps, &sps, &pps, &[0x28, 1, 0xaf]];
+        let unit: Vec<u8> = nals.iter().flat_map(|nal| [&[0, 0, 0, 1][..], nal].concat()).collect();
+        let entry = Entry::new(Codec::Hevc, &unit).unwrap();
+        let mut out = Vec::new();
+        assert_eq!(entry.append(&unit, &mut out).unwrap(), 7);
+        assert_eq!(out, [0, 0, 0, 3, 0x28, 1, 0xaf]);
+        let Described::Hvc1(hvc1) = entry.describe(shape).unwrap() else { panic!("not hvc1") };
+        let sets: Vec<_> = hvc1.hvcc.arrays.iter().flat_map(|array| array.nalus.clone()).collect();
+        assert_eq!(sets, [&vps[..], &sps, &pps]);
+        assert_eq!((hvc1.hvcc.general_profile_idc, hvc1.hvcc.general_level_idc), (1, 93));
+        assert_eq!((hvc1.hvcc.num_temporal_layers, hvc1.hvcc.temporal_id_nested), (1, true));
+
+        let header = [0x0a, 0x0b, 0, 0, 0, 0x2d, 0x4c, 0xff, 0xb3, 0xcf, 0xbf, 0x90, 0x24];
+        let entry = Entry::new(Codec::Av1, &header).unwrap();
+        let Described::Av01(av01) = entry.describe(shape).unwrap() else { panic!("not av01") };
+        assert_eq!((av01.av1c.seq_level_idx_0, av01.av1c.chroma_sample_position), (5, 1));
+        assert_eq!(av01.av1c.config_obus, header);
+        let mut other = header;
+        other[5] = 0x2c;
+        assert!(entry.append(&other, &mut Vec::new()).is_err());
     }
 }
