@@ -2,7 +2,7 @@
 //!
 //! Read from a TOML file, then from `HEADFRAME_*` variables, then from flags; unknown keys are errors. Secrets are paths.
 
-use headframe_codec::ladder::Ladder;
+use headframe_codec::ladder::{Container, Ladder};
 use headframe_market::pricing::Pricing;
 use headframe_market::{Price, Wei, machine::client::EscrowRules, machine::operator::ClaimRules};
 use serde::{Deserialize, Serialize};
@@ -317,6 +317,10 @@ impl Config {
                      announced on chain, and node.listen alone does not tell",
                 );
                 need(!self.node.ladders.is_empty(), "node.ladders: name at least one ladder");
+                need(
+                    self.node.ladders.iter().all(is_served),
+                    "node.ladders: only container = \"mpegts\" is served so far",
+                );
                 need(self.node.max_in_hand > 0, "node.max_in_hand: must be 1 or more");
             }
             For::Gateway | For::LocalGateway => {
@@ -330,6 +334,7 @@ impl Config {
                 need(names.len() == 2 * gateway.streams.len(), "gateway.streams: keys and ids must all differ");
                 need((1..=16).contains(&gateway.samples), "gateway.samples: must be 1..=16");
                 need(gateway.spool > 0, "gateway.spool: must be 1 or more");
+                need(is_served(&gateway.ladder), "gateway.ladder: only container = \"mpegts\" is served so far");
             }
         }
         if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }
@@ -339,6 +344,11 @@ impl Config {
     pub fn bond(&self) -> Option<u128> {
         self.node.bond.replace('_', "").parse().ok()
     }
+}
+
+/// Whether the playlists can list what this ladder makes.
+fn is_served(ladder: &Ladder) -> bool {
+    ladder.renditions().iter().all(|rendition| rendition.container == Container::Mpegts)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `headframe-bench latency`: from a segment in to its last byte out, one segment at a time.
+//! `headframe-bench latency`: from a segment in to its first part and its last byte out, one segment at a time.
 
 use crate::compare::contest::Way;
 use crate::compare::ratio::FFMPEG_THREADS;
@@ -20,6 +20,8 @@ struct Report<'a> {
     rounds: usize,
     /// One worker up, one stream under way.
     warm: Times,
+    /// The same segments, until the first part of every rendition is there.
+    first_part: Times,
     /// The first segment of a new stream, on a worker that is up.
     new_stream: Times,
     /// The first segment of all, on a worker that has just come up; its start not included.
@@ -97,6 +99,7 @@ pub(crate) fn run(options: &LatencyOptions) -> Result<()> {
     stage.transcode(&pool, "warming up", 0, &sources[0])?;
     let (meter, before) = (Meter::start(), used_by(&pool.stats().pids));
     let (mut warm, mut new, mut fresh, mut start) = (Rounds::new(), Rounds::new(), Rounds::new(), Rounds::new());
+    let mut parts = Rounds::new();
     let mut theirs: Vec<Rounds> = vec![Rounds::new(); ways.len()];
     for round in 0..options.rounds {
         progress.step(&format!(
@@ -105,7 +108,7 @@ pub(crate) fn run(options: &LatencyOptions) -> Result<()> {
             options.rounds
         ));
         let stream = format!("round-{round}");
-        let mut ours = Vec::new();
+        let (mut ours, mut ours_first) = (Vec::new(), Vec::new());
         theirs.iter_mut().for_each(|rounds| rounds.push(Vec::new()));
         for (number, bytes) in sources.iter().enumerate() {
             // Contestants take turns, from another one on each time. Our turn is the one behind the last ffmpeg.
@@ -113,14 +116,20 @@ pub(crate) fn run(options: &LatencyOptions) -> Result<()> {
                 let at = (turn + number + round) % (ways.len() + 1);
                 match ways.get(at) {
                     Some(way) => theirs[at][round].push(fresh_ffmpeg(&stage, *way, number)?),
-                    None => ours.push(timed(&stage, &pool, &stream, number as u64, bytes)?),
+                    None => {
+                        let (first, last) = timed(&stage, &pool, &stream, number as u64, bytes)?;
+                        ours_first.push(first);
+                        ours.push(last);
+                    }
                 }
             }
         }
         warm.push(ours);
+        parts.push(ours_first);
         progress.step(&format!("round {} of {}: first segments", round + 1, options.rounds));
-        let first =
-            |(number, bytes): (usize, &Vec<u8>)| timed(&stage, &pool, &format!("new-{round}-{number}"), 0, bytes);
+        let first = |(number, bytes): (usize, &Vec<u8>)| {
+            timed(&stage, &pool, &format!("new-{round}-{number}"), 0, bytes).map(last)
+        };
         new.push(sources.iter().enumerate().map(first).collect::<Result<_>>()?);
         let (started, first) = fresh_worker(&stage, &sources[round % sources.len()])?;
         start.push(vec![started]);
@@ -145,6 +154,7 @@ pub(crate) fn run(options: &LatencyOptions) -> Result<()> {
         ratio_against: ways[best],
         ratio_spread: (each.min, each.max),
         warm,
+        first_part: times(&parts)?,
         new_stream: times(&new)?,
         fresh_worker: times(&fresh)?,
         worker_start: times(&start)?,
@@ -157,11 +167,23 @@ pub(crate) fn run(options: &LatencyOptions) -> Result<()> {
     figures::store(options.json.as_deref(), &report)
 }
 
-/// Microseconds from the segment handed to the pool until all renditions are in this process.
-fn timed(stage: &Stage, pool: &Pool, stream: &str, number: u64, bytes: &[u8]) -> Result<u64> {
+/// Microseconds from the segment handed to the pool until the first part of every rendition, and until all of them, are
+/// in this process.
+fn timed(stage: &Stage, pool: &Pool, stream: &str, number: u64, bytes: &[u8]) -> Result<(u64, u64)> {
+    let (mut waiting, mut first) = (stage.ladder.renditions().len(), 0.0);
     let meter = Meter::start();
-    stage.transcode(pool, stream, number, bytes)?;
-    Ok(micros(meter.wall()))
+    stage.transcode_in_parts(pool, stream, number, bytes, &mut |part| {
+        waiting -= usize::from(part.number == 0);
+        if part.number == 0 && waiting == 0 {
+            first = meter.wall();
+        }
+    })?;
+    Ok((micros(first), micros(meter.wall())))
+}
+
+/// Of a pair of times, the one of the last byte.
+fn last((_, last): (u64, u64)) -> u64 {
+    last
 }
 
 /// Microseconds from the start of a process to its end, files written.
@@ -178,7 +200,7 @@ fn fresh_worker(stage: &Stage, bytes: &[u8]) -> Result<(u64, u64)> {
     let meter = Meter::start();
     let pool = stage.pool(1)?;
     let started = micros(meter.wall());
-    let first = timed(stage, &pool, "fresh", 0, bytes)?;
+    let first = timed(stage, &pool, "fresh", 0, bytes).map(last)?;
     pool.shutdown();
     Ok((started, first))
 }
@@ -208,6 +230,7 @@ fn print(report: &Report<'_>) {
         );
     };
     line("warm worker", &report.warm);
+    line("  until each has its first part", &report.first_part);
     line("new stream, warm worker", &report.new_stream);
     line("first segment of a fresh worker", &report.fresh_worker);
     line("a worker's start", &report.worker_start);

@@ -8,7 +8,7 @@ use crate::options::InputOptions;
 use crate::progress::Progress;
 use anyhow::{Context as _, Result, ensure};
 use headframe_codec::worker::{Pool, PoolConfig};
-use headframe_codec::{Fps, Ladder, Limits, SegmentIn, SegmentOut};
+use headframe_codec::{Fps, Ladder, Limits, Part, SegmentIn, SegmentOut};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -91,7 +91,19 @@ impl Stage {
 
     /// Transcodes `bytes` as segment `number` of `stream`.
     pub(crate) fn transcode(&self, pool: &Pool, stream: &str, number: u64, bytes: &[u8]) -> Result<SegmentOut> {
-        Ok(pool.transcode(&self.ladder, SegmentIn { stream, number, bytes }, PATIENCE)?)
+        self.transcode_in_parts(pool, stream, number, bytes, &mut |_| {})
+    }
+
+    /// The same, and every part goes to `parts` when it comes.
+    pub(crate) fn transcode_in_parts(
+        &self,
+        pool: &Pool,
+        stream: &str,
+        number: u64,
+        bytes: &[u8],
+        parts: &mut dyn FnMut(&Part),
+    ) -> Result<SegmentOut> {
+        Ok(pool.transcode_in_parts(&self.ladder, SegmentIn { stream, number, bytes }, PATIENCE, parts)?)
     }
 
     /// All segments in memory, as a node gets them.

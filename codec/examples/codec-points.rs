@@ -31,6 +31,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         frames += made.source.frames;
         rss = rss.max(pool.stats().rss_bytes);
         for (file, rendition) in files.iter_mut().zip(made.renditions) {
+            if number == 0 {
+                file.extend(rendition.init.unwrap_or_default());
+            }
             file.extend(rendition.bytes);
         }
     }

@@ -188,6 +188,7 @@ mod tests {
             name: r.name.clone(),
             width: r.width,
             height: r.height,
+            init: None,
             bytes: vec![],
             frames: 60,
             codecs: String::new(),

@@ -131,6 +131,10 @@ pub enum Codec {
 }
 
 impl Codec {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// All there are.
     pub const ALL: [Self; 3] = [Self::H264, Self::Hevc, Self::Av1];
 
@@ -149,6 +153,31 @@ impl Codec {
             Self::H264 => "libx264",
             Self::Hevc => "libx265",
             Self::Av1 => "libsvtav1",
+        }
+    }
+}
+
+/// What a rendition is wrapped in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Container {
+    /// MPEG transport stream: every segment stands alone.
+    #[default]
+    Mpegts,
+    /// Fragmented MP4 as CMAF has it: an initialisation segment that is the same all along, and segments of chunks.
+    Cmaf,
+}
+
+impl Container {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The name used in ladders.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mpegts => "mpegts",
+            Self::Cmaf => "cmaf",
         }
     }
 }
@@ -198,7 +227,7 @@ impl From<Rate> for String {
     }
 }
 
-/// One output, in MPEG-TS, its pictures stored in the order in which they are shown.
+/// One output, its pictures stored in the order in which they are shown.
 ///
 /// A rendition larger than its source is made all the same, so that a player always finds the whole ladder. Pictures
 /// are scaled to exactly this size; where that changes their shape, the sample aspect ratio says so.
@@ -219,8 +248,8 @@ pub struct Rendition {
     /// Time from IDR to IDR, 250 to 10,000 ms. Every segment begins with one in any case.
     #[serde(default = "one_second")]
     pub gop_ms: u32,
-    /// How pictures are coded.
-    #[serde(default)]
+    /// How pictures are coded. Left out of what is written where it is the usual one: ladders are known by their hash.
+    #[serde(default, skip_serializing_if = "Codec::is_usual")]
     pub codec: Codec,
     /// Encoder effort.
     #[serde(default)]
@@ -228,6 +257,9 @@ pub struct Rendition {
     /// What the bit rate means.
     #[serde(default)]
     pub rate: Rate,
+    /// What it is wrapped in. Left out of what is written where it is the usual one: ladders are known by their hash.
+    #[serde(default, skip_serializing_if = "Container::is_usual")]
+    pub container: Container,
 }
 
 fn one_second() -> u32 {
@@ -254,12 +286,8 @@ impl Rendition {
         need(side(self.height), "height", self.height.to_string(), sides)?;
         let steady = self.codec == Codec::Av1 && self.rate == Rate::Cbr;
         need(!steady, "rate", self.rate.to_string(), "capped or quality:N for av1, which misses cbr by a third")?;
-        need(
-            self.codec != Codec::Av1,
-            "codec",
-            self.codec.name().to_owned(),
-            "h264 or hevc: MPEG-TS cannot carry av1",
-        )?;
+        let carried = self.codec != Codec::Av1 || self.container == Container::Cmaf;
+        need(carried, "container", self.container.name().to_owned(), "cmaf for av1, which MPEG-TS cannot carry")?;
         let rate = (32_000..=100_000_000).contains(&self.bitrate_bps);
         need(rate, "bitrate_bps", self.bitrate_bps.to_string(), "32000 to 100000000")?;
         need((250..=10_000).contains(&self.gop_ms), "gop_ms", self.gop_ms.to_string(), "250 to 10000")?;
@@ -305,6 +333,7 @@ impl Ladder {
             codec: Codec::H264,
             preset: Preset::Live,
             rate: Rate::Capped,
+            container: Container::Mpegts,
         };
         Self(vec![
             rung("240p", 426, 240, 250),
@@ -353,6 +382,12 @@ mod tests {
         let ladder: Ladder = serde_json::from_str(json).unwrap();
         let rendition = &ladder.renditions()[0];
         assert_eq!((rendition.gop_ms, rendition.codec, rendition.preset), (1000, Codec::H264, Preset::Live));
+        assert_eq!(rendition.container, Container::Mpegts);
+        let cmaf = json.replace("}]", r#","container":"cmaf"}]"#);
+        assert_eq!(serde_json::from_str::<Ladder>(&cmaf).unwrap().renditions()[0].container, Container::Cmaf);
+        let written = serde_json::to_string(&serde_json::from_str::<Ladder>(&cmaf).unwrap()).unwrap();
+        assert!(written.contains("cmaf") && !serde_json::to_string(&ladder).unwrap().contains("container"));
+        assert!(serde_json::from_str::<Ladder>(&json.replace("}]", r#","container":"mkv"}]"#)).is_err());
         assert_eq!(rendition.fps, Some(Fps { num: 30000, den: 1001 }));
         let rate = |text: &str| Rate::try_from(text.to_owned());
         for known in [Rate::Capped, Rate::Cbr, Rate::Quality(23)] {
@@ -365,6 +400,11 @@ mod tests {
     fn codecs_have_the_names_of_their_json() {
         for codec in Codec::ALL {
             assert_eq!(serde_json::to_string(&codec).unwrap(), format!("{:?}", codec.name()));
+            let mut rung = Ladder::standard().renditions()[0].clone();
+            (rung.codec, rung.container) = (codec, Container::Cmaf);
+            let written = serde_json::to_string(&rung).unwrap();
+            assert_eq!(written.contains("codec"), codec != Codec::H264, "{written}");
+            assert_eq!(serde_json::from_str::<Rendition>(&written).unwrap(), rung);
         }
     }
 
@@ -386,7 +426,7 @@ mod tests {
         assert!(with(|r| r.gop_ms = 0).contains("gop_ms is 0"));
         assert!(with(|r| (r.codec, r.height) = (Codec::Av1, 62)).contains("64 to 4096 for hevc and av1"));
         assert!(with(|r| (r.codec, r.rate) = (Codec::Av1, Rate::Cbr)).contains("rate is cbr"));
-        assert!(with(|r| r.codec = Codec::Av1).contains("MPEG-TS cannot carry av1"));
+        assert!(with(|r| r.codec = Codec::Av1).contains("container is mpegts, must be cmaf for av1"));
         assert!(with(|r| r.fps = Some(Fps { num: 500, den: 1 })).contains("fps is 500"));
         assert!("0/1".parse::<Fps>().is_err() && "x".parse::<Fps>().is_err());
     }

@@ -9,6 +9,7 @@
 //! | [`admission`] | whether one more stream fits on this machine |
 //! | [`error`] | what can go wrong, and whose fault it is |
 //! | `ts` | MPEG transport streams, read and written in safe Rust |
+//! | `cmaf` | fragmented MP4, written |
 //! | `syntax` | headers of H.264, HEVC and AV1, as far as a container needs them |
 //! | `engine` | decode once, scale with [`headframe_kernels`](../headframe_kernels/index.html), encode every rung |
 //! | `verify` | whether a rendition is what was ordered: the verification predicate |
@@ -21,6 +22,8 @@
 
 pub mod admission;
 pub mod budget;
+#[cfg(feature = "engine")]
+mod cmaf;
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod error;
@@ -40,6 +43,6 @@ pub mod worker;
 pub use admission::Admission;
 pub use budget::Limits;
 pub use error::{Class, EngineError, TranscodeError};
-pub use ladder::{Codec, Fps, Ladder, LadderError, Preset, Rate, Rendition};
+pub use ladder::{Codec, Container, Fps, Ladder, LadderError, Preset, Rate, Rendition};
 pub use pace::Pace;
-pub use segment::{RenditionOut, SegmentIn, SegmentOut, SourceInfo, Timings};
+pub use segment::{Part, RenditionOut, SegmentIn, SegmentOut, SourceInfo, Timings};

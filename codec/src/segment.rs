@@ -9,6 +9,11 @@ use crate::pace::Pace;
 
 /// Ticks per second of all media times.
 pub const TICKS_PER_SECOND: i64 = 90_000;
+/// Times in a stream count modulo 2^33 ticks.
+pub const WRAP: i64 = 1 << 33;
+/// Longest part of a rendition, ticks: half a second, so that a player of low-latency HLS waits little and asks seldom.
+/// At the usual frame rates a part reaches 93 % of it or more (rfc8216bis asks for 85 %).
+pub const LONGEST_PART: i64 = TICKS_PER_SECOND / 2;
 
 /// One segment to transcode.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +75,10 @@ pub struct RenditionOut {
     pub width: u32,
     /// Rows.
     pub height: u32,
-    /// MPEG-TS, beginning with PAT, PMT and an IDR picture, on the source's timeline.
+    /// The initialisation segment of CMAF: equal for all segments of a stream whose parameters stay the same.
+    pub init: Option<Vec<u8>>,
+    /// On the source's timeline, beginning with an IDR picture. MPEG-TS begins with PAT and PMT; CMAF with `styp`, behind
+    /// which come pairs of `moof` and `mdat`.
     pub bytes: Vec<u8>,
     /// Pictures; as many as the source has unless the rendition fixes its own frame rate.
     pub frames: u32,
@@ -80,9 +88,43 @@ pub struct RenditionOut {
 
 impl fmt::Debug for RenditionOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, width, height, bytes, frames, codecs } = self;
+        let Self { name, width, height, init: _, bytes, frames, codecs } = self;
         let bytes = bytes.len();
         write!(f, "RenditionOut({name}: {width}x{height}, {frames} frames, {bytes} bytes, {codecs})")
+    }
+}
+
+/// A piece of a rendition, handed over while the rest is in work. All of a rendition one behind the other are its
+/// [`RenditionOut::bytes`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Index in the ladder.
+    pub rendition: usize,
+    /// Counts up from 0 within the segment and rendition.
+    pub number: u32,
+    /// [`RenditionOut::init`], with the first part.
+    pub init: Option<Vec<u8>>,
+    /// Whole transport packets from one picture to another, or one `moof` with its `mdat` (in front of the first one,
+    /// `styp`).
+    pub bytes: Vec<u8>,
+    /// Presentation time of the first picture, 90 kHz ticks, 0..2^33.
+    pub pts: i64,
+    /// To the first picture of the next part, 90 kHz ticks: at most [`LONGEST_PART`] unless it is one picture.
+    pub duration: i64,
+    /// Pictures.
+    pub frames: u32,
+    /// Whether it begins with an IDR picture.
+    pub independent: bool,
+    /// Whether it is the segment's last.
+    pub last: bool,
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rendition, number, init: _, bytes, pts, duration, frames, independent, last } = self;
+        let (bytes, key, last) =
+            (bytes.len(), if *independent { ", IDR" } else { "" }, if *last { ", last" } else { "" });
+        write!(f, "Part({rendition}/{number}: {frames} frames from {pts} for {duration}, {bytes} bytes{key}{last})")
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use headframe_codec::engine::transcode;
 use headframe_codec::verify::{How, Judgement, Profile, Verdict, VerifyError, verify};
-use headframe_codec::{Codec, Fps, Ladder, Limits, Preset, Rate, Rendition};
+use headframe_codec::{Codec, Container, Fps, Ladder, Limits, Preset, Rate, Rendition};
 use headframe_kernels::Isa;
 
 const WIDTH: u32 = 320;
@@ -32,6 +32,7 @@ fn order() -> Rendition {
         codec: Codec::H264,
         preset: Preset::Live,
         rate: Rate::Cbr,
+        container: Container::Mpegts,
     }
 }
 

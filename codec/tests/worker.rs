@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::{clip, small_ladder};
 use headframe_codec::worker::{Death, Pool, PoolConfig};
-use headframe_codec::{Class, EngineError, Ladder, Limits, SegmentIn, TranscodeError, engine};
+use headframe_codec::{Class, Container, EngineError, Ladder, Limits, Part, SegmentIn, TranscodeError, engine};
 use rustix::process::{Pid, Signal, kill_process};
 
 const LONG: Duration = Duration::from_secs(100);
@@ -91,6 +91,37 @@ fn a_killed_worker_costs_one_retry() {
     let stats = pool.stats();
     assert_eq!(stats.restarts.get(&Death::Killed), Some(&1));
     assert_eq!((stats.restarts_total(), stats.quarantined, stats.workers), (1, 0, 1));
+}
+
+#[test]
+fn parts_come_early_and_only_once() {
+    let pool = pool(1, LONG);
+    let mut rungs = Ladder::standard().renditions().to_vec();
+    rungs.iter_mut().skip(2).for_each(|rung| rung.container = Container::Cmaf);
+    let ladder = Ladder::new(rungs).unwrap();
+    let mut bytes = vec![(None, Vec::new(), 0); 4];
+    let mut killed = None;
+    let mut take = |part: &Part| {
+        let (init, bytes, parts) = &mut bytes[part.rendition];
+        assert_eq!(part.number, *parts, "each once and in order");
+        if part.number == 0 {
+            init.clone_from(&part.init);
+        }
+        bytes.extend_from_slice(&part.bytes);
+        *parts += 1;
+        // The worker is gone with parts given: another one has to go on behind them.
+        if killed.is_none() {
+            assert!(!part.last, "the first part is there before the work is done");
+            killed = Some(pool.stats().pids[0]);
+            signal(pool.stats().pids[0], Signal::KILL);
+        }
+    };
+    let out = pool.transcode_in_parts(&ladder, segment(slow(), 1), LONG, &mut take).unwrap();
+    assert_eq!(pool.stats().restarts.get(&Death::Killed), Some(&1));
+    for (made, (init, bytes, parts)) in out.renditions.iter().zip(bytes) {
+        assert!(made.init == init && made.bytes == bytes && parts == 4, "{}: {parts} parts", made.name);
+    }
+    assert_eq!(out.renditions.iter().map(|made| made.init.is_some()).collect::<Vec<_>>(), [false, false, true, true]);
 }
 
 #[test]
@@ -253,4 +284,8 @@ fn a_person_can_transcode_a_file() {
     assert_eq!(report["renditions"][1]["name"], "b");
     assert_eq!(report["source"]["frames"], 15);
     assert_eq!(common::decoded(&std::fs::read(out.join("b.ts")).unwrap()), 15);
+    let output = command.args(["--container", "cmaf"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let file = ["b-init.mp4", "b.m4s"].map(|name| std::fs::read(out.join(name)).unwrap()).concat();
+    assert_eq!(common::decoded(&file), 15);
 }

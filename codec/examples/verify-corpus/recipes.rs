@@ -1,6 +1,6 @@
 //! The lists: what is shown, what is ordered, how honest encoders are run, and how cheats are made.
 
-use headframe_codec::{Codec, Preset, Rate, Rendition};
+use headframe_codec::{Codec, Container, Preset, Rate, Rendition};
 
 /// Where a source's pictures come from.
 pub(crate) enum Origin {
@@ -73,6 +73,7 @@ pub(crate) fn rendition(order: &(&str, u32, u32, u32)) -> Rendition {
         codec: Codec::H264,
         preset: Preset::Live,
         rate: Rate::Cbr,
+        container: Container::Mpegts,
     }
 }
 

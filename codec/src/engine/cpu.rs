@@ -7,6 +7,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::output::{Outlet, Sink};
 use super::rung::{self, Made};
 use super::scaling::Scaling;
 use super::sei::Tail;
@@ -30,6 +31,7 @@ pub(super) struct Job<'a> {
     pub(super) timeline: Timeline,
     pub(super) limits: &'a Limits,
     pub(super) started: Instant,
+    pub(super) outlet: Outlet<'a>,
 }
 
 impl Job<'_> {
@@ -47,8 +49,10 @@ pub(super) fn run(
     paces: &[Pace],
     limits: &Limits,
     started: Instant,
+    sink: Sink<'_>,
 ) -> Result<SegmentOut, EngineError> {
-    let job = &Job { media, timeline: Timeline::of(&media.video), limits, started };
+    let outlet = Outlet::new(sink, limits.output_bytes);
+    let job = &Job { media, timeline: Timeline::of(&media.video), limits, started, outlet };
     let before = process_time();
     thread::scope(|scope| {
         let mut scaling = Scaling::new(job, ladder);
@@ -58,7 +62,7 @@ pub(super) fn run(
             let spare = scaling.feed(rendition, queue);
             let thread = thread::Builder::new().name(format!("rung-{}", rendition.name));
             let pace = paces.get(i).copied();
-            let spawned = thread.spawn_scoped(scope, move || rung::run(rendition, job, pace, &pictures, &spare));
+            let spawned = thread.spawn_scoped(scope, move || rung::run((i, rendition), job, pace, &pictures, &spare));
             let failed = |_| EngineError::Memory { what: "start an encoder thread".to_owned() };
             threads.push(spawned.map_err(failed)?);
         }

@@ -8,12 +8,14 @@
 mod codecs;
 mod cpu;
 mod memory;
+mod output;
 mod rung;
 mod scaling;
 mod sei;
-mod sound;
+pub(crate) mod sound;
 pub(crate) mod timeline;
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::budget::Limits;
@@ -21,8 +23,10 @@ use crate::error::EngineError;
 use crate::ffi::encoder;
 use crate::ladder::{Codec, Ladder};
 use crate::pace::Pace;
-use crate::segment::SegmentOut;
+use crate::segment::{Part, SegmentOut};
 use crate::ts;
+
+pub use output::Sink;
 
 /// What this build of FFmpeg has an encoder for.
 pub fn codecs() -> Vec<Codec> {
@@ -37,6 +41,29 @@ pub fn codecs() -> Vec<Codec> {
 ///
 /// `paces` is what [`SegmentOut::paces`] said after the segment before the last one, or empty where a stream begins.
 pub fn transcode(ladder: &Ladder, input: &[u8], paces: &[Pace], limits: &Limits) -> Result<SegmentOut, EngineError> {
+    let whole: Vec<_> = ladder.renditions().iter().map(|_| Mutex::new((None, Vec::new()))).collect();
+    let collect = |part: Part| {
+        let mut whole = whole[part.rendition].lock().unwrap_or_else(PoisonError::into_inner);
+        whole.0 = whole.0.take().or(part.init);
+        whole.1.extend_from_slice(&part.bytes);
+        Ok(())
+    };
+    let mut out = transcode_in_parts(ladder, input, paces, limits, &collect)?;
+    for (rendition, whole) in out.renditions.iter_mut().zip(whole) {
+        (rendition.init, rendition.bytes) = whole.into_inner().unwrap_or_else(PoisonError::into_inner);
+    }
+    Ok(out)
+}
+
+/// As [`transcode`], but every part goes to `sink` as soon as it is made, and the renditions that are returned have no
+/// bytes of their own. After an error the parts are worth nothing.
+pub fn transcode_in_parts(
+    ladder: &Ladder,
+    input: &[u8],
+    paces: &[Pace],
+    limits: &Limits,
+    sink: Sink<'_>,
+) -> Result<SegmentOut, EngineError> {
     let started = Instant::now();
     if input.len() as u64 > limits.input_bytes {
         return Err(EngineError::InputBytes { bytes: input.len() as u64, limit: limits.input_bytes });
@@ -47,11 +74,7 @@ pub fn transcode(ladder: &Ladder, input: &[u8], paces: &[Pace], limits: &Limits)
     memory::check(ladder, limits)?;
     let mut media = ts::demux(input)?;
     sound::to_aac(&mut media, limits, started)?;
-    let mut out = cpu::run(ladder, &media, paces, limits, started)?;
-    let bytes: u64 = out.renditions.iter().map(|rendition| rendition.bytes.len() as u64).sum();
-    if bytes > limits.output_bytes {
-        return Err(EngineError::OutputBytes { limit: limits.output_bytes });
-    }
+    let mut out = cpu::run(ladder, &media, paces, limits, started, sink)?;
     out.timings.total = started.elapsed();
     Ok(out)
 }

@@ -1,21 +1,21 @@
-//! One rendition: encode, multiplex.
+//! One rendition: encode, and pass on to be multiplexed.
 
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-use super::codecs::codecs;
 use super::cpu::Job;
+use super::output::Output;
 use super::scaling::Shown;
 use crate::error::EngineError;
 use crate::ffi::clock::thread_time;
 use crate::ffi::encoder::{Encoder, Settings};
 use crate::ffi::picture::{Image, Look};
-use crate::ladder::{Codec, Fps, Rate, Rendition};
+use crate::ladder::{Fps, Rate, Rendition};
 use crate::pace::{Budget, Pace};
 use crate::segment::{RenditionOut, TICKS_PER_SECOND};
-use crate::ts::{self, VideoUnit};
+use crate::ts::VideoUnit;
 
-/// A rendition and what it cost.
+/// A rendition, whose bytes have been handed over, and what it cost.
 pub(super) struct Made {
     pub(super) out: RenditionOut,
     /// For the segment after the next.
@@ -25,7 +25,7 @@ pub(super) struct Made {
 
 /// Takes pictures until the sender hangs up, then finishes the rendition. Read pictures go back through `spare`.
 pub(super) fn run(
-    rendition: &Rendition,
+    (index, rendition): (usize, &Rendition),
     job: &Job<'_>,
     pace: Option<Pace>,
     pictures: &Receiver<Shown>,
@@ -44,8 +44,8 @@ pub(super) fn run(
         encoder: None,
         next_key: i64::MIN,
         times: Vec::new(),
-        video: Vec::new(),
-        bytes: 0,
+        output: Output::new(rendition, index, job),
+        received: 0,
     };
     while let Ok(mut shown) = pictures.recv() {
         for time in &shown.times {
@@ -74,8 +74,9 @@ struct Rung<'a> {
     next_key: i64,
     /// Time of each picture sent; the encoder counts pictures.
     times: Vec<i64>,
-    video: Vec<VideoUnit>,
-    bytes: u64,
+    output: Output<'a>,
+    /// Pictures that came back.
+    received: usize,
 }
 
 impl Rung<'_> {
@@ -85,6 +86,7 @@ impl Rung<'_> {
         let encoder = match self.encoder.take() {
             Some(encoder) => encoder,
             None => {
+                self.output.aspect = look.aspect;
                 let pictures = u64::from(self.rendition.gop_ms) * u64::from(fps.num) / (u64::from(fps.den) * 1000);
                 Encoder::new(&Settings {
                     rendition: self.rendition,
@@ -138,12 +140,9 @@ impl Rung<'_> {
                 ),
             };
             let pts = *time.ok_or_else(lost)?;
-            self.bytes += encoded.data.len() as u64;
             self.pace.add(8 * encoded.data.len() as u64, self.factor, &self.budget);
-            if self.bytes > self.job.limits.output_bytes {
-                return Err(EngineError::OutputBytes { limit: self.job.limits.output_bytes });
-            }
-            self.video.push(VideoUnit { pts, key: encoded.key, data: encoded.data });
+            self.output.push(VideoUnit { pts, key: encoded.key, data: encoded.data })?;
+            self.received += 1;
         }
         Ok(())
     }
@@ -154,35 +153,19 @@ impl Rung<'_> {
         };
         encoder.send(None)?;
         self.drain()?;
-        if self.video.len() != self.times.len() {
+        if self.received != self.times.len() {
             return Err(EngineError::Codec {
                 what: "encode".to_owned(),
                 code: 0,
                 reason: format!(
                     "{} returned {} of {} pictures",
                     self.rendition.codec.encoder(),
-                    self.video.len(),
+                    self.received,
                     self.times.len()
                 ),
             });
         }
-        let audio = &self.job.media.audio;
-        let codecs = codecs(self.rendition.codec, &self.video[0].data, audio);
-        let stream_type = match self.rendition.codec {
-            Codec::H264 => ts::H264,
-            Codec::Hevc => ts::HEVC,
-            // Ladders do not order it.
-            Codec::Av1 => return Err(EngineError::NoVideo { found: "av1".to_owned() }),
-        };
-        let bytes = ts::mux(&self.video, audio, stream_type);
-        let out = RenditionOut {
-            name: self.rendition.name.clone(),
-            width: self.rendition.width,
-            height: self.rendition.height,
-            bytes,
-            frames: self.video.len() as u32,
-            codecs,
-        };
+        let out = self.output.finish()?;
         // The thread has done nothing else.
         Ok(Made { out, pace: self.pace, encode: thread_time() })
     }

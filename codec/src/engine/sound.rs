@@ -14,7 +14,8 @@ use crate::segment::TICKS_PER_SECOND;
 use crate::ts::{AAC_ADTS, AudioCoding, AudioTrack, Media, Unit, described, nearest};
 
 /// Rates that AAC knows, in the order of their numbers (14496-3 table 1.18).
-const RATES: [u32; 13] = [96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350];
+pub(crate) const RATES: [u32; 13] =
+    [96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350];
 /// Times that are off by less are rounding.
 const TOLERANCE: i64 = TICKS_PER_SECOND / 100;
 /// Longer holes are a new clock, not silence.

@@ -5,7 +5,7 @@ use ffmpeg_next::ffi;
 use super::encoder::{Session, Settings};
 use super::ffmpeg::check;
 use crate::error::EngineError;
-use crate::ladder::{Codec, Preset, Rate, Rendition};
+use crate::ladder::{Codec, Container, Preset, Rate, Rendition};
 
 pub(super) fn open(settings: &Settings<'_>) -> Result<Session, EngineError> {
     let rendition = settings.rendition;
@@ -26,7 +26,10 @@ pub(super) fn open(settings: &Settings<'_>) -> Result<Session, EngineError> {
         options.set("forced-idr", "1")?;
         options.set("aud", "1")?;
         options.set("sc_threshold", "0")?;
-        options.set("x264-params", &format!("cpu-independent=1:{changes}"))
+        // Otherwise the picture parameter set begins with the segment's own quality, and every segment of CMAF would need
+        // an initialisation segment of its own.
+        let stitched = if rendition.container == Container::Cmaf { "stitchable=1:" } else { "" };
+        options.set("x264-params", &format!("cpu-independent=1:{stitched}{changes}"))
     })
 }
 

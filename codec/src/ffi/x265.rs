@@ -17,19 +17,21 @@ pub(super) fn open(settings: &Settings<'_>) -> Result<Session, EngineError> {
         options.set("preset", preset)?;
         options.set("profile", "main")?;
         options.set("forced-idr", "1")?;
-        // One thread and no message with the options: the same bytes everywhere. Keys come when they are asked for.
-        let fixed =
-            "pools=none:frame-threads=1:wpp=0:lookahead-slices=0:info=0:log-level=none:aud=1:open-gop=0:scenecut=0";
-        options.set("x265-params", &format!("{fixed}:ctu={}:{changes}", coding_unit(rendition)))
+        options.set("x265-params", &format!("{FIXED}:ctu={}:{changes}", coding_unit(rendition)))
     })
 }
+
+/// One thread and no message with the options: the same bytes everywhere. Keys come when they are asked for. Parameter sets
+/// depend on the rendition alone, not on the segment: x265 would write the quality of the last group into them.
+const FIXED: &str = "pools=none:frame-threads=1:wpp=0:lookahead-slices=0:info=0:log-level=none:aud=1:open-gop=0:\
+    scenecut=0:opt-qp-pps=0:opt-ref-list-length-pps=0";
 
 /// x265's preset to start from, and what differs.
 fn tuning(rendition: &Rendition) -> (&'static str, &'static str) {
     match rendition.preset {
-        Preset::Density => ("ultrafast", "rc-lookahead=10"),
-        Preset::Live => ("superfast", "rc-lookahead=10"),
-        Preset::Quality => ("fast", "rc-lookahead=20"),
+        Preset::Density => ("ultrafast", "subme=1:rc-lookahead=10"),
+        Preset::Live => ("veryfast", "rc-lookahead=10"),
+        Preset::Quality => ("medium", "rc-lookahead=20"),
     }
 }
 

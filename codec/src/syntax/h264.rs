@@ -1,10 +1,20 @@
-//! H.264: the codecs parameter.
+//! H.264: parameter sets and the codecs parameter.
 
 use super::nals;
 
+/// Types of NAL units (H.264 table 7-1).
+pub(crate) const SPS: u8 = 7;
+/// Picture parameter set.
+pub(crate) const PPS: u8 = 8;
+
+/// The type of a NAL unit; 0, which is unspecified, of an empty one.
+pub(crate) fn kind(nal: &[u8]) -> u8 {
+    nal.first().map_or(0, |header| header & 0x1f)
+}
+
 /// RFC 6381 from the first sequence parameter set: profile, constraint flags and level. `avc1` alone if there is none.
 pub(crate) fn codecs(unit: &[u8]) -> String {
-    match nals(unit).find(|nal| nal.len() >= 4 && nal[0] & 0x1f == 7) {
+    match nals(unit).find(|nal| kind(nal) == SPS && nal.len() >= 4) {
         Some(set) => format!("avc1.{:02X}{:02X}{:02X}", set[1], set[2], set[3]),
         None => "avc1".to_owned(),
     }

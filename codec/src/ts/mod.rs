@@ -8,12 +8,12 @@ mod mux;
 
 pub(crate) use demux::described;
 pub use demux::{AudioCoding, AudioTrack, Media, Unit, VideoKind, demux};
-pub use mux::{VideoUnit, mux};
+pub use mux::{Muxer, VideoUnit, mux};
+
+pub use crate::segment::WRAP;
 
 /// Bytes of a transport packet.
 pub const PACKET: usize = 188;
-/// Timestamps count modulo 2^33.
-pub const WRAP: i64 = 1 << 33;
 /// Stream types of the programme map (13818-1 table 2-34).
 pub const H264: u8 = 0x1b;
 /// HEVC.

@@ -16,41 +16,73 @@ pub struct VideoUnit {
     pub data: Vec<u8>,
 }
 
-/// Writes one self-contained segment: PAT and PMT first and before every IDR picture, audio and video in the order of
-/// their times, the clock reference with every picture.
+/// Writes one self-contained segment; see [`Muxer`].
 pub fn mux(video: &[VideoUnit], audio: &[AudioTrack], video_type: u8) -> Vec<u8> {
-    let size = video.iter().map(|unit| unit.data.len()).sum::<usize>()
-        + audio.iter().flat_map(|track| &track.units).map(|unit| unit.data.len()).sum::<usize>();
-    let mut writer = Writer { out: Vec::with_capacity(size + size / 8 + 8192), counters: Vec::new() };
-    let reference = video.first().map_or(0, |unit| unit.pts);
-    let (pat, pmt) = (pat(), pmt(audio, video_type));
-    let mut next = vec![0; audio.len()];
-    let mut write_audio = |writer: &mut Writer, before: i64| {
-        // Every track up to this time; a unit without a time belongs to the one before it.
-        for (i, track) in audio.iter().enumerate() {
-            while let Some(unit) = track.units.get(next[i]) {
+    let mut muxer = Muxer::new(audio, video_type);
+    video.iter().for_each(|unit| muxer.push(unit));
+    muxer.finish();
+    muxer.take()
+}
+
+/// Writes one self-contained segment, picture by picture: PAT and PMT first and before every IDR picture, audio and video
+/// in the order of their times, the clock reference with every picture.
+pub struct Muxer<'a> {
+    audio: &'a [AudioTrack],
+    /// The next unit of every track.
+    next: Vec<usize>,
+    pat: Vec<u8>,
+    pmt: Vec<u8>,
+    /// The first picture's time, once it is known.
+    reference: Option<i64>,
+    writer: Writer,
+}
+
+impl<'a> Muxer<'a> {
+    /// For pictures of this stream type and all of `audio`.
+    pub fn new(audio: &'a [AudioTrack], video_type: u8) -> Self {
+        let writer = Writer { out: Vec::new(), counters: Vec::new() };
+        Self { audio, next: vec![0; audio.len()], pat: pat(), pmt: pmt(audio, video_type), reference: None, writer }
+    }
+
+    /// Writes a picture and the sound in front of it.
+    pub fn push(&mut self, unit: &VideoUnit) {
+        let first = self.reference.is_none();
+        self.reference.get_or_insert(unit.pts);
+        if first || unit.key {
+            self.writer.section(0, &self.pat);
+            self.writer.section(PMT_PID, &self.pmt);
+        }
+        if !first {
+            self.write_audio(unit.pts);
+        }
+        let header = pes_header(0xe0, Some(unit.pts), None, 0, true);
+        self.writer.pes(VIDEO_PID, Some(unit.pts), unit.key, &header, &unit.data);
+    }
+
+    /// Writes the rest of the sound.
+    pub fn finish(&mut self) {
+        self.write_audio(i64::MAX);
+    }
+
+    /// What has been written since the last call: whole packets.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.writer.out)
+    }
+
+    /// Every track up to this time; a unit without a time belongs to the one before it.
+    fn write_audio(&mut self, before: i64) {
+        let reference = self.reference.unwrap_or(0);
+        for (i, track) in self.audio.iter().enumerate() {
+            while let Some(unit) = track.units.get(self.next[i]) {
                 if unit.dts.or(unit.pts).is_some_and(|time| super::nearest(time, reference) >= before) {
                     break;
                 }
                 let header = pes_header(0xc0 + i as u8, unit.pts, unit.dts, unit.data.len(), false);
-                writer.pes(VIDEO_PID + 1 + i as u16, None, false, &header, &unit.data);
-                next[i] += 1;
+                self.writer.pes(VIDEO_PID + 1 + i as u16, None, false, &header, &unit.data);
+                self.next[i] += 1;
             }
         }
-    };
-    for (i, unit) in video.iter().enumerate() {
-        if i == 0 || unit.key {
-            writer.section(0, &pat);
-            writer.section(PMT_PID, &pmt);
-        }
-        if i > 0 {
-            write_audio(&mut writer, unit.pts);
-        }
-        let header = pes_header(0xe0, Some(unit.pts), None, 0, true);
-        writer.pes(VIDEO_PID, Some(unit.pts), unit.key, &header, &unit.data);
     }
-    write_audio(&mut writer, i64::MAX);
-    writer.out
 }
 
 struct Writer {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::bounds::Bounds;
-use crate::ladder::{Codec, Ladder, LadderError, Rendition};
+use crate::ladder::{Codec, Container, Ladder, LadderError, Rendition};
 
 /// The version of the measures; a profile made for others is refused.
 pub const VERSION: u32 = 1;
@@ -30,6 +30,12 @@ pub enum ProfileError {
     Codec {
         /// What was ordered.
         codec: &'static str,
+    },
+    /// Ordered in a container that is not read.
+    #[error("the profile's rendition is ordered in {container}; only mpegts can be verified so far")]
+    Container {
+        /// What was ordered.
+        container: &'static str,
     },
     /// No such rendition.
     #[error("no rendition is named {name:?}; there are: {known}")]
@@ -119,6 +125,9 @@ impl Profile {
         Ladder::new(vec![self.rendition.clone()])?;
         if self.rendition.codec != Codec::H264 {
             return Err(ProfileError::Codec { codec: self.rendition.codec.name() });
+        }
+        if self.rendition.container != Container::Mpegts {
+            return Err(ProfileError::Container { container: self.rendition.container.name() });
         }
         let ReferenceEncoder { build, preset, options, buffer_ms } = &self.reference;
         if !build.starts_with("x264 - core ") {

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Resource, Rlimit};
 
-use super::ipc::{self, Answer, IpcError, Request, Sealed};
+use super::ipc::{self, Answer, IpcError, PartHead, RenditionHead, Request};
 use super::{Death, PoolConfig};
 use crate::budget::Limits;
 use crate::error::EngineError;
 use crate::ladder::Ladder;
 use crate::pace::Pace;
-use crate::segment::{RenditionOut, SegmentOut};
+use crate::segment::{SourceInfo, Timings};
 
 /// Lines of standard error kept as last words.
 const LAST_LINES: usize = 4;
@@ -31,6 +31,14 @@ const GRACE: Duration = Duration::from_millis(500);
 pub(super) struct Lost {
     pub(super) death: Death,
     pub(super) detail: String,
+}
+
+/// What a worker says of a segment when all of its parts are there.
+pub(super) struct Done {
+    pub(super) renditions: Vec<RenditionHead>,
+    pub(super) source: SourceInfo,
+    pub(super) timings: Timings,
+    pub(super) paces: Vec<Pace>,
 }
 
 /// A running worker. Dropping it kills it.
@@ -98,39 +106,45 @@ impl Worker {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// One segment. `Ok` holds the worker's answer; `Err` says that this worker is of no more use.
+    /// One segment, whose parts go to `take` as they come. `Ok` holds the worker's answer; `Err` says that this worker is
+    /// of no more use.
     pub(super) fn transcode(
         &mut self,
         (ladder, paces): (&Ladder, &[Pace]),
         limits: &Limits,
-        file: &OwnedFd,
-        len: u64,
+        (file, len): (&OwnedFd, u64),
         until: Instant,
-    ) -> Result<Result<SegmentOut, EngineError>, Lost> {
+        take: &mut dyn FnMut(PartHead, Option<OwnedFd>) -> Result<(), String>,
+    ) -> Result<Result<Done, EngineError>, Lost> {
         let stuck_at = Instant::now() + limits.wall + GRACE;
         self.set_cpu_budget(limits);
         let id = self.next_id;
         self.next_id += 1;
+        let lost = |death, detail: String| Lost { death, detail };
+        let failed = |error| match error {
+            IpcError::Timeout => {
+                lost(if until <= stuck_at { Death::Deadline } else { Death::Stuck }, "no answer".to_owned())
+            }
+            error @ IpcError::Protocol(_) => lost(Death::Protocol, error.to_string()),
+            error => lost(Death::Crashed, error.to_string()),
+        };
         let request =
             Request::Transcode { id, ladder: ladder.clone(), paces: paces.to_vec(), limits: limits.clone(), len };
-        let answer = ipc::send(&self.socket, &request, Some(file.as_fd()))
-            .and_then(|()| ipc::receive::<Answer>(&self.socket, Some(until.min(stuck_at))));
-        let lost = |death, detail: String| Lost { death, detail };
-        match answer {
-            Ok((Answer::Done { id: same, renditions, source, timings, paces }, file)) if same == id => {
-                if paces.len() != ladder.renditions().len() {
-                    return Err(lost(Death::Protocol, format!("{} paces", paces.len())));
+        ipc::send(&self.socket, &request, Some(file.as_fd())).map_err(failed)?;
+        loop {
+            match ipc::receive::<Answer>(&self.socket, Some(until.min(stuck_at))).map_err(failed)? {
+                (Answer::Part { id: same, head }, file) if same == id => {
+                    take(head, file).map_err(|why| lost(Death::Protocol, why))?;
                 }
-                let renditions = check(ladder, limits, renditions, file).map_err(|why| lost(Death::Protocol, why))?;
-                Ok(Ok(SegmentOut { renditions, source, timings, paces }))
+                (Answer::Done { id: same, renditions, source, timings, paces }, None) if same == id => {
+                    if paces.len() != ladder.renditions().len() {
+                        return Err(lost(Death::Protocol, format!("{} paces", paces.len())));
+                    }
+                    return Ok(Ok(Done { renditions, source, timings, paces }));
+                }
+                (Answer::Failed { id: same, error }, None) if same == id => return Ok(Err(error)),
+                (answer, _) => return Err(lost(Death::Protocol, format!("unexpected answer {answer:?}"))),
             }
-            Ok((Answer::Failed { id: same, error }, None)) if same == id => Ok(Err(error)),
-            Ok((answer, _)) => Err(lost(Death::Protocol, format!("unexpected answer {answer:?}"))),
-            Err(IpcError::Timeout) => {
-                Err(lost(if until <= stuck_at { Death::Deadline } else { Death::Stuck }, "no answer".to_owned()))
-            }
-            Err(error @ IpcError::Protocol(_)) => Err(lost(Death::Protocol, error.to_string())),
-            Err(error) => Err(lost(Death::Crashed, error.to_string())),
         }
     }
 
@@ -208,42 +222,6 @@ fn death_of(status: ExitStatus) -> Death {
         Some(libc::SIGXFSZ) => Death::Output,
         _ => Death::Crashed,
     }
-}
-
-/// The worker is not trusted: what it says must fit what it was asked.
-fn check(
-    ladder: &Ladder,
-    limits: &Limits,
-    heads: Vec<ipc::RenditionHead>,
-    file: Option<OwnedFd>,
-) -> Result<Vec<RenditionOut>, String> {
-    let wanted = ladder.renditions();
-    if heads.len() != wanted.len() {
-        return Err(format!("{} renditions instead of {}", heads.len(), wanted.len()));
-    }
-    let total = heads.iter().try_fold(0u64, |sum, head| sum.checked_add(head.len));
-    let total = total.filter(|total| *total <= limits.output_bytes).ok_or("more bytes than allowed")?;
-    let mut file = Sealed::open(file, total).map_err(|error| error.to_string())?;
-    let mut renditions = Vec::with_capacity(wanted.len());
-    for (want, head) in wanted.iter().zip(heads) {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ',';
-        if head.codecs.len() > 64 || !head.codecs.chars().all(plain) {
-            return Err("a codecs parameter that is none".to_owned());
-        }
-        if head.frames == 0 || head.frames > limits.frames {
-            return Err(format!("{} pictures", head.frames));
-        }
-        let bytes = file.take(head.len).map_err(|error| error.to_string())?;
-        renditions.push(RenditionOut {
-            name: want.name.clone(),
-            width: want.width,
-            height: want.height,
-            bytes,
-            frames: head.frames,
-            codecs: head.codecs,
-        });
-    }
-    Ok(renditions)
 }
 
 fn spawn_reader(

@@ -25,9 +25,11 @@ use crate::pace::Pace;
 use crate::segment::{SourceInfo, Timings};
 
 /// Spoken by both sides; a worker of another version is refused.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Most bytes of one frame.
 pub const MAX_FRAME: usize = 64 << 10;
+/// Time between two attempts to send while too much is under way.
+const CONGESTION: Duration = Duration::from_millis(1);
 
 /// Why a frame could not be sent or received.
 #[derive(Debug, Error)]
@@ -85,7 +87,14 @@ pub enum Answer {
         /// How the sandbox describes itself, for the log.
         sandbox: String,
     },
-    /// Done; the renditions lie one behind the other in the file that comes along.
+    /// A part of a rendition, in the file that comes along: first its initialisation segment, then the part itself.
+    Part {
+        /// From the request.
+        id: u64,
+        /// What it is.
+        head: PartHead,
+    },
+    /// Done: all parts have been sent.
     Done {
         /// From the request.
         id: u64,
@@ -107,12 +116,34 @@ pub enum Answer {
     },
 }
 
-/// A rendition without its bytes.
+/// A [`crate::Part`] without its bytes.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartHead {
+    /// Index in the ladder.
+    pub rendition: usize,
+    /// Counts up from 0.
+    pub number: u32,
+    /// Bytes of the initialisation segment, if there is one.
+    pub init: Option<u64>,
+    /// Bytes of the part.
+    pub len: u64,
+    /// Of its first picture.
+    pub pts: i64,
+    /// To the next part.
+    pub duration: i64,
+    /// Pictures.
+    pub frames: u32,
+    /// Whether it begins with an IDR picture.
+    pub independent: bool,
+    /// Whether no more follow.
+    pub last: bool,
+}
+
+/// What is known of a rendition when it is done.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RenditionHead {
-    /// Bytes of it.
-    pub len: u64,
     /// Pictures.
     pub frames: u32,
     /// RFC 6381.
@@ -131,7 +162,15 @@ pub fn send(socket: impl AsFd, frame: &impl Serialize, file: Option<BorrowedFd<'
     if let Some(files) = &files {
         control.push(SendAncillaryMessage::ScmRights(files));
     }
-    let sent = sendmsg(socket, &[io::IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
+    let socket = socket.as_fd();
+    let sent = loop {
+        match sendmsg(socket, &[io::IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL) {
+            // So many files of this user are on their way that the kernel takes no more until some have arrived.
+            Err(rustix::io::Errno::TOOMANYREFS) => std::thread::sleep(CONGESTION),
+            Err(rustix::io::Errno::INTR) => {}
+            sent => break sent?,
+        }
+    };
     match sent == bytes.len() {
         true => Ok(()),
         false => Err(IpcError::Protocol("a frame was cut off".to_owned())),

@@ -6,6 +6,7 @@
 
 mod child;
 pub mod ipc;
+mod parts;
 mod pool;
 #[cfg(feature = "engine")]
 pub mod sandbox;

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::child::Worker;
+use super::child::{Done, Lost, Worker};
+use super::parts::Parts;
 use super::streams::Streams;
 use super::{Death, codec_program, ipc};
 use crate::budget::Limits;
 use crate::error::{EngineError, TranscodeError};
 use crate::ladder::Ladder;
-use crate::segment::{SegmentIn, SegmentOut};
+use crate::segment::{Part, SegmentIn, SegmentOut};
 
 /// How often idle workers are looked at.
 const ROUND: Duration = Duration::from_millis(200);
@@ -189,6 +190,23 @@ impl Pool {
         segment: SegmentIn<'_>,
         deadline: Duration,
     ) -> Result<SegmentOut, TranscodeError> {
+        self.transcode_in_parts(ladder, segment, deadline, &mut |_| {})
+    }
+
+    /// As [`Self::transcode`], and every part goes to `parts` as soon as it is made; the result has the whole renditions
+    /// all the same. After an error the parts that were given belong to nothing and have to be discarded.
+    ///
+    /// Where a worker dies and another one tries again, no part is given twice: equal input gives equal bytes, so the
+    /// second goes on where the first left off. If it does not, it is taken for broken.
+    ///
+    /// `parts` is called on the calling thread. While it does not return, the worker soon has to wait.
+    pub fn transcode_in_parts(
+        &self,
+        ladder: &Ladder,
+        segment: SegmentIn<'_>,
+        deadline: Duration,
+        parts: &mut dyn FnMut(&Part),
+    ) -> Result<SegmentOut, TranscodeError> {
         let (stream, number) = (segment.stream.to_owned(), segment.number);
         let until = Instant::now() + deadline;
         let limits = &self.shared.config.limits;
@@ -223,6 +241,8 @@ impl Pool {
         };
         let turn = self.shared.streams.turn(segment.stream, number, ladder, until);
         let turn = turn.ok_or_else(|| late("waiting for an earlier segment of the stream"))?;
+        // What an attempt that failed has given away.
+        let mut given: Option<Parts<'_>> = None;
         let mut retry = true;
         loop {
             let mut worker = self.shared.acquire(until).map_err(|refused| match refused {
@@ -230,7 +250,20 @@ impl Pool {
                 Refused::Stopping => TranscodeError::ShuttingDown { stream: stream.clone(), number },
                 Refused::Hopeless(reason) => TranscodeError::NoWorker { stream: stream.clone(), number, reason },
             })?;
-            match worker.transcode((ladder, turn.paces()), limits, &file, len, until) {
+            let mut made = Parts::new(ladder, limits);
+            let mut take = |head, file| {
+                let part = made.take(head, file)?;
+                if !given.as_ref().map_or(Ok(false), |given| made.repeats(&part, given))? {
+                    parts(&part);
+                }
+                Ok(())
+            };
+            let answer = worker.transcode((ladder, turn.paces()), limits, (&file, len), until, &mut take);
+            let answer = answer.and_then(|answer| match answer {
+                Ok(done) => whole(&mut made, done).map(Ok),
+                Err(error) => Ok(Err(error)),
+            });
+            match answer {
                 Ok(answer) => {
                     self.shared.release(worker, &hash);
                     if let Ok(out) = &answer {
@@ -261,7 +294,7 @@ impl Pool {
                     if !retry {
                         return Err(TranscodeError::WorkerDied { stream, number, death, last_words });
                     }
-                    retry = false;
+                    (retry, given) = (false, Some(made));
                 }
             }
         }
@@ -307,6 +340,13 @@ impl Drop for Pool {
     fn drop(&mut self) {
         self.shutdown();
     }
+}
+
+/// The segment, from its parts and what its worker says at the end.
+fn whole(parts: &mut Parts<'_>, done: Done) -> Result<SegmentOut, Lost> {
+    let Done { renditions, source, timings, paces } = done;
+    let lost = |detail| Lost { death: Death::Protocol, detail };
+    Ok(SegmentOut { renditions: parts.finish(renditions).map_err(lost)?, source, timings, paces })
 }
 
 enum Refused {

@@ -1,17 +1,17 @@
 //! The worker's own side: lock up, then answer requests until the parent hangs up.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use thiserror::Error;
 
-use super::ipc::{self, Answer, IpcError, RenditionHead, Request, Sealed};
+use super::ipc::{self, Answer, IpcError, PartHead, RenditionHead, Request, Sealed};
 use super::sandbox::{self, Profile, SandboxError};
 use crate::budget::Limits;
 use crate::engine;
 use crate::error::EngineError;
 use crate::ladder::Ladder;
 use crate::pace::Pace;
-use crate::segment::SegmentOut;
+use crate::segment::{Part, RenditionOut, SegmentOut};
 
 /// Why a worker ended.
 #[derive(Debug, Error)]
@@ -36,32 +36,42 @@ pub fn serve(profile: &Profile) -> Result<(), ServeError> {
             Err(error) => return Err(error.into()),
         };
         let Request::Transcode { id, ladder, paces, limits, len } = request;
-        match work(&ladder, &paces, &limits, Sealed::open(file, len)?) {
-            Ok(out) => answer(socket, id, &out)?,
+        let give =
+            |part: Part| give(socket, id, &part).map_err(|error| EngineError::Memory { what: error.to_string() });
+        match work(&ladder, &paces, &limits, Sealed::open(file, len)?, &give) {
+            Ok(out) => ipc::send(socket, &done(id, out), None)?,
             Err(error) => ipc::send(socket, &Answer::Failed { id, error }, None)?,
         }
     }
 }
 
-fn work(ladder: &Ladder, paces: &[Pace], limits: &Limits, mut file: Sealed) -> Result<SegmentOut, EngineError> {
+fn work(
+    ladder: &Ladder,
+    paces: &[Pace],
+    limits: &Limits,
+    mut file: Sealed,
+    sink: engine::Sink<'_>,
+) -> Result<SegmentOut, EngineError> {
     let unreadable = |error: IpcError| EngineError::Memory { what: format!("read the segment ({error})") };
     let len = file.remaining();
     if len > limits.input_bytes {
         return Err(EngineError::InputBytes { bytes: len, limit: limits.input_bytes });
     }
     let input = file.take(len).map_err(unreadable)?;
-    engine::transcode(ladder, &input, paces, limits)
+    engine::transcode_in_parts(ladder, &input, paces, limits, sink)
 }
 
-fn answer(socket: BorrowedFd<'_>, id: u64, out: &SegmentOut) -> Result<(), IpcError> {
-    let file = ipc::sealed(out.renditions.iter().map(|rendition| &rendition.bytes[..]))?;
-    let head = |rendition: &crate::segment::RenditionOut| RenditionHead {
-        len: rendition.bytes.len() as u64,
-        frames: rendition.frames,
-        codecs: rendition.codecs.clone(),
-    };
-    let renditions = out.renditions.iter().map(head).collect();
-    let done =
-        Answer::Done { id, renditions, source: out.source.clone(), timings: out.timings, paces: out.paces.clone() };
-    ipc::send(socket, &done, Some(std::os::fd::AsFd::as_fd(&file)))
+/// Sends a part. Several threads do so at once; a frame is one message and never mixed with others.
+fn give(socket: BorrowedFd<'_>, id: u64, part: &Part) -> Result<(), IpcError> {
+    let Part { rendition, number, ref init, ref bytes, pts, duration, frames, independent, last } = *part;
+    let file = ipc::sealed([init.as_deref().unwrap_or_default(), bytes])?;
+    let (init, len) = (init.as_ref().map(|init| init.len() as u64), bytes.len() as u64);
+    let head = PartHead { rendition, number, init, len, pts, duration, frames, independent, last };
+    ipc::send(socket, &Answer::Part { id, head }, Some(file.as_fd()))
+}
+
+fn done(id: u64, out: SegmentOut) -> Answer {
+    let head = |RenditionOut { frames, codecs, .. }| RenditionHead { frames, codecs };
+    let renditions = out.renditions.into_iter().map(head).collect();
+    Answer::Done { id, renditions, source: out.source, timings: out.timings, paces: out.paces }
 }

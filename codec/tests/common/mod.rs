@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use headframe_codec::{Codec, Ladder, Preset, Rate, Rendition};
+use headframe_codec::{Codec, Container, Ladder, Preset, Rate, Rendition};
 
 /// A folder that lives as long as the test binary.
 fn folder() -> &'static Path {
@@ -31,6 +31,55 @@ pub(crate) fn clip(size: &str, rate: &str, seconds: f64, options: &str) -> Vec<u
     let output = command.output().expect("these tests need the programs ffmpeg and ffprobe");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     std::fs::read(path).unwrap()
+}
+
+/// A clip of so many seconds, cut into segments of one second each.
+pub(crate) fn segments(size: &str, rate: &str, seconds: u32, options: &str) -> Vec<Vec<u8>> {
+    let pattern = fresh("segment-%d.ts");
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i"]);
+    command.arg(format!("testsrc2=size={size}:rate={rate}:duration={seconds}"));
+    command.args(["-f", "lavfi", "-i", &format!("sine=frequency=440:sample_rate=48000:duration={seconds}")]);
+    command.args("-c:v libx264 -preset ultrafast -g 30 -keyint_min 30 -sc_threshold 0 -pix_fmt yuv420p".split(' '));
+    command.args("-c:a aac -f segment -segment_format mpegts -segment_time 0.9".split(' '));
+    command.args(options.split_whitespace()).arg(&pattern);
+    let output = command.output().expect("these tests need the programs ffmpeg and ffprobe");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let name = |i: u32| pattern.to_string_lossy().replace("%d", &i.to_string());
+    let made: Vec<_> = (0..seconds).map(|i| std::fs::read(name(i)).unwrap()).collect();
+    assert!(!Path::new(&name(seconds)).exists());
+    made
+}
+
+/// Time and hash of every packet that ffmpeg makes of a file with these options.
+pub(crate) fn framemd5(bytes: &[u8], options: &str) -> Vec<(i64, String)> {
+    let path = fresh("hashed");
+    std::fs::write(&path, bytes).unwrap();
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-loglevel", "error", "-copyts", "-i"]).arg(&path).args(options.split_whitespace());
+    command.args(["-vsync", "passthrough", "-enc_time_base", "1:90000", "-f", "framemd5", "-"]);
+    let output = command.output().expect("these tests need the programs ffmpeg and ffprobe");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let base = text.lines().find_map(|line| line.strip_prefix("#tb 0: 1/")).unwrap().parse::<i64>().unwrap();
+    let packets = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        // Whatever the file counts in, to the nearest millisecond: tick and sample times are compared elsewhere.
+        let pts: i64 = fields[2].parse().unwrap();
+        ((pts * 1000 + base / 2) / base, fields[5].to_owned())
+    });
+    packets.collect()
+}
+
+/// What ffprobe finds odd about a file.
+pub(crate) fn warnings(bytes: &[u8]) -> String {
+    let path = fresh("odd.mp4");
+    std::fs::write(&path, bytes).unwrap();
+    let mut command = Command::new("ffprobe");
+    command.args("-v warning -count_frames -show_entries stream=nb_read_frames".split(' ')).arg(&path);
+    let output = command.output().expect("these tests need the programs ffmpeg and ffprobe");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// A clip with a private data track and a second picture, larger, behind the first.
@@ -136,6 +185,7 @@ pub(crate) fn small(name: &str, width: u32, height: u32) -> Rendition {
         codec: Codec::H264,
         preset: Preset::Density,
         rate: Rate::Capped,
+        container: Container::Mpegts,
     }
 }
 

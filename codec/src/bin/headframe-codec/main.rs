@@ -20,8 +20,8 @@ use headframe_codec::worker::serve;
     version,
     about = "Transcodes video segments in a sandbox",
     long_about = "Transcodes video segments in a sandbox.\n\n\
-        One segment of MPEG-TS (H.264 or HEVC video, AAC sound or none) goes in, one MPEG-TS file per rendition comes \
-        out, with the same timestamps and every GOP beginning with an IDR picture. Decoding and encoding run in a child \
+        One segment of MPEG-TS (H.264 or HEVC video, AAC sound or none) goes in, one MPEG-TS or CMAF segment per \
+        rendition comes out, with the same timestamps and every GOP beginning with an IDR picture. Decoding and encoding run in a child \
         process that can open no file and no network connection. `headframe` starts such children itself; this program \
         is for trying things out.",
     after_help = "Examples:\n  \
@@ -39,19 +39,26 @@ enum Command {
     /// Make all renditions of one file
     #[command(after_help = "A ladder file is a JSON list of renditions:\n  \
         [{\"name\": \"720p\", \"width\": 1280, \"height\": 720, \"bitrate_bps\": 3000000,\n    \
-        \"fps\": \"30\", \"gop_ms\": 1000, \"codec\": \"h264\", \"preset\": \"live\", \"rate\": \"capped\"}]\n\
-        fps (default: as the source), gop_ms (1000), codec (h264, or hevc), preset (density, live or quality) and rate \
-        (capped, cbr or quality:N) may be left out. Sizes are even numbers; a \
-        rendition larger than the source is made all the same.")]
+        \"fps\": \"30\", \"gop_ms\": 1000, \"codec\": \"h264\", \"preset\": \"live\", \"rate\": \"capped\",\n    \
+        \"container\": \"mpegts\"}]\n\
+        fps (default: as the source), gop_ms (1000), codec (h264, hevc, or av1 in cmaf), preset (density, live \
+        or quality), rate (capped, cbr or quality:N) and container (mpegts or cmaf) may be left out. Sizes are even numbers; a \
+        rendition larger than the source is made all the same.\n\n\
+        A CMAF rendition is two files: NAME-init.mp4, which is the same for every segment of a stream, and NAME.m4s. \
+        To play it:\n  \
+        cat out/720p-init.mp4 out/720p.m4s > 720p.mp4")]
     Transcode {
         /// MPEG-TS file, at most 32 MiB, beginning with an IDR picture
         input: PathBuf,
-        /// Folder for NAME.ts of every rendition; made if it does not exist
+        /// Folder for NAME.ts (or NAME-init.mp4 and NAME.m4s) of every rendition; made if it does not exist
         #[arg(long)]
         out: PathBuf,
         /// JSON file with the renditions; without it 240p, 360p, 480p and 720p
         #[arg(long)]
         ladder: Option<PathBuf>,
+        /// Wrap all renditions in this, whatever the ladder says
+        #[arg(long, value_parser = ["mpegts", "cmaf"])]
+        container: Option<String>,
         /// Give up after this many seconds
         #[arg(long, default_value_t = 120)]
         timeout: u64,
@@ -118,9 +125,10 @@ fn main() -> ExitCode {
         Command::Attack { name, confinement, without_seccomp } => {
             return selftest::attack(&name, &Profile { without_seccomp, ..confinement.profile() });
         }
-        Command::Transcode { input, out, ladder, timeout, json } => {
+        Command::Transcode { input, out, ladder, container, timeout, json } => {
             log_to_stderr();
-            transcode::run(&input, &out, ladder.as_deref(), timeout, json)
+            transcode::ladder(ladder.as_deref(), container.as_deref())
+                .and_then(|ladder| transcode::run(&input, &out, &ladder, timeout, json))
         }
         Command::Codecs { json } => {
             codecs::run(json);

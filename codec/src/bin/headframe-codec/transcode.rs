@@ -1,20 +1,28 @@
 //! One file, for a person.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use headframe_codec::worker::{Pool, PoolConfig};
-use headframe_codec::{Ladder, Limits, SegmentIn, SegmentOut};
+use headframe_codec::{Container, Ladder, Limits, Rendition, RenditionOut, SegmentIn, SegmentOut};
 
-pub(crate) fn run(input: &Path, out: &Path, ladder: Option<&Path>, timeout: u64, json: bool) -> Result<(), String> {
-    let ladder = match ladder {
+/// The ladder of a file or the standard one, all of it in `container` where that is given.
+pub(crate) fn ladder(file: Option<&Path>, container: Option<&str>) -> Result<Ladder, String> {
+    let ladder: Ladder = match file {
         None => Ladder::standard(),
         Some(path) => {
             let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
             serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?
         }
     };
+    let Some(container) = container else { return Ok(ladder) };
+    let container = if container == Container::Cmaf.name() { Container::Cmaf } else { Container::Mpegts };
+    let renditions = ladder.renditions().iter().map(|rendition| Rendition { container, ..rendition.clone() });
+    Ladder::new(renditions.collect()).map_err(|error| error.to_string())
+}
+
+pub(crate) fn run(input: &Path, out: &Path, ladder: &Ladder, timeout: u64, json: bool) -> Result<(), String> {
     let bytes = fs::read(input).map_err(|error| format!("{}: {error}", input.display()))?;
     fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
     let timeout = Duration::from_secs(timeout);
@@ -24,10 +32,14 @@ pub(crate) fn run(input: &Path, out: &Path, ladder: Option<&Path>, timeout: u64,
     let pool = pool.map_err(|error| error.to_string())?;
     let name = input.file_name().unwrap_or_default().to_string_lossy();
     let segment = SegmentIn { stream: &name, number: 0, bytes: &bytes };
-    let made = pool.transcode(&ladder, segment, timeout).map_err(|error| error.to_string())?;
+    let made = pool.transcode(ladder, segment, timeout).map_err(|error| error.to_string())?;
+    let write =
+        |path: PathBuf, bytes: &[u8]| fs::write(&path, bytes).map_err(|error| format!("{}: {error}", path.display()));
     for rendition in &made.renditions {
-        let path = out.join(format!("{}.ts", rendition.name));
-        fs::write(&path, &rendition.bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+        write(file(out, rendition), &rendition.bytes)?;
+        if let Some(init) = &rendition.init {
+            write(out.join(format!("{}-init.mp4", rendition.name)), init)?;
+        }
     }
     if json {
         print_json(&made)
@@ -35,6 +47,11 @@ pub(crate) fn run(input: &Path, out: &Path, ladder: Option<&Path>, timeout: u64,
         print_table(&made, out)
     }
     Ok(())
+}
+
+fn file(out: &Path, rendition: &RenditionOut) -> PathBuf {
+    let extension = if rendition.init.is_some() { "m4s" } else { "ts" };
+    out.join(format!("{}.{extension}", rendition.name))
 }
 
 fn print_table(made: &SegmentOut, out: &Path) {
@@ -58,7 +75,7 @@ fn print_table(made: &SegmentOut, out: &Path) {
             rendition.height,
             rendition.frames,
             rendition.codecs,
-            out.join(format!("{}.ts", rendition.name)).display(),
+            file(out, rendition).display(),
         );
     }
     let timings = &made.timings;

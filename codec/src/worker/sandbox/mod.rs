@@ -159,8 +159,8 @@ fn close_above_standard() -> Result<(), SandboxError> {
     }
 }
 
-/// glibc gives each thread a heap of its own, and opens a file under `/proc` when it first shrinks one of those, which
-/// would end the worker. One heap for all threads never does; encoders allocate little while they work.
+/// glibc gives each thread a heap of its own, and reads a file under `/proc` when it first shrinks one of those, which it
+/// cannot here. One heap for all threads never does, and takes less address space; encoders allocate little while they work.
 #[allow(unsafe_code, reason = "malloc's settings have no safe interface")]
 fn one_arena() -> Result<(), SandboxError> {
     #[cfg(target_env = "gnu")]
