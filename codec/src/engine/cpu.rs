@@ -47,6 +47,25 @@ pub(super) fn run(
     limits: &Limits,
     started: Instant,
 ) -> Result<SegmentOut, EngineError> {
+    match attempt(ladder, media, paces, limits, started, Order::AsGiven) {
+        // Known only when pictures come out; few sources are worth a second run, and none the wrong times.
+        Err(Stop::Disordered) => attempt(ladder, media, paces, limits, started, Order::Sorted),
+        done => done,
+    }
+    .map_err(|stop| match stop {
+        Stop::Failed(error) => error,
+        Stop::HungUp | Stop::Disordered => EngineError::NoFrames { units: media.video.len() as u32 },
+    })
+}
+
+fn attempt(
+    ladder: &Ladder,
+    media: &Media,
+    paces: &[Pace],
+    limits: &Limits,
+    started: Instant,
+    order: Order,
+) -> Result<SegmentOut, Stop> {
     let job = &Job { media, timeline: Timeline::of(&media.video), limits, started };
     thread::scope(|scope| {
         let mut scaling = Scaling::new(job, ladder);
@@ -60,7 +79,7 @@ pub(super) fn run(
             let failed = |_| EngineError::Memory { what: "start an encoder thread".to_owned() };
             threads.push(spawned.map_err(failed)?);
         }
-        let decoded = decode(job, ladder, scaling);
+        let decoded = decode(job, ladder, scaling, order);
         let mut made = Vec::new();
         let mut failure = None;
         for thread in threads {
@@ -76,8 +95,9 @@ pub(super) fn run(
         }
         // Each side stops when the other does; what counts is who stopped for a reason of its own.
         match (decoded, failure) {
-            (Err(Stop::Failed(error)), _) | (_, Some(error)) => Err(error),
-            (Err(Stop::HungUp), None) => Err(EngineError::NoFrames { units: media.video.len() as u32 }),
+            (Err(stop @ (Stop::Failed(_) | Stop::Disordered)), _) => Err(stop),
+            (_, Some(error)) => Err(error.into()),
+            (Err(Stop::HungUp), None) => Err(Stop::HungUp),
             (Ok(decoded), None) => Ok(finish(made, decoded)),
         }
     })
@@ -89,7 +109,22 @@ pub(super) enum Stop {
     Failed(EngineError),
     /// A rung takes no more pictures; it knows why.
     HungUp,
+    /// Times are not in the order in which pictures are shown.
+    Disordered,
 }
+
+/// Which picture has which time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// The one that came with it.
+    AsGiven,
+    /// The earliest that is left: a multiplexer mixed up the times of pictures that are near to each other. Where nothing
+    /// is mixed up that is the picture's own.
+    Sorted,
+}
+
+/// Pictures are reordered by at most 16.
+const REORDERED: i64 = 16;
 
 impl From<EngineError> for Stop {
     fn from(error: EngineError) -> Self {
@@ -116,7 +151,7 @@ struct Decoded {
 }
 
 /// Decodes everything and sends every picture to every rung.
-fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decoded, Stop> {
+fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>, order: Order) -> Result<Decoded, Stop> {
     let media = job.media;
     let mut feed = Feed {
         job,
@@ -125,6 +160,9 @@ fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decode
         output_pixels: ladder.renditions().iter().map(|r| u64::from(r.width) * u64::from(r.height)).sum(),
         pixels: 0,
         clock: Clock::default(),
+        order,
+        given: None,
+        waiting: Vec::new(),
         source: SourceInfo {
             width: 0,
             height: 0,
@@ -176,14 +214,20 @@ struct Feed<'a> {
     output_pixels: u64,
     pixels: u64,
     clock: Clock,
+    order: Order,
+    /// The last picture's own time.
+    given: Option<i64>,
+    /// Times of pictures that were sent and not shown yet.
+    waiting: Vec<i64>,
     source: SourceInfo,
 }
 
 impl Feed<'_> {
     fn send(&mut self, unit: Option<(&[u8], Option<i64>)>) -> Result<(), Stop> {
         self.job.check_time()?;
-        if self.decoder.send(unit)? == Sent::Damaged && unit.is_some() {
-            self.source.damaged += 1;
+        match (self.decoder.send(unit)?, unit) {
+            (Sent::Damaged, Some(_)) => self.source.damaged += 1,
+            (_, unit) => self.waiting.extend(unit.and_then(|(_, time)| time)),
         }
         while let Some(picture) = self.decoder.receive()? {
             self.take(picture)?;
@@ -194,24 +238,40 @@ impl Feed<'_> {
     fn take(&mut self, mut picture: Picture) -> Result<(), Stop> {
         picture.view()?;
         let (width, height) = picture.size();
-        let (limits, source) = (self.job.limits, &mut self.source);
+        let limits = self.job.limits;
         self.pixels += u64::from(width) * u64::from(height) + self.output_pixels;
         if self.pixels > limits.pixels {
             return Err(EngineError::Pixels { limit: limits.pixels }.into());
         }
-        if source.frames >= limits.frames {
+        if self.source.frames >= limits.frames {
             return Err(EngineError::Frames { limit: limits.frames }.into());
         }
         let given = picture.sent_pts();
         let first = self.clock.last().is_none();
-        picture.pts = self.clock.next(given, &self.job.timeline);
+        let time = self.time(given)?;
+        picture.pts = self.clock.next(time, &self.job.timeline);
+        let source = &mut self.source;
         if picture.is_damaged() || given != Some(picture.pts) {
             source.damaged += 1;
         }
         if first {
-            (source.width, source.height, source.first_pts) = (width, height, picture.pts);
+            (source.width, source.height) = picture.upright_size();
+            source.first_pts = picture.pts;
         }
         source.frames += 1;
         self.scaling.take(&picture)
+    }
+
+    /// The time of a picture that came with `given`.
+    fn time(&mut self, given: Option<i64>) -> Result<Option<i64>, Stop> {
+        let Some(own) = given else { return Ok(None) };
+        let back = self.given.replace(own).map_or(0, |before| before - own);
+        if self.order == Order::AsGiven {
+            self.waiting.clear();
+            let near = 1..=REORDERED * self.job.timeline.frame;
+            return if near.contains(&back) { Err(Stop::Disordered) } else { Ok(given) };
+        }
+        let first = self.waiting.iter().enumerate().min_by_key(|(_, time)| **time).map(|(i, _)| i);
+        Ok(Some(first.map_or(own, |first| self.waiting.swap_remove(first))))
     }
 }

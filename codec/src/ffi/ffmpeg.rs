@@ -8,7 +8,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Once;
 
 use ffmpeg_next::ffi;
-use headframe_kernels::{Format, PlaneMut, Source, SourceRef, Yuv420Mut};
+use headframe_kernels::{Format, Orientation, PlaneMut, Source, SourceRef, Yuv420Mut};
 
 use crate::error::EngineError;
 use crate::ladder::{Fps, Preset, Rate, Rendition};
@@ -187,6 +187,29 @@ impl Picture {
     /// Luma width and height.
     pub(crate) fn size(&self) -> (u32, u32) {
         (self.frame.get().width as u32, self.frame.get().height as u32)
+    }
+
+    /// How it has to be turned to be shown, from the stream's display orientation (H.264 D.2.27, HEVC D.2.17). Slanted
+    /// pictures are taken for upright ones.
+    pub(crate) fn orientation(&self) -> Orientation {
+        const KIND: ffi::AVFrameSideDataType = ffi::AVFrameSideDataType::AV_FRAME_DATA_DISPLAYMATRIX;
+        // SAFETY: the frame is live; the function only reads its list of side data.
+        let Some(side) = NonNull::new(unsafe { ffi::av_frame_get_side_data(self.frame.get(), KIND) }) else {
+            return Orientation::UPRIGHT;
+        };
+        // SAFETY: an entry of the frame's list lives as long as the frame, and nobody writes to it.
+        let side = unsafe { side.as_ref() };
+        if side.data.is_null() || side.size < 9 * size_of::<i32>() {
+            return Orientation::UPRIGHT;
+        }
+        // SAFETY: a display matrix is an array of nine integers (display.h); the size was compared above.
+        let matrix = unsafe { side.data.cast::<[i32; 9]>().read_unaligned() };
+        Orientation::of_map([matrix[0], matrix[1], matrix[3], matrix[4]]).unwrap_or_default()
+    }
+
+    /// Luma width and height of the upright picture.
+    pub(crate) fn upright_size(&self) -> (u32, u32) {
+        self.orientation().turned(self.size())
     }
 
     /// Whether data was missing and guessed.

@@ -85,13 +85,17 @@ pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
     let map = maps.iter().find(|map| map.iter().any(|entry| entry.video().is_some()));
     let Some(map) = map.or(maps.first()) else { return Err(missing("the programme map table")) };
     let Some((kind, video)) = map.iter().find_map(|entry| Some((entry.video()?, entry))) else {
-        let audio_only = map.iter().any(|entry| entry.is_known_audio() || entry.is_foreign_audio());
-        let found: Vec<String> = map.iter().map(|entry| format!("{:#04x}", entry.stream_type)).collect();
+        let sound = map.iter().any(|entry| entry.is_known_audio() || entry.is_foreign_audio());
+        let audio_only = sound && map.iter().all(|entry| entry.foreign_video().is_none());
+        let found: Vec<String> = map.iter().map(Entry::name).collect();
         return Err(if audio_only { EngineError::AudioOnly } else { EngineError::NoVideo { found: found.join(", ") } });
     };
     let known: Vec<&Entry> = map.iter().filter(|entry| entry.is_known_audio()).take(MAX_AUDIO).collect();
     if let (true, Some(foreign)) = (known.is_empty(), map.iter().find(|entry| entry.is_foreign_audio())) {
         return Err(EngineError::UnsupportedAudio { stream_type: foreign.stream_type });
+    }
+    if is_scrambled(bytes, video.pid) {
+        return Err(EngineError::Scrambled);
     }
     let mut streams: Vec<Collector<'_>> = vec![Collector::new(video.pid)];
     streams.extend(known.iter().map(|entry| Collector::new(entry.pid)));
@@ -138,14 +142,40 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// Distances of packets: bare, with a time in front (Blu-ray discs, many capture programs), with a check behind (DVB).
+const STRIDES: [usize; 3] = [PACKET, PACKET + 4, PACKET + 16];
+/// Sync bytes in a row that settle the distance.
+const SURE: usize = 5;
+
+const SYNC: u8 = 0x47;
+
+/// The distance of packets, from the first place where sync bytes keep one.
+fn stride(bytes: &[u8]) -> usize {
+    let keeps = |at: usize, stride: usize| (0..SURE).all(|k| bytes.get(at + k * stride) == Some(&SYNC));
+    let starts = (0..bytes.len()).filter(|at| bytes[*at] == SYNC);
+    starts.into_iter().find_map(|at| STRIDES.into_iter().find(|stride| keeps(at, *stride))).unwrap_or(PACKET)
+}
+
 /// Walks over the packets and finds the rhythm again where it is lost.
 struct Packets<'a> {
     rest: &'a [u8],
+    stride: usize,
 }
 
 impl<'a> Packets<'a> {
     fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, stride: stride(bytes) }
+    }
+
+    /// The next packet, whatever is in it.
+    fn raw(&mut self) -> Option<&'a [u8]> {
+        let (rest, stride) = (self.rest, self.stride);
+        // A packet is a sync byte with another one behind it, or with the end of the data.
+        let in_step = |at: usize| rest[at] == SYNC && *rest.get(at + stride).unwrap_or(&SYNC) == SYNC;
+        let last = rest.len().checked_sub(PACKET)?;
+        let at = (0..=last).find(|at| in_step(*at))?;
+        self.rest = rest.get(at + stride..).unwrap_or_default();
+        rest.get(at..at + PACKET)
     }
 }
 
@@ -153,19 +183,25 @@ impl<'a> Iterator for Packets<'a> {
     type Item = Packet<'a>;
 
     fn next(&mut self) -> Option<Packet<'a>> {
-        const SYNC: u8 = 0x47;
         loop {
-            // A packet is a sync byte with another one behind it, or with the end of the data.
-            let in_step = |at: usize| self.rest[at] == SYNC && *self.rest.get(at + PACKET).unwrap_or(&SYNC) == SYNC;
-            let last = self.rest.len().checked_sub(PACKET)?;
-            let at = (0..=last).find(|at| in_step(*at))?;
-            let (packet, rest) = self.rest[at..].split_at(PACKET);
-            self.rest = rest;
-            if let Some(packet) = Packet::parse(packet) {
+            if let Some(packet) = Packet::parse(self.raw()?) {
                 return Some(packet);
             }
         }
     }
+}
+
+/// Whether most of the packets of `pid` that carry payload are encrypted (13818-1 2.4.3.3).
+fn is_scrambled(bytes: &[u8], pid: u16) -> bool {
+    let mut packets = Packets::new(bytes);
+    let (mut scrambled, mut all) = (0u32, 0u32);
+    while let Some(packet) = packets.raw() {
+        if u16::from_be_bytes([packet[1] & 0x1f, packet[2]]) == pid && packet[3] & 0x10 != 0 && packet[1] & 0x80 == 0 {
+            all += 1;
+            scrambled += u32::from(packet[3] & 0xc0 != 0);
+        }
+    }
+    2 * scrambled > all
 }
 
 /// The first intact section of `table` on `pid` that `parse` takes.
@@ -218,6 +254,25 @@ impl Entry {
             HEVC => Some(VideoKind::Hevc),
             _ => None,
         }
+    }
+
+    /// What it is if it is video that is not read.
+    fn foreign_video(&self) -> Option<&'static str> {
+        Some(match self.stream_type {
+            0x01 | 0x02 => "MPEG-1/2 video",
+            0x10 => "MPEG-4 part 2 video",
+            0x33 => "VVC",
+            0xd1 => "Dirac",
+            0xea => "VC-1",
+            0x06 if registered(&self.descriptors) == Some(b"AV01") => "AV1",
+            _ => return None,
+        })
+    }
+
+    /// For people.
+    fn name(&self) -> String {
+        let number = format!("{:#04x}", self.stream_type);
+        self.foreign_video().map_or_else(|| number.clone(), |name| format!("{number} {name}"))
     }
 
     fn is_known_audio(&self) -> bool {
