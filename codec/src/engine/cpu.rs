@@ -7,6 +7,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::orientation::Turning;
 use super::rung::{self, Made};
 use super::scaling::Scaling;
 use super::sei::Tail;
@@ -163,6 +164,7 @@ fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>, order: Order) ->
         order,
         given: None,
         waiting: Vec::new(),
+        turning: Turning::new(media.kind),
         source: SourceInfo {
             width: 0,
             height: 0,
@@ -219,12 +221,16 @@ struct Feed<'a> {
     given: Option<i64>,
     /// Times of pictures that were sent and not shown yet.
     waiting: Vec<i64>,
+    turning: Turning,
     source: SourceInfo,
 }
 
 impl Feed<'_> {
     fn send(&mut self, unit: Option<(&[u8], Option<i64>)>) -> Result<(), Stop> {
         self.job.check_time()?;
+        if let Some((data, time)) = unit {
+            self.turning.sent(data, time);
+        }
         match (self.decoder.send(unit)?, unit) {
             (Sent::Damaged, Some(_)) => self.source.damaged += 1,
             (_, unit) => self.waiting.extend(unit.and_then(|(_, time)| time)),
@@ -250,6 +256,7 @@ impl Feed<'_> {
         let first = self.clock.last().is_none();
         let time = self.time(given)?;
         picture.pts = self.clock.next(time, &self.job.timeline);
+        picture.orientation = self.turning.of(&picture);
         let source = &mut self.source;
         if picture.is_damaged() || given != Some(picture.pts) {
             source.damaged += 1;

@@ -5,6 +5,7 @@
 //! the output a function of the input alone (for one version of the libraries) and parallel over renditions.
 
 mod cpu;
+pub(crate) mod orientation;
 mod rung;
 mod scaling;
 mod sei;

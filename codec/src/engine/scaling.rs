@@ -66,7 +66,7 @@ impl<'a> Scaling<'a> {
         let before = thread_time();
         let source = picture.view()?;
         let refused = |error: headframe_kernels::ScaleError| EngineError::Scale { reason: error.to_string() };
-        let (kind, orientation) = (source.source(), picture.orientation());
+        let (kind, orientation) = (source.source(), picture.orientation);
         // Made again when the source changes its size, format or orientation on the way.
         let scaler = match self.scaler.take_if(|scaler| scaler.takes(kind, orientation)) {
             Some(scaler) => scaler,
@@ -135,7 +135,7 @@ fn shaped(picture: &Picture, rendition: &Rendition) -> Look {
         (num, den) if num > 0 && den > 0 => (num as u64, den as u64),
         _ => (1, 1),
     };
-    let (num, den) = if picture.orientation().transpose { (den, num) } else { (num, den) };
+    let (num, den) = if picture.orientation.transpose { (den, num) } else { (num, den) };
     let num = num * u64::from(width) * u64::from(rendition.height);
     let den = den * u64::from(height) * u64::from(rendition.width);
     let square = num.abs_diff(den) * 1000 < 15 * num.max(den);

@@ -181,6 +181,8 @@ pub(crate) struct Picture {
     pub(super) frame: Frame,
     /// Presentation time, once its timeline is known.
     pub(crate) pts: i64,
+    /// How it has to be turned to be shown, once that is known.
+    pub(crate) orientation: Orientation,
 }
 
 impl Picture {
@@ -189,27 +191,25 @@ impl Picture {
         (self.frame.get().width as u32, self.frame.get().height as u32)
     }
 
-    /// How it has to be turned to be shown, from the stream's display orientation (H.264 D.2.27, HEVC D.2.17). Slanted
-    /// pictures are taken for upright ones.
-    pub(crate) fn orientation(&self) -> Orientation {
+    /// How this very picture says it has to be turned (H.264 D.2.27, HEVC D.3.17). Slanted pictures are taken for upright
+    /// ones.
+    pub(crate) fn said_orientation(&self) -> Option<Orientation> {
         const KIND: ffi::AVFrameSideDataType = ffi::AVFrameSideDataType::AV_FRAME_DATA_DISPLAYMATRIX;
         // SAFETY: the frame is live; the function only reads its list of side data.
-        let Some(side) = NonNull::new(unsafe { ffi::av_frame_get_side_data(self.frame.get(), KIND) }) else {
-            return Orientation::UPRIGHT;
-        };
+        let side = NonNull::new(unsafe { ffi::av_frame_get_side_data(self.frame.get(), KIND) })?;
         // SAFETY: an entry of the frame's list lives as long as the frame, and nobody writes to it.
         let side = unsafe { side.as_ref() };
         if side.data.is_null() || side.size < 9 * size_of::<i32>() {
-            return Orientation::UPRIGHT;
+            return None;
         }
         // SAFETY: a display matrix is an array of nine integers (display.h); the size was compared above.
         let matrix = unsafe { side.data.cast::<[i32; 9]>().read_unaligned() };
-        Orientation::of_map([matrix[0], matrix[1], matrix[3], matrix[4]]).unwrap_or_default()
+        Some(Orientation::of_map([matrix[0], matrix[1], matrix[3], matrix[4]]).unwrap_or_default())
     }
 
     /// Luma width and height of the upright picture.
     pub(crate) fn upright_size(&self) -> (u32, u32) {
-        self.orientation().turned(self.size())
+        self.orientation.turned(self.size())
     }
 
     /// Whether data was missing and guessed.
@@ -447,7 +447,7 @@ impl Decoder {
                 AGAIN | ffi::AVERROR_EOF => return Ok(None),
                 NO_MEMORY => return Err(failure("decode", NO_MEMORY)),
                 code if code < 0 => {}
-                _ => return Ok(Some(Picture { frame, pts: 0 })),
+                _ => return Ok(Some(Picture { frame, pts: 0, orientation: Orientation::UPRIGHT })),
             }
         }
         Ok(None)

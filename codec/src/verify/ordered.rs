@@ -131,7 +131,7 @@ impl<'a> Ordered<'a> {
     fn scale(&mut self, picture: &Picture) -> Result<Raster, EngineError> {
         let refused = |error: headframe_kernels::ScaleError| EngineError::Scale { reason: error.to_string() };
         let (source, to) = (picture.view()?, (self.rendition.width, self.rendition.height));
-        let (kind, orientation) = (source.source(), picture.orientation());
+        let (kind, orientation) = (source.source(), picture.orientation);
         // Made again when the source changes its size, format or orientation on the way.
         let scaler = match self.scaler.take_if(|scaler| scaler.takes(kind, orientation)) {
             Some(scaler) => scaler,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::engine::orientation::Turning;
 use crate::error::EngineError;
 use crate::ffi::ffmpeg::{Decoder, Parser, Picture, Sent};
 use crate::ts::{Media, VideoKind, nearest};
@@ -38,6 +39,7 @@ pub(super) fn cut(media: &Media, reference: i64, max_pixels: u64, limit: u32) ->
 pub(super) struct Pictures {
     decoder: Decoder,
     units: VecDeque<AccessUnit>,
+    turning: Turning,
     flushed: bool,
     /// Access units of which the decoder could make nothing.
     pub(super) refused: u32,
@@ -47,18 +49,22 @@ impl Pictures {
     pub(super) fn new(kind: VideoKind, units: Vec<AccessUnit>, max_pixels: u64) -> Result<Self, EngineError> {
         let mut decoder = Decoder::new(kind, max_pixels)?;
         decoder.export_quantisers();
-        Ok(Self { decoder, units: units.into(), flushed: false, refused: 0 })
+        Ok(Self { decoder, units: units.into(), turning: Turning::new(kind), flushed: false, refused: 0 })
     }
 
     /// The next picture in the order in which they are shown.
     pub(super) fn next(&mut self) -> Result<Option<Picture>, EngineError> {
         loop {
-            if let Some(picture) = self.decoder.receive()? {
+            if let Some(mut picture) = self.decoder.receive()? {
+                picture.orientation = self.turning.of(&picture);
                 return Ok(Some(picture));
             }
             let unit = self.units.pop_front();
             let sent = match &unit {
-                Some(unit) => self.decoder.send(Some((&unit.data, unit.pts)))?,
+                Some(unit) => {
+                    self.turning.sent(&unit.data, unit.pts);
+                    self.decoder.send(Some((&unit.data, unit.pts)))?
+                }
                 None if self.flushed => return Ok(None),
                 None => {
                     self.flushed = true;
