@@ -44,11 +44,14 @@ pub enum EngineError {
     #[error("the segment has audio only; a ladder needs H.264 or HEVC video")]
     AudioOnly,
     /// Neither video nor audio that we know.
-    #[error("the programme has no H.264 or HEVC video (stream types found: {found}); send H.264")]
+    #[error("the programme has no H.264 or HEVC video (stream types found: {found}); send H.264 or HEVC")]
     NoVideo {
-        /// Stream types of the programme map, hexadecimal.
+        /// Stream types of the programme map, hexadecimal, those of other video with their names.
         found: String,
     },
+    /// The video is encrypted.
+    #[error("the video is scrambled; send it in the clear, without conditional access")]
+    Scrambled,
     /// Sound that can be neither passed through nor decoded.
     #[error("audio of stream type {stream_type:#04x} is not supported; send AAC, MPEG audio, AC-3 or Opus")]
     UnsupportedAudio {
@@ -153,6 +156,7 @@ impl EngineError {
             | Self::NotTransportStream { .. }
             | Self::AudioOnly
             | Self::NoVideo { .. }
+            | Self::Scrambled
             | Self::UnsupportedAudio { .. }
             | Self::PixelFormat { .. }
             | Self::NoFrames { .. }

@@ -50,9 +50,9 @@ impl SegmentOut {
 /// The source as decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceInfo {
-    /// Luma samples per row of the first picture, cropping applied.
+    /// Luma samples per row of the first picture, cropped and turned upright.
     pub width: u32,
-    /// Rows of the first picture, cropping applied.
+    /// Rows of the first picture, cropped and turned upright.
     pub height: u32,
     /// Pictures decoded.
     pub frames: u32,

@@ -97,11 +97,80 @@ fn portrait() {
     assert_eq!(video_entry(&out.renditions[0].bytes, "sample_aspect_ratio"), "81:256");
 }
 
+/// The rendition's pictures where the rung has the size of the upright source: nothing is scaled.
+fn upright(source: &[u8], size: (u32, u32)) -> SegmentOut {
+    let limits = Limits { wall: Duration::from_secs(120), ..Limits::default() };
+    let out = transcode(&Ladder::new(vec![small("a", size.0, size.1)]).unwrap(), source, &[], &limits).unwrap();
+    assert_eq!((out.source.width, out.source.height, out.source.damaged), (size.0, size.1, 0), "{:?}", out.source);
+    assert_eq!(video_entry(&out.renditions[0].bytes, "width,height"), format!("{},{}", size.0, size.1));
+    assert_eq!(video_entry(&out.renditions[0].bytes, "sample_aspect_ratio"), "1:1");
+    out
+}
+
 #[test]
-fn rotated() {
-    // A transport stream has no display matrix; H.264 can say it in an SEI. Pictures are made as they are coded.
-    let source = pictures("160x90", "30", 0.3, "-bsf:v h264_metadata=display_orientation=insert:rotate=90");
-    faithful(&source, (160, 90));
+fn rotated_and_mirrored() {
+    // Lossless, so that turned by ffmpeg before the encoder and by us behind the decoder must be the same to the bit. An
+    // orientation says how to mirror first, then how far to turn against the clock.
+    for (flip, mirror) in [("", "null"), (":flip=horizontal", "hflip"), (":flip=vertical", "vflip")] {
+        for (angle, turn, size) in [
+            (0, "null", (160, 90)),
+            (90, "transpose=cclock", (90, 160)),
+            (180, "hflip,vflip", (160, 90)),
+            (270, "transpose=clock", (90, 160)),
+        ] {
+            println!("{angle}{flip}");
+            let lossless = "-qp 0 -bf 2 -g 6";
+            let said = format!("{lossless} -bsf:v h264_metadata=display_orientation=insert:rotate={angle}{flip}");
+            let have = upright(&pictures("160x90", "30", 0.5, &said), size);
+            let turned = format!("{lossless} -vf format=yuv420p,{mirror},{turn}");
+            let want = upright(&pictures("160x90", "30", 0.5, &turned), size);
+            assert_eq!(have.renditions, want.renditions);
+        }
+    }
+}
+
+#[test]
+fn rotated_hevc_of_any_format() {
+    // A prefix SEI: display orientation, 3 bytes: not cancelled, not mirrored, a quarter turn against the clock, held.
+    let sei = [0x4e, 1, 47, 3, 0x08, 0x00, 0x18, 0x80];
+    for format in ["yuv420p", "yuv422p10le", "yuv444p"] {
+        let options =
+            |more: &str| format!("-c:v libx265 -x265-params log-level=none:lossless=1 -pix_fmt {format} {more}");
+        let source = pictures("160x90", "30", 0.3, &options("-x265-params log-level=none:lossless=1:bframes=0"));
+        let source = edit_nals(&source, |i, nals| {
+            if i == 0 {
+                let slice = nals.iter().position(|nal| nal[0] >> 1 < 32).unwrap();
+                nals.insert(slice, sei.to_vec());
+            }
+        });
+        let have = upright(&source, (90, 160));
+        assert_eq!(shown(&have.renditions[0].bytes).len(), 9, "{format}");
+    }
+}
+
+#[test]
+fn rotated_portrait_keeps_its_shape() {
+    // A phone held upright: 160x90 as coded, 90x160 as shown, in a rung of 16:9.
+    let source = pictures("160x90", "30", 0.3, "-bsf:v h264_metadata=display_orientation=insert:rotate=270");
+    let out = try_make(&source).unwrap();
+    assert_eq!((out.source.width, out.source.height), (90, 160));
+    assert_eq!(video_entry(&out.renditions[0].bytes, "sample_aspect_ratio"), "81:256");
+}
+
+#[test]
+fn a_rotation_ends_with_its_sequence() {
+    let turned = pictures("160x90", "30", 0.3, "-bf 0 -bsf:v h264_metadata=display_orientation=insert:rotate=180");
+    let plain = pictures("160x90", "30", 0.3, "-bf 0 -output_ts_offset 0.3");
+    let both = upright(&[turned, plain.clone()].concat(), (160, 90));
+    let flipped = "-bf 0 -output_ts_offset 0.3 -vf hflip,vflip";
+    let far = |options: &str| {
+        let want = common::frames(&pictures("160x90", "30", 0.3, options));
+        let have = common::frames(&both.renditions[0].bytes);
+        let (have, want) = (have.last().unwrap(), want.last().unwrap());
+        have.iter().zip(want).map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>() / have.len() as u64
+    };
+    let (upright, turned) = (far("-bf 0 -output_ts_offset 0.3"), far(flipped));
+    assert!(upright < 12 && turned > 3 * upright, "{upright} from the plain picture, {turned} from the turned one");
 }
 
 #[test]

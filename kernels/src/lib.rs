@@ -11,6 +11,7 @@
 //! | [`cascade`] | which rung of a ladder is made from which |
 //! | [`mod@reference`] | the definition of every kernel |
 //! | [`ladder`], [`scale`], [`mod@convert`], [`metric`] | typed entry points; they pick the fastest implementation |
+//! | [`mod@rotate`], [`upright`] | quarter turns and mirror images; a scaler that also turns |
 //! | [`hash`] | names for pictures |
 //! | [`simd`] | instruction sets, found at run time; the crate's only `unsafe` |
 //!
@@ -26,13 +27,17 @@ mod lanczos;
 pub mod metric;
 pub mod plane;
 pub mod reference;
+pub mod rotate;
 pub mod scale;
 pub mod simd;
 pub mod source;
+pub mod upright;
 
 pub use filter::Filter;
 pub use ladder::LadderScaler;
 pub use plane::{PlaneError, PlaneMut, PlaneRef, Yuv420Mut, Yuv420Ref};
+pub use rotate::Orientation;
 pub use scale::{ScaleError, Scaler};
 pub use simd::Isa;
 pub use source::{Format, Source, SourceRef};
+pub use upright::UprightScaler;

@@ -145,6 +145,11 @@ impl<'a> PlaneMut<'a> {
         &self.data[y * self.stride..][..self.width]
     }
 
+    /// The same plane, to read.
+    pub fn to_ref(&self) -> PlaneRef<'_> {
+        PlaneRef { data: self.data, width: self.width, height: self.height, stride: self.stride }
+    }
+
     /// The rows from `y` on, each `stride` bytes behind the one before; only the width's worth of each is this plane's.
     #[inline(always)]
     pub(crate) fn rows_mut(&mut self, y: usize) -> (&mut [u8], usize) {
@@ -197,6 +202,12 @@ impl<'a> Yuv420Mut<'a> {
     pub fn new(y: PlaneMut<'a>, u: PlaneMut<'a>, v: PlaneMut<'a>) -> Result<Self, PlaneError> {
         check_chroma((y.width, y.height), [(u.width, u.height), (v.width, v.height)])?;
         Ok(Self { planes: [y, u, v] })
+    }
+
+    /// The same picture, to read.
+    pub fn to_ref(&self) -> Yuv420Ref<'_> {
+        let [y, u, v] = &self.planes;
+        Yuv420Ref { planes: [y.to_ref(), u.to_ref(), v.to_ref()] }
     }
 
     /// Luma width and height.

@@ -7,15 +7,16 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::orientation::Turning;
 use super::output::{Outlet, Sink};
 use super::rung::{self, Made};
 use super::scaling::Scaling;
-use super::sei::Tail;
 use super::timeline::{Clock, Timeline, in_stream};
+use super::units::{self, Order};
 use crate::budget::Limits;
 use crate::error::EngineError;
 use crate::ffi::clock::{process_time, thread_time};
-use crate::ffi::decoder::{Decoder, Parser, Sent};
+use crate::ffi::decoder::{Decoder, Sent};
 use crate::ffi::picture::Picture;
 use crate::ladder::{Codec, Ladder};
 use crate::pace::Pace;
@@ -127,6 +128,8 @@ struct Decoded {
 /// Decodes everything and sends every picture to every rung.
 fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decoded, Stop> {
     let media = job.media;
+    let before = thread_time();
+    let units = units::cut(job)?;
     let mut feed = Feed {
         job,
         scaling,
@@ -134,6 +137,9 @@ fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decode
         output_pixels: ladder.renditions().iter().map(|r| u64::from(r.width) * u64::from(r.height)).sum(),
         pixels: 0,
         clock: Clock::default(),
+        order: Order::of(&units, job.timeline.frame),
+        waiting: Vec::new(),
+        turning: Turning::new(media.kind),
         source: SourceInfo {
             width: 0,
             height: 0,
@@ -144,32 +150,11 @@ fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decode
             audio: !media.audio.is_empty(),
         },
     };
-    let before = thread_time();
-    let mut parser = Parser::new(media.kind)?;
-    let mut units = 0;
-    let flush = [(&[][..], None)];
-    let all = media.video.iter().zip(&job.timeline.times).map(|(unit, time)| (&unit.data[..], *time));
-    // To the parser, no bytes mean the end.
-    let all = all.filter(|(data, _)| !data.is_empty());
-    let mut tail = Tail::new(media.kind);
-    for (data, pts) in all.chain(flush) {
-        let data = tail.moved(data);
-        let mut cut = Vec::new();
-        parser.feed(&data, pts, |unit, pts| {
-            cut.push((unit.to_vec(), pts));
-            Ok(())
-        })?;
-        let (width, height) = parser.size();
-        if u64::from(width) * u64::from(height) > job.limits.frame_pixels {
-            return Err(EngineError::FramePixels { width, height, limit: job.limits.frame_pixels }.into());
-        }
-        for (unit, pts) in cut {
-            units += 1;
-            feed.send(Some((&unit, pts)))?;
-        }
+    for unit in &units {
+        feed.send(Some((&unit.data, unit.time)))?;
     }
     feed.send(None)?;
-    let Some(last) = feed.clock.last() else { return Err(EngineError::NoFrames { units }.into()) };
+    let Some(last) = feed.clock.last() else { return Err(EngineError::NoFrames { units: units.len() as u32 }.into()) };
     let end = last + job.timeline.frame;
     let scale = feed.scaling.finish(end)?;
     let mut source = feed.source;
@@ -185,14 +170,22 @@ struct Feed<'a> {
     output_pixels: u64,
     pixels: u64,
     clock: Clock,
+    order: Order,
+    /// Times of pictures that were sent and not shown yet.
+    waiting: Vec<i64>,
+    turning: Turning,
     source: SourceInfo,
 }
 
 impl Feed<'_> {
     fn send(&mut self, unit: Option<(&[u8], Option<i64>)>) -> Result<(), Stop> {
         self.job.check_time()?;
-        if self.decoder.send(unit)? == Sent::Damaged && unit.is_some() {
-            self.source.damaged += 1;
+        if let Some((data, time)) = unit {
+            self.turning.sent(data, time);
+        }
+        match (self.decoder.send(unit)?, unit) {
+            (Sent::Damaged, Some(_)) => self.source.damaged += 1,
+            (_, unit) => self.waiting.extend(unit.and_then(|(_, time)| time)),
         }
         while let Some(picture) = self.decoder.receive()? {
             self.take(picture)?;
@@ -203,24 +196,39 @@ impl Feed<'_> {
     fn take(&mut self, mut picture: Picture) -> Result<(), Stop> {
         picture.view()?;
         let (width, height) = picture.size();
-        let (limits, source) = (self.job.limits, &mut self.source);
+        let limits = self.job.limits;
         self.pixels += u64::from(width) * u64::from(height) + self.output_pixels;
         if self.pixels > limits.pixels {
             return Err(EngineError::Pixels { limit: limits.pixels }.into());
         }
-        if source.frames >= limits.frames {
+        if self.source.frames >= limits.frames {
             return Err(EngineError::Frames { limit: limits.frames }.into());
         }
         let given = picture.sent_pts();
         let first = self.clock.last().is_none();
-        picture.pts = self.clock.next(given, &self.job.timeline);
+        let time = self.time(given);
+        picture.pts = self.clock.next(time, &self.job.timeline);
+        picture.orientation = self.turning.of(&picture);
+        let source = &mut self.source;
         if picture.is_damaged() || given != Some(picture.pts) {
             source.damaged += 1;
         }
         if first {
-            (source.width, source.height, source.first_pts) = (width, height, picture.pts);
+            (source.width, source.height) = picture.upright_size();
+            source.first_pts = picture.pts;
         }
         source.frames += 1;
         self.scaling.take(&picture)
+    }
+
+    /// The time of a picture that came with `given`.
+    fn time(&mut self, given: Option<i64>) -> Option<i64> {
+        let own = given?;
+        if self.order == Order::AsGiven {
+            self.waiting.clear();
+            return given;
+        }
+        let first = self.waiting.iter().enumerate().min_by_key(|(_, time)| **time).map(|(i, _)| i);
+        Some(first.map_or(own, |first| self.waiting.swap_remove(first)))
     }
 }

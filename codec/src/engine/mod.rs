@@ -8,12 +8,14 @@
 mod codecs;
 mod cpu;
 mod memory;
+pub(crate) mod orientation;
 mod output;
 mod rung;
 mod scaling;
 mod sei;
 pub(crate) mod sound;
 pub(crate) mod timeline;
+mod units;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel};
 use std::time::Duration;
 
-use headframe_kernels::{Filter, LadderScaler};
+use headframe_kernels::{Filter, Isa, UprightScaler};
 
 use super::cpu::{Job, QUEUE, Stop};
 use super::timeline::Cadence;
@@ -40,7 +40,7 @@ struct Feed<'a> {
 pub(super) struct Scaling<'a> {
     job: &'a Job<'a>,
     ladder: &'a Ladder,
-    scaler: Option<LadderScaler>,
+    scaler: Option<UprightScaler>,
     feeds: Vec<Feed<'a>>,
     held_pts: i64,
     scale: Duration,
@@ -66,12 +66,13 @@ impl<'a> Scaling<'a> {
         let before = thread_time();
         let source = picture.view()?;
         let refused = |error: headframe_kernels::ScaleError| EngineError::Scale { reason: error.to_string() };
-        // Made again when the source changes its size or format on the way.
-        let scaler = match self.scaler.take_if(|scaler| scaler.source() == source.source()) {
+        let (kind, orientation) = (source.source(), picture.orientation);
+        // Made again when the source changes its size, format or orientation on the way.
+        let scaler = match self.scaler.take_if(|scaler| scaler.takes(kind, orientation)) {
             Some(scaler) => scaler,
             None => {
                 let sizes: Vec<_> = self.ladder.renditions().iter().map(|r| (r.width, r.height)).collect();
-                LadderScaler::new(source.source(), &sizes, Filter::CatmullRom).map_err(refused)?
+                UprightScaler::new(kind, orientation, &sizes, Filter::CatmullRom, Isa::best()).map_err(refused)?
             }
         };
         let scaler = self.scaler.insert(scaler);
@@ -129,11 +130,12 @@ impl Feed<'_> {
 /// usual sizes (426x240, 854x480) are meant to be.
 fn shaped(picture: &Picture, rendition: &Rendition) -> Look {
     let mut look = picture.look();
-    let (width, height) = picture.size();
+    let (width, height) = picture.upright_size();
     let (num, den) = match look.aspect {
         (num, den) if num > 0 && den > 0 => (num as u64, den as u64),
         _ => (1, 1),
     };
+    let (num, den) = if picture.orientation.transpose { (den, num) } else { (num, den) };
     let num = num * u64::from(width) * u64::from(rendition.height);
     let den = den * u64::from(height) * u64::from(rendition.width);
     let square = num.abs_diff(den) * 1000 < 15 * num.max(den);

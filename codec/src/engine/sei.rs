@@ -21,6 +21,11 @@ impl Tail {
     /// The payload to parse instead of `data`.
     pub(super) fn moved<'a>(&mut self, data: &'a [u8]) -> Cow<'a, [u8]> {
         let (picture, sei) = data.split_at(self.end_of_picture(data));
+        if self.turns(sei) {
+            // What it says is meant for the picture it came with: ffmpeg's own filter puts it there.
+            let (head, slices) = picture.split_at(self.start_of_slices(picture));
+            return Cow::Owned([&std::mem::take(&mut self.carried)[..], head, sei, slices].concat());
+        }
         let carried = std::mem::replace(&mut self.carried, sei.to_vec());
         match carried.is_empty() {
             true => Cow::Borrowed(picture),
@@ -39,6 +44,18 @@ impl Tail {
                 Nal::Other => return data.len(),
             }
         }
+    }
+
+    fn start_of_slices(&self, data: &[u8]) -> usize {
+        let slice = |w: &[u8]| w[..3] == [0, 0, 1] && matches!(self.what(w[3]), Nal::Slice);
+        let start = data.windows(4).position(slice).unwrap_or(data.len());
+        start - usize::from(start > 0 && data[start - 1] == 0)
+    }
+
+    /// Whether a message in it is a display orientation (payload type 47) at the start of a NAL unit.
+    fn turns(&self, sei: &[u8]) -> bool {
+        let header = if self.kind == VideoKind::H264 { 1 } else { 2 };
+        sei.windows(4 + header).any(|w| w[..3] == [0, 0, 1] && w[3 + header] == 47)
     }
 
     fn what(&self, header: u8) -> Nal {
@@ -73,6 +90,10 @@ mod tests {
         assert_eq!(*tail.moved(&sei), sei);
         assert_eq!(*tail.moved(&[1, 2, 3]), [1, 2, 3]);
         assert_eq!(*tail.moved(&[0, 0, 1]), [0, 0, 1]);
+        // How to turn the picture stays with it.
+        let turn = [0, 0, 0, 1, 6, 47, 3, 0x0a, 0, 5, 0x80];
+        let behind = [&delimiter[..], &slice, &turn].concat();
+        assert_eq!(*tail.moved(&behind), [&delimiter[..], &turn, &slice].concat());
         let (slice, sei) = ([0, 0, 1, 2, 1, 8], [0, 0, 1, 39 << 1, 1, 0x80]);
         assert_eq!(*Tail::new(VideoKind::Hevc).moved(&[slice, sei].concat()), slice);
     }

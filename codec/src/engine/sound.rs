@@ -82,8 +82,8 @@ fn frames(coding: AudioCoding, track: &AudioTrack, reference: i64) -> Result<Vec
     let mut parser = parser(coding)?;
     let units = track.units.iter().filter(|unit| !unit.data.is_empty());
     for (data, pts) in units.map(|unit| (&unit.data[..], place(unit))).chain([(&[][..], None)]) {
-        parser.feed(data, pts, |frame, pts| {
-            cut.push((frame.to_vec(), pts));
+        parser.feed(data, pts, |frame| {
+            cut.push((frame.data, frame.time));
             Ok(())
         })?;
     }

@@ -4,11 +4,23 @@ use std::ffi::c_int;
 use std::ptr::{self, NonNull};
 
 use ffmpeg_next::ffi;
+use headframe_kernels::Orientation;
 
 use super::ffmpeg::{AGAIN, Context, Frame, NO_MEMORY, Packet, allocated, check, failure, quiet};
 use super::picture::Picture;
 use crate::error::EngineError;
 use crate::ts::VideoKind;
+
+/// An access unit.
+pub(crate) struct Unit {
+    pub(crate) data: Vec<u8>,
+    /// That of the data which it began in.
+    pub(crate) time: Option<i64>,
+    /// Whether decoding can begin here.
+    pub(crate) key: bool,
+    /// Counts in the order in which pictures are shown, from key to key.
+    pub(crate) shown: i32,
+}
 
 /// Cuts an elementary stream into access units.
 pub(crate) struct Parser {
@@ -29,13 +41,12 @@ impl Parser {
         Ok(Self { parser, context })
     }
 
-    /// Feeds `data`, which begins at time `pts`, and hands every complete access unit with its time to `unit`. Empty
-    /// data flushes.
+    /// Feeds `data`, which begins at time `pts`, and hands every complete access unit to `unit`. Empty data flushes.
     pub(crate) fn feed(
         &mut self,
         data: &[u8],
         pts: Option<i64>,
-        mut unit: impl FnMut(&[u8], Option<i64>) -> Result<(), EngineError>,
+        mut unit: impl FnMut(Unit) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         // libavcodec may read a little past the end (`AV_INPUT_BUFFER_PADDING_SIZE`).
         let mut padded = data.to_vec();
@@ -67,8 +78,13 @@ impl Parser {
                 // until the next call.
                 let bytes = unsafe { std::slice::from_raw_parts(out, out_len as usize) };
                 // SAFETY: live; read only.
-                let time = unsafe { self.parser.as_ref() }.pts;
-                unit(bytes, (time != ffi::AV_NOPTS_VALUE).then_some(time))?;
+                let state = unsafe { self.parser.as_ref() };
+                unit(Unit {
+                    data: bytes.to_vec(),
+                    time: (state.pts != ffi::AV_NOPTS_VALUE).then_some(state.pts),
+                    key: state.key_frame == 1,
+                    shown: state.output_picture_number,
+                })?;
             }
             at += (used as usize).min(data.len() - at);
             // Flushing gives at most one unit; otherwise go on until all is used, or the parser is stuck.
@@ -188,6 +204,6 @@ impl Decoder {
 
     /// The next picture; `None` when the decoder wants more data or has ended.
     pub(crate) fn receive(&mut self) -> Result<Option<Picture>, EngineError> {
-        Ok(self.0.receive()?.map(|frame| Picture { frame, pts: 0 }))
+        Ok(self.0.receive()?.map(|frame| Picture { frame, pts: 0, orientation: Orientation::UPRIGHT }))
     }
 }

@@ -1,9 +1,10 @@
 //! Decoded pictures, and pictures to be encoded.
 
 use std::ffi::c_int;
+use std::ptr::NonNull;
 
 use ffmpeg_next::ffi;
-use headframe_kernels::{Format, PlaneMut, Source, SourceRef, Yuv420Mut};
+use headframe_kernels::{Format, Orientation, PlaneMut, Source, SourceRef, Yuv420Mut};
 
 use super::ffmpeg::{Frame, check};
 use crate::error::EngineError;
@@ -50,12 +51,35 @@ pub(crate) struct Picture {
     pub(super) frame: Frame,
     /// Presentation time, once its timeline is known.
     pub(crate) pts: i64,
+    /// How it has to be turned to be shown, once that is known.
+    pub(crate) orientation: Orientation,
 }
 
 impl Picture {
     /// Luma width and height.
     pub(crate) fn size(&self) -> (u32, u32) {
         (self.frame.get().width as u32, self.frame.get().height as u32)
+    }
+
+    /// How this very picture says it has to be turned (H.264 D.2.27, HEVC D.3.17). Slanted pictures are taken for upright
+    /// ones.
+    pub(crate) fn said_orientation(&self) -> Option<Orientation> {
+        const KIND: ffi::AVFrameSideDataType = ffi::AVFrameSideDataType::AV_FRAME_DATA_DISPLAYMATRIX;
+        // SAFETY: the frame is live; the function only reads its list of side data.
+        let side = NonNull::new(unsafe { ffi::av_frame_get_side_data(self.frame.get(), KIND) })?;
+        // SAFETY: an entry of the frame's list lives as long as the frame, and nobody writes to it.
+        let side = unsafe { side.as_ref() };
+        if side.data.is_null() || side.size < 9 * size_of::<i32>() {
+            return None;
+        }
+        // SAFETY: a display matrix is an array of nine integers (display.h); the size was compared above.
+        let matrix = unsafe { side.data.cast::<[i32; 9]>().read_unaligned() };
+        Some(Orientation::of_map([matrix[0], matrix[1], matrix[3], matrix[4]]).unwrap_or_default())
+    }
+
+    /// Luma width and height of the upright picture.
+    pub(crate) fn upright_size(&self) -> (u32, u32) {
+        self.orientation.turned(self.size())
     }
 
     /// Whether data was missing and guessed.

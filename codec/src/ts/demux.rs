@@ -6,6 +6,9 @@ use crate::error::EngineError;
 /// Audio tracks kept; further ones are left out.
 const MAX_AUDIO: usize = 8;
 
+/// Versions of a programme's map that are heeded: it changes where advertisements begin and end.
+const MAX_VERSIONS: usize = 16;
+
 /// Video codecs that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VideoKind {
@@ -79,24 +82,43 @@ pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
         return Err(EngineError::Empty);
     }
     let missing = |what: &str| EngineError::NotTransportStream { missing: what.to_owned() };
-    let programs = find_section(bytes, 0, 0x00, parse_pat).ok_or_else(|| missing("the programme association table"))?;
-    let maps = programs.iter().filter_map(|pid| find_section(bytes, *pid, 0x02, parse_pmt));
-    let maps: Vec<Vec<Entry>> = maps.collect();
-    let map = maps.iter().find(|map| map.iter().any(|entry| entry.video().is_some()));
-    let Some(map) = map.or(maps.first()) else { return Err(missing("the programme map table")) };
+    let programs = find_section(bytes, 0, 0x00, |_, body| parse_pat(body))
+        .ok_or_else(|| missing("the programme association table"))?;
+    let maps: Vec<Vec<Map>> = programs.iter().map(|(number, pid)| versions(bytes, *pid, *number)).collect();
+    // A programme may say only later that it has video.
+    let with_video = |map: &Map| map.iter().any(|entry| entry.video().is_some());
+    let found = maps.iter().find_map(|maps| Some(&maps[maps.iter().position(with_video)?..]));
+    let found = found.or_else(|| maps.iter().map(|maps| &maps[..]).find(|maps| !maps.is_empty()));
+    let Some((map, later)) = found.and_then(<[Map]>::split_first) else {
+        return Err(missing("the programme map table"));
+    };
     let Some((kind, video)) = map.iter().find_map(|entry| Some((entry.video()?, entry))) else {
-        let audio_only = map.iter().any(|entry| entry.is_known_audio() || entry.is_foreign_audio());
-        let found: Vec<String> = map.iter().map(|entry| format!("{:#04x}", entry.stream_type)).collect();
+        let sound = map.iter().any(|entry| entry.is_known_audio() || entry.is_foreign_audio());
+        let audio_only = sound && map.iter().all(|entry| entry.foreign_video().is_none());
+        let found: Vec<String> = map.iter().map(Entry::name).collect();
         return Err(if audio_only { EngineError::AudioOnly } else { EngineError::NoVideo { found: found.join(", ") } });
     };
     let known: Vec<&Entry> = map.iter().filter(|entry| entry.is_known_audio()).take(MAX_AUDIO).collect();
     if let (true, Some(foreign)) = (known.is_empty(), map.iter().find(|entry| entry.is_foreign_audio())) {
         return Err(EngineError::UnsupportedAudio { stream_type: foreign.stream_type });
     }
+    if is_scrambled(bytes, video.pid) {
+        return Err(EngineError::Scrambled);
+    }
     let mut streams: Vec<Collector<'_>> = vec![Collector::new(video.pid)];
     streams.extend(known.iter().map(|entry| Collector::new(entry.pid)));
+    for change in later {
+        // Tracks may move to ids that were free; what they are, and their order, stays.
+        let is_free = |pid: u16| map.iter().all(|entry| entry.pid != pid);
+        let video = change.iter().find(|entry| entry.video() == Some(kind));
+        let sound = known.iter().zip(change.iter().filter(|entry| entry.is_known_audio()));
+        let sound = sound.map(|(known, entry)| (known.codes_like(entry)).then_some(entry));
+        for (stream, entry) in streams.iter_mut().zip(std::iter::once(video).chain(sound)) {
+            stream.pids.extend(entry.map(|entry| entry.pid).filter(|pid| is_free(*pid)));
+        }
+    }
     for packet in Packets::new(bytes) {
-        if let Some(stream) = streams.iter_mut().find(|stream| stream.pid == packet.pid) {
+        if let Some(stream) = streams.iter_mut().find(|stream| stream.pids.contains(&packet.pid)) {
             stream.take(&packet);
         }
     }
@@ -138,14 +160,46 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// Distances of packets: bare, with a time in front (Blu-ray discs, many capture programs), with a check behind (DVB).
+const STRIDES: [usize; 3] = [PACKET, PACKET + 4, PACKET + 16];
+/// Sync bytes in a row that settle the distance.
+const SURE: usize = 5;
+
+const SYNC: u8 = 0x47;
+
+/// Where to begin, and the distance of packets.
+fn layout(bytes: &[u8]) -> (usize, usize) {
+    let keeps = |at: usize, stride: usize| (0..SURE).all(|k| bytes.get(at + k * stride) == Some(&SYNC));
+    // A time or a check may hold sync bytes too: where files usually begin is asked first.
+    let usual = [(0, STRIDES[0]), (4, STRIDES[1]), (0, STRIDES[2])];
+    if let Some(usual) = usual.into_iter().find(|(at, stride)| keeps(*at, *stride)) {
+        return usual;
+    }
+    let mut starts = (0..bytes.len()).filter(|at| bytes[*at] == SYNC);
+    (0, starts.find_map(|at| STRIDES.into_iter().find(|stride| keeps(at, *stride))).unwrap_or(PACKET))
+}
+
 /// Walks over the packets and finds the rhythm again where it is lost.
 struct Packets<'a> {
     rest: &'a [u8],
+    stride: usize,
 }
 
 impl<'a> Packets<'a> {
     fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        let (start, stride) = layout(bytes);
+        Self { rest: &bytes[start..], stride }
+    }
+
+    /// The next packet, whatever is in it.
+    fn raw(&mut self) -> Option<&'a [u8]> {
+        let (rest, stride) = (self.rest, self.stride);
+        // A packet is a sync byte with another one behind it, or with the end of the data.
+        let in_step = |at: usize| rest[at] == SYNC && *rest.get(at + stride).unwrap_or(&SYNC) == SYNC;
+        let last = rest.len().checked_sub(PACKET)?;
+        let at = (0..=last).find(|at| in_step(*at))?;
+        self.rest = rest.get(at + stride..).unwrap_or_default();
+        rest.get(at..at + PACKET)
     }
 }
 
@@ -153,23 +207,29 @@ impl<'a> Iterator for Packets<'a> {
     type Item = Packet<'a>;
 
     fn next(&mut self) -> Option<Packet<'a>> {
-        const SYNC: u8 = 0x47;
         loop {
-            // A packet is a sync byte with another one behind it, or with the end of the data.
-            let in_step = |at: usize| self.rest[at] == SYNC && *self.rest.get(at + PACKET).unwrap_or(&SYNC) == SYNC;
-            let last = self.rest.len().checked_sub(PACKET)?;
-            let at = (0..=last).find(|at| in_step(*at))?;
-            let (packet, rest) = self.rest[at..].split_at(PACKET);
-            self.rest = rest;
-            if let Some(packet) = Packet::parse(packet) {
+            if let Some(packet) = Packet::parse(self.raw()?) {
                 return Some(packet);
             }
         }
     }
 }
 
-/// The first intact section of `table` on `pid` that `parse` takes.
-fn find_section<T>(bytes: &[u8], pid: u16, table: u8, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+/// Whether most of the packets of `pid` that carry payload are encrypted (13818-1 2.4.3.3).
+fn is_scrambled(bytes: &[u8], pid: u16) -> bool {
+    let mut packets = Packets::new(bytes);
+    let (mut scrambled, mut all) = (0u32, 0u32);
+    while let Some(packet) = packets.raw() {
+        if u16::from_be_bytes([packet[1] & 0x1f, packet[2]]) == pid && packet[3] & 0x10 != 0 && packet[1] & 0x80 == 0 {
+            all += 1;
+            scrambled += u32::from(packet[3] & 0xc0 != 0);
+        }
+    }
+    2 * scrambled > all
+}
+
+/// The first intact section of `table` on `pid` that `parse` takes, given its number (table id extension) and body.
+fn find_section<T>(bytes: &[u8], pid: u16, table: u8, mut parse: impl FnMut(u16, &[u8]) -> Option<T>) -> Option<T> {
     let mut section: Vec<u8> = Vec::new();
     for packet in Packets::new(bytes).filter(|packet| packet.pid == pid) {
         if packet.start {
@@ -188,7 +248,7 @@ fn find_section<T>(bytes: &[u8], pid: u16, table: u8, parse: impl Fn(&[u8]) -> O
             let rest = section.split_off(len);
             let intact = section[0] == table && len >= 12 && crc32(&section) == 0;
             if let (true, Some(body)) = (intact, section.get(8..len.saturating_sub(4)))
-                && let Some(found) = parse(body)
+                && let Some(found) = parse(u16::from_be_bytes([section[3], section[4]]), body)
             {
                 return Some(found);
             }
@@ -198,13 +258,34 @@ fn find_section<T>(bytes: &[u8], pid: u16, table: u8, parse: impl Fn(&[u8]) -> O
     None
 }
 
-/// The PIDs of the programme maps.
-fn parse_pat(body: &[u8]) -> Option<Vec<u16>> {
+/// The programmes' numbers, and the PIDs of their maps.
+fn parse_pat(body: &[u8]) -> Option<Vec<(u16, u16)>> {
     let programs = body.chunks_exact(4).filter(|entry| entry[..2] != [0, 0]);
-    Some(programs.map(|entry| u16::from_be_bytes([entry[2] & 0x1f, entry[3]])).take(16).collect())
+    let word = |high: u8, low: u8| u16::from_be_bytes([high, low]);
+    Some(programs.map(|entry| (word(entry[0], entry[1]), word(entry[2] & 0x1f, entry[3]))).take(16).collect())
+}
+
+/// What a programme consists of.
+type Map = Vec<Entry>;
+
+/// All that the maps of `programme` on `pid` say, without repetitions.
+fn versions(bytes: &[u8], pid: u16, programme: u16) -> Vec<Map> {
+    let mut versions: Vec<Map> = Vec::new();
+    find_section(bytes, pid, 0x02, |number, body| {
+        if number != programme {
+            return None;
+        }
+        let map = parse_pmt(body).filter(|map| versions.last() != Some(map));
+        if versions.len() < MAX_VERSIONS {
+            versions.extend(map);
+        }
+        None::<()>
+    });
+    versions
 }
 
 /// One elementary stream of a programme map.
+#[derive(PartialEq, Eq)]
 struct Entry {
     stream_type: u8,
     pid: u16,
@@ -220,8 +301,36 @@ impl Entry {
         }
     }
 
+    /// What it is if it is video that is not read.
+    fn foreign_video(&self) -> Option<&'static str> {
+        Some(match self.stream_type {
+            0x01 | 0x02 => "MPEG-1/2 video",
+            0x10 => "MPEG-4 part 2 video",
+            0x33 => "VVC",
+            0xd1 => "Dirac",
+            0xea => "VC-1",
+            0x06 if registered(&self.descriptors) == Some(b"AV01") => "AV1",
+            _ => return None,
+        })
+    }
+
+    /// For people.
+    fn name(&self) -> String {
+        let number = format!("{:#04x}", self.stream_type);
+        self.foreign_video().map_or_else(|| number.clone(), |name| format!("{number} {name}"))
+    }
+
     fn is_known_audio(&self) -> bool {
         matches!(self.stream_type, AAC_ADTS | AAC_LATM) || coding(self.stream_type, &self.descriptors).is_some()
+    }
+
+    /// Whether sound goes on in the same coding.
+    fn codes_like(&self, other: &Self) -> bool {
+        let coding = |entry: &Self| coding(entry.stream_type, &entry.descriptors);
+        match coding(self) {
+            None => self.stream_type == other.stream_type,
+            have => have == coding(other),
+        }
     }
 
     /// DTS, and Opus with more than two channels.
@@ -267,7 +376,7 @@ fn registered(descriptors: &[u8]) -> Option<&[u8; 4]> {
     described(descriptors).find(|(tag, _)| *tag == 0x05).and_then(|(_, body)| body.first_chunk())
 }
 
-fn parse_pmt(body: &[u8]) -> Option<Vec<Entry>> {
+fn parse_pmt(body: &[u8]) -> Option<Map> {
     let info = usize::from(u16::from_be_bytes([body.get(2)? & 0x0f, *body.get(3)?]));
     let mut rest = body.get(4 + info..)?;
     let mut entries = Vec::new();
@@ -284,9 +393,12 @@ fn parse_pmt(body: &[u8]) -> Option<Vec<Entry>> {
     Some(entries)
 }
 
-/// Puts the PES packets of one PID together.
+/// Puts the PES packets of one track together.
 struct Collector<'a> {
-    pid: u16,
+    /// Where it is, and where it goes on later.
+    pids: Vec<u16>,
+    /// Where it was last.
+    on: u16,
     units: Vec<Unit>,
     /// Bytes that the last unit may still take; `None` while there is no unit to continue.
     room: Option<usize>,
@@ -297,10 +409,14 @@ struct Collector<'a> {
 
 impl<'a> Collector<'a> {
     fn new(pid: u16) -> Self {
-        Self { pid, units: Vec::new(), room: None, before: None, lost: 0 }
+        Self { pids: vec![pid], on: pid, units: Vec::new(), room: None, before: None, lost: 0 }
     }
 
     fn take(&mut self, packet: &Packet<'a>) {
+        // Packets are counted on each id by itself.
+        if packet.pid != self.on {
+            (self.on, self.before, self.room) = (packet.pid, None, None);
+        }
         match self.before {
             // 13818-1 2.4.3.3: a packet may be sent twice. An equal counter alone also comes from joined streams.
             Some(before) if before == (packet.counter, packet.payload) => return,

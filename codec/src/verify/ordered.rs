@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use headframe_kernels::{Filter, Isa, LadderScaler};
+use headframe_kernels::{Filter, Isa, UprightScaler};
 
 use super::pictures::Pictures;
 use super::raster::Raster;
@@ -54,7 +54,7 @@ pub(super) struct Ordered<'a> {
     frame: i64,
     cadence: Cadence,
     pictures: Pictures,
-    scaler: Option<LadderScaler>,
+    scaler: Option<UprightScaler>,
     /// The picture that is current until the next one's time.
     held: Option<(Picture, i64)>,
     decoded: u32,
@@ -131,10 +131,11 @@ impl<'a> Ordered<'a> {
     fn scale(&mut self, picture: &Picture) -> Result<Raster, EngineError> {
         let refused = |error: headframe_kernels::ScaleError| EngineError::Scale { reason: error.to_string() };
         let (source, to) = (picture.view()?, (self.rendition.width, self.rendition.height));
-        // Made again when the source changes its size or format on the way.
-        let scaler = match self.scaler.take_if(|scaler| scaler.source() == source.source()) {
+        let (kind, orientation) = (source.source(), picture.orientation);
+        // Made again when the source changes its size, format or orientation on the way.
+        let scaler = match self.scaler.take_if(|scaler| scaler.takes(kind, orientation)) {
             Some(scaler) => scaler,
-            None => LadderScaler::with_isa(source.source(), &[to], Filter::CatmullRom, self.isa).map_err(refused)?,
+            None => UprightScaler::new(kind, orientation, &[to], Filter::CatmullRom, self.isa).map_err(refused)?,
         };
         let scaler = self.scaler.insert(scaler);
         let mut raster = Raster::new(to.0, to.1);

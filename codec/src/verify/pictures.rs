@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::engine::orientation::Turning;
 use crate::error::EngineError;
 use crate::ffi::decoder::{Decoder, Parser, Sent};
 use crate::ffi::picture::Picture;
@@ -20,11 +21,11 @@ pub(super) fn cut(media: &Media, reference: i64, max_pixels: u64, limit: u32) ->
     let mut units = Vec::new();
     let all = media.video.iter().map(|unit| (&unit.data[..], unit.pts.map(|pts| nearest(pts, reference))));
     for (data, pts) in all.chain([(&[][..], None)]) {
-        parser.feed(data, pts, |unit, pts| {
+        parser.feed(data, pts, |unit| {
             if units.len() >= limit as usize {
                 return Err(EngineError::Frames { limit });
             }
-            units.push(AccessUnit { data: unit.to_vec(), pts });
+            units.push(AccessUnit { data: unit.data, pts: unit.time });
             Ok(())
         })?;
         let (width, height) = parser.size();
@@ -39,6 +40,7 @@ pub(super) fn cut(media: &Media, reference: i64, max_pixels: u64, limit: u32) ->
 pub(super) struct Pictures {
     decoder: Decoder,
     units: VecDeque<AccessUnit>,
+    turning: Turning,
     flushed: bool,
     /// Access units of which the decoder could make nothing.
     pub(super) refused: u32,
@@ -48,18 +50,22 @@ impl Pictures {
     pub(super) fn new(kind: VideoKind, units: Vec<AccessUnit>, max_pixels: u64) -> Result<Self, EngineError> {
         let mut decoder = Decoder::new(kind, max_pixels)?;
         decoder.export_quantisers();
-        Ok(Self { decoder, units: units.into(), flushed: false, refused: 0 })
+        Ok(Self { decoder, units: units.into(), turning: Turning::new(kind), flushed: false, refused: 0 })
     }
 
     /// The next picture in the order in which they are shown.
     pub(super) fn next(&mut self) -> Result<Option<Picture>, EngineError> {
         loop {
-            if let Some(picture) = self.decoder.receive()? {
+            if let Some(mut picture) = self.decoder.receive()? {
+                picture.orientation = self.turning.of(&picture);
                 return Ok(Some(picture));
             }
             let unit = self.units.pop_front();
             let sent = match &unit {
-                Some(unit) => self.decoder.send(Some((&unit.data, unit.pts)))?,
+                Some(unit) => {
+                    self.turning.sent(&unit.data, unit.pts);
+                    self.decoder.send(Some((&unit.data, unit.pts)))?
+                }
                 None if self.flushed => return Ok(None),
                 None => {
                     self.flushed = true;

@@ -138,6 +138,21 @@ pub(crate) fn audio_packets(bytes: &[u8]) -> Vec<(i64, String)> {
     packets
 }
 
+/// The luma of every picture, full range or not as it is.
+pub(crate) fn frames(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let path = fresh("frames.ts");
+    std::fs::write(&path, bytes).unwrap();
+    let entry = video_entry(bytes, "width,height");
+    let (width, height) = entry.split_once(',').unwrap();
+    let samples = width.parse::<usize>().unwrap() * height.parse::<usize>().unwrap();
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-loglevel", "error", "-i"]).arg(&path);
+    command.args("-map 0:v:0 -vf extractplanes=y -fps_mode passthrough -f rawvideo -".split(' '));
+    let output = command.output().expect("these tests need the programs ffmpeg and ffprobe");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout.chunks_exact(samples).map(<[u8]>::to_vec).collect()
+}
+
 /// Loudness of the sound, dB.
 pub(crate) fn mean_volume(bytes: &[u8]) -> f64 {
     let path = fresh("volume.ts");

@@ -1,0 +1,95 @@
+//! Access units of a segment's video, and whether their times are in the order in which pictures are shown.
+
+use super::cpu::Job;
+use super::sei::Tail;
+use crate::error::EngineError;
+use crate::ffi::decoder::{Parser, Unit};
+
+/// Pictures are reordered by at most 16.
+const REORDERED: i64 = 16;
+
+/// Which picture has which time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// The one that came with it.
+    AsGiven,
+    /// The earliest that is left: a multiplexer mixed up the times of pictures that are near to each other. Where nothing
+    /// is mixed up that is the picture's own.
+    Sorted,
+}
+
+impl Order {
+    /// Of units in the order of decoding, with pictures `frame` ticks apart.
+    pub(super) fn of(units: &[Unit], frame: i64) -> Self {
+        let mut before = None;
+        // What follows a key is shown after what came before it; in between, the order counts decide. They need a key to
+        // count from.
+        for group in units.chunk_by(|_, next| !next.key).filter(|group| group[0].key) {
+            let mut shown: Vec<_> = group.iter().filter_map(|unit| Some((unit.shown, unit.time?))).collect();
+            shown.sort_by_key(|(shown, _)| *shown);
+            for (_, time) in shown {
+                let back = before.replace(time).map_or(0, |before: i64| before.saturating_sub(time));
+                if (1..=REORDERED * frame).contains(&back) {
+                    return Self::Sorted;
+                }
+            }
+        }
+        Self::AsGiven
+    }
+}
+
+/// Cuts the video of a job into access units, before anything of it is decoded.
+pub(super) fn cut(job: &Job<'_>) -> Result<Vec<Unit>, EngineError> {
+    let media = job.media;
+    let mut parser = Parser::new(media.kind)?;
+    let mut units = Vec::with_capacity(media.video.len());
+    let mut tail = Tail::new(media.kind);
+    let flush = [(&[][..], None)];
+    let all = media.video.iter().zip(&job.timeline.times).map(|(unit, time)| (&unit.data[..], *time));
+    // To the parser, no bytes mean the end.
+    let all = all.filter(|(data, _)| !data.is_empty());
+    for (data, time) in all.chain(flush) {
+        job.check_time()?;
+        parser.feed(&tail.moved(data), time, |unit| {
+            units.push(unit);
+            Ok(())
+        })?;
+        let (width, height) = parser.size();
+        if u64::from(width) * u64::from(height) > job.limits.frame_pixels {
+            return Err(EngineError::FramePixels { width, height, limit: job.limits.frame_pixels });
+        }
+    }
+    Ok(units)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(units: &[(bool, i32, Option<i64>)]) -> Order {
+        let unit = |&(key, shown, time): &(bool, i32, Option<i64>)| Unit { data: Vec::new(), time, key, shown };
+        Order::of(&units.iter().map(unit).collect::<Vec<_>>(), 3000)
+    }
+
+    #[test]
+    fn times_that_go_with_the_pictures_stay() {
+        let reordered = [(true, 0, Some(0)), (false, 4, Some(6000)), (false, 2, Some(3000)), (true, 0, Some(9000))];
+        assert_eq!(order(&reordered), Order::AsGiven);
+        assert_eq!(order(&[]), Order::AsGiven);
+        let gap = [(true, 0, Some(90_000)), (false, 2, None), (false, 4, Some(96_000)), (true, 0, Some(0))];
+        assert_eq!(order(&gap), Order::AsGiven, "a jump far back is another timeline");
+    }
+
+    #[test]
+    fn without_a_key_nothing_is_known() {
+        let torn = [(false, 4, Some(0)), (false, 2, Some(3000)), (false, 9, Some(6000)), (true, 0, Some(9000))];
+        assert_eq!(order(&torn), Order::AsGiven);
+    }
+
+    #[test]
+    fn times_of_neighbours_that_changed_places_are_noticed() {
+        let mixed = [(true, 0, Some(0)), (false, 4, Some(3000)), (false, 2, Some(6000)), (true, 0, Some(9000))];
+        assert_eq!(order(&mixed), Order::Sorted);
+        assert_eq!(order(&[(true, 0, Some(3000)), (true, 0, Some(0))]), Order::Sorted);
+    }
+}
