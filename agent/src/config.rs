@@ -380,6 +380,19 @@ mod tests {
         assert!(told.contains("public id"), "{told}");
     }
 
+    #[test]
+    fn a_ladder_that_cannot_be_listed_is_refused() {
+        let mut rungs = Ladder::standard().renditions().to_vec();
+        rungs[0].container = Container::Cmaf;
+        let mut config = Config::default();
+        config.gateway.ladder = Ladder::new(rungs).unwrap();
+        config.node.ladders = vec![config.gateway.ladder.clone()];
+        for (role, key) in [(For::Node, "node.ladders: only"), (For::LocalGateway, "gateway.ladder: only")] {
+            let told = config.validate(role).unwrap_err().to_string();
+            assert!(told.contains(key), "{told}");
+        }
+    }
+
     /// The file that `./run install` puts down is the manual: it must show every key with its default.
     #[test]
     fn the_installed_file_is_the_default_but_for_the_paths_of_the_units() {

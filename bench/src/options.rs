@@ -111,12 +111,12 @@ pub(crate) struct KernelsOptions {
     pub(crate) json: Option<PathBuf>,
 }
 
-/// From a segment in to its last byte out, one segment at a time.
+/// From a segment in to its first part and its last byte out, one segment at a time.
 ///
 /// One worker is up and warm. In every round each segment of the clip goes through it, and through a fresh ffmpeg process
 /// of each kind, in turns: that is what a server without a warm pool would start. Measured are the time from the segment
-/// handed to the pool until its last byte is back, the same for the first segment of a new stream, for the first segment
-/// of a worker that has just come up, and that worker's start. Median, p95 and worst are over all segments and rounds.
+/// handed to the pool until every rendition's first half second and until its last byte is back, the latter also for the
+/// first segment of a new stream and of a worker that has just come up, and that worker's start. Median, p95 and worst are over all segments and rounds.
 ///
 /// latency_ratio is the best ffmpeg's median over ours: above 1 we are faster. Nothing else should run meanwhile.
 #[derive(Debug, Args)]

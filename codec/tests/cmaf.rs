@@ -292,6 +292,16 @@ fn parts_are_the_whole_rendition() {
             assert_eq!(parts.iter().map(|part| part.duration).sum::<i64>(), whole.source.duration);
         }
     }
+    // One picture more than fits half a second: also the last part keeps to it.
+    let source = clip("320x180", "30", 1.0, "-an -frames:v 16");
+    let lengths = Mutex::new(Vec::new());
+    let take = |part: Part| {
+        lengths.lock().unwrap().push((part.frames, part.duration));
+        Ok(())
+    };
+    let ladder = Ladder::new(ladder.renditions()[..1].to_vec()).unwrap();
+    transcode_in_parts(&ladder, &source, &[], &limits(), &take).unwrap();
+    assert_eq!(lengths.into_inner().unwrap(), [(15, 45_000), (1, 3000)]);
     let refused = EngineError::OutputBytes { limit: 1 };
     let refuse = |_| Err(refused.clone());
     assert_eq!(transcode_in_parts(&ladder, &source, &[], &limits(), &refuse).unwrap_err(), refused);

@@ -300,6 +300,7 @@ fn profiles_are_checked() {
     assert!(bad("rc-lookahead=10", "rc-lookahead=10:threads=4").contains("threads"));
     assert!(bad("\"buffer_ms\":1000", "\"buffer_ms\":0").contains("buffer_ms"));
     assert!(bad("slide_permille", "slide_percent").contains("slide_percent"));
+    assert!(bad("\"rate\":\"cbr\"", "\"rate\":\"cbr\",\"container\":\"cmaf\"").contains("ordered in cmaf"));
     let error = Profile::of_rung(&Ladder::standard(), "4k").unwrap_err().to_string();
     assert!(error.contains("240p, 360p, 480p, 720p"), "{error}");
 }

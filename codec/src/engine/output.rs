@@ -64,17 +64,24 @@ impl<'a> Output<'a> {
         Self { rendition, index, job, aspect: (0, 0), muxer: None, pending, parts: 0, frames: 0, codecs }
     }
 
-    /// Takes the next picture. A part is cut in front of the picture with which it would become too long.
+    /// Takes the next picture.
     pub(super) fn push(&mut self, unit: VideoUnit) -> Result<(), EngineError> {
+        self.cut(unit.pts)?;
+        self.pending.push(unit);
+        Ok(())
+    }
+
+    /// Hands over all pending pictures but the last one if with that, which is shown until `end`, the part would become too
+    /// long.
+    fn cut(&mut self, end: i64) -> Result<(), EngineError> {
         if let [first, .., last] = &self.pending[..]
-            && unit.pts - first.pts > LONGEST_PART
+            && end - first.pts > LONGEST_PART
         {
-            let end = last.pts;
+            let part_end = last.pts;
             let rest = self.pending.split_off(self.pending.len() - 1);
-            self.give(end, false)?;
+            self.give(part_end, false)?;
             self.pending = rest;
         }
-        self.pending.push(unit);
         Ok(())
     }
 
@@ -85,6 +92,7 @@ impl<'a> Output<'a> {
             None => last + self.job.timeline.frame,
             Some(fps) => Cadence::Fixed(fps).times(last + 1, last + 2 * TICKS_PER_SECOND).next().unwrap_or(last + 1),
         };
+        self.cut(end)?;
         self.give(end, true)?;
         Ok(RenditionOut {
             name: self.rendition.name.clone(),
