@@ -171,7 +171,7 @@ fn effort(rendition: &Rendition) -> f64 {
         (Codec::H264, Preset::Quality) => 3.9,
         (Codec::Hevc, Preset::Density) => 4.5,
         (Codec::Hevc, Preset::Live) => 8.8,
-        (Codec::Hevc, Preset::Quality) => 30.0,
+        (Codec::Hevc, Preset::Quality) => 29.0,
         (Codec::Av1, Preset::Density) => 2.5,
         (Codec::Av1, Preset::Live) => 5.9,
         (Codec::Av1, Preset::Quality) => 14.0,
