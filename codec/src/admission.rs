@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use crate::ladder::{Ladder, Preset};
+use crate::ladder::{Codec, Ladder, Preset, Rendition};
 use crate::segment::{SegmentOut, TICKS_PER_SECOND};
 
 /// Processor time per sample until something is known, nanoseconds: a 2.6 GHz Zen 4 core on 1080p film.
@@ -92,7 +92,7 @@ impl Admission {
         let seconds = out.source.duration as f64 / TICKS_PER_SECOND as f64;
         let source = f64::from(out.source.width) * f64::from(out.source.height) * f64::from(out.source.frames);
         let work = ladder.renditions().iter().zip(&out.renditions).map(|(rendition, made)| {
-            effort(rendition.preset) * f64::from(made.width) * f64::from(made.height) * f64::from(made.frames)
+            effort(rendition) * f64::from(made.width) * f64::from(made.height) * f64::from(made.frames)
         });
         let work: f64 = work.sum();
         if seconds <= 0.0 || source <= 0.0 || work <= 0.0 {
@@ -145,7 +145,7 @@ impl Admission {
     pub fn estimate(&self, ladder: &Ladder) -> f64 {
         let outputs = ladder.renditions().iter().map(|rendition| {
             let fps = rendition.fps.map_or(USUAL_FPS, |fps| f64::from(fps.num) / f64::from(fps.den));
-            effort(rendition.preset) * f64::from(rendition.width) * f64::from(rendition.height) * fps
+            effort(rendition) * f64::from(rendition.width) * f64::from(rendition.height) * fps
         });
         let outputs: f64 = outputs.sum();
         ((self.decode + self.scale) * USUAL_SOURCE + self.encode * outputs) / 1e9
@@ -163,12 +163,18 @@ impl Admission {
     }
 }
 
-/// Encoding time in that of the `live` preset.
-fn effort(preset: Preset) -> f64 {
-    match preset {
-        Preset::Density => 0.85,
-        Preset::Live => 1.0,
-        Preset::Quality => 3.9,
+/// Encoding time in that of H.264 with the `live` preset; figures in `bench/results/README.md`.
+fn effort(rendition: &Rendition) -> f64 {
+    match (rendition.codec, rendition.preset) {
+        (Codec::H264, Preset::Density) => 0.85,
+        (Codec::H264, Preset::Live) => 1.0,
+        (Codec::H264, Preset::Quality) => 3.9,
+        (Codec::Hevc, Preset::Density) => 4.5,
+        (Codec::Hevc, Preset::Live) => 8.8,
+        (Codec::Hevc, Preset::Quality) => 29.0,
+        (Codec::Av1, Preset::Density) => 2.5,
+        (Codec::Av1, Preset::Live) => 5.9,
+        (Codec::Av1, Preset::Quality) => 14.0,
     }
 }
 

@@ -31,7 +31,7 @@ fn tuning(rendition: &Rendition) -> (&'static str, &'static str) {
     match rendition.preset {
         Preset::Density => ("ultrafast", "subme=1:rc-lookahead=10"),
         Preset::Live => ("veryfast", "rc-lookahead=10"),
-        Preset::Quality => ("medium", "rc-lookahead=20"),
+        Preset::Quality => ("slow", "rc-lookahead=20"),
     }
 }
 
