@@ -26,7 +26,7 @@ impl Vitals {
 
     /// Processor seconds that it has used so far; 0 when it is gone.
     pub fn used(&self) -> u64 {
-        self.stat().map_or(0, |stat| stat.cpu_seconds)
+        self.stat().map_or(0, |stat| stat.cpu_ms / 1000)
     }
 
     /// Sets how many processor seconds it may have used in all.
@@ -34,12 +34,13 @@ impl Vitals {
         self.cpu_seconds.store(cpu_seconds, Ordering::Relaxed);
     }
 
-    /// How it has to end, if it uses more than it may. Processor time gets a second more than the kernel's own signal.
+    /// How it has to end, if it uses more than it may. Processor time gets up to a second more, so that the kernel's own
+    /// signal comes first.
     pub fn broken(&self) -> Option<Death> {
         let stat = self.stat()?;
         if stat.threads > MAX_THREADS {
             Some(Death::Policy)
-        } else if stat.cpu_seconds > self.cpu_seconds.load(Ordering::Relaxed).saturating_add(1) {
+        } else if stat.cpu_ms / 1000 > self.cpu_seconds.load(Ordering::Relaxed) {
             Some(Death::Cpu)
         } else {
             None
@@ -56,7 +57,7 @@ impl Vitals {
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     parent: u32,
-    cpu_seconds: u64,
+    cpu_ms: u64,
     threads: u64,
 }
 
@@ -70,7 +71,8 @@ impl Stat {
         let mut number = |skip| fields.nth(skip)?.parse::<u64>().ok();
         let ticks = number(9)?.checked_add(number(0)?)?;
         let threads = number(4)?;
-        Some(Self { parent, cpu_seconds: ticks / rustix::param::clock_ticks_per_second().max(1), threads })
+        let cpu_ms = ticks.saturating_mul(1000) / rustix::param::clock_ticks_per_second().max(1);
+        Some(Self { parent, cpu_ms, threads })
     }
 }
 
@@ -82,7 +84,7 @@ mod tests {
     fn the_kernel_is_understood() {
         let line = "7 (a ) b) S 42 7 7 0 -1 4194560 100 0 0 0 250 150 0 0 20 0 9 0 5 6 7";
         let ticks = rustix::param::clock_ticks_per_second();
-        assert_eq!(Stat::read(line), Some(Stat { parent: 42, cpu_seconds: 400 / ticks, threads: 9 }));
+        assert_eq!(Stat::read(line), Some(Stat { parent: 42, cpu_ms: 400_000 / ticks, threads: 9 }));
         for cut in 0..line.len() - 8 {
             assert_eq!(Stat::read(&line[..cut]).filter(|stat| stat.threads != 9), None);
         }

@@ -274,7 +274,7 @@ pub const ATTACKS: &[Attack] = &[
 ];
 
 /// How long an attacker computes that nobody stops.
-const SPIN: Duration = Duration::from_secs(3);
+const SPIN: Duration = Duration::from_secs(2);
 
 /// Memory whose protection can be changed without harm to what lies beside it.
 #[repr(align(4096))]
