@@ -123,9 +123,8 @@ pub fn enter(profile: &Profile) -> Result<Report, SandboxError> {
     rustix::thread::set_no_new_privs(true).map_err(layer("no new privileges"))?;
     let landlock_full = landlock()?;
     check_landlock(landlock_full)?;
-    match rustix::thread::capabilities(None) {
-        Ok(sets) if sets.permitted.is_empty() && sets.effective.is_empty() => {}
-        other => return Err(SandboxError::Hollow { layer: "capabilities", reason: format!("they are {other:?}") }),
+    if !has_no_capabilities()? {
+        return Err(SandboxError::Hollow { layer: "capabilities", reason: "some are left".to_owned() });
     }
     if !profile.without_seccomp {
         seccomp()?;
@@ -179,11 +178,20 @@ fn one_arena() -> Result<(), SandboxError> {
     Ok(())
 }
 
-/// A worker of root's has no more to say than one of anybody's: some limits do not hold for the mighty.
+/// A worker of root's has no more to say than one of anybody's: some limits do not hold for the mighty. Who has nothing to
+/// drop does not ask: a service manager may have forbidden the call.
 fn drop_capabilities() -> Result<(), SandboxError> {
+    if has_no_capabilities()? {
+        return Ok(());
+    }
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
     rustix::thread::set_capabilities(None, sets).map_err(layer("capabilities"))
+}
+
+fn has_no_capabilities() -> Result<bool, SandboxError> {
+    let sets = rustix::thread::capabilities(None).map_err(layer("capabilities"))?;
+    Ok(sets.permitted.is_empty() && sets.effective.is_empty() && sets.inheritable.is_empty())
 }
 
 fn check_threads() -> Result<(), SandboxError> {
