@@ -358,11 +358,11 @@ async fn hire(market: &mut Market, job: JobId) -> Broadcaster<impl Provider + us
     let profile: B256 = alloy::primitives::keccak256(serde_json::to_vec(&Ladder::standard()).unwrap());
     let price = Price::new(1_000_000_000).unwrap();
     let open = Action::OpenJob { profile, max_price: price, samples: 2, escrow: Wei(10u128.pow(17)), nonce: 0 };
-    client.send(&market, &open).await;
+    client.send(market, &open).await;
     market
         .until("the rig bids", 30, async |market: &Market| !market.cluster.chain.bids(job).await.unwrap().is_empty())
         .await;
-    client.send(&market, &Action::Award { job, operator: market.cluster.nodes[0].address }).await;
+    client.send(market, &Action::Award { job, operator: market.cluster.nodes[0].address }).await;
     market
         .until("the rig takes the job", 30, async |market: &Market| {
             market.cluster.chain.job(job).await.unwrap().state == JobState::Active

@@ -12,6 +12,9 @@ pub(crate) enum Sent {
     Bytes(Vec<u8>),
 }
 
+/// One case: what kind it is of, and what is sent.
+pub(crate) type Case = (&'static str, Vec<Sent>);
+
 /// Makes a case from two good clips.
 type Kind = fn(&[Tag], &[Tag], &mut Random) -> Vec<Sent>;
 

@@ -17,7 +17,7 @@ mod support;
 mod watch;
 
 use anyhow::{Context, ensure};
-use cases::{KINDS, Sent};
+use cases::{Case, KINDS, Sent};
 use flv::Tag;
 use honest::Rendition;
 use packets::Random;
@@ -130,7 +130,7 @@ async fn hostile_publishers_hurt_nobody_else() -> anyhow::Result<()> {
 }
 
 /// All cases, no two alike.
-fn cases(clips: &Clips) -> anyhow::Result<Arc<Vec<(&'static str, Vec<Sent>)>>> {
+fn cases(clips: &Clips) -> anyhow::Result<Arc<Vec<Case>>> {
     let mut cases = Vec::new();
     let mut known = HashSet::new();
     for round in 0..ROUNDS {
@@ -151,7 +151,7 @@ fn cases(clips: &Clips) -> anyhow::Result<Arc<Vec<(&'static str, Vec<Sent>)>>> {
 }
 
 /// Starts a node, lets everybody publish, and stops it.
-async fn run(dir: &Path, clips: &Arc<Clips>, cases: &Arc<Vec<(&'static str, Vec<Sent>)>>) -> anyhow::Result<Run> {
+async fn run(dir: &Path, clips: &Arc<Clips>, cases: &Arc<Vec<Case>>) -> anyhow::Result<Run> {
     std::fs::create_dir_all(dir)?;
     let server = Server::start(dir, 0, CONFIG, &[]).await?;
     let at: SocketAddr = server.rtmp.parse()?;
@@ -229,7 +229,7 @@ async fn attack(at: SocketAddr, key: &str, case: &[Sent]) {
 }
 
 /// Says what came of the cases, and that nothing came of them for others.
-fn report(cases: &[(&'static str, Vec<Sent>)], alone: &Run, attacked: &Run, began: Instant) -> anyhow::Result<()> {
+fn report(cases: &[Case], alone: &Run, attacked: &Run, began: Instant) -> anyhow::Result<()> {
     // Past the capture of passing tests, so that it is seen.
     let mut to = std::io::stderr();
     let count = |of: &str| {
