@@ -14,7 +14,7 @@ use headframe_chain::outbox::Settings as OutboxSettings;
 use headframe_chain::watcher::Settings as WatcherSettings;
 use headframe_chain::{Event, Head, Outbox, OutboxError, Rpc, RpcError, Watcher};
 use headframe_codec::ladder::Ladder;
-use headframe_codec::worker::PoolStats;
+use headframe_codec::worker::{Death, PoolStats};
 use headframe_contracts::Deployment;
 use headframe_market::{Address, B256, Role};
 use serde::Serialize;
@@ -238,8 +238,10 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
 pub(crate) fn refresh_codec(metrics: &Metrics, stats: &PoolStats) {
     metrics.workers.set(stats.pids.len() as i64);
     metrics.quarantined.set(stats.quarantined as i64);
-    for (reason, count) in &stats.restarts {
-        metrics.worker_restarts.with_label_values(&[reason.name()]).set(*count as f64);
+    // All of them from the start on: an alert on what never was would never fire.
+    for reason in Death::ALL {
+        let count = stats.restarts.get(&reason).copied().unwrap_or(0);
+        metrics.worker_restarts.with_label_values(&[reason.name()]).set(count as f64);
     }
 }
 

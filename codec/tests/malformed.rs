@@ -10,10 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{clip, decoded, small};
-use headframe_codec::ts::{self, PACKET};
+use headframe_codec::ts;
 use headframe_codec::worker::{Pool, PoolConfig};
 use headframe_codec::{Class, Ladder, SegmentIn, SegmentOut};
-use mangle::{VIDEO, edit_nals, nal_type, payload, pid, retime};
+use mangle::{Damage, KINDS, NAL_KINDS, Random, nal_type};
 
 /// Cases of every kind of damage.
 const ROUNDS: u64 = 20;
@@ -21,138 +21,6 @@ const ROUNDS: u64 = 20;
 const DEADLINE: Duration = Duration::from_secs(30);
 /// More than a worker needs for any of these, less than what a leak in some hundred segments would come to.
 const WORKER_BYTES: u64 = 300 << 20;
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % bound.max(1)
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.below(256) as u8
-    }
-}
-
-type Damage = fn(&[u8], &[u8], &mut Random) -> Vec<u8>;
-
-/// What is done to a segment; the second argument is a segment of another stream.
-const KINDS: [(&str, Damage); 15] = [
-    ("bits flipped", |source, _, random| {
-        let mut bytes = source.to_vec();
-        for _ in 0..1 << random.below(9) {
-            let at = random.below(bytes.len());
-            bytes[at] ^= 1 << random.below(8);
-        }
-        bytes
-    }),
-    ("packets dropped", |source, _, random| {
-        let one_in = 2 + random.below(40);
-        mangle::filter(source, |_, _| random.below(one_in) != 0)
-    }),
-    ("packets repeated", |source, _, random| {
-        source.chunks_exact(PACKET).flat_map(|packet| packet.repeat(1 + random.below(4) / 2)).collect()
-    }),
-    ("packets out of order", |source, _, random| {
-        let mut packets: Vec<&[u8]> = source.chunks_exact(PACKET).collect();
-        for _ in 0..1 + random.below(40) {
-            let (a, b) = (random.below(packets.len()), random.below(packets.len()));
-            packets.swap(a, b);
-        }
-        packets.concat()
-    }),
-    ("cut off", |source, _, random| source[..1 + random.below(source.len() - 1)].to_vec()),
-    ("spliced", |source, other, random| {
-        let (a, b) = (random.below(source.len()), random.below(other.len()));
-        let (a, b) = if random.below(2) == 0 { (a, b) } else { (a - a % PACKET, b - b % PACKET) };
-        [&source[..a], &other[b..], &source[a..]].concat()
-    }),
-    ("absurd PES headers", |source, _, random| {
-        let mut bytes = source.to_vec();
-        for packet in bytes.chunks_exact_mut(PACKET).filter(|p| p[1] & 0x40 != 0 && pid(p) >= VIDEO && pid(p) < 0x110) {
-            if random.below(3) == 0 {
-                let at = payload(packet) + 3 + random.below(7);
-                packet[at] = random.byte();
-            }
-        }
-        bytes
-    }),
-    ("tables", |source, _, random| {
-        let mut bytes = source.to_vec();
-        for packet in bytes.chunks_exact_mut(PACKET).filter(|packet| matches!(pid(packet), 0 | 0x1000)) {
-            let len = 3 + (usize::from(packet[6] & 0x0f) << 8 | usize::from(packet[7]));
-            for _ in 0..1 + random.below(3) {
-                packet[5 + random.below(len - 4)] = random.byte();
-            }
-            // Half of them with the right check sum.
-            if random.below(2) == 0 && 5 + len <= PACKET {
-                let crc = mangle::crc32(&packet[5..5 + len - 4]);
-                packet[5 + len - 4..5 + len].copy_from_slice(&crc.to_be_bytes());
-            }
-        }
-        bytes
-    }),
-    ("giant pictures", |source, _, random| {
-        let sides = [1, 2, 120, 256, 257, 1000, 4095, 65_535, 1 << 24];
-        let (width, height) = (sides[random.below(sides.len())], sides[random.below(sides.len())]);
-        edit_nals(source, |_, nals| {
-            for nal in nals.iter_mut().filter(|nal| nal_type(nal) == 7) {
-                *nal = mangle::parameter_set(width, height);
-            }
-        })
-    }),
-    ("slices lost", |source, _, random| {
-        edit_nals(source, |_, nals| nals.retain(|nal| !matches!(nal_type(nal), 1..=5) || random.below(3) != 0))
-    }),
-    ("times", |source, _, random| {
-        let source =
-            retime(source, mangle::AUDIO, |_, times| times.pts = times.pts.map(|_| random.below(1 << 30) as i64));
-        let some = 1 + random.below(6);
-        retime(&source, VIDEO, |_, times| {
-            if random.below(some) == 0 {
-                times.pts = times.pts.map(|_| (random.below(1 << 30) as i64) << 3);
-            }
-        })
-    }),
-    ("zeros", |source, _, random| {
-        let mut bytes = source.to_vec();
-        for _ in 0..1 + random.below(4) {
-            let at = random.below(bytes.len());
-            let len = random.below(bytes.len() - at).min(4000);
-            bytes[at..at + len].fill(0);
-        }
-        bytes
-    }),
-    ("NAL unit types", |source, _, random| {
-        edit_nals(source, |_, nals| {
-            for nal in nals.iter_mut().filter(|nal| !nal.is_empty()) {
-                if random.below(4) == 0 {
-                    nal[0] = random.byte();
-                }
-            }
-        })
-    }),
-    ("inside NAL units", |source, _, random| {
-        edit_nals(source, |_, nals| {
-            for nal in nals.iter_mut().filter(|nal| nal.len() > 2) {
-                for _ in 0..random.below(3) {
-                    let at = 1 + random.below(nal.len() - 1);
-                    nal[at] = random.byte();
-                }
-            }
-        })
-    }),
-    ("packet headers", |source, _, random| {
-        let mut bytes = source.to_vec();
-        for packet in bytes.chunks_exact_mut(PACKET) {
-            if random.below(12) == 0 {
-                packet[1 + random.below(4)] = random.byte();
-            }
-        }
-        bytes
-    }),
-];
 
 /// What comes out is whole: pictures as announced, in order, an IDR picture first.
 fn check(what: &str, out: &SegmentOut, thorough: bool) {
@@ -183,6 +51,7 @@ fn broken_segments_hurt_nobody_else() {
     let program = env!("CARGO_BIN_EXE_headframe-codec").into();
     let pool = Pool::start(PoolConfig { program, workers: 2, ..PoolConfig::default() }).unwrap();
     let stop = AtomicBool::new(false);
+    let kinds: Vec<(&str, Damage)> = KINDS.into_iter().chain(NAL_KINDS).collect();
     let (mut made, mut refused, mut most) = (0, 0, 0);
     let kept = thread::scope(|scope| {
         let bystander = scope.spawn(|| {
@@ -198,8 +67,8 @@ fn broken_segments_hurt_nobody_else() {
         // Also when a case fails: the other thread has to end before the scope does.
         let stopping = Stop(&stop);
         for round in 0..ROUNDS {
-            for (kind, (name, damage)) in KINDS.iter().enumerate() {
-                let number = round * KINDS.len() as u64 + kind as u64;
+            for (kind, (name, damage)) in kinds.iter().enumerate() {
+                let number = round * kinds.len() as u64 + kind as u64;
                 let what = format!("case {number}: {name}");
                 let source = &sources[if round % 4 == 3 { 1 + kind % 2 } else { 0 }];
                 let other = &sources[1 + round as usize % 2];
@@ -226,7 +95,7 @@ fn broken_segments_hurt_nobody_else() {
         bystander.join().unwrap()
     });
     println!("{made} made, {refused} refused, {kept} of the good stream, {} MiB at most", most >> 20);
-    assert!(made + refused == ROUNDS * KINDS.len() as u64 && made >= 60 && refused >= 10);
+    assert!(made + refused == ROUNDS * kinds.len() as u64 && made >= 60 && refused >= 10);
     assert!(kept >= 50, "the good stream was served throughout: {kept}");
     assert!(most < 2 * WORKER_BYTES, "{most}");
 }

@@ -11,6 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{clip, small_ladder};
+use headframe_codec::worker::sandbox::attack::{ATTACKS, Held};
+use headframe_codec::worker::sandbox::lie::LIES;
 use headframe_codec::worker::{Death, Pool, PoolConfig};
 use headframe_codec::{Class, Container, EngineError, Ladder, Limits, Part, SegmentIn, TranscodeError, engine};
 use rustix::process::{Pid, Signal, kill_process};
@@ -257,17 +259,56 @@ fn limits_reach_the_worker() {
 
 #[test]
 fn the_sandbox_holds_on_this_machine() {
-    let output = Command::new(env!("CARGO_BIN_EXE_headframe-codec")).arg("selftest").output().unwrap();
-    let table = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && !table.contains("FAIL"), "{table}");
-    assert!(table.lines().count() >= 20, "{table}");
-    // Whoever shortens the table has to come by here.
-    for attack in ["open", "tcp", "exec", "fork", "ptrace", "code", "memory", "inherit"] {
+    let selftest = Command::new(env!("CARGO_BIN_EXE_headframe-codec")).args(["selftest", "--json"]).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&selftest.stdout).unwrap();
+    assert!(selftest.status.success(), "{report:#}\n{}", String::from_utf8_lossy(&selftest.stderr));
+    let attempts = report["attempts"].as_array().unwrap();
+    let tried = |name: &str, layers: &str| {
+        attempts.iter().filter(|attempt| attempt["name"] == name && attempt["layers"] == layers).count()
+    };
+    // Every attack and every lie was tried, and no attempt is without one.
+    for attack in ATTACKS {
+        assert_eq!(tried(attack.name, "all"), 1, "{}", attack.name);
+        let twice = tried(attack.name, "without_seccomp");
         assert!(
-            table.lines().any(|line| line.starts_with(&format!("ok    {attack} "))),
-            "{attack} is missing: {table}"
+            twice == usize::from(attack.held != Held::Seccomp) || attack.held == Held::TwiceOnNew,
+            "{}",
+            attack.name
         );
     }
+    assert!(LIES.iter().all(|lie| tried(lie.name, "pool") == 1));
+    let twice = attempts.iter().filter(|attempt| attempt["layers"] == "without_seccomp").count();
+    assert_eq!(attempts.len(), ATTACKS.len() + twice + 2 + LIES.len());
+    assert!(attempts.iter().all(|attempt| attempt["blocked"] == true));
+    assert_eq!(report["blocked"].as_u64(), Some(attempts.len() as u64));
+    // Whoever shortens the lists has to come by here.
+    assert!(ATTACKS.len() >= 48 && LIES.len() >= 24, "{} attacks, {} lies", ATTACKS.len(), LIES.len());
+    assert!(ATTACKS.iter().filter(|attack| attack.works_outside).count() >= 29);
+}
+
+#[test]
+fn attacks_work_where_nothing_holds_them() {
+    for attack in ATTACKS.iter().filter(|attack| attack.works_outside) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headframe-codec"));
+        let output = command.args(["attack", attack.name, "--unconfined"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(66), "{}: {}", attack.name, String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn a_worker_that_lies_is_ended_and_one_that_does_not_is_believed() {
+    let told = |name: &str| {
+        let role = vec!["lie".to_owned(), name.to_owned()];
+        let program = env!("CARGO_BIN_EXE_headframe-codec").into();
+        let pool = Pool::start(PoolConfig { program, role, ..PoolConfig::default() }).unwrap();
+        let ladder = Ladder::new(vec![common::small("a", 96, 54)]).unwrap();
+        (pool.transcode(&ladder, segment(b"anything", 0), LONG), pool.stats())
+    };
+    let (honest, stats) = told("truth");
+    assert_eq!((honest.unwrap().renditions[0].bytes.len(), stats.restarts_total()), (188, 0));
+    let (lied, stats) = told("two files");
+    assert!(matches!(lied, Err(TranscodeError::Quarantined { .. })), "{lied:?}");
+    assert_eq!(stats.restarts.get(&Death::Protocol), Some(&2));
 }
 
 #[test]

@@ -107,7 +107,8 @@ pub fn evolution(before: &str, after: &str) -> Vec<Fault> {
     }
     let gone = &old.segments[..removed.min(old.segments.len())];
     let discontinuities = gone.iter().filter(|segment| segment.discontinuity).count() as u64;
-    if removed <= old.segments.len() && new.discontinuity_sequence != old.discontinuity_sequence + discontinuities {
+    let due = old.discontinuity_sequence.saturating_add(discontinuities);
+    if removed <= old.segments.len() && new.discontinuity_sequence != due {
         let (was, is) = (old.discontinuity_sequence, new.discontinuity_sequence);
         faults.add(
             0,

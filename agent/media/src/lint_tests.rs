@@ -127,3 +127,16 @@ fn dates_are_read_as_the_writer_writes_them() {
     }
     assert_eq!(date_ms("2026-11-22T10:00:00+02:00"), date_ms("2026-11-22T08:00:00Z"));
 }
+
+#[test]
+fn the_largest_numbers_are_read() {
+    let list = |sequence: u64, segments: &str| {
+        let most = u64::MAX;
+        format!(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:{sequence}\n#EXT-X-DISCONTINUITY-SEQUENCE:{most}\n{segments}"
+        )
+    };
+    let before = list(7, "#EXT-X-DISCONTINUITY\n#EXTINF:2,\n7.ts\n#EXTINF:2,\n8.ts\n");
+    let after = list(8, "#EXTINF:2,\n8.ts\n");
+    assert!(!evolution(&before, &after).is_empty());
+}

@@ -25,6 +25,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, MutexGuard};
 
+#[path = "faults/hostile_orders.rs"]
+mod hostile_orders;
+
 /// One market at a time: two would share two cores.
 static ONE: Mutex<()> = Mutex::const_new(());
 const OTHER_KEY: &str = "sk_other_broadcaster";
@@ -300,6 +303,7 @@ async fn a_rig_that_lost_its_guard_database_ends_with_79_and_signs_nothing() {
 
 /// A broadcaster of the test's own: an account that orders from the rig directly, as a gateway would.
 struct Broadcaster<P> {
+    job: JobId,
     key: PrivateKeySigner,
     provider: P,
     http: reqwest::Client,
@@ -316,7 +320,7 @@ impl<P: Provider> Broadcaster<P> {
 
     fn order(&self, market: &Market, seq: u64, source: &[u8], duration_ms: u32) -> SegmentOrder {
         let segment = Segment {
-            job: JobId(1),
+            job: self.job,
             seq: SegmentNo(seq),
             src_root: content_root(source),
             src_bytes: source.len() as u64,
@@ -328,7 +332,7 @@ impl<P: Provider> Broadcaster<P> {
 
     async fn post(&self, market: &Market, order: &SegmentOrder, body: Vec<u8>) -> (u16, bytes::Bytes) {
         let node = &market.cluster.nodes[0].http;
-        let url = format!("{node}/v1/jobs/1/segments/{}", order.segment.seq);
+        let url = format!("{node}/v1/jobs/{}/segments/{}", self.job, order.segment.seq);
         let header = serde_json::to_string(order).unwrap();
         // A refusal may come, and the connection close, while the body is still being written; whether the writer sees
         // the answer or a broken pipe first is a race that HTTP/1.1 leaves open (RFC 9112 9.6). So it asks again.
@@ -342,31 +346,35 @@ impl<P: Provider> Broadcaster<P> {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_segment_cut_in_half_is_refused_or_paid_with_nothing_and_the_job_goes_on() {
-    let mut market = Market::start().await;
+/// A broadcaster whose `job`, the market's next one, the rig has taken.
+async fn hire(market: &mut Market, job: JobId) -> Broadcaster<impl Provider + use<>> {
     let key = PrivateKeySigner::random();
     let provider = ProviderBuilder::new()
         .wallet(EthereumWallet::from(key.clone()))
         .connect_http(market.cluster.rpc_url.parse().unwrap());
     headframe_contracts::set_balance(&provider, key.address(), 10u128.pow(18)).await.unwrap();
-    let client = Broadcaster { key, provider, http: reqwest::Client::new() };
+    let client = Broadcaster { job, key, provider, http: reqwest::Client::new() };
 
     let profile: B256 = alloy::primitives::keccak256(serde_json::to_vec(&Ladder::standard()).unwrap());
     let price = Price::new(1_000_000_000).unwrap();
     let open = Action::OpenJob { profile, max_price: price, samples: 2, escrow: Wei(10u128.pow(17)), nonce: 0 };
-    client.send(&market, &open).await;
+    client.send(market, &open).await;
     market
-        .until("the rig bids", 30, async |market: &Market| {
-            !market.cluster.chain.bids(JobId(1)).await.unwrap().is_empty()
-        })
+        .until("the rig bids", 30, async |market: &Market| !market.cluster.chain.bids(job).await.unwrap().is_empty())
         .await;
-    client.send(&market, &Action::Award { job: JobId(1), operator: market.cluster.nodes[0].address }).await;
+    client.send(market, &Action::Award { job, operator: market.cluster.nodes[0].address }).await;
     market
         .until("the rig takes the job", 30, async |market: &Market| {
-            market.cluster.chain.job(JobId(1)).await.unwrap().state == JobState::Active
+            market.cluster.chain.job(job).await.unwrap().state == JobState::Active
         })
         .await;
+    client
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_cut_in_half_is_refused_or_paid_with_nothing_and_the_job_goes_on() {
+    let mut market = Market::start().await;
+    let client = hire(&mut market, JobId(1)).await;
 
     let source = {
         let path = market.dir.path().join("source.ts");
@@ -398,8 +406,12 @@ async fn a_segment_cut_in_half_is_refused_or_paid_with_nothing_and_the_job_goes_
     assert!(cut.failure.unwrap().contains("cut or mislabelled"));
 
     // A stranger's order is refused before its bytes are read.
-    let stranger =
-        Broadcaster { key: PrivateKeySigner::random(), provider: &client.provider, http: client.http.clone() };
+    let stranger = Broadcaster {
+        job: JobId(1),
+        key: PrivateKeySigner::random(),
+        provider: &client.provider,
+        http: client.http.clone(),
+    };
     let (status, _) = stranger.post(&market, &stranger.order(&market, 2, &source, 2000), source.clone()).await;
     assert_eq!(status, 403);
 

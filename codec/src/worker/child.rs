@@ -13,6 +13,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Resource, Rlimit};
 
 use super::ipc::{self, Answer, IpcError, PartHead, RenditionHead, Request};
+use super::vitals::Vitals;
 use super::{Death, PoolConfig};
 use crate::budget::Limits;
 use crate::error::EngineError;
@@ -48,6 +49,7 @@ pub(super) struct Worker {
     last_words: Arc<Mutex<VecDeque<String>>>,
     reader: Option<thread::JoinHandle<()>>,
     next_id: u64,
+    vitals: Vitals,
 }
 
 impl Worker {
@@ -57,7 +59,7 @@ impl Worker {
         let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(|error| format!("no socket: {error}"))?;
         let mut command = Command::new(&config.program);
-        command.arg("worker");
+        command.args(&config.role);
         command.args(["--memory", &config.limits.memory_bytes.to_string()]);
         command.args(["--output", &config.limits.output_bytes.to_string()]);
         command.args(["--parent", &std::process::id().to_string()]);
@@ -77,7 +79,8 @@ impl Worker {
         drop(command);
         let last_words = Arc::new(Mutex::new(VecDeque::new()));
         let reader = child.stderr.take().and_then(|pipe| spawn_reader(pipe, child.id(), Arc::clone(&last_words)));
-        let mut worker = Self { child, socket, last_words, reader, next_id: 0 };
+        let vitals = Vitals::of(child.id());
+        let mut worker = Self { child, socket, last_words, reader, next_id: 0, vitals };
         match ipc::receive::<Answer>(&worker.socket, Some(Instant::now() + config.start_timeout)) {
             Ok((Answer::Ready { version: ipc::VERSION, sandbox }, None)) => {
                 tracing::debug!(pid = worker.pid(), sandbox, "codec worker is ready");
@@ -93,6 +96,11 @@ impl Worker {
 
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it uses and may use.
+    pub(super) fn vitals(&self) -> &Vitals {
+        &self.vitals
     }
 
     /// Resident memory, bytes; 0 when it is gone.
@@ -140,9 +148,15 @@ impl Worker {
                     if paces.len() != ladder.renditions().len() {
                         return Err(lost(Death::Protocol, format!("{} paces", paces.len())));
                     }
+                    check_source(&source, &timings, limits).map_err(|why| lost(Death::Protocol, why))?;
                     return Ok(Ok(Done { renditions, source, timings, paces }));
                 }
-                (Answer::Failed { id: same, error }, None) if same == id => return Ok(Err(error)),
+                (Answer::Failed { id: same, error }, None) if same == id => {
+                    return match is_plain(&error.to_string()) {
+                        true => Ok(Err(error)),
+                        false => Err(lost(Death::Protocol, format!("an error that is no line of text: {error:?}"))),
+                    };
+                }
                 (answer, _) => return Err(lost(Death::Protocol, format!("unexpected answer {answer:?}"))),
             }
         }
@@ -150,13 +164,9 @@ impl Worker {
 
     /// Processor seconds: what it has used so far, plus the segment's wall time on every processor it may use.
     fn set_cpu_budget(&self, limits: &Limits) {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
-        // Fields behind the program's name, which may contain spaces: utime and stime are the 12th and 13th.
-        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-        let used: u64 = fields.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-        let used = used / rustix::param::clock_ticks_per_second().max(1);
         let processors = thread::available_parallelism().map_or(1, usize::from) as u64;
-        let budget = used + 2 + (limits.wall.as_secs() + 1) * processors;
+        let budget = self.vitals.used() + 2 + (limits.wall.as_secs() + 1) * processors;
+        self.vitals.allow(budget);
         // Its hard limit is ours, inherited.
         let maximum = rustix::process::getrlimit(Resource::Cpu).maximum;
         let budget = Rlimit { current: Some(maximum.map_or(budget, |maximum| maximum.min(budget))), maximum };
@@ -221,6 +231,29 @@ fn death_of(status: ExitStatus) -> Death {
         Some(libc::SIGXCPU) => Death::Cpu,
         Some(libc::SIGXFSZ) => Death::Output,
         _ => Death::Crashed,
+    }
+}
+
+/// Longest account of an error that is believed.
+const MAX_ERROR: usize = 2048;
+
+/// It ends up in logs, where control characters could pass for something else.
+fn is_plain(text: &str) -> bool {
+    text.len() <= MAX_ERROR && !text.chars().any(char::is_control)
+}
+
+/// The worker is not trusted: sums are made of these numbers.
+fn check_source(source: &SourceInfo, timings: &Timings, limits: &Limits) -> Result<(), String> {
+    let clock = 0..1i64 << 33;
+    if !clock.contains(&source.first_pts) || !clock.contains(&source.duration) || source.frames > limits.frames {
+        return Err(format!("a source that cannot be: {source:?}"));
+    }
+    let Timings { decode, scale, encode, total } = timings;
+    // Stages count the time of every thread.
+    let most = (limits.wall + GRACE) * 1024;
+    match [decode, scale, encode, total].iter().all(|time| **time <= most) {
+        true => Ok(()),
+        false => Err(format!("times that cannot be: {timings:?}")),
     }
 }
 

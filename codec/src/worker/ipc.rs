@@ -117,7 +117,7 @@ pub enum Answer {
 }
 
 /// A [`crate::Part`] without its bytes.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartHead {
     /// Index in the ladder.
@@ -195,20 +195,21 @@ pub fn receive<T: DeserializeOwned>(
             got => break got?,
         }
     };
-    let mut file = None;
+    // All of them are taken, to be closed: the space for one is rounded up to where two fit.
+    let mut files = Vec::new();
     for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(files) = message {
-            file = file.or(files.last());
+        if let RecvAncillaryMessage::ScmRights(more) = message {
+            files.extend(more);
         }
     }
-    if got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+    if got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) || files.len() > 1 {
         return Err(IpcError::Protocol(format!("a frame over {MAX_FRAME} bytes or with several files")));
     }
     if got.bytes == 0 {
         return Err(IpcError::Closed);
     }
     let frame = serde_json::from_slice(&bytes[..got.bytes]).map_err(|error| IpcError::Protocol(error.to_string()))?;
-    Ok((frame, file))
+    Ok((frame, files.pop()))
 }
 
 fn wait(socket: BorrowedFd<'_>, until: Instant) -> Result<(), IpcError> {
@@ -326,6 +327,13 @@ mod tests {
         assert!(matches!(receive::<Answer>(&b, Some(Instant::now())), Err(IpcError::Timeout)));
         assert!(matches!(Sealed::open(None, 3), Err(IpcError::Protocol(_))));
         assert!(matches!(Sealed::open(Some(sealed([&b"abc"[..]]).unwrap()), 4), Err(IpcError::Protocol(_))));
+        let files = [sealed([&b"abc"[..]]).unwrap(), sealed([&b"def"[..]]).unwrap()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let both = [files[0].as_fd(), files[1].as_fd()];
+        assert!(control.push(SendAncillaryMessage::ScmRights(&both)));
+        sendmsg(&a, &[io::IoSlice::new(b"\"x\"")], &mut control, SendFlags::empty()).unwrap();
+        assert!(matches!(receive::<String>(&b, None), Err(IpcError::Protocol(_))));
         let open = memfd_create("open", MemfdFlags::ALLOW_SEALING).unwrap();
         assert!(matches!(Sealed::open(Some(open), 0), Err(IpcError::Protocol(_))));
         drop(a);

@@ -13,6 +13,7 @@ pub mod sandbox;
 #[cfg(feature = "engine")]
 pub mod serve;
 mod streams;
+pub mod vitals;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -34,9 +35,9 @@ pub enum Death {
     Crashed,
     /// SIGKILL from outside: the kernel's memory killer, or a person.
     Killed,
-    /// It tried something its sandbox forbids (SIGSYS).
+    /// It tried something its sandbox forbids: a call (SIGSYS), or more threads than it may have.
     Policy,
-    /// It used up its processor time (SIGXCPU).
+    /// It used up its processor time (SIGXCPU, or killed for ignoring that).
     Cpu,
     /// It wrote more than it may (SIGXFSZ).
     Output,
@@ -51,6 +52,19 @@ pub enum Death {
 }
 
 impl Death {
+    /// Every one.
+    pub const ALL: [Self; 9] = [
+        Self::Crashed,
+        Self::Killed,
+        Self::Policy,
+        Self::Cpu,
+        Self::Output,
+        Self::Stuck,
+        Self::Deadline,
+        Self::Protocol,
+        Self::Start,
+    ];
+
     /// A short constant name, fit for a metric's label.
     pub fn name(self) -> &'static str {
         match self {

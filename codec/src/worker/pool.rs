@@ -1,17 +1,19 @@
 //! A number of workers, kept alive, shared fairly by any number of threads.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::child::{Done, Lost, Worker};
 use super::parts::Parts;
 use super::streams::Streams;
+use super::vitals::Vitals;
 use super::{Death, codec_program, ipc};
 use crate::budget::Limits;
 use crate::error::{EngineError, TranscodeError};
@@ -32,6 +34,8 @@ const HOPELESS_STARTS: u32 = 3;
 pub struct PoolConfig {
     /// The program `headframe-codec`; see [`codec_program`].
     pub program: PathBuf,
+    /// Its first arguments: `worker`, or something else to try the pool with a worker that lies.
+    pub role: Vec<String>,
     /// Workers, each of which does one segment at a time: 1 to 64.
     pub workers: usize,
     /// What one segment may cost.
@@ -48,6 +52,7 @@ impl Default for PoolConfig {
     fn default() -> Self {
         Self {
             program: codec_program(),
+            role: vec!["worker".to_owned()],
             workers: 1,
             limits: Limits::default(),
             quarantine: 1024,
@@ -127,7 +132,9 @@ impl std::fmt::Debug for Shared {
 #[derive(Default)]
 struct State {
     idle: Vec<Worker>,
-    pids: BTreeSet<u32>,
+    pids: BTreeMap<u32, Vitals>,
+    /// Workers that the watchman ended, and why: the signal alone does not say.
+    condemned: BTreeMap<u32, Death>,
     busy: usize,
     /// Tickets of waiting callers, first come first served.
     queue: VecDeque<u64>,
@@ -274,6 +281,7 @@ impl Pool {
                 Err(lost) => {
                     let pid = worker.pid();
                     let death = worker.end(lost.death);
+                    let death = self.shared.lock().condemned.remove(&pid).unwrap_or(death);
                     let last_words = worker.last_words();
                     let strikes = self.shared.bury(worker, death, &hash);
                     tracing::warn!(
@@ -303,7 +311,7 @@ impl Pool {
     /// The pool at this moment.
     pub fn stats(&self) -> PoolStats {
         let state = self.shared.lock();
-        let pids: Vec<u32> = state.pids.iter().copied().collect();
+        let pids: Vec<u32> = state.pids.keys().copied().collect();
         PoolStats {
             workers: pids.len(),
             busy: state.busy,
@@ -426,6 +434,7 @@ impl Shared {
             if state.stopping && state.busy == 0 && state.idle.is_empty() {
                 return;
             }
+            state.end_offenders();
             state.reap_idle();
             if state.stopping || state.pids.len() >= self.config.workers {
                 state = self.changed.wait_timeout(state, ROUND).unwrap_or_else(PoisonError::into_inner).0;
@@ -453,7 +462,7 @@ impl Shared {
                 Ok(worker) if state.stopping => drop(worker),
                 Ok(worker) => {
                     state.failed_starts = 0;
-                    state.pids.insert(worker.pid());
+                    state.pids.insert(worker.pid(), worker.vitals().clone());
                     state.idle.push(worker);
                 }
                 Err(reason) => {
@@ -488,6 +497,7 @@ impl State {
             if self.idle[at].has_died() {
                 let mut worker = self.idle.swap_remove(at);
                 let death = worker.end(Death::Crashed);
+                let death = self.condemned.remove(&worker.pid()).unwrap_or(death);
                 let (pid, last_words) = (worker.pid(), worker.last_words());
                 tracing::warn!(pid, death = death.name(), last_words, "an idle codec worker was lost");
                 self.died(pid, death);
@@ -497,8 +507,23 @@ impl State {
         }
     }
 
+    /// Kills whoever uses more than it may, at work or idle. Its owner buries it.
+    fn end_offenders(&mut self) {
+        for (pid, vitals) in &self.pids {
+            let Some(death) = vitals.broken() else { continue };
+            if self.condemned.insert(*pid, death).is_none()
+                && let Some(process) = i32::try_from(*pid).ok().and_then(Pid::from_raw)
+            {
+                tracing::warn!(pid, death = death.name(), "a codec worker uses more than it may");
+                // Fails only if it is already gone.
+                let _ = kill_process(process, Signal::KILL);
+            }
+        }
+    }
+
     fn died(&mut self, pid: u32, death: Death) {
         self.pids.remove(&pid);
+        self.condemned.remove(&pid);
         *self.restarts.entry(death).or_default() += 1;
         if death != Death::Deadline {
             self.deaths_in_row = self.deaths_in_row.saturating_add(1);

@@ -152,7 +152,9 @@ impl Kdf {
         let mut derived = Zeroizing::new([0u8; 32]);
         match self {
             Self::Scrypt { dklen: 32, n, p, r, salt } => {
-                let memory = n.checked_mul(128).and_then(|each| each.checked_mul(u64::from(*r)));
+                // RFC 7914: n blocks of 128 r bytes for the mixing, and p of them for what is mixed.
+                let blocks = n.checked_add(u64::from(*p));
+                let memory = blocks.and_then(|n| n.checked_mul(128)).and_then(|each| each.checked_mul(u64::from(*r)));
                 if !n.is_power_of_two() || *p > 16 || memory.is_none_or(|bytes| bytes > MOST_MEMORY) {
                     return Err(format!("scrypt with n={n}, r={r}, p={p} is not valid or asks for more than 1 GiB"));
                 }

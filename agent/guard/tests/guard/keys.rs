@@ -134,6 +134,12 @@ fn files_that_are_no_keystores_are_refused_without_harm() {
         let outcome = open(&odd.to_string());
         assert!(matches!(outcome, Err(KeyError::Format { .. })), "{field} = {value}: {outcome:?}");
     }
+    // Few mixing blocks and many to be mixed take as much.
+    let mut wide = good.clone();
+    wide["crypto"]["kdfparams"]["n"] = 2.into();
+    wide["crypto"]["kdfparams"]["r"] = (1 << 22).into();
+    wide["crypto"]["kdfparams"]["p"] = 16.into();
+    assert!(matches!(open(&wide.to_string()), Err(KeyError::Format { .. })));
     let rounds = DEFINITION.replace("\"c\":262144", "\"c\":4000000000");
     for text in ["", "{}", "null", &"[".repeat(60_000), &" ".repeat(70_000), &rounds] {
         assert!(matches!(open(text), Err(KeyError::Format { .. })));

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use headframe_codec::worker::sandbox::Profile;
+use headframe_codec::worker::sandbox::{Profile, lie};
 use headframe_codec::worker::serve;
 
 #[derive(Parser)]
@@ -84,8 +84,14 @@ enum Command {
     /// Judge what a parent process sends on standard input (internal)
     #[command(hide = true)]
     Judge(verify::HowOptions),
-    /// Attack the sandbox from inside and transcode a generated picture; prints a table
-    Selftest,
+    /// Attack the sandbox from inside, and the pool with lies; prints what stopped each attempt
+    #[command(after_help = "Exit code: 0 when every attempt was blocked, 1 otherwise: then do not run strangers' \
+        segments on this machine.")]
+    Selftest {
+        /// Print the attempts as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Serve a parent process on standard input (internal)
     #[command(hide = true)]
     Worker(Confinement),
@@ -97,6 +103,16 @@ enum Command {
         confinement: Confinement,
         #[arg(long)]
         without_seccomp: bool,
+        /// Without any sandbox, to see that the attack is one; only those that do no harm
+        #[arg(long, conflicts_with = "without_seccomp")]
+        unconfined: bool,
+    },
+    /// Prove a sandbox and then lie to the parent process on standard input (internal)
+    #[command(hide = true)]
+    Lie {
+        name: String,
+        #[command(flatten)]
+        confinement: Confinement,
     },
 }
 
@@ -122,8 +138,11 @@ impl Confinement {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Worker(confinement) => serve::serve(&confinement.profile()).map_err(|error| error.to_string()),
-        Command::Attack { name, confinement, without_seccomp } => {
-            return selftest::attack(&name, &Profile { without_seccomp, ..confinement.profile() });
+        Command::Attack { name, confinement, without_seccomp, unconfined } => {
+            return selftest::attack(&name, &Profile { without_seccomp, ..confinement.profile() }, unconfined);
+        }
+        Command::Lie { name, confinement } => {
+            lie::serve(&name, &confinement.profile()).map_err(|error| error.to_string())
         }
         Command::Transcode { input, out, ladder, container, timeout, json } => {
             log_to_stderr();
@@ -136,10 +155,7 @@ fn main() -> ExitCode {
         }
         Command::Verify(options) => return verify::run(&options),
         Command::Judge(how) => verify::judge(&how),
-        Command::Selftest => {
-            log_to_stderr();
-            selftest::run()
-        }
+        Command::Selftest { json } => selftest::run(json),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

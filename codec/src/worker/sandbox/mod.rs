@@ -2,8 +2,9 @@
 //!
 //! Layers, outermost first, each of which must fail closed:
 //! 1. Inherited descriptors: standard input is the parent's Unix socket, nothing else is a socket, all above 2 closed.
-//! 2. `rlimit`s: address space, file size, descriptors, no core; processor time is set per segment by the parent.
-//! 3. The process dies with its parent, cannot be traced, cannot gain privileges.
+//! 2. `rlimit`s: address space, file size, descriptors, no core; processor time is set per segment by the parent, who also
+//!    watches it and the number of threads ([`super::vitals`]).
+//! 3. The process dies with its parent, cannot be traced, has no privileges and cannot gain any.
 //! 4. Landlock: no path at all, and where the kernel knows how, no TCP, no signals and no abstract sockets to outside.
 //! 5. seccomp: a list of the calls that transcoding needs; a few that libraries try are refused with an error, anything
 //!    else ends the process (SIGSYS).
@@ -11,6 +12,7 @@
 //! All of it happens while there is one thread, so that no thread can be left out. Later threads inherit it.
 
 pub mod attack;
+pub mod lie;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,15 +21,17 @@ use std::io;
 
 use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus, Scope};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 use thiserror::Error;
 
-/// Descriptors a worker may have open: standard ones, the files of one request and some headroom.
-const MAX_FILES: u64 = 32;
-/// Processor seconds until the parent sets a budget for the first segment.
-const START_CPU_SECONDS: u64 = 30;
+use super::vitals;
+
+/// Descriptors a worker may have open: standard ones, the files of one request and its answer, and some headroom. Memory
+/// files count towards no limit on memory, so this many times [`Profile::output_bytes`] can be hoarded in them.
+const MAX_FILES: u64 = 10;
 
 /// What the sandbox allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +97,7 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let landlock = if self.landlock_full { "full" } else { "files only (older kernel)" };
-        write!(f, "landlock {landlock}, seccomp filter, no new privileges, not dumpable, limits set")
+        write!(f, "landlock {landlock}, seccomp filter, no privileges, not dumpable, limits set")
     }
 }
 
@@ -107,6 +111,7 @@ pub fn enter(profile: &Profile) -> Result<Report, SandboxError> {
     check_threads()?;
     one_arena()?;
     set_limits(profile)?;
+    drop_capabilities()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(layer("death with the parent"))?;
     if let Some(parent) = profile.parent {
         // The parent may have died before the line above.
@@ -119,6 +124,9 @@ pub fn enter(profile: &Profile) -> Result<Report, SandboxError> {
     rustix::thread::set_no_new_privs(true).map_err(layer("no new privileges"))?;
     let landlock_full = landlock()?;
     check_landlock(landlock_full)?;
+    if !has_no_capabilities()? {
+        return Err(SandboxError::Hollow { layer: "capabilities", reason: "some are left".to_owned() });
+    }
     if !profile.without_seccomp {
         seccomp()?;
         check_seccomp()?;
@@ -171,6 +179,22 @@ fn one_arena() -> Result<(), SandboxError> {
     Ok(())
 }
 
+/// A worker of root's has no more to say than one of anybody's: some limits do not hold for the mighty. Who has nothing to
+/// drop does not ask: a service manager may have forbidden the call.
+fn drop_capabilities() -> Result<(), SandboxError> {
+    if has_no_capabilities()? {
+        return Ok(());
+    }
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    rustix::thread::set_capabilities(None, sets).map_err(layer("capabilities"))
+}
+
+fn has_no_capabilities() -> Result<bool, SandboxError> {
+    let sets = rustix::thread::capabilities(None).map_err(layer("capabilities"))?;
+    Ok(sets.permitted.is_empty() && sets.effective.is_empty() && sets.inheritable.is_empty())
+}
+
 fn check_threads() -> Result<(), SandboxError> {
     let threads = fs::read_dir("/proc/self/task").map_err(layer("count threads"))?.count();
     if threads == 1 { Ok(()) } else { Err(SandboxError::Threads { threads }) }
@@ -182,7 +206,7 @@ fn set_limits(profile: &Profile) -> Result<(), SandboxError> {
         (Resource::Fsize, profile.output_bytes),
         (Resource::Nofile, MAX_FILES),
         (Resource::Core, 0),
-        (Resource::Cpu, START_CPU_SECONDS),
+        (Resource::Cpu, vitals::START_CPU_SECONDS),
     ];
     for (resource, wanted) in limits {
         // The machine may already allow less.
