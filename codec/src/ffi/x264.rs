@@ -5,7 +5,7 @@ use ffmpeg_next::ffi;
 use super::encoder::{Session, Settings};
 use super::ffmpeg::check;
 use crate::error::EngineError;
-use crate::ladder::{Codec, Container, Preset, Rate, Rendition};
+use crate::ladder::{Codec, Preset, Rate, Rendition};
 
 pub(super) fn open(settings: &Settings<'_>) -> Result<Session, EngineError> {
     let rendition = settings.rendition;
@@ -26,10 +26,9 @@ pub(super) fn open(settings: &Settings<'_>) -> Result<Session, EngineError> {
         options.set("forced-idr", "1")?;
         options.set("aud", "1")?;
         options.set("sc_threshold", "0")?;
-        // Otherwise the picture parameter set begins with the segment's own quality, and every segment of CMAF would need
-        // an initialisation segment of its own.
-        let stitched = if rendition.container == Container::Cmaf { "stitchable=1:" } else { "" };
-        options.set("x264-params", &format!("cpu-independent=1:{stitched}{changes}"))
+        // Otherwise the picture parameter set begins with the segment's own quality: players would have to be set up again
+        // for each, and every segment of CMAF would need an initialisation segment of its own.
+        options.set("x264-params", &format!("cpu-independent=1:stitchable=1:{changes}"))
     })
 }
 
@@ -61,7 +60,7 @@ fn tuning(rendition: &Rendition, factor: Option<f64>) -> (&'static str, String) 
             (..=MEDIUM, false) => (12, "subme=2"),
             (..=LARGE, false) => (9, "subme=2:partitions=p8x8,i8x8"),
             (_, false) => (8, "subme=1:partitions=i8x8"),
-            (..=SMALL, true) => (17, "subme=1:partitions=none:trellis=1"),
+            (..=SMALL, true) => (17, "subme=4:trellis=1"),
             (..=MEDIUM, true) => (12, "subme=1:partitions=none:trellis=1"),
             (..=LARGE, true) => (9, "subme=1:partitions=none:trellis=1"),
             (_, true) => (8, "subme=1:partitions=none"),
