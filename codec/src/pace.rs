@@ -32,7 +32,7 @@ pub struct Budget {
     picture: u64,
     /// Of one second.
     second: i64,
-    /// Pictures that are remembered: 2.7 seconds of them.
+    /// Pictures that are remembered: three seconds of them.
     window: u64,
 }
 
@@ -41,7 +41,7 @@ impl Budget {
     pub fn new(rendition: &Rendition, fps: Fps) -> Self {
         let (rate, num, den) = (u64::from(rendition.bitrate_bps), u64::from(fps.num.max(1)), u64::from(fps.den));
         // Of few pictures one would say too much.
-        let window = (num * 8 / (3 * den.max(1))).max(16);
+        let window = (num * 3 / den.max(1)).max(16);
         Self { picture: rate * BIT * den / num, second: rate as i64, window }
     }
 }
@@ -71,7 +71,7 @@ impl Pace {
     /// x264's rate factor for the next picture, in 1/64.
     pub fn parts(&self, budget: &Budget) -> i64 {
         // Half as many bits as wanted where all of this is overdrawn; twice as many where half of it is left.
-        let buffer = budget.second * 2;
+        let buffer = budget.second * 9 / 4;
         let drawn = buffer + self.excess.clamp(-buffer / 2, buffer);
         let log = log2(self.hardness, self.wanted) + log2(drawn as u64, buffer as u64);
         (REFERENCE + log * OCTAVE / 1024).clamp(*RANGE.start(), *RANGE.end())
@@ -90,7 +90,7 @@ impl Pace {
         self.wanted = kept(self.wanted).saturating_add(budget.picture);
         // More than is ever looked at would only delay the answer to what comes next.
         let excess = self.excess.saturating_add(bits as i64 - (budget.picture / BIT) as i64);
-        self.excess = excess.clamp(-budget.second, budget.second * 2);
+        self.excess = excess.clamp(-budget.second * 9 / 8, budget.second * 9 / 4);
     }
 }
 
@@ -208,7 +208,7 @@ mod tests {
                         pace.add(bits, pace.parts(&budget), &budget);
                         assert!(RANGE.contains(&pace.parts(&budget)), "{pace:?}");
                     }
-                    assert!(pace.excess >= -budget.second && pace.excess <= budget.second * 2);
+                    assert!(pace.excess >= -budget.second * 9 / 8 && pace.excess <= budget.second * 9 / 4);
                 }
             }
         }

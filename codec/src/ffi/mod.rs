@@ -6,6 +6,7 @@ pub(crate) mod clock;
 pub(crate) mod decoder;
 pub(crate) mod encoder;
 mod ffmpeg;
+pub(crate) mod heap;
 pub(crate) mod picture;
 pub(crate) mod pinned;
 pub(crate) mod quantisers;

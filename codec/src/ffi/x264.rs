@@ -56,9 +56,9 @@ fn tuning(rendition: &Rendition, factor: Option<f64>) -> (&'static str, String) 
     let live = || {
         let coarse = factor.is_some_and(|factor| factor > COARSE);
         let (lookahead, search) = match (rendition.width * rendition.height, coarse) {
-            (..=SMALL, false) => (17, "subme=4"),
+            (..=SMALL, false) => (17, "subme=2"),
             (..=MEDIUM, false) => (12, "subme=2"),
-            (..=LARGE, false) => (9, "subme=2:partitions=p8x8,i8x8"),
+            (..=LARGE, false) => (9, "subme=2:partitions=i8x8"),
             (_, false) => (8, "subme=1:partitions=i8x8"),
             (..=SMALL, true) => (17, "subme=4:trellis=1"),
             (..=MEDIUM, true) => (12, "subme=1:partitions=none:trellis=1"),

@@ -1,6 +1,7 @@
 //! The worker's own side: lock up, then answer requests until the parent hangs up.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
@@ -9,9 +10,13 @@ use super::sandbox::{self, Profile, SandboxError};
 use crate::budget::Limits;
 use crate::engine;
 use crate::error::EngineError;
+use crate::ffi::heap;
 use crate::ladder::Ladder;
 use crate::pace::Pace;
 use crate::segment::{Part, RenditionOut, SegmentOut};
+
+/// A worker without work for so long keeps no memory.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Why a worker ended.
 #[derive(Debug, Error)]
@@ -29,12 +34,20 @@ pub fn serve(profile: &Profile) -> Result<(), ServeError> {
     let report = sandbox::enter(profile)?;
     let socket = rustix::stdio::stdin();
     ipc::send(socket, &Answer::Ready { version: ipc::VERSION, sandbox: report.to_string() }, None)?;
+    heap::keep();
+    let mut busy = false;
     loop {
-        let (request, file) = match ipc::receive(socket, None) {
+        let (request, file) = match ipc::receive(socket, busy.then(|| Instant::now() + IDLE)) {
             Ok(received) => received,
             Err(IpcError::Closed) => return Ok(()),
+            Err(IpcError::Timeout) if busy => {
+                heap::give_back();
+                busy = false;
+                continue;
+            }
             Err(error) => return Err(error.into()),
         };
+        busy = true;
         let Request::Transcode { id, ladder, paces, limits, len } = request;
         let give =
             |part: Part| give(socket, id, &part).map_err(|error| EngineError::Memory { what: error.to_string() });
