@@ -5,12 +5,13 @@
 mod common;
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use common::{clip, framemd5, segments, shown, small, warnings};
-use headframe_codec::engine::{transcode, transcode_in_parts};
+use headframe_codec::engine::{Event, transcode, transcode_in_parts};
 use headframe_codec::segment::{LONGEST_PART, WRAP};
-use headframe_codec::{Container, EngineError, Fps, Ladder, Limits, Part, Rate, Rendition, RenditionOut, SegmentOut};
+use headframe_codec::{Container, EngineError, Fps, Ladder, Limits, Rate, Rendition, RenditionOut, SegmentOut};
 
 fn limits() -> Limits {
     Limits { wall: Duration::from_secs(120), ..Limits::default() }
@@ -268,11 +269,17 @@ fn parts_are_the_whole_rendition() {
     let ladder = Ladder::new(ladder).unwrap();
     let whole = transcode(&ladder, &source, &[], &limits()).unwrap();
     let parts = Mutex::new(vec![Vec::new(); 3]);
-    let take = |part: Part| {
+    let decoded = AtomicU32::new(0);
+    let take = |event| {
+        let Event::Part(part) = event else {
+            decoded.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        };
         parts.lock().unwrap()[part.rendition].push(part);
         Ok(())
     };
     let done = transcode_in_parts(&ladder, &source, &[], &limits(), &take).unwrap();
+    assert_eq!(decoded.into_inner(), 1);
     for (i, parts) in parts.into_inner().unwrap().into_iter().enumerate() {
         let made = &whole.renditions[i];
         assert!(done.renditions[i].bytes.is_empty() && done.renditions[i].codecs == made.codecs);
@@ -295,7 +302,8 @@ fn parts_are_the_whole_rendition() {
     // One picture more than fits half a second: also the last part keeps to it.
     let source = clip("320x180", "30", 1.0, "-an -frames:v 16");
     let lengths = Mutex::new(Vec::new());
-    let take = |part: Part| {
+    let take = |event| {
+        let Event::Part(part) = event else { return Ok(()) };
         lengths.lock().unwrap().push((part.frames, part.duration));
         Ok(())
     };

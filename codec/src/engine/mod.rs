@@ -25,10 +25,10 @@ use crate::error::EngineError;
 use crate::ffi::encoder;
 use crate::ladder::{Codec, Ladder};
 use crate::pace::Pace;
-use crate::segment::{Part, SegmentOut};
+use crate::segment::SegmentOut;
 use crate::ts;
 
-pub use output::Sink;
+pub use output::{Event, Sink};
 
 /// What this build of FFmpeg has an encoder for.
 pub fn codecs() -> Vec<Codec> {
@@ -44,7 +44,8 @@ pub fn codecs() -> Vec<Codec> {
 /// `paces` is what [`SegmentOut::paces`] said after the segment before the last one, or empty where a stream begins.
 pub fn transcode(ladder: &Ladder, input: &[u8], paces: &[Pace], limits: &Limits) -> Result<SegmentOut, EngineError> {
     let whole: Vec<_> = ladder.renditions().iter().map(|_| Mutex::new((None, Vec::new()))).collect();
-    let collect = |part: Part| {
+    let collect = |event| {
+        let Event::Part(part) = event else { return Ok(()) };
         let mut whole = whole[part.rendition].lock().unwrap_or_else(PoisonError::into_inner);
         whole.0 = whole.0.take().or(part.init);
         whole.1.extend_from_slice(&part.bytes);

@@ -11,8 +11,17 @@ use crate::ladder::{Codec, Container, Rendition};
 use crate::segment::{LONGEST_PART, Part, RenditionOut, TICKS_PER_SECOND};
 use crate::ts::{self, VideoUnit};
 
+/// What is told while a segment is in work.
+#[derive(Debug)]
+pub enum Event {
+    /// A part of a rendition.
+    Part(Part),
+    /// The source has been decoded and scaled; the encoders have some pictures left. Told once.
+    Decoded,
+}
+
 /// Takes the parts of all renditions, each rendition's in order, from several threads. An error ends the segment.
-pub type Sink<'a> = &'a (dyn Fn(Part) -> Result<(), EngineError> + Sync);
+pub type Sink<'a> = &'a (dyn Fn(Event) -> Result<(), EngineError> + Sync);
 
 /// Where the parts of a segment go, and how much went.
 pub(super) struct Outlet<'a> {
@@ -27,10 +36,15 @@ impl<'a> Outlet<'a> {
         Self { sink, limit, bytes: AtomicU64::new(0) }
     }
 
+    /// The source has been decoded.
+    pub(super) fn decoded(&self) -> Result<(), EngineError> {
+        (self.sink)(Event::Decoded)
+    }
+
     fn give(&self, part: Part) -> Result<(), EngineError> {
         let bytes = (part.bytes.len() + part.init.as_ref().map_or(0, Vec::len)) as u64;
         match self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.limit {
-            true => (self.sink)(part),
+            true => (self.sink)(Event::Part(part)),
             false => Err(EngineError::OutputBytes { limit: self.limit }),
         }
     }

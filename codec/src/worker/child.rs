@@ -42,6 +42,14 @@ pub(super) struct Done {
     pub(super) paces: Vec<Pace>,
 }
 
+/// What a worker says before it answers.
+pub(super) enum Heard {
+    /// A part, with its file.
+    Part(PartHead, Option<OwnedFd>),
+    /// The source has been decoded.
+    Decoded,
+}
+
 /// A running worker. Dropping it kills it.
 pub(super) struct Worker {
     child: Child,
@@ -114,7 +122,7 @@ impl Worker {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// One segment, whose parts go to `take` as they come. `Ok` holds the worker's answer; `Err` says that this worker is
+    /// One segment; `hear` is told what comes before the answer. `Ok` holds the worker's answer; `Err` says that this worker is
     /// of no more use.
     pub(super) fn transcode(
         &mut self,
@@ -122,7 +130,7 @@ impl Worker {
         limits: &Limits,
         (file, len): (&OwnedFd, u64),
         until: Instant,
-        take: &mut dyn FnMut(PartHead, Option<OwnedFd>) -> Result<(), String>,
+        hear: &mut dyn FnMut(Heard) -> Result<(), String>,
     ) -> Result<Result<Done, EngineError>, Lost> {
         let stuck_at = Instant::now() + limits.wall + GRACE;
         self.set_cpu_budget(limits);
@@ -139,10 +147,15 @@ impl Worker {
         let request =
             Request::Transcode { id, ladder: ladder.clone(), paces: paces.to_vec(), limits: limits.clone(), len };
         ipc::send(&self.socket, &request, Some(file.as_fd())).map_err(failed)?;
+        let mut decoded = false;
         loop {
             match ipc::receive::<Answer>(&self.socket, Some(until.min(stuck_at))).map_err(failed)? {
                 (Answer::Part { id: same, head }, file) if same == id => {
-                    take(head, file).map_err(|why| lost(Death::Protocol, why))?;
+                    hear(Heard::Part(head, file)).map_err(|why| lost(Death::Protocol, why))?;
+                }
+                (Answer::Decoded { id: same }, None) if same == id && !decoded => {
+                    decoded = true;
+                    hear(Heard::Decoded).map_err(|why| lost(Death::Protocol, why))?;
                 }
                 (Answer::Done { id: same, renditions, source, timings, paces }, None) if same == id => {
                     if paces.len() != ladder.renditions().len() {

@@ -25,7 +25,7 @@ use crate::pace::Pace;
 use crate::segment::{SourceInfo, Timings};
 
 /// Spoken by both sides; a worker of another version is refused.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Most bytes of one frame.
 pub const MAX_FRAME: usize = 64 << 10;
 /// Time between two attempts to send while too much is under way.
@@ -93,6 +93,11 @@ pub enum Answer {
         id: u64,
         /// What it is.
         head: PartHead,
+    },
+    /// The source has been decoded; the encoders have some pictures left. Said at most once.
+    Decoded {
+        /// From the request.
+        id: u64,
     },
     /// Done: all parts have been sent.
     Done {

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::child::{Done, Lost, Worker};
+use super::child::{Done, Heard, Lost, Worker};
 use super::parts::Parts;
 use super::streams::Streams;
 use super::vitals::Vitals;
@@ -24,6 +24,8 @@ use crate::segment::{Part, SegmentIn, SegmentOut};
 const ROUND: Duration = Duration::from_millis(200);
 /// Deaths in a row without a finished job from which on new starts are delayed.
 const FREE_DEATHS: u32 = 3;
+/// For how long at most a segment that is being decoded keeps others waiting: a slow or hostile one must not for long.
+const DECODING: Duration = Duration::from_secs(1);
 /// Deaths of workers by one content until it is quarantined.
 const MAX_STRIKES: u8 = 2;
 /// Consecutive failed starts from which on callers are told instead of being kept waiting.
@@ -118,6 +120,9 @@ pub struct Pool {
 
 struct Shared {
     config: PoolConfig,
+    /// Segments that may be decoded at once. One decoder feeds the encoders of two or three cores; where more run side by
+    /// side they only push each other out of the caches, and all end late instead of one after the other.
+    decoders: usize,
     state: Mutex<State>,
     changed: Condvar,
     streams: Streams,
@@ -136,6 +141,8 @@ struct State {
     /// Workers that the watchman ended, and why: the signal alone does not say.
     condemned: BTreeMap<u32, Death>,
     busy: usize,
+    /// Workers that are decoding, and how long they keep others from it.
+    decoding: Vec<(u32, Instant)>,
     /// Tickets of waiting callers, first come first served.
     queue: VecDeque<u64>,
     next_ticket: u64,
@@ -163,8 +170,14 @@ impl Pool {
         if !(1..=64).contains(&config.workers) {
             return Err(PoolError::Workers { have: config.workers });
         }
-        let shared =
-            Arc::new(Shared { config, state: Mutex::default(), changed: Condvar::new(), streams: Streams::default() });
+        let decoders = thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
+        let shared = Arc::new(Shared {
+            config,
+            decoders,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            streams: Streams::default(),
+        });
         let watch = Arc::clone(&shared);
         // Workers die with the thread that starts them, so one thread starts them all and stays until the last is gone.
         let watchman = thread::Builder::new().name("codec-pool".to_owned()).spawn(move || watch.watch());
@@ -258,14 +271,22 @@ impl Pool {
                 Refused::Hopeless(reason) => TranscodeError::NoWorker { stream: stream.clone(), number, reason },
             })?;
             let mut made = Parts::new(ladder, limits);
-            let mut take = |head, file| {
+            let pid = worker.pid();
+            let mut hear = |heard| {
+                let (head, file) = match heard {
+                    Heard::Part(head, file) => (head, file),
+                    Heard::Decoded => {
+                        self.shared.decoded(pid);
+                        return Ok(());
+                    }
+                };
                 let part = made.take(head, file)?;
                 if !given.as_ref().map_or(Ok(false), |given| made.repeats(&part, given))? {
                     parts(&part);
                 }
                 Ok(())
             };
-            let answer = worker.transcode((ladder, turn.paces()), limits, (&file, len), until, &mut take);
+            let answer = worker.transcode((ladder, turn.paces()), limits, (&file, len), until, &mut hear);
             let answer = answer.and_then(|answer| match answer {
                 Ok(done) => whole(&mut made, done).map(Ok),
                 Err(error) => Ok(Err(error)),
@@ -279,7 +300,6 @@ impl Pool {
                     return answer.map_err(refuse);
                 }
                 Err(lost) => {
-                    let pid = worker.pid();
                     let death = worker.end(lost.death);
                     let death = self.shared.lock().condemned.remove(&pid).unwrap_or(death);
                     let last_words = worker.last_words();
@@ -374,9 +394,13 @@ impl Shared {
             if state.stopping {
                 break Err(Refused::Stopping);
             }
+            let closed = state.closed(self.decoders);
             if state.queue.front() == Some(&ticket) {
-                if let Some(worker) = state.take_idle() {
+                if closed.is_none()
+                    && let Some(worker) = state.take_idle()
+                {
                     state.busy += 1;
+                    state.decoding.push((worker.pid(), Instant::now() + DECODING));
                     break Ok(worker);
                 }
                 if state.pids.is_empty() && state.failed_starts >= HOPELESS_STARTS {
@@ -387,6 +411,7 @@ impl Shared {
             if left == Duration::ZERO {
                 break Err(Refused::Late);
             }
+            let left = closed.map_or(left, |closed| left.min(closed));
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         };
         state.queue.retain(|waiting| *waiting != ticket);
@@ -396,9 +421,16 @@ impl Shared {
         outcome
     }
 
+    /// The next segment may begin: this worker has pictures to encode, but none to decode.
+    fn decoded(&self, pid: u32) {
+        self.lock().decoding.retain(|(decoding, _)| *decoding != pid);
+        self.changed.notify_all();
+    }
+
     fn release(&self, worker: Worker, hash: &[u8; 32]) {
         let mut state = self.lock();
         state.busy -= 1;
+        state.decoding.retain(|(decoding, _)| *decoding != worker.pid());
         state.segments += 1;
         state.deaths_in_row = 0;
         state.strikes.retain(|(known, _)| known != hash);
@@ -415,6 +447,7 @@ impl Shared {
     fn bury(&self, worker: Worker, death: Death, hash: &[u8; 32]) -> u8 {
         let mut state = self.lock();
         state.busy -= 1;
+        state.decoding.retain(|(decoding, _)| *decoding != worker.pid());
         state.died(worker.pid(), death);
         // A caller in a hurry proves nothing about the content.
         let strikes = match death {
@@ -486,6 +519,14 @@ fn backoff(misery: u32, most: Duration) -> Duration {
 }
 
 impl State {
+    /// For how long no other segment may begin; `None` where one may.
+    fn closed(&mut self, decoders: usize) -> Option<Duration> {
+        let now = Instant::now();
+        self.decoding.retain(|(_, until)| *until > now);
+        let first = self.decoding.iter().map(|(_, until)| *until - now).min();
+        first.filter(|_| self.decoding.len() >= decoders)
+    }
+
     fn take_idle(&mut self) -> Option<Worker> {
         self.reap_idle();
         self.idle.pop()
@@ -556,6 +597,19 @@ mod tests {
         state.strike(&[2; 32], 2);
         state.strike(&[3; 32], 2);
         assert_eq!((state.strikes_of(&[1; 32]), state.strikes_of(&[2; 32])), (0, 1));
+    }
+
+    #[test]
+    fn a_segment_in_decoding_keeps_others_waiting_for_a_moment_only() {
+        let mut state = State::default();
+        let now = Instant::now();
+        assert_eq!(state.closed(1), None);
+        state.decoding.push((7, now + DECODING));
+        let wait = state.closed(1);
+        assert!(wait.is_some_and(|wait| wait > Duration::ZERO && wait <= DECODING), "{wait:?}");
+        assert_eq!(state.closed(2), None, "another decoder is free");
+        state.decoding[0].1 = now;
+        assert_eq!((state.closed(1), state.decoding.len()), (None, 0), "it took too long");
     }
 
     #[test]

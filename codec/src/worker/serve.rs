@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::ipc::{self, Answer, IpcError, PartHead, RenditionHead, Request, Sealed};
 use super::sandbox::{self, Profile, SandboxError};
 use crate::budget::Limits;
-use crate::engine;
+use crate::engine::{self, Event};
 use crate::error::EngineError;
 use crate::ffi::heap;
 use crate::ladder::Ladder;
@@ -49,8 +49,11 @@ pub fn serve(profile: &Profile) -> Result<(), ServeError> {
         };
         busy = true;
         let Request::Transcode { id, ladder, paces, limits, len } = request;
-        let give =
-            |part: Part| give(socket, id, &part).map_err(|error| EngineError::Memory { what: error.to_string() });
+        let tell = |event| match event {
+            Event::Part(part) => give(socket, id, &part),
+            Event::Decoded => ipc::send(socket, &Answer::Decoded { id }, None),
+        };
+        let give = |event| tell(event).map_err(|error| EngineError::Memory { what: error.to_string() });
         match work(&ladder, &paces, &limits, Sealed::open(file, len)?, &give) {
             Ok(out) => ipc::send(socket, &done(id, out), None)?,
             Err(error) => ipc::send(socket, &Answer::Failed { id, error }, None)?,
