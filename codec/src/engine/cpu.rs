@@ -150,14 +150,16 @@ fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decode
             audio: !media.audio.is_empty(),
         },
     };
-    for unit in &units {
+    for (at, unit) in units.iter().enumerate() {
+        if at == units.len() / 2 {
+            job.outlet.halfway()?;
+        }
         feed.send(Some((&unit.data, unit.time)))?;
     }
     feed.send(None)?;
     let Some(last) = feed.clock.last() else { return Err(EngineError::NoFrames { units: units.len() as u32 }.into()) };
     let end = last + job.timeline.frame;
     let scale = feed.scaling.finish(end)?;
-    job.outlet.decoded()?;
     let mut source = feed.source;
     source.duration = end - source.first_pts;
     source.first_pts = in_stream(source.first_pts);

@@ -16,8 +16,9 @@ use crate::ts::{self, VideoUnit};
 pub enum Event {
     /// A part of a rendition.
     Part(Part),
-    /// The source has been decoded and scaled; the encoders have some pictures left. Told once.
-    Decoded,
+    /// Half of the source has been decoded. Another segment may begin, so that it is under way when this one runs dry. Told
+    /// once.
+    Halfway,
 }
 
 /// Takes the parts of all renditions, each rendition's in order, from several threads. An error ends the segment.
@@ -36,9 +37,9 @@ impl<'a> Outlet<'a> {
         Self { sink, limit, bytes: AtomicU64::new(0) }
     }
 
-    /// The source has been decoded.
-    pub(super) fn decoded(&self) -> Result<(), EngineError> {
-        (self.sink)(Event::Decoded)
+    /// Half of the source has been decoded.
+    pub(super) fn halfway(&self) -> Result<(), EngineError> {
+        (self.sink)(Event::Halfway)
     }
 
     fn give(&self, part: Part) -> Result<(), EngineError> {

@@ -46,8 +46,8 @@ pub(super) struct Done {
 pub(super) enum Heard {
     /// A part, with its file.
     Part(PartHead, Option<OwnedFd>),
-    /// The source has been decoded.
-    Decoded,
+    /// Half of the source has been decoded.
+    Halfway,
 }
 
 /// A running worker. Dropping it kills it.
@@ -147,15 +147,15 @@ impl Worker {
         let request =
             Request::Transcode { id, ladder: ladder.clone(), paces: paces.to_vec(), limits: limits.clone(), len };
         ipc::send(&self.socket, &request, Some(file.as_fd())).map_err(failed)?;
-        let mut decoded = false;
+        let mut halfway = false;
         loop {
             match ipc::receive::<Answer>(&self.socket, Some(until.min(stuck_at))).map_err(failed)? {
                 (Answer::Part { id: same, head }, file) if same == id => {
                     hear(Heard::Part(head, file)).map_err(|why| lost(Death::Protocol, why))?;
                 }
-                (Answer::Decoded { id: same }, None) if same == id && !decoded => {
-                    decoded = true;
-                    hear(Heard::Decoded).map_err(|why| lost(Death::Protocol, why))?;
+                (Answer::Halfway { id: same }, None) if same == id && !halfway => {
+                    halfway = true;
+                    hear(Heard::Halfway).map_err(|why| lost(Death::Protocol, why))?;
                 }
                 (Answer::Done { id: same, renditions, source, timings, paces }, None) if same == id => {
                     if paces.len() != ladder.renditions().len() {

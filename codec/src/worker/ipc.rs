@@ -94,8 +94,8 @@ pub enum Answer {
         /// What it is.
         head: PartHead,
     },
-    /// The source has been decoded; the encoders have some pictures left. Said at most once.
-    Decoded {
+    /// Half of the source has been decoded. Said at most once.
+    Halfway {
         /// From the request.
         id: u64,
     },

@@ -24,8 +24,8 @@ use crate::segment::{Part, SegmentIn, SegmentOut};
 const ROUND: Duration = Duration::from_millis(200);
 /// Deaths in a row without a finished job from which on new starts are delayed.
 const FREE_DEATHS: u32 = 3;
-/// For how long at most a segment that is being decoded keeps others waiting: a slow or hostile one must not for long.
-const DECODING: Duration = Duration::from_secs(1);
+/// For how long at most a segment in its first half keeps others waiting: a slow or hostile one must not for long.
+const HEAD_START: Duration = Duration::from_secs(1);
 /// Deaths of workers by one content until it is quarantined.
 const MAX_STRIKES: u8 = 2;
 /// Consecutive failed starts from which on callers are told instead of being kept waiting.
@@ -120,9 +120,9 @@ pub struct Pool {
 
 struct Shared {
     config: PoolConfig,
-    /// Segments that may be decoded at once. One decoder feeds the encoders of two or three cores; where more run side by
+    /// Segments that may be in their first half at once. One decoder feeds the encoders of two or three cores; where more run side by
     /// side they only push each other out of the caches, and all end late instead of one after the other.
-    decoders: usize,
+    beginners: usize,
     state: Mutex<State>,
     changed: Condvar,
     streams: Streams,
@@ -141,8 +141,8 @@ struct State {
     /// Workers that the watchman ended, and why: the signal alone does not say.
     condemned: BTreeMap<u32, Death>,
     busy: usize,
-    /// Workers that are decoding, and how long they keep others from it.
-    decoding: Vec<(u32, Instant)>,
+    /// Workers in the first half of a segment, and how long they keep others from beginning.
+    beginning: Vec<(u32, Instant)>,
     /// Tickets of waiting callers, first come first served.
     queue: VecDeque<u64>,
     next_ticket: u64,
@@ -170,10 +170,10 @@ impl Pool {
         if !(1..=64).contains(&config.workers) {
             return Err(PoolError::Workers { have: config.workers });
         }
-        let decoders = thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
+        let beginners = thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
         let shared = Arc::new(Shared {
             config,
-            decoders,
+            beginners,
             state: Mutex::default(),
             changed: Condvar::new(),
             streams: Streams::default(),
@@ -275,8 +275,8 @@ impl Pool {
             let mut hear = |heard| {
                 let (head, file) = match heard {
                     Heard::Part(head, file) => (head, file),
-                    Heard::Decoded => {
-                        self.shared.decoded(pid);
+                    Heard::Halfway => {
+                        self.shared.halfway(pid);
                         return Ok(());
                     }
                 };
@@ -394,13 +394,13 @@ impl Shared {
             if state.stopping {
                 break Err(Refused::Stopping);
             }
-            let closed = state.closed(self.decoders);
+            let closed = state.closed(self.beginners);
             if state.queue.front() == Some(&ticket) {
                 if closed.is_none()
                     && let Some(worker) = state.take_idle()
                 {
                     state.busy += 1;
-                    state.decoding.push((worker.pid(), Instant::now() + DECODING));
+                    state.beginning.push((worker.pid(), Instant::now() + HEAD_START));
                     break Ok(worker);
                 }
                 if state.pids.is_empty() && state.failed_starts >= HOPELESS_STARTS {
@@ -421,16 +421,16 @@ impl Shared {
         outcome
     }
 
-    /// The next segment may begin: this worker has pictures to encode, but none to decode.
-    fn decoded(&self, pid: u32) {
-        self.lock().decoding.retain(|(decoding, _)| *decoding != pid);
+    /// The next segment may begin, so that it is under way when this worker's runs dry.
+    fn halfway(&self, pid: u32) {
+        self.lock().beginning.retain(|(began, _)| *began != pid);
         self.changed.notify_all();
     }
 
     fn release(&self, worker: Worker, hash: &[u8; 32]) {
         let mut state = self.lock();
         state.busy -= 1;
-        state.decoding.retain(|(decoding, _)| *decoding != worker.pid());
+        state.beginning.retain(|(began, _)| *began != worker.pid());
         state.segments += 1;
         state.deaths_in_row = 0;
         state.strikes.retain(|(known, _)| known != hash);
@@ -447,7 +447,7 @@ impl Shared {
     fn bury(&self, worker: Worker, death: Death, hash: &[u8; 32]) -> u8 {
         let mut state = self.lock();
         state.busy -= 1;
-        state.decoding.retain(|(decoding, _)| *decoding != worker.pid());
+        state.beginning.retain(|(began, _)| *began != worker.pid());
         state.died(worker.pid(), death);
         // A caller in a hurry proves nothing about the content.
         let strikes = match death {
@@ -520,11 +520,11 @@ fn backoff(misery: u32, most: Duration) -> Duration {
 
 impl State {
     /// For how long no other segment may begin; `None` where one may.
-    fn closed(&mut self, decoders: usize) -> Option<Duration> {
+    fn closed(&mut self, beginners: usize) -> Option<Duration> {
         let now = Instant::now();
-        self.decoding.retain(|(_, until)| *until > now);
-        let first = self.decoding.iter().map(|(_, until)| *until - now).min();
-        first.filter(|_| self.decoding.len() >= decoders)
+        self.beginning.retain(|(_, until)| *until > now);
+        let first = self.beginning.iter().map(|(_, until)| *until - now).min();
+        first.filter(|_| self.beginning.len() >= beginners)
     }
 
     fn take_idle(&mut self) -> Option<Worker> {
@@ -600,16 +600,16 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_in_decoding_keeps_others_waiting_for_a_moment_only() {
+    fn a_segment_that_began_keeps_others_waiting_for_a_moment_only() {
         let mut state = State::default();
         let now = Instant::now();
         assert_eq!(state.closed(1), None);
-        state.decoding.push((7, now + DECODING));
+        state.beginning.push((7, now + HEAD_START));
         let wait = state.closed(1);
-        assert!(wait.is_some_and(|wait| wait > Duration::ZERO && wait <= DECODING), "{wait:?}");
-        assert_eq!(state.closed(2), None, "another decoder is free");
-        state.decoding[0].1 = now;
-        assert_eq!((state.closed(1), state.decoding.len()), (None, 0), "it took too long");
+        assert!(wait.is_some_and(|wait| wait > Duration::ZERO && wait <= HEAD_START), "{wait:?}");
+        assert_eq!(state.closed(2), None, "another may begin");
+        state.beginning[0].1 = now;
+        assert_eq!((state.closed(1), state.beginning.len()), (None, 0), "it took too long");
     }
 
     #[test]

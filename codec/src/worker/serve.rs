@@ -51,7 +51,7 @@ pub fn serve(profile: &Profile) -> Result<(), ServeError> {
         let Request::Transcode { id, ladder, paces, limits, len } = request;
         let tell = |event| match event {
             Event::Part(part) => give(socket, id, &part),
-            Event::Decoded => ipc::send(socket, &Answer::Decoded { id }, None),
+            Event::Halfway => ipc::send(socket, &Answer::Halfway { id }, None),
         };
         let give = |event| tell(event).map_err(|error| EngineError::Memory { what: error.to_string() });
         match work(&ladder, &paces, &limits, Sealed::open(file, len)?, &give) {
