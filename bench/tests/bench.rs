@@ -179,6 +179,7 @@ fn certify_signs_what_verify_accepts() {
     let report: Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!((&report["sustained"], &report["void"]), (&1.into(), &Value::Null), "{report}");
     assert_eq!(report["quality"][0]["frames"], 60);
+    assert!(report["quality"].as_array().unwrap().iter().all(|sample| sample["same_bytes"] == true), "{report}");
     assert!(report["steps"].as_array().unwrap().iter().all(|step| step["segments"].as_u64() >= Some(2)), "{report}");
 
     let good = bench(folder.path(), &["verify", "report.json", "--address", &address]);

@@ -43,6 +43,9 @@ pub(crate) struct Step {
 pub(crate) struct Sample {
     /// Index of the source.
     pub(crate) source: usize,
+    /// Number in its stream, and the source of the stream's first segment.
+    pub(crate) number: u64,
+    pub(crate) first: usize,
     pub(crate) made: SegmentOut,
 }
 
@@ -159,7 +162,7 @@ impl Stream<'_> {
                     seen.tally.wrong_frames +=
                         pairs.filter(|(got, asked)| asked.fps.is_none() && got.frames != expected).count() as u64;
                     if self.samples.contains(&number) {
-                        seen.samples.push(Sample { source: at, made });
+                        seen.samples.push(Sample { source: at, number, first: self.first, made });
                     }
                 }
                 Err(error) => {

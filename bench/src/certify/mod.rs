@@ -16,7 +16,7 @@ use crate::sign::Signer;
 use crate::stage::{ladder, start_pool};
 use anyhow::{Context as _, Result, bail};
 use headframe_codec::worker::Pool;
-use headframe_codec::{Ladder, Rendition, SegmentIn};
+use headframe_codec::{Ladder, Rendition, SegmentIn, SegmentOut};
 use judge::{Latency, Sampled, Settings};
 use load::{Rig, Sample, Seen, Source, Step};
 use search::Purpose;
@@ -291,6 +291,20 @@ fn probe(
     (step, seen)
 }
 
+/// Makes a segment that was kept again, alone. What a segment looks like depends on those that its rate control learned from:
+/// every other one before it.
+fn alone(rig: &Rig<'_>, sample: &Sample, stream: &str) -> Result<SegmentOut> {
+    let mut number = sample.number % 2;
+    loop {
+        let bytes = &rig.sources[(sample.first + number as usize) % rig.sources.len()].bytes;
+        let made = rig.pool.transcode(rig.ladder, SegmentIn { stream, number, bytes }, Duration::from_secs(120))?;
+        if number >= sample.number {
+            return Ok(made);
+        }
+        number += 2;
+    }
+}
+
 /// Decodes what was kept and compares it with the source and with the same segment made alone.
 fn judge_samples(
     ffmpeg: &Ffmpeg,
@@ -301,10 +315,8 @@ fn judge_samples(
     samples: Vec<Sample>,
 ) -> Result<Vec<Sampled>> {
     let mut judged = Vec::new();
-    for sample in samples {
-        let bytes = &rig.sources[sample.source].bytes;
-        let segment = SegmentIn { stream: "alone", number: sample.source as u64, bytes };
-        let alone = rig.pool.transcode(rig.ladder, segment, Duration::from_secs(120))?;
+    for (at, sample) in samples.into_iter().enumerate() {
+        let alone = alone(rig, &sample, &format!("alone-{at}"))?;
         for ((loaded, alone), rendition) in
             sample.made.renditions.iter().zip(&alone.renditions).zip(rig.ladder.renditions())
         {

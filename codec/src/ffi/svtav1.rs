@@ -3,6 +3,7 @@
 //! Pictures may be coded out of order inside a group, but each temporal unit shows one picture, in order.
 
 use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 
 use ffmpeg_next::ffi;
 
@@ -16,11 +17,42 @@ use crate::syntax::av1;
 /// A period that no segment is as long as.
 const NEVER: i64 = 100_000;
 
+/// Held while an encoder is set up or taken down: what all encoders of a process share is not safe from two at once.
+static SETUP: Mutex<()> = Mutex::new(());
+
+/// A session that is taken down while no other is, and not before it has given all it had: its threads may still be at work
+/// on the rest.
+struct Alone {
+    session: Option<Session>,
+    ended: bool,
+}
+
+impl Alone {
+    fn send(&mut self, image: Option<(&mut Image, i64, bool)>) -> Result<(), EngineError> {
+        self.ended |= image.is_none();
+        self.session.as_mut().map_or(Ok(()), |session| session.send_picture(image))
+    }
+
+    fn receive(&mut self) -> Result<Option<Encoded>, EngineError> {
+        self.session.as_mut().map_or(Ok(None), Session::receive)
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        if self.ended || self.send(None).is_ok() {
+            while let Ok(Some(_)) = self.receive() {}
+        }
+        let _alone = SETUP.lock().unwrap_or_else(PoisonError::into_inner);
+        self.session = None;
+    }
+}
+
 /// FFmpeg 5.1 cannot ask SVT-AV1 for a key picture, only tell it a period in pictures. Where one is due at another picture,
 /// the encoder is opened anew, which takes about as long as five pictures.
 pub(super) struct Encoder<'a> {
     settings: Settings<'a>,
-    session: Session,
+    session: Alone,
     /// Pictures from key to key, where a whole number of them makes up the time.
     period: Option<i64>,
     /// Index of the session's first picture, and of the next one.
@@ -49,7 +81,7 @@ impl<'a> Encoder<'a> {
             self.first = index;
         }
         self.next = index + 1;
-        self.session.send_picture(Some((image, index, false)))
+        self.session.send(Some((image, index, false)))
     }
 
     pub(super) fn receive(&mut self) -> Result<Option<Encoded>, EngineError> {
@@ -61,9 +93,10 @@ impl<'a> Encoder<'a> {
     }
 }
 
-fn open(settings: &Settings<'_>, period: Option<i64>) -> Result<Session, EngineError> {
+fn open(settings: &Settings<'_>, period: Option<i64>) -> Result<Alone, EngineError> {
     let rendition = settings.rendition;
-    Session::open(Codec::Av1.encoder(), |fields, options| {
+    let _alone = SETUP.lock().unwrap_or_else(PoisonError::into_inner);
+    let session = Session::open(Codec::Av1.encoder(), |fields, options| {
         settings.apply(fields);
         match rendition.rate {
             Rate::Capped => options.set("crf", &factor(settings.rate_factor).to_string())?,
@@ -75,7 +108,8 @@ fn open(settings: &Settings<'_>, period: Option<i64>) -> Result<Session, EngineE
         // One processor: with more, the rate control answers to whichever thread is first. Keys open closed groups.
         let keys = period.unwrap_or(NEVER);
         options.set("svtav1-params", &format!("lp=1:irefresh-type=2:scd=0:keyint={keys}"))
-    })
+    })?;
+    Ok(Alone { session: Some(session), ended: false })
 }
 
 /// Pictures from key to key if no segment drifts from that by half a picture, i.e. off by at most a 20th of one.
