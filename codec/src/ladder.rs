@@ -99,7 +99,7 @@ impl From<Fps> for String {
 pub enum Preset {
     /// The most streams for each core.
     Density,
-    /// For live streams: better than x264's `veryfast` for about 60 % of its time.
+    /// For live streams: as good as x264's `veryfast` for about two thirds of its time.
     #[default]
     Live,
     /// About 1 dB better than `live`, for four times its time: few viewers far away, or dear bandwidth.
