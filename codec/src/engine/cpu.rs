@@ -174,7 +174,7 @@ struct Feed<'a> {
     pixels: u64,
     clock: Clock,
     order: Order,
-    /// Times of pictures that were sent and not shown yet.
+    /// Where times are sorted: those of pictures that were sent and not shown yet.
     waiting: Vec<i64>,
     turning: Turning,
     source: SourceInfo,
@@ -188,7 +188,8 @@ impl Feed<'_> {
         }
         match (self.decoder.send(unit)?, unit) {
             (Sent::Damaged, Some(_)) => self.source.damaged += 1,
-            (_, unit) => self.waiting.extend(unit.and_then(|(_, time)| time)),
+            (_, unit) if self.order == Order::Sorted => self.waiting.extend(unit.and_then(|(_, time)| time)),
+            _ => {}
         }
         while let Some(picture) = self.decoder.receive()? {
             self.take(picture)?;
@@ -227,10 +228,6 @@ impl Feed<'_> {
     /// The time of a picture that came with `given`.
     fn time(&mut self, given: Option<i64>) -> Option<i64> {
         let own = given?;
-        if self.order == Order::AsGiven {
-            self.waiting.clear();
-            return given;
-        }
         let first = self.waiting.iter().enumerate().min_by_key(|(_, time)| **time).map(|(i, _)| i);
         Some(first.map_or(own, |first| self.waiting.swap_remove(first)))
     }

@@ -51,6 +51,10 @@ pub(super) fn cut(job: &Job<'_>) -> Result<Vec<Unit>, EngineError> {
     for (data, time) in all.chain(flush) {
         job.check_time()?;
         parser.feed(&tail.moved(data), time, |unit| {
+            // A picture may come as two fields.
+            if units.len() >= 2 * job.limits.frames as usize {
+                return Err(EngineError::Frames { limit: job.limits.frames });
+            }
             units.push(unit);
             Ok(())
         })?;
