@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use headframe_codec::engine::transcode;
 use headframe_codec::verify::{How, Judgement, Profile, Verdict, VerifyError, verify};
-use headframe_codec::{Codec, Container, Fps, Ladder, Limits, Preset, Rate, Rendition};
+use headframe_codec::{Fps, Ladder, Limits, Preset, Rate, Rendition};
 use headframe_kernels::Isa;
 
 const WIDTH: u32 = 320;
@@ -27,12 +27,8 @@ fn order() -> Rendition {
         width: WIDTH,
         height: HEIGHT,
         bitrate_bps: RATE,
-        fps: None,
-        gop_ms: 1000,
-        codec: Codec::H264,
-        preset: Preset::Live,
         rate: Rate::Cbr,
-        container: Container::Mpegts,
+        ..Ladder::standard().renditions()[0].clone()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The lists: what is shown, what is ordered, how honest encoders are run, and how cheats are made.
 
-use headframe_codec::{Codec, Container, Preset, Rate, Rendition};
+use headframe_codec::{Ladder, Preset, Rate, Rendition};
 
 /// Where a source's pictures come from.
 pub(crate) enum Origin {
@@ -68,12 +68,8 @@ pub(crate) fn rendition(order: &(&str, u32, u32, u32)) -> Rendition {
         width,
         height,
         bitrate_bps: kbps * 1000,
-        fps: None,
-        gop_ms: 1000,
-        codec: Codec::H264,
-        preset: Preset::Live,
         rate: Rate::Cbr,
-        container: Container::Mpegts,
+        ..Ladder::standard().renditions()[0].clone()
     }
 }
 

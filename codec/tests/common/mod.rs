@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use headframe_codec::{Codec, Container, Ladder, Preset, Rate, Rendition};
+use headframe_codec::{Ladder, Preset, Rendition};
 
 /// A folder that lives as long as the test binary.
 fn folder() -> &'static Path {
@@ -195,12 +195,8 @@ pub(crate) fn small(name: &str, width: u32, height: u32) -> Rendition {
         width,
         height,
         bitrate_bps: 300_000,
-        fps: None,
-        gop_ms: 1000,
-        codec: Codec::H264,
         preset: Preset::Density,
-        rate: Rate::Capped,
-        container: Container::Mpegts,
+        ..Ladder::standard().renditions()[0].clone()
     }
 }
 
