@@ -12,11 +12,14 @@ use crate::plane::{PlaneMut, Yuv420Mut};
 use crate::reference::NEUTRAL;
 use crate::scale::ScaleError;
 use crate::simd::table::Table;
-use crate::simd::{BATCH, Isa, Job, Mix, Passes};
+use crate::simd::{BATCH, Isa, Job, Mix, Mixes, Passes};
 use crate::source::{Depth, Format, Source, SourceRef};
 
 /// Source rows that every rung has used before the next ones are read.
 const BAND: usize = 32;
+
+/// Columns from which on rows are mixed a batch at a time.
+const WIDE: usize = 64;
 
 /// How far ahead of the band in work its successor is fetched into the cache, a few rows with every row made: enough to
 /// arrive in time, and not so many at once that they hold up the work.
@@ -252,6 +255,22 @@ struct Feed<'a> {
     fetch: &'a mut Fetch,
 }
 
+/// What every two source rows weigh in the output rows of the batch from row `y` on; the first source row of all.
+fn pair_weights(vertical: &Axis, y: usize, weights: &mut Vec<[i32; BATCH]>) -> i32 {
+    let first = vertical.first(y);
+    weights.clear();
+    for r in 0..BATCH {
+        let offset = (vertical.first(y + r) - first) as usize;
+        let coefs = vertical.coefs(y + r);
+        weights.resize(weights.len().max((offset + coefs.len()).div_ceil(2)), [0; BATCH]);
+        for (t, coef) in (offset..).zip(coefs) {
+            // The first of two weights is the lower half.
+            weights[t / 2][r] |= i32::from(*coef as u16) << (t % 2 * 16);
+        }
+    }
+    first
+}
+
 /// Makes rows of the luma plane or both chroma planes of one output, from row `done` on, as far as `feed` goes.
 fn advance(
     work: &Work,
@@ -286,6 +305,8 @@ fn advance(
     let inner = table.pad..table.pad + table.width;
     let interleaved = chroma && from.format().is_interleaved();
     let (mut rows, mut ahead) = (Vec::with_capacity(vertical.taps()), Vec::with_capacity(fetch.quota));
+    let together = passes.vertical_batch.filter(|_| depth == Depth::Eight && !interleaved && table.width >= WIDE);
+    let mut weights = Vec::new();
     loop {
         let can = |y: usize| y < height && (last || vertical.first(y) + vertical.taps() as i32 <= ready as i32);
         let count = (*done..*done + BATCH).take_while(|y| can(*y)).count();
@@ -293,36 +314,51 @@ fn advance(
         if count == 0 || (count < BATCH && *done + count < height) {
             return;
         }
-        for r in 0..count {
-            let y = *done + r;
-            let soon = fetch.next();
-            let mut mix = |plane: usize, out: &mut [i16]| {
-                let first = vertical.first(y);
+        if let Some(together) = together.filter(|_| count == BATCH) {
+            let first = pair_weights(vertical, *done, &mut weights);
+            let soon = (0..BATCH).map(|_| fetch.next()).reduce(|a, b| a.start..b.end).unwrap_or_default();
+            for (mid, plane) in scratch.mid.iter_mut().zip(first_plane..first_plane + planes.len()) {
                 rows.clear();
-                // Only the picture's own last row is ever repeated: before it is `ready`, no tap reaches that far.
-                let taps = first..first + vertical.taps() as i32;
-                rows.extend(taps.map(|row| from.row(plane, row.clamp(0, bottom) as usize)));
+                // A row past the last one that is read weighs nothing.
+                let read = first..first + 2 * weights.len() as i32;
+                rows.extend(read.map(|row| from.row(plane, row.clamp(0, bottom) as usize)));
                 ahead.clear();
                 ahead.extend(soon.clone().map(|row| from.row(plane, row)));
-                (passes.vertical)(Mix { depth, coefs: vertical.coefs(y), rows: &rows, out, ahead: &ahead });
-            };
-            let [a, b] = &mut scratch.mid;
-            let mid = r * table.row_len..(r + 1) * table.row_len;
-            let (a, b) = (&mut a[mid.clone()], &mut b[mid]);
-            if interleaved {
-                let pairs = &mut scratch.pairs[..2 * table.width];
-                mix(1, pairs);
-                (passes.split)(pairs, &mut a[inner.clone()], &mut b[inner.clone()]);
-            } else {
-                mix(first_plane, &mut a[inner.clone()]);
-                if chroma {
-                    mix(2, &mut b[inner.clone()]);
+                let mut padded = mid.chunks_exact_mut(table.row_len);
+                let out = std::array::from_fn(|_| &mut padded.next().expect("a batch of rows")[inner.clone()]);
+                together(Mixes { weights: &weights, rows: &rows, out, ahead: &ahead });
+            }
+        } else {
+            for r in 0..count {
+                let y = *done + r;
+                let soon = fetch.next();
+                let mut mix = |plane: usize, out: &mut [i16]| {
+                    let first = vertical.first(y);
+                    rows.clear();
+                    // Only the picture's own last row is ever repeated: before it is `ready`, no tap reaches that far.
+                    let taps = first..first + vertical.taps() as i32;
+                    rows.extend(taps.map(|row| from.row(plane, row.clamp(0, bottom) as usize)));
+                    ahead.clear();
+                    ahead.extend(soon.clone().map(|row| from.row(plane, row)));
+                    (passes.vertical)(Mix { depth, coefs: vertical.coefs(y), rows: &rows, out, ahead: &ahead });
+                };
+                let [a, b] = &mut scratch.mid;
+                let mid = r * table.row_len..(r + 1) * table.row_len;
+                let (a, b) = (&mut a[mid.clone()][inner.clone()], &mut b[mid][inner.clone()]);
+                if interleaved {
+                    let pairs = &mut scratch.pairs[..2 * table.width];
+                    mix(1, pairs);
+                    (passes.split)(pairs, a, b);
+                } else {
+                    mix(first_plane, a);
+                    if chroma {
+                        mix(2, b);
+                    }
                 }
             }
-            table.repeat_edges(a);
-            if chroma {
-                table.repeat_edges(b);
-            }
+        }
+        for mid in &mut scratch.mid[..planes.len()] {
+            mid.chunks_exact_mut(table.row_len).take(count).for_each(|row| table.repeat_edges(row));
         }
         for (mid, plane) in scratch.mid.iter().zip(&mut *planes) {
             let (out, stride) = plane.rows_mut(*done);

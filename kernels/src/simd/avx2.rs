@@ -43,6 +43,7 @@ pub(super) const PASSES: Passes = Passes {
     shape: Some(SHAPE),
     // SAFETY: whoever takes this constant has asked `Isa::is_available`; the pass needs nothing else.
     vertical: |mix| unsafe { vertical(mix) },
+    vertical_batch: None,
     // SAFETY: as above.
     horizontal: |job| unsafe { horizontal(job) },
     // SAFETY: as above.

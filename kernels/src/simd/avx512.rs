@@ -8,7 +8,7 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::table::{Groups, Shape, Window};
-use super::{BATCH, Job, Mix, Passes};
+use super::{BATCH, Job, Mix, Mixes, Passes};
 use super::{colour, portable};
 use crate::convert::Conversion;
 use crate::plane::Yuv420Mut;
@@ -190,6 +190,8 @@ macro_rules! passes {
             // SAFETY: whoever takes this constant has asked `Isa::is_available`; the pass needs nothing else.
             vertical: |mix| unsafe { $module::vertical(mix) },
             // SAFETY: as above.
+            vertical_batch: Some(|mixes| unsafe { $module::vertical_batch(mixes) }),
+            // SAFETY: as above.
             horizontal: |job| unsafe { $module::horizontal(job) },
             // SAFETY: as above.
             split: |pairs, first, second| unsafe { $module::split(pairs, first, second) },
@@ -251,6 +253,43 @@ macro_rules! passes {
                     unsafe { store(out, x, front) };
                     // SAFETY: as above.
                     unsafe { store(out, x + WORDS, back) };
+                }
+            }
+
+            /// Most of the work of [`eight`] is to make pairs; here a batch shares them.
+            #[target_feature(enable = $features)]
+            pub(super) fn vertical_batch(mixes: Mixes<'_, '_>) {
+                let Mixes { weights, rows, out, ahead } = mixes;
+                let len = out[0].len();
+                assert!(len >= 2 * WORDS && out.iter().all(|out| out.len() == len), "outputs of one length");
+                assert!(rows.iter().all(|row| row.len() >= len), "rows shorter than the output");
+                assert_eq!(rows.len(), 2 * weights.len());
+                let (last, lower) = (len - 2 * WORDS, $steps::lower());
+                for x in (0..len).step_by(2 * WORDS) {
+                    // The last block overlaps the one before it rather than end outside.
+                    let x = x.min(last);
+                    fetch(ahead, x);
+                    let mut sums = [[_mm512_set1_epi32(1 << (VERTICAL_SHIFT - 1)); 4]; BATCH];
+                    for (weights, rows) in weights.iter().zip(rows.chunks_exact(2)) {
+                        // SAFETY: `x + 64 <= len`, and every row is as long.
+                        let (a, b) = unsafe { (load(rows[0], x), load(rows[1], x)) };
+                        let pairs = $steps::pairs(a, b, lower);
+                        for r in 0..BATCH {
+                            if weights[r] != 0 {
+                                let weight = _mm512_set1_epi32(weights[r]);
+                                for i in 0..4 {
+                                    sums[r][i] = $steps::dot(sums[r][i], pairs[i], weight);
+                                }
+                            }
+                        }
+                    }
+                    for r in 0..BATCH {
+                        let [front, back] = $steps::narrow(sums[r]);
+                        // SAFETY: `x + 64 <= len`, the length of every output.
+                        unsafe { store(out[r], x, front) };
+                        // SAFETY: as above.
+                        unsafe { store(out[r], x + WORDS, back) };
+                    }
                 }
             }
 

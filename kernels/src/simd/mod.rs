@@ -125,6 +125,20 @@ pub(crate) struct Mix<'a, 'b> {
     pub(crate) ahead: &'a [&'b [u8]],
 }
 
+/// The vertical pass over [`BATCH`] rows of eight bits, which share what they read.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only AVX-512 gains from it"))]
+pub(crate) struct Mixes<'a, 'b> {
+    /// For every two rows of `rows`, what they weigh in each output row: the first weight in the lower 16 bits. 0 where
+    /// an output row does not read them.
+    pub(crate) weights: &'a [[i32; BATCH]],
+    /// Twice as many rows as `weights`, of at least as many samples as each of `out`.
+    pub(crate) rows: &'a [&'b [u8]],
+    /// One sum per column; all of one length.
+    pub(crate) out: [&'a mut [i16]; BATCH],
+    /// Rows that will be read soon, at least as long as the others.
+    pub(crate) ahead: &'a [&'b [u8]],
+}
+
 /// One implementation. Its functions must run only where its instruction set is available.
 #[derive(Debug)]
 pub(crate) struct Passes {
@@ -132,6 +146,8 @@ pub(crate) struct Passes {
     pub(crate) shape: Option<Shape>,
     /// The vertical pass.
     pub(crate) vertical: fn(Mix<'_, '_>),
+    /// The same for a batch, where that is faster than row by row.
+    pub(crate) vertical_batch: Option<fn(Mixes<'_, '_>)>,
     /// Rows and outputs must have the shapes that [`Job`] says.
     pub(crate) horizontal: fn(&mut Job<'_>),
     /// (pairs, their first halves, their second halves).

@@ -26,6 +26,7 @@ pub(super) const PASSES: Passes = Passes {
     shape: Some(SHAPE),
     // SAFETY: every machine of this architecture has NEON; the pass needs nothing else.
     vertical: |mix| unsafe { vertical(mix) },
+    vertical_batch: None,
     // SAFETY: as above.
     horizontal: |job| unsafe { horizontal(job) },
     split: portable::split,

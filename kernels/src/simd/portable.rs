@@ -10,7 +10,7 @@ use super::{Job, Mix, Passes};
 /// Samples whose vertical sums are kept at once.
 const BLOCK: usize = 32;
 
-pub(super) const PASSES: Passes = Passes { shape: None, vertical, horizontal, split };
+pub(super) const PASSES: Passes = Passes { shape: None, vertical, vertical_batch: None, horizontal, split };
 
 /// Fractional bits that the vertical pass drops.
 pub(super) const fn vertical_shift(depth: Depth) -> u32 {
