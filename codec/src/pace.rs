@@ -65,7 +65,8 @@ impl Pace {
         let wanted = budget.second as u64 * BIT / 2;
         // 0.11 bits per sample: factor 20. Half of that: 3.6 more.
         let log = log2(samples * 11 * BIT, budget.picture * 100) * 3 / 5;
-        Self { hardness: scaled(wanted, log * OCTAVE / 1024), wanted, excess: 0 }
+        // The buffer is full where a stream begins, and an encoder that runs for ever would use some of that.
+        Self { hardness: scaled(wanted, log * OCTAVE / 1024), wanted, excess: -budget.second / 8 }
     }
 
     /// x264's rate factor for the next picture, in 1/64.
