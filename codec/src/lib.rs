@@ -8,6 +8,7 @@
 //! | [`pace`] | rate control across segments |
 //! | [`admission`] | whether one more stream fits on this machine |
 //! | [`sessions`] | who has which encoder session of the graphics cards, and for how long |
+//! | [`placement`] | which card does a stream |
 //! | [`units`] | units that several modules share |
 //! | [`error`] | what can go wrong, and whose fault it is |
 //! | `ts` | MPEG transport streams, read and written in safe Rust |
@@ -33,6 +34,7 @@ pub mod error;
 mod ffi;
 pub mod ladder;
 pub mod pace;
+pub mod placement;
 pub mod segment;
 pub mod sessions;
 #[cfg(feature = "engine")]
