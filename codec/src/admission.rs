@@ -13,9 +13,9 @@ use crate::segment::{SegmentOut, TICKS_PER_SECOND};
 /// Processor time per sample until something is known, nanoseconds: a 2.6 GHz Zen 4 core on 1080p film.
 const DECODE_NS: f64 = 3.1;
 const SCALE_NS: f64 = 0.8;
-const ENCODE_NS: f64 = 7.0;
+pub(crate) const ENCODE_NS: f64 = 7.0;
 /// Share of the processors that streams may take together; the rest is for the system and for hard content.
-const SHARE: f64 = 0.85;
+pub(crate) const SHARE: f64 = 0.85;
 /// The weight of one segment against what is known.
 const WEIGHT: f64 = 0.1;
 /// Segments whose lateness is remembered, and how many say enough for a 99th percentile to count.
@@ -70,8 +70,37 @@ pub struct Admission {
     encode: f64,
     /// Cores that each stream takes while it plays; the most recent last.
     streams: VecDeque<(String, f64)>,
-    /// Working time over playing time of the last segments.
-    lateness: VecDeque<f64>,
+    lateness: Lateness,
+}
+
+/// Working time over playing time of the last segments.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lateness(VecDeque<f64>);
+
+impl Lateness {
+    /// One more segment; the oldest is forgotten.
+    pub(crate) fn add(&mut self, ratio: f64) {
+        self.0.push_back(ratio);
+        if self.0.len() > REMEMBERED {
+            self.0.pop_front();
+        }
+    }
+
+    /// 99th percentile; `None` while too few segments are known.
+    pub(crate) fn p99(&self) -> Option<f64> {
+        if self.0.len() < ENOUGH {
+            return None;
+        }
+        let mut sorted: Vec<f64> = self.0.iter().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        // The smallest value that at least 99 % do not exceed.
+        Some(sorted[(sorted.len() * 99).div_ceil(100) - 1])
+    }
+
+    /// The 99th percentile where it is past what lets another stream in.
+    pub(crate) fn too_late(&self) -> Option<f64> {
+        self.p99().filter(|p99| *p99 > LATENESS)
+    }
 }
 
 impl Admission {
@@ -83,7 +112,7 @@ impl Admission {
             scale: SCALE_NS,
             encode: ENCODE_NS,
             streams: VecDeque::new(),
-            lateness: VecDeque::new(),
+            lateness: Lateness::default(),
         }
     }
 
@@ -111,10 +140,7 @@ impl Admission {
         if self.streams.len() > MAX_STREAMS {
             self.streams.pop_front();
         }
-        self.lateness.push_back(took.as_secs_f64() / seconds);
-        if self.lateness.len() > REMEMBERED {
-            self.lateness.pop_front();
-        }
+        self.lateness.add(took.as_secs_f64() / seconds);
     }
 
     /// Whether a stream of `ladder` may begin beside `active` ones (name and ladder of each).
@@ -134,7 +160,7 @@ impl Admission {
         if alone {
             return Ok(());
         }
-        if let Some(p99) = self.p99().filter(|p99| *p99 > LATENESS) {
+        if let Some(p99) = self.lateness.too_late() {
             return Err(Full::Late { p99 });
         }
         let need = others + self.estimate(ladder);
@@ -153,18 +179,12 @@ impl Admission {
 
     /// 99th percentile of working time over playing time; `None` while too few segments are known.
     pub fn p99(&self) -> Option<f64> {
-        if self.lateness.len() < ENOUGH {
-            return None;
-        }
-        let mut sorted: Vec<f64> = self.lateness.iter().copied().collect();
-        sorted.sort_by(f64::total_cmp);
-        // The smallest value that at least 99 % do not exceed.
-        Some(sorted[(sorted.len() * 99).div_ceil(100) - 1])
+        self.lateness.p99()
     }
 }
 
 /// Encoding time in that of H.264 with the `live` preset; figures in `bench/results/README.md`.
-fn effort(rendition: &Rendition) -> f64 {
+pub(crate) fn effort(rendition: &Rendition) -> f64 {
     match (rendition.codec, rendition.preset) {
         (Codec::H264, Preset::Density) => 0.85,
         (Codec::H264, Preset::Live) => 1.0,
@@ -178,7 +198,8 @@ fn effort(rendition: &Rendition) -> f64 {
     }
 }
 
-fn blend(known: &mut f64, seen: f64) {
+/// Corrects what is known by what was seen.
+pub(crate) fn blend(known: &mut f64, seen: f64) {
     *known += WEIGHT * (seen - *known);
 }
 

@@ -7,6 +7,9 @@
 //! | [`budget`] | what one segment may cost |
 //! | [`pace`] | rate control across segments |
 //! | [`admission`] | whether one more stream fits on this machine |
+//! | [`sessions`] | who has which encoder session of the graphics cards, and for how long |
+//! | [`placement`] | which card does a stream |
+//! | [`units`] | units that several modules share |
 //! | [`error`] | what can go wrong, and whose fault it is |
 //! | `ts` | MPEG transport streams, read and written in safe Rust |
 //! | `cmaf` | fragmented MP4, written |
@@ -31,11 +34,14 @@ pub mod error;
 mod ffi;
 pub mod ladder;
 pub mod pace;
+pub mod placement;
 pub mod segment;
+pub mod sessions;
 #[cfg(feature = "engine")]
 mod syntax;
 #[cfg(feature = "engine")]
 pub mod ts;
+pub mod units;
 #[cfg(feature = "engine")]
 pub mod verify;
 pub mod worker;

@@ -1,0 +1,241 @@
+//! What a stream takes of a card, and how that is learned. Figures to begin with are planning guesses of published engine
+//! rates, 1080p pictures a second and engine; every card corrects them by what it really does.
+
+use std::time::Duration;
+
+use crate::admission::{self, ENCODE_NS, blend};
+use crate::ladder::{Codec, Ladder, Preset};
+
+/// Luma samples of 1080p.
+const HD: f64 = 1920.0 * 1080.0;
+/// NVDEC, middle of 600 to 900 (H.264), 800 to 1300 (HEVC) and 600 to 1000 (AV1) pictures a second.
+const DECODE_FPS: [f64; 3] = [750.0, 1050.0, 800.0];
+/// NVENC H.264 with P1, P4 and P6, middle of 600 to 1000, 400 to 650 and 200 to 350. There is no figure for HEVC and AV1:
+/// those of H.264 stand in until some were measured.
+const ENCODE_FPS: [f64; 3] = [800.0, 525.0, 275.0];
+/// Small pictures fill an engine less well: 0.7 to 0.85 of its rate.
+const SMALL: f64 = 0.8;
+/// Seconds for scaling one 1080p picture to the standard ladder: 5.6 MB at 60 % of the 192 GB/s of a GTX 1060.
+const SCALE: f64 = 48e-6;
+/// Bytes of one sample in the card's memory, 8 bits 4:2:0.
+const SAMPLE_BYTES: f64 = 1.5;
+/// Pictures that a decoder holds.
+const DECODED: f64 = 20.0;
+/// Memory of a process with its context and its sessions, bytes: 300 MB and two sessions of 150 MB.
+const FIXED_BYTES: f64 = 600e6;
+/// How far measured memory may be from the estimate to be believed.
+const MEMORY_RANGE: (f64, f64) = (0.25, 4.0);
+
+/// A source as its stream was announced or last seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Source {
+    /// How pictures are coded.
+    pub codec: Codec,
+    /// Luma samples per row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Pictures per second.
+    pub fps: f64,
+    /// Playing time of a segment.
+    pub segment: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Rung {
+    codec: Codec,
+    preset: Preset,
+    /// Luma samples per second, and seconds of a processor for each of them.
+    samples: f64,
+    processor: f64,
+}
+
+/// What a stream asks of a machine for every second that it plays.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Demand {
+    codec: Codec,
+    /// Luma samples per second and per picture of the source.
+    samples: f64,
+    picture: f64,
+    segment: f64,
+    rungs: Vec<Rung>,
+}
+
+impl Demand {
+    /// Of `source` as `ladder`.
+    pub fn new(source: &Source, ladder: &Ladder) -> Self {
+        let picture = f64::from(source.width) * f64::from(source.height);
+        let rungs = ladder.renditions().iter().map(|rendition| {
+            let fps = rendition.fps.map_or(source.fps, |fps| f64::from(fps.num) / f64::from(fps.den));
+            Rung {
+                codec: rendition.codec,
+                preset: rendition.preset,
+                samples: f64::from(rendition.width) * f64::from(rendition.height) * fps,
+                processor: admission::effort(rendition) * ENCODE_NS * 1e-9,
+            }
+        });
+        Self {
+            codec: source.codec,
+            samples: picture * source.fps,
+            picture,
+            segment: source.segment.as_secs_f64(),
+            rungs: rungs.collect(),
+        }
+    }
+
+    fn output(&self) -> f64 {
+        self.rungs.iter().map(|rung| rung.samples).sum()
+    }
+
+    /// Processors that encoding takes where no card does it.
+    pub(super) fn processors(&self) -> f64 {
+        self.rungs.iter().map(|rung| rung.samples * rung.processor).sum()
+    }
+
+    /// Bytes per second that its pictures are when they leave a card to be encoded.
+    pub(super) fn raw_bytes(&self) -> f64 {
+        self.output() * SAMPLE_BYTES
+    }
+}
+
+/// What streams take of a card: engine seconds for each second, and bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Load {
+    pub(super) decode: f64,
+    pub(super) scale: f64,
+    pub(super) encode: f64,
+    pub(super) memory: f64,
+    pub(super) link: f64,
+}
+
+impl Load {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.decode += other.decode;
+        self.scale += other.scale;
+        self.encode += other.encode;
+        self.memory += other.memory;
+        self.link += other.link;
+    }
+}
+
+/// What a card needs for a luma sample, seconds of one of its engines.
+#[derive(Debug, Clone)]
+pub(super) struct Costs {
+    decode: [f64; 3],
+    scale: f64,
+    encode: [[f64; 3]; 3],
+    /// Memory used over memory expected.
+    memory: f64,
+}
+
+impl Costs {
+    pub(super) fn new() -> Self {
+        let encode = ENCODE_FPS.map(|fps| 1.0 / (fps * HD * SMALL));
+        Self { decode: DECODE_FPS.map(|fps| 1.0 / (fps * HD)), scale: SCALE / HD, encode: [encode; 3], memory: 1.0 }
+    }
+
+    /// What `demand` takes; `here` says whether the card encodes too.
+    pub(super) fn load(&self, demand: &Demand, here: bool) -> Load {
+        let encode = |rung: &Rung| rung.samples * self.encode[codec(rung.codec)][preset(rung.preset)];
+        // The rungs of one segment wait in the card's memory until each has had its session.
+        let memory = (DECODED * demand.picture + demand.output() * demand.segment) * SAMPLE_BYTES;
+        Load {
+            decode: demand.samples * self.decode[codec(demand.codec)],
+            scale: demand.samples * self.scale,
+            encode: if here { demand.rungs.iter().map(encode).sum() } else { 0.0 },
+            memory: memory * self.memory,
+            link: if here { 0.0 } else { demand.raw_bytes() },
+        }
+    }
+
+    /// Bytes taken whatever the streams.
+    pub(super) fn fixed_bytes(&self) -> f64 {
+        FIXED_BYTES * self.memory
+    }
+
+    pub(super) fn encode_time(&self, of: Codec, effort: Preset, samples: f64) -> f64 {
+        samples * self.encode[codec(of)][preset(effort)]
+    }
+
+    pub(super) fn decoded(&mut self, of: Codec, samples: f64, took: Duration) {
+        learn(&mut self.decode[codec(of)], samples, took);
+    }
+
+    pub(super) fn scaled(&mut self, samples: f64, took: Duration) {
+        learn(&mut self.scale, samples, took);
+    }
+
+    pub(super) fn encoded(&mut self, of: Codec, effort: Preset, samples: f64, took: Duration) {
+        learn(&mut self.encode[codec(of)][preset(effort)], samples, took);
+    }
+
+    pub(super) fn used(&mut self, bytes: f64, expected: f64) {
+        if expected > 0.0 && bytes > 0.0 {
+            // What was expected holds the last correction already.
+            let ratio = (bytes / expected * self.memory).clamp(MEMORY_RANGE.0, MEMORY_RANGE.1);
+            blend(&mut self.memory, ratio);
+        }
+    }
+}
+
+fn learn(known: &mut f64, samples: f64, took: Duration) {
+    if samples >= 1.0 && !took.is_zero() {
+        blend(known, took.as_secs_f64() / samples);
+    }
+}
+
+fn codec(codec: Codec) -> usize {
+    match codec {
+        Codec::H264 => 0,
+        Codec::Hevc => 1,
+        Codec::Av1 => 2,
+    }
+}
+
+fn preset(preset: Preset) -> usize {
+    match preset {
+        Preset::Density => 0,
+        Preset::Live => 1,
+        Preset::Quality => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usual() -> Demand {
+        let segment = Duration::from_secs(2);
+        Demand::new(&Source { codec: Codec::H264, width: 1920, height: 1080, fps: 30.0, segment }, &Ladder::standard())
+    }
+
+    #[test]
+    fn the_standard_ladder_is_what_the_model_says() {
+        let load = Costs::new().load(&usual(), true);
+        // 30 of 750 pictures; 0.8 of a 1080p30 of 525 times 0.8.
+        assert!((load.decode - 0.04).abs() < 1e-6 && (load.encode - 0.0574).abs() < 1e-3, "{load:?}");
+        assert!((load.memory - 212e6).abs() < 2e6 && load.link == 0.0, "{load:?}");
+        assert!((usual().raw_bytes() - 75e6).abs() < 1e6 && (usual().processors() - 0.35).abs() < 0.01);
+        let apart = Costs::new().load(&usual(), false);
+        assert_eq!((apart.encode, apart.link), (0.0, usual().raw_bytes()));
+    }
+
+    #[test]
+    fn what_is_measured_replaces_the_guess() {
+        let mut costs = Costs::new();
+        for _ in 0..100 {
+            costs.decoded(Codec::H264, HD, Duration::from_millis(2));
+            costs.encoded(Codec::H264, Preset::Live, HD, Duration::from_millis(4));
+            costs.scaled(HD, Duration::from_micros(10));
+            let expected = costs.load(&usual(), true).memory;
+            costs.used(424e6, expected);
+        }
+        let load = costs.load(&usual(), true);
+        assert!((load.decode - 0.06).abs() < 1e-3 && (load.scale - 3e-4).abs() < 1e-5, "{load:?}");
+        assert!((load.encode - 0.0963).abs() < 1e-3 && (load.memory - 424e6).abs() < 5e6, "{load:?}");
+        // Nothing done, nothing learned.
+        costs.decoded(Codec::H264, 0.0, Duration::from_secs(1));
+        costs.encoded(Codec::H264, Preset::Live, HD, Duration::ZERO);
+        assert_eq!(costs.load(&usual(), true), load);
+    }
+}
