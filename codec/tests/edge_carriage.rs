@@ -169,6 +169,31 @@ fn several_programmes() {
     assert_eq!(tracks.lines().filter(|line| !line.is_empty()).count(), 1, "{tracks}");
 }
 
+/// Whether the pictures go on in other packets or in the same ones, and whatever comes first.
+#[test]
+fn video_that_changes_its_codec() {
+    let hevc = "-c:v libx265 -x265-params log-level=none:bframes=0 -output_ts_offset 0.5";
+    let (h264, hevc) = (clip(SMALL, "30", 0.5, "-bf 0"), clip(SMALL, "30", 0.5, hevc));
+    let mpeg2 = clip(SMALL, "30", 0.5, "-c:v mpeg2video -bf 0");
+    let elsewhere = moved(&hevc, 0x20);
+    for (parts, from, to) in [
+        (vec![&h264, &hevc], "H.264", "HEVC"),
+        (vec![&h264, &elsewhere], "H.264", "HEVC"),
+        (vec![&elsewhere, &h264], "HEVC", "H.264"),
+        (vec![&h264, &hevc, &h264], "H.264", "HEVC"),
+        (vec![&h264, &mpeg2], "H.264", "MPEG-1/2 video"),
+        (vec![&mpeg2, &h264], "MPEG-1/2 video", "H.264"),
+    ] {
+        let source: Vec<u8> = parts.into_iter().flatten().copied().collect();
+        let error = refused(&source);
+        assert_eq!(error, EngineError::VideoChanges { from: from.into(), to: to.into() });
+        assert!(error.to_string().contains("begin a new segment where it changes"), "{error}");
+    }
+    // The tables of what follows may come early: without a picture nothing has changed.
+    let tables = filter(&elsewhere, |_, packet| pid(packet) == 0 || pid(packet) == MAP);
+    made(&[h264.clone(), tables].concat(), &shown(&h264));
+}
+
 // What is in them.
 
 #[test]
@@ -207,28 +232,6 @@ fn hevc_main_10() {
     assert_eq!(video_entry(&source, "codec_name,profile"), "hevc,Main 10");
     let out = made(&source, &shown(&source));
     assert_eq!(video_entry(&out.renditions[0].bytes, "codec_name,pix_fmt"), "h264,yuv420p");
-}
-
-#[test]
-fn aac_in_latm() {
-    let source = clip(SMALL, "30", 0.5, "-mpegts_flags +latm");
-    let out = made(&source, &shown(&source));
-    assert_eq!(audio_packets(&out.renditions[0].bytes), audio_packets(&source));
-    let text = probe(&out.renditions[0].bytes, "-select_streams a -show_entries stream=codec_name -of csv=p=0");
-    assert!(text.starts_with("aac_latm"), "{text}");
-}
-
-#[test]
-fn several_sound_tracks() {
-    let options = "-map 0:v -map 1:a -map 1:a -map 1:a -c:a:0 aac -c:a:1 mp2 -c:a:2 ac3 -metadata:s:a:0 language=eng \
-                   -metadata:s:a:1 language=deu -metadata:s:a:2 language=fra";
-    let source = clip(SMALL, "30", 0.5, options);
-    let out = made(&source, &shown(&source));
-    let entries = "-select_streams a -show_entries stream=codec_name:stream_tags=language -of csv=p=0";
-    let text = probe(&out.renditions[0].bytes, entries);
-    // The programme's own list comes first, without tags.
-    let tracks: Vec<&str> = text.lines().filter(|line| !line.is_empty()).skip(3).collect();
-    assert_eq!(tracks, ["aac,eng", "aac,deu", "aac,fra"]);
 }
 
 #[test]

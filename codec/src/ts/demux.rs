@@ -18,6 +18,16 @@ pub enum VideoKind {
     Hevc,
 }
 
+impl VideoKind {
+    /// For people.
+    fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "H.264",
+            Self::Hevc => "HEVC",
+        }
+    }
+}
+
 /// The payload of one PES packet: for video usually one access unit, for audio a few frames.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unit {
@@ -82,16 +92,17 @@ pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
         return Err(EngineError::Empty);
     }
     let missing = |what: &str| EngineError::NotTransportStream { missing: what.to_owned() };
-    let programs = find_section(bytes, 0, 0x00, |_, body| parse_pat(body))
+    let programs = find_section(bytes, 0, 0x00, |_, _, body| parse_pat(body))
         .ok_or_else(|| missing("the programme association table"))?;
     let maps: Vec<Vec<Map>> = programs.iter().map(|(number, pid)| versions(bytes, *pid, *number)).collect();
     // A programme may say only later that it has video.
-    let with_video = |map: &Map| map.iter().any(|entry| entry.video().is_some());
-    let found = maps.iter().find_map(|maps| Some(&maps[maps.iter().position(with_video)?..]));
-    let found = found.or_else(|| maps.iter().map(|maps| &maps[..]).find(|maps| !maps.is_empty()));
-    let Some((map, later)) = found.and_then(<[Map]>::split_first) else {
+    let with_video = |map: &Map| map.entries.iter().any(|entry| entry.video().is_some());
+    let found = maps.iter().find_map(|maps| Some((&maps[..], maps.iter().position(with_video)?)));
+    let found = found.or_else(|| maps.iter().map(|maps| (&maps[..], 0)).find(|(maps, _)| !maps.is_empty()));
+    let Some((maps, first)) = found else {
         return Err(missing("the programme map table"));
     };
+    let (map, later) = (&maps[first].entries, &maps[first + 1..]);
     let Some((kind, video)) = map.iter().find_map(|entry| Some((entry.video()?, entry))) else {
         let sound = map.iter().any(|entry| entry.is_known_audio() || entry.is_foreign_audio());
         let audio_only = sound && map.iter().all(|entry| entry.foreign_video().is_none());
@@ -107,7 +118,7 @@ pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
     }
     let mut streams: Vec<Collector<'_>> = vec![Collector::new(video.pid)];
     streams.extend(known.iter().map(|entry| Collector::new(entry.pid)));
-    for change in later {
+    for change in later.iter().map(|map| &map.entries) {
         // Tracks may move to ids that were free; what they are, and their order, stays.
         let is_free = |pid: u16| map.iter().all(|entry| entry.pid != pid);
         let video = change.iter().find(|entry| entry.video() == Some(kind));
@@ -117,7 +128,13 @@ pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
             stream.pids.extend(entry.map(|entry| entry.pid).filter(|pid| is_free(*pid)));
         }
     }
-    for packet in Packets::new(bytes) {
+    let others = other_video(maps, kind);
+    for (at, packet) in Packets::new(bytes).enumerate() {
+        if let Some(other) = others.iter().find(|other| packet.start && other.covers(at, packet.pid)) {
+            let is_before = other.until <= maps[first].from;
+            let (from, to) = if is_before { (other.name, kind.name()) } else { (kind.name(), other.name) };
+            return Err(EngineError::VideoChanges { from: from.to_owned(), to: to.to_owned() });
+        }
         if let Some(stream) = streams.iter_mut().find(|stream| stream.pids.contains(&packet.pid)) {
             stream.take(&packet);
         }
@@ -228,10 +245,16 @@ fn is_scrambled(bytes: &[u8], pid: u16) -> bool {
     2 * scrambled > all
 }
 
-/// The first intact section of `table` on `pid` that `parse` takes, given its number (table id extension) and body.
-fn find_section<T>(bytes: &[u8], pid: u16, table: u8, mut parse: impl FnMut(u16, &[u8]) -> Option<T>) -> Option<T> {
+/// The first intact section of `table` on `pid` that `parse` takes, given the packet in which it ends, its number (table id
+/// extension) and its body.
+fn find_section<T>(
+    bytes: &[u8],
+    pid: u16,
+    table: u8,
+    mut parse: impl FnMut(usize, u16, &[u8]) -> Option<T>,
+) -> Option<T> {
     let mut section: Vec<u8> = Vec::new();
-    for packet in Packets::new(bytes).filter(|packet| packet.pid == pid) {
+    for (at, packet) in Packets::new(bytes).enumerate().filter(|(_, packet)| packet.pid == pid) {
         if packet.start {
             let Some((pointer, rest)) = packet.payload.split_first() else { continue };
             section.clear();
@@ -248,7 +271,7 @@ fn find_section<T>(bytes: &[u8], pid: u16, table: u8, mut parse: impl FnMut(u16,
             let rest = section.split_off(len);
             let intact = section[0] == table && len >= 12 && crc32(&section) == 0;
             if let (true, Some(body)) = (intact, section.get(8..len.saturating_sub(4)))
-                && let Some(found) = parse(u16::from_be_bytes([section[3], section[4]]), body)
+                && let Some(found) = parse(at, u16::from_be_bytes([section[3], section[4]]), body)
             {
                 return Some(found);
             }
@@ -266,22 +289,53 @@ fn parse_pat(body: &[u8]) -> Option<Vec<(u16, u16)>> {
 }
 
 /// What a programme consists of.
-type Map = Vec<Entry>;
+struct Map {
+    /// The packet with which this holds.
+    from: usize,
+    entries: Vec<Entry>,
+}
 
 /// All that the maps of `programme` on `pid` say, without repetitions.
 fn versions(bytes: &[u8], pid: u16, programme: u16) -> Vec<Map> {
     let mut versions: Vec<Map> = Vec::new();
-    find_section(bytes, pid, 0x02, |number, body| {
+    find_section(bytes, pid, 0x02, |from, number, body| {
         if number != programme {
             return None;
         }
-        let map = parse_pmt(body).filter(|map| versions.last() != Some(map));
+        let entries = parse_pmt(body).filter(|map| versions.last().is_none_or(|last| last.entries != *map));
         if versions.len() < MAX_VERSIONS {
-            versions.extend(map);
+            versions.extend(entries.map(|entries| Map { from, entries }));
         }
         None::<()>
     });
     versions
+}
+
+/// Video that takes the place of the one that is read.
+struct OtherVideo {
+    name: &'static str,
+    pid: u16,
+    /// The packets for which its map holds.
+    from: usize,
+    until: usize,
+}
+
+impl OtherVideo {
+    fn covers(&self, at: usize, pid: u16) -> bool {
+        pid == self.pid && (self.from..self.until).contains(&at)
+    }
+}
+
+/// Of maps that have video, but none of `kind`.
+fn other_video(maps: &[Map], kind: VideoKind) -> Vec<OtherVideo> {
+    let ends = maps.iter().skip(1).map(|map| map.from).chain([usize::MAX]);
+    let lacking = maps.iter().zip(ends).filter(|(map, _)| map.entries.iter().all(|entry| entry.video() != Some(kind)));
+    let other = |(map, until): (&Map, usize)| {
+        let named = |entry: &Entry| Some((entry.video().map(VideoKind::name).or(entry.foreign_video())?, entry.pid));
+        let (name, pid) = map.entries.iter().find_map(named)?;
+        Some(OtherVideo { name, pid, from: map.from, until })
+    };
+    lacking.filter_map(other).collect()
 }
 
 /// One elementary stream of a programme map.
@@ -376,7 +430,7 @@ fn registered(descriptors: &[u8]) -> Option<&[u8; 4]> {
     described(descriptors).find(|(tag, _)| *tag == 0x05).and_then(|(_, body)| body.first_chunk())
 }
 
-fn parse_pmt(body: &[u8]) -> Option<Map> {
+fn parse_pmt(body: &[u8]) -> Option<Vec<Entry>> {
     let info = usize::from(u16::from_be_bytes([body.get(2)? & 0x0f, *body.get(3)?]));
     let mut rest = body.get(4 + info..)?;
     let mut entries = Vec::new();
