@@ -39,7 +39,7 @@ pub struct Unit {
     pub data: Vec<u8>,
 }
 
-/// How sound is coded that is not AAC.
+/// How sound is coded that is not AAC in ADTS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AudioCoding {
     /// MPEG-1 and MPEG-2 audio, any layer.
@@ -48,6 +48,8 @@ pub enum AudioCoding {
     Ac3,
     /// Enhanced AC-3.
     Eac3,
+    /// AAC in LATM.
+    Latm,
     /// Opus with one or two channels.
     Opus {
         /// Channels.
@@ -67,7 +69,7 @@ pub struct AudioTrack {
 }
 
 impl AudioTrack {
-    /// What has to be decoded; `None` for AAC.
+    /// What has to be changed; `None` for AAC in ADTS.
     pub fn coding(&self) -> Option<AudioCoding> {
         coding(self.stream_type, &self.descriptors)
     }
@@ -375,7 +377,7 @@ impl Entry {
     }
 
     fn is_known_audio(&self) -> bool {
-        matches!(self.stream_type, AAC_ADTS | AAC_LATM) || coding(self.stream_type, &self.descriptors).is_some()
+        self.stream_type == AAC_ADTS || coding(self.stream_type, &self.descriptors).is_some()
     }
 
     /// Whether sound goes on in the same coding.
@@ -398,6 +400,7 @@ fn coding(stream_type: u8, descriptors: &[u8]) -> Option<AudioCoding> {
     let has = |tag| described(descriptors).any(|(have, _)| have == tag);
     match (stream_type, registered(descriptors)) {
         (0x03 | 0x04, _) => Some(AudioCoding::Mpeg),
+        (AAC_LATM, _) => Some(AudioCoding::Latm),
         (0x81, _) | (0x06, Some(b"AC-3")) => Some(AudioCoding::Ac3),
         (0x87, _) | (0x06, Some(b"EAC3")) => Some(AudioCoding::Eac3),
         (0x06, Some(b"Opus")) => {
