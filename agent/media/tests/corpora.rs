@@ -181,3 +181,95 @@ async fn every_spelling_of_h264_and_aac_gives_the_same_segments() {
         assert_eq!(bytes(&published(&tags).await), bytes(&want), "{name}");
     }
 }
+
+// HE-AAC.
+
+/// Bare frames out of a file with ADTS headers.
+fn bare(name: &str) -> Vec<Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../codec/tests/corpora").join(name);
+    let file = std::fs::read(path).unwrap();
+    let (mut rest, mut frames) = (&file[..], Vec::new());
+    while let [0xFF, _, _, high, middle, low, ..] = rest {
+        let length = usize::from(high & 3) << 11 | usize::from(*middle) << 3 | usize::from(low >> 5);
+        frames.push(rest[7..length].to_vec());
+        rest = &rest[length..];
+    }
+    assert!(rest.is_empty() && frames.len() > 10, "{name} is not what it is said to be");
+    frames
+}
+
+/// SBR and parametric stereo, of which the configuration says nothing, or something that old readers pass over, or all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn he_aac_is_carried_however_it_is_signalled() {
+    type Configurations<'a> = [&'a [u8]; 3];
+    let first: Configurations<'_> = [&[0x13, 0x10], &[0x13, 0x10, 0x56, 0xE5, 0x98], &[0x2B, 0x11, 0x88, 0]];
+    let second: Configurations<'_> =
+        [&[0x13, 0x08], &[0x13, 0x08, 0x56, 0xE5, 0x9D, 0x48, 0x80], &[0xEB, 0x09, 0x88, 0]];
+    let files = [("he-aac.adts", "HE-AAC", first), ("he-aac-v2.adts", "HE-AACv2", second)];
+    for (name, profile, configurations) in files {
+        let sound = |configuration: &[u8]| {
+            let tag = |ms, kind, data: &[u8]| Tag { kind: AUDIO, ms, body: [&[0xAF, kind], data].concat() };
+            let frames = bare(name).into_iter().enumerate();
+            // 2048 samples of 48 kHz, in milliseconds.
+            let frames = frames.map(|(i, frame)| tag((i as u32 * 2048 + 24) / 48, 1, &frame));
+            [tag(0, 0, configuration)].into_iter().chain(frames).collect::<Vec<_>>()
+        };
+        let stream = |configuration| {
+            let mut tags: Vec<Tag> = classic().into_iter().filter(|tag| tag.kind == VIDEO).collect();
+            tags.extend(sound(configuration));
+            tags.sort_by_key(|tag| tag.ms);
+            tags
+        };
+        let want = published(&stream(configurations[0])).await;
+        assert!(want.iter().all(|segment| segment.has_audio && segment.frames == 30));
+        for configuration in &configurations[1..] {
+            assert_eq!(bytes(&published(&stream(configuration)).await), bytes(&want), "{name} {configuration:x?}");
+        }
+        if !has_ffmpeg() {
+            continue;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("whole.ts");
+        join(&path, &want);
+        let sound = packets(&path, "a");
+        assert_eq!(sound.len(), bare(name).len());
+        assert!(sound.windows(2).all(|pair| (3839..=3841).contains(&(pair[1].0 - pair[0].0))), "{sound:?}");
+        assert_eq!(
+            entries(&path, "a", "stream=codec_name,profile,sample_rate,channels"),
+            format!("aac,{profile},48000,2")
+        );
+    }
+}
+
+/// The first line of what ffprobe says.
+fn entries(path: &Path, kind: &str, entries: &str) -> String {
+    let mut command = std::process::Command::new("ffprobe");
+    command.args(["-v", "error", "-select_streams", kind, "-show_entries", entries, "-of", "csv=p=0"]).arg(path);
+    let output = command.output().unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().next().unwrap_or_default().to_owned()
+}
+
+/// FLV has no display matrix; H.264 says inside the stream which way up it is, and that arrives as it was sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_orientation_of_a_phone_arrives() {
+    if !has_ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = server(quick(), None).await;
+    let turned =
+        "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -bsf:v h264_metadata=display_orientation=insert:rotate=90";
+    let source = "-f lavfi -i testsrc2=s=160x90:r=30:d=1";
+    let arguments = [source, turned, "-f flv"].join(" ");
+    let mut arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
+    arguments.push(server.url(KEY));
+    let pushed = tokio::spawn(support::ffmpeg(arguments));
+    let segments = server.stream().await;
+    let output = pushed.await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    server.shut_down().await;
+    let path = dir.path().join("whole.ts");
+    join(&path, &segments);
+    let side = entries(&path, "v", "frame_side_data=rotation");
+    assert!(side.contains("90"), "{side}");
+}
