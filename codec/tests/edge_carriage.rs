@@ -140,11 +140,59 @@ fn a_map_that_changes_on_the_way() {
     let parts = [clip(SMALL, "30", 0.5, "-bf 0"), clip(SMALL, "30", 0.5, "-bf 0 -output_ts_offset 0.5")];
     let times: Vec<i64> = parts.iter().flat_map(|part| shown(part)).collect();
     let sounds: Vec<_> = parts.iter().flat_map(|part| audio_packets(part)).collect();
-    let out = made(&[parts[0].clone(), moved(&parts[1], 0x20)].concat(), &times);
-    assert_eq!(audio_packets(&out.renditions[0].bytes), sounds);
-    // Ids that change places are no new tracks, and no sound is read as pictures.
-    let out = made(&[parts[0].clone(), moved(&parts[1], 1)].concat(), &shown(&parts[0]));
-    assert!(out.source.audio);
+    // To free ids, and to each other's.
+    for by in [0x20, 1] {
+        let out = made(&[parts[0].clone(), moved(&parts[1], by)].concat(), &times);
+        assert_eq!(audio_packets(&out.renditions[0].bytes), sounds);
+    }
+}
+
+#[test]
+fn sound_that_changes_its_coding_ends_there() {
+    let parts = [clip(SMALL, "30", 0.5, "-bf 0"), clip(SMALL, "30", 0.5, "-bf 0 -c:a mp2 -output_ts_offset 0.5")];
+    let times: Vec<i64> = parts.iter().flat_map(|part| shown(part)).collect();
+    for second in [parts[1].clone(), moved(&parts[1], 0x20)] {
+        let out = made(&[parts[0].clone(), second].concat(), &times);
+        assert_eq!(audio_packets(&out.renditions[0].bytes), audio_packets(&parts[0]));
+    }
+}
+
+/// Languages stay with their sound, whatever order and ids they have later.
+#[test]
+fn sound_tracks_that_change_places() {
+    let tracks = |languages: [&str; 2], rates: [u32; 2], more: &str| {
+        let of = |i: usize| format!("-metadata:s:a:{i} language={} -ar:a:{i} {}", languages[i], rates[i]);
+        clip(SMALL, "30", 0.5, &format!("-map 0:v -map 1:a -map 1:a {} {} -bf 0 {more}", of(0), of(1)))
+    };
+    let parts = [
+        tracks(["eng", "deu"], [48_000, 32_000], ""),
+        tracks(["deu", "eng"], [32_000, 48_000], "-output_ts_offset 0.5"),
+    ];
+    let times: Vec<i64> = parts.iter().flat_map(|part| shown(part)).collect();
+    let rung = &made(&parts.concat(), &times).renditions[0].bytes;
+    // Without their times, which ffmpeg pushes apart where the sound of both parts overlaps.
+    let packets = |bytes: &[u8], track: usize| -> Vec<String> {
+        common::framemd5(bytes, &format!("-map 0:a:{track} -c copy")).into_iter().map(|(_, hash)| hash).collect()
+    };
+    for (track, later) in [(0, 1), (1, 0)] {
+        let want = [packets(&parts[0], track), packets(&parts[1], later)].concat();
+        assert_eq!(packets(rung, track), want, "track {track}");
+    }
+}
+
+/// Tables that say what will be, not what is.
+#[test]
+fn a_map_that_is_announced() {
+    let source = clip(SMALL, "30", 0.5, "-bf 0");
+    let mut coming = packets(&source).find(|packet| pid(packet) == MAP).unwrap().to_vec();
+    edit_map(&mut coming, |map| {
+        map[5] &= 0xfe;
+        assert_eq!(map[12], 0x1b);
+        map[12] = 0x24;
+    });
+    let at = 188 * packets(&source).position(|packet| pid(packet) == VIDEO).unwrap();
+    let announced = [&source[..at], &coming, &source[at..]].concat();
+    assert_eq!(try_make(&announced).unwrap().renditions, made(&source, &shown(&source)).renditions);
 }
 
 #[test]

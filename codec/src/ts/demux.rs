@@ -64,7 +64,7 @@ pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
     let Some((maps, first)) = found else {
         return Err(missing("the programme map table"));
     };
-    let (map, later) = (&maps[first].entries, &maps[first + 1..]);
+    let map = &maps[first].entries;
     let Some((kind, video)) = map.iter().find_map(|entry| Some((entry.video()?, entry))) else {
         let sound = map.iter().any(|entry| entry.is_known_audio() || entry.is_foreign_audio());
         let audio_only = sound && map.iter().all(|entry| entry.foreign_video().is_none());
@@ -78,18 +78,8 @@ pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
     if is_scrambled(bytes, video.pid) {
         return Err(EngineError::Scrambled);
     }
-    let mut streams: Vec<Collector<'_>> = vec![Collector::new(video.pid)];
-    streams.extend(known.iter().map(|entry| Collector::new(entry.pid)));
-    for change in later.iter().map(|map| &map.entries) {
-        // Tracks may move to ids that were free; what they are, and their order, stays.
-        let is_free = |pid: u16| map.iter().all(|entry| entry.pid != pid);
-        let video = change.iter().find(|entry| entry.video() == Some(kind));
-        let sound = known.iter().zip(change.iter().filter(|entry| entry.is_known_audio()));
-        let sound = sound.map(|(known, entry)| (known.codes_like(entry)).then_some(entry));
-        for (stream, entry) in streams.iter_mut().zip(std::iter::once(video).chain(sound)) {
-            stream.pids.extend(entry.map(|entry| entry.pid).filter(|pid| is_free(*pid)));
-        }
-    }
+    let mut streams: Vec<Collector<'_>> = (0..=known.len()).map(|_| Collector::default()).collect();
+    let mut routes = Routes::of(maps, kind, &known);
     let others = other_video(maps, kind);
     for (at, packet) in Packets::new(bytes).enumerate() {
         if let Some(other) = others.iter().find(|other| packet.start && other.covers(at, packet.pid)) {
@@ -97,8 +87,8 @@ pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
             let (from, to) = if is_before { (other.name, kind.name()) } else { (kind.name(), other.name) };
             return Err(EngineError::VideoChanges { from: from.to_owned(), to: to.to_owned() });
         }
-        if let Some(stream) = streams.iter_mut().find(|stream| stream.pids.contains(&packet.pid)) {
-            stream.take(&packet);
+        if let Some(stream) = routes.stream(at, packet.pid) {
+            streams[stream].take(&packet);
         }
     }
     let lost = streams[0].lost;
@@ -139,12 +129,89 @@ fn other_video(maps: &[Map], kind: VideoKind) -> Vec<OtherVideo> {
     lacking.filter_map(other).collect()
 }
 
+/// What a packet id means to a map.
+#[derive(Clone, Copy)]
+enum Role {
+    /// Nothing is said of it.
+    Unlisted,
+    /// A track that is not read.
+    Other,
+    /// The video (0) or a sound track (from 1).
+    Stream(u8),
+}
+
+/// Where packets belong while the map changes: tracks may move to other ids, also to each other's.
+struct Routes {
+    /// The packet from which on it holds, and the role of every id.
+    steps: Vec<(usize, Vec<Role>)>,
+    now: usize,
+}
+
+impl Routes {
+    /// Follows the video of `kind` and the sound tracks `known` through all of `maps`.
+    fn of(maps: &[Map], kind: VideoKind, known: &[&Entry]) -> Self {
+        let step = |map: &Map| {
+            let mut roles = vec![Role::Unlisted; 1 << 13];
+            for entry in &map.entries {
+                roles[usize::from(entry.pid)] = Role::Other;
+            }
+            let video = map.entries.iter().find(|entry| entry.video() == Some(kind));
+            let sound = same_tracks(known, &map.entries);
+            for (i, entry) in std::iter::once(video).chain(sound).enumerate() {
+                if let Some(entry) = entry {
+                    roles[usize::from(entry.pid)] = Role::Stream(i as u8);
+                }
+            }
+            (map.from, roles)
+        };
+        Self { steps: maps.iter().map(step).collect(), now: 0 }
+    }
+
+    /// Where packet number `at` belongs; numbers only grow. An id that the current map does not list keeps the role that
+    /// another one gives it, because maps may come too early or be torn.
+    fn stream(&mut self, at: usize, pid: u16) -> Option<usize> {
+        while self.steps.get(self.now + 1).is_some_and(|(from, _)| *from <= at) {
+            self.now += 1;
+        }
+        let stream = |(_, roles): &(usize, Vec<Role>)| match roles[usize::from(pid)] {
+            Role::Stream(stream) => Some(usize::from(stream)),
+            _ => None,
+        };
+        match self.steps[self.now].1[usize::from(pid)] {
+            Role::Stream(stream) => Some(usize::from(stream)),
+            Role::Other => None,
+            Role::Unlisted => self.steps.iter().find_map(stream),
+        }
+    }
+}
+
+/// Each of the sound tracks among other entries, if it goes on there in the same coding: what is described alike rather
+/// than what has the same id, and otherwise what comes in the same order.
+fn same_tracks<'a>(known: &[&Entry], entries: &'a [Entry]) -> Vec<Option<&'a Entry>> {
+    let sound: Vec<&Entry> = entries.iter().filter(|entry| entry.is_known_audio()).collect();
+    let mut found = vec![None; known.len()];
+    let mut free = vec![true; sound.len()];
+    let alike = |a: &Entry, b: &Entry| a.descriptors == b.descriptors;
+    let in_place = |a: &Entry, b: &Entry| a.pid == b.pid;
+    for same in
+        [&|a, b| alike(a, b) && in_place(a, b), &alike, &in_place, &|_, _| true] as [&dyn Fn(&Entry, &Entry) -> bool; 4]
+    {
+        for (have, found) in known.iter().zip(&mut found).filter(|(_, found)| found.is_none()) {
+            let next = (0..sound.len()).find(|i| free[*i] && have.codes_like(sound[*i]) && same(have, sound[*i]));
+            if let Some(next) = next {
+                free[next] = false;
+                *found = Some(sound[next]);
+            }
+        }
+    }
+    found
+}
+
 /// Puts the PES packets of one track together.
+#[derive(Default)]
 struct Collector<'a> {
-    /// Where it is, and where it goes on later.
-    pids: Vec<u16>,
-    /// Where it was last.
-    on: u16,
+    /// The id of the last packet.
+    on: Option<u16>,
     units: Vec<Unit>,
     /// Bytes that the last unit may still take; `None` while there is no unit to continue.
     room: Option<usize>,
@@ -154,14 +221,10 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    fn new(pid: u16) -> Self {
-        Self { pids: vec![pid], on: pid, units: Vec::new(), room: None, before: None, lost: 0 }
-    }
-
     fn take(&mut self, packet: &Packet<'a>) {
         // Packets are counted on each id by itself.
-        if packet.pid != self.on {
-            (self.on, self.before, self.room) = (packet.pid, None, None);
+        if self.on != Some(packet.pid) {
+            (self.on, self.before, self.room) = (Some(packet.pid), None, None);
         }
         match self.before {
             // 13818-1 2.4.3.3: a packet may be sent twice. An equal counter alone also comes from joined streams.

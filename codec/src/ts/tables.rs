@@ -43,7 +43,7 @@ pub enum AudioCoding {
     },
 }
 
-/// The first intact section of `table` on `pid` that `parse` takes, given the packet in which it ends, its number (table id
+/// The first intact section of `table` on `pid` that holds and that `parse` takes, given the packet in which it ends, its number (table id
 /// extension) and its body.
 fn find_section<T>(
     bytes: &[u8],
@@ -67,7 +67,8 @@ fn find_section<T>(
                 break;
             }
             let rest = section.split_off(len);
-            let intact = section[0] == table && len >= 12 && crc32(&section) == 0;
+            // A table may be announced before it holds.
+            let intact = section[0] == table && len >= 12 && section[5] & 1 == 1 && crc32(&section) == 0;
             if let (true, Some(body)) = (intact, section.get(8..len.saturating_sub(4)))
                 && let Some(found) = parse(at, u16::from_be_bytes([section[3], section[4]]), body)
             {
