@@ -120,7 +120,7 @@ pub struct Node {
     pub bond: String,
     /// Earned fees are withdrawn once they exceed this.
     pub withdraw_above: Wei,
-    /// Ladders this rig offers. A job is bid for only when it orders one of these.
+    /// Ladders this rig offers. A job is bid for only when it orders one of these, and the worker program can make it.
     pub ladders: Vec<Ladder>,
     /// Segments in hand at once, all jobs together.
     pub max_in_hand: usize,

@@ -6,9 +6,9 @@ use anyhow::Context;
 use bytes::Bytes;
 use headframe_codec::admission::{Admission, Full};
 use headframe_codec::error::{Class, TranscodeError};
-use headframe_codec::ladder::Ladder;
+use headframe_codec::ladder::{Codec, Ladder};
 use headframe_codec::segment::{SegmentIn, SegmentOut};
-use headframe_codec::worker::{Pool, PoolConfig, PoolStats, codec_program};
+use headframe_codec::worker::{Pool, PoolConfig, PoolStats, codec_program, codecs};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,23 @@ pub(crate) struct Transcoder {
     deadline: Duration,
     metrics: Arc<Metrics>,
     admission: Arc<Mutex<Admission>>,
+    codecs: Arc<[Codec]>,
+}
+
+/// How long the worker program may take to tell what it can make.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A ladder that this machine's workers can never make.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "rendition {rendition} is {}, and the FFmpeg of this machine has no encoder {} for it; `headframe-codec codecs` lists \
+     what it can make",
+    codec.name(),
+    codec.encoder()
+)]
+pub(crate) struct CannotMake {
+    rendition: String,
+    codec: Codec,
 }
 
 /// A segment that gave no output.
@@ -33,15 +50,16 @@ pub(crate) enum Failure {
 }
 
 impl Transcoder {
-    /// Starts the workers.
+    /// Asks the worker program what it can make and starts the workers.
     pub(crate) fn start(config: &config::Codec, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
         let program = if config.program.as_os_str().is_empty() { codec_program() } else { config.program.clone() };
+        let codecs = codecs(&program, PATIENCE).context("cannot find out what can be transcoded here")?.into();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if config.workers == 0 { (cores / 2).max(1) } else { config.workers };
         let pool = Pool::start(PoolConfig { program, workers, ..PoolConfig::default() })
             .context("cannot start the transcoding workers")?;
         let admission = Arc::new(Mutex::new(Admission::new(cores)));
-        Ok(Self { pool: Arc::new(pool), deadline: config.deadline, metrics, admission })
+        Ok(Self { pool: Arc::new(pool), deadline: config.deadline, metrics, admission, codecs })
     }
 
     /// Transcodes one segment. Dropping the future half way leaves the worker to finish alone; nothing is lost but time.
@@ -106,6 +124,16 @@ impl Transcoder {
         self.admission.lock().unwrap_or_else(PoisonError::into_inner).admit(active, ladder)
     }
 
+    /// What the workers have an encoder for.
+    pub(crate) fn codecs(&self) -> &[Codec] {
+        &self.codecs
+    }
+
+    /// Whether the workers have an encoder for all of `ladder`; the first rendition without one, if not.
+    pub(crate) fn can_make(&self, ladder: &Ladder) -> Result<(), CannotMake> {
+        can_make(&self.codecs, ladder)
+    }
+
     /// The pool's state.
     pub(crate) fn stats(&self) -> PoolStats {
         self.pool.stats()
@@ -117,9 +145,41 @@ impl Transcoder {
     }
 }
 
+fn can_make(codecs: &[Codec], ladder: &Ladder) -> Result<(), CannotMake> {
+    match ladder.renditions().iter().find(|rendition| !codecs.contains(&rendition.codec)) {
+        Some(rendition) => Err(CannotMake { rendition: rendition.name.clone(), codec: rendition.codec }),
+        None => Ok(()),
+    }
+}
+
 fn classify(error: TranscodeError) -> Failure {
     match error.class() {
         Class::Input => Failure::Input(error.to_string()),
         Class::Transient | Class::Capacity | Class::Device => Failure::Machine(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ladder_with_a_codec_that_is_missing_cannot_be_made() {
+        let mut rungs = Ladder::standard().renditions().to_vec();
+        rungs[2].codec = Codec::Hevc;
+        let mixed = Ladder::new(rungs).unwrap();
+        assert_eq!(can_make(&Codec::ALL, &mixed), Ok(()));
+        assert_eq!(can_make(&[Codec::H264], &Ladder::standard()), Ok(()));
+        let why = can_make(&[Codec::H264], &mixed).unwrap_err().to_string();
+        assert!(why.contains("rendition 480p is hevc") && why.contains("no encoder libx265"), "{why}");
+        assert!(can_make(&[], &Ladder::standard()).is_err());
+    }
+
+    #[test]
+    fn without_the_program_nothing_starts() {
+        let config = config::Codec { program: "/nonexistent/headframe-codec".into(), ..config::Codec::default() };
+        let why = Transcoder::start(&config, Metrics::new().unwrap()).err().unwrap();
+        assert!(format!("{why:#}").contains("cannot run /nonexistent/headframe-codec"), "{why:#}");
     }
 }

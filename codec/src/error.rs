@@ -49,6 +49,14 @@ pub enum EngineError {
         /// Stream types of the programme map, hexadecimal, those of other video with their names.
         found: String,
     },
+    /// Another video codec takes over on the way.
+    #[error("the video changes from {from} to {to} within the segment; begin a new segment where it changes")]
+    VideoChanges {
+        /// What it is at first.
+        from: String,
+        /// What it becomes.
+        to: String,
+    },
     /// The video is encrypted.
     #[error("the video is scrambled; send it in the clear, without conditional access")]
     Scrambled,
@@ -156,6 +164,7 @@ impl EngineError {
             | Self::NotTransportStream { .. }
             | Self::AudioOnly
             | Self::NoVideo { .. }
+            | Self::VideoChanges { .. }
             | Self::Scrambled
             | Self::UnsupportedAudio { .. }
             | Self::PixelFormat { .. }

@@ -249,15 +249,14 @@ fn the_clock_may_wrap() {
 }
 
 #[test]
-fn shapes_and_unreadable_sound() {
+fn shapes_and_sound_out_of_latm() {
     let source = clip("320x240", "25", 0.4, "");
     let wide = Rendition { container: Container::Cmaf, ..small("wide", 640, 360) };
     let out = made(wide, &source).renditions.remove(0);
     assert_eq!(common::video_entry(&file([&out]), "width,height,sample_aspect_ratio"), "640,360,3:4");
     let latm = clip("320x180", "25", 0.4, "-mpegts_flags latm");
-    let ladder = Ladder::new(vec![order(Container::Cmaf)]).unwrap();
-    let error = transcode(&ladder, &latm, &[], &limits()).unwrap_err();
-    assert_eq!(error, EngineError::UnsupportedAudio { stream_type: 0x11 });
+    let out = made(order(Container::Cmaf), &latm).renditions.remove(0);
+    assert_eq!(framemd5(&file([&out]), "-map 0:a -c copy"), framemd5(&source, "-map 0:a -c copy -bsf:a aac_adtstoasc"));
 }
 
 #[test]

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use common::{clip, small_ladder};
 use headframe_codec::worker::sandbox::attack::{ATTACKS, Held};
 use headframe_codec::worker::sandbox::lie::LIES;
-use headframe_codec::worker::{Death, Pool, PoolConfig};
-use headframe_codec::{Class, Container, EngineError, Ladder, Limits, Part, SegmentIn, TranscodeError, engine};
+use headframe_codec::worker::{self, Death, Pool, PoolConfig};
+use headframe_codec::{Class, Codec, Container, EngineError, Ladder, Limits, Part, SegmentIn, TranscodeError, engine};
 use rustix::process::{Pid, Signal, kill_process};
 
 const LONG: Duration = Duration::from_secs(100);
@@ -72,6 +72,13 @@ fn a_worker_makes_what_the_engine_makes() {
     assert!(!std::path::Path::new(&format!("/proc/{}", stats.pids[0])).exists());
     let error = pool.transcode(&small_ladder(), segment(quick(), 2), LONG).unwrap_err();
     assert!(matches!(error, TranscodeError::ShuttingDown { .. }));
+}
+
+#[test]
+fn the_program_tells_what_the_engine_makes() {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_headframe-codec"));
+    assert_eq!(worker::codecs(program, LONG), Ok(engine::codecs()));
+    assert!(engine::codecs().contains(&Codec::H264));
 }
 
 #[test]

@@ -36,12 +36,22 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<()> {
 fn text(status: &Value) -> String {
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut lines = vec![format!("{} {}", word(&status["role"]), word(&status["version"]))];
-    let reasons: Vec<String> = status["not_ready"].as_array().into_iter().flatten().map(&word).collect();
+    let reasons: Vec<String> = status["not_ready"].as_array().into_iter().flatten().map(word).collect();
     lines.push(if reasons.is_empty() { "ready".into() } else { format!("NOT READY: {}", reasons.join("; ")) });
     for name in ["operator", "service_uri", "price_wei_per_unit", "earned_wei"] {
         if !status[name].is_null() {
             lines.push(format!("{name:<20} {}", word(&status[name])));
         }
+    }
+    let codecs = [&status["codecs"], &status["transcoding"]["codecs"]].into_iter().find_map(Value::as_array);
+    if let Some(codecs) = codecs {
+        lines.push(format!("{:<20} {}", "codecs", codecs.iter().map(word).collect::<Vec<_>>().join(" ")));
+    }
+    for ladder in status["ladders"].as_array().into_iter().flatten() {
+        let names: Vec<String> = ladder["renditions"].as_array().into_iter().flatten().map(word).collect();
+        let state =
+            ladder["not_offered"].as_str().map_or_else(|| "offered".into(), |why| format!("NOT OFFERED: {why}"));
+        lines.push(format!("ladder {}: {state}", names.join(" ")));
     }
     for job in status["jobs"].as_array().into_iter().flatten() {
         let view = &job["view"];
@@ -74,5 +84,18 @@ mod tests {
             json!({ "role": "node", "version": "1", "not_ready": ["chain: down"], "claims": { "3": "settled" } });
         let told = text(&status);
         assert!(told.contains("NOT READY: chain: down") && told.contains("claim 3 settled"), "{told}");
+    }
+    #[test]
+    fn what_can_be_made_and_what_is_not_offered_is_told() {
+        let ladders = json!([{ "renditions": ["240p", "720p"], "not_offered": null },
+                             { "renditions": ["hi"], "not_offered": "rendition hi is hevc" }]);
+        let told = text(&json!({ "role": "node", "codecs": ["h264", "av1"], "ladders": ladders }));
+        for line in
+            ["codecs               h264 av1", "ladder 240p 720p: offered", "ladder hi: NOT OFFERED: rendition hi is"]
+        {
+            assert!(told.contains(line), "{told}");
+        }
+        let local = text(&json!({ "role": "gateway", "transcoding": { "codecs": ["h264"] } }));
+        assert!(local.contains("codecs               h264\n"), "{local}");
     }
 }

@@ -7,7 +7,7 @@ mod stream;
 
 use crate::admin::Report;
 use crate::chain_view::ChainView;
-use crate::config::{Config, Gateway as Settings};
+use crate::config::{Config, ConfigError, Gateway as Settings};
 use crate::listing;
 use crate::metrics::Metrics;
 use crate::network::Network;
@@ -99,6 +99,8 @@ pub async fn run(config: Config, mode: Mode) -> anyhow::Result<()> {
     let mut fatal_side = None;
     let transcoding = if mode != Mode::Market {
         let transcoder = Transcoder::start(&config.codec, metrics.clone())?;
+        let possible = transcoder.can_make(&settings.ladder);
+        possible.map_err(|cannot| ConfigError::Invalid(vec![format!("gateway.ladder: {cannot}")]))?;
         codec = Some(transcoder.clone());
         Transcoding::Local(transcoder)
     } else {
@@ -375,7 +377,11 @@ impl Report for Gateway {
         async {
             let streams: Vec<Value> = self.streams().values().map(|stream| stream.json()).collect();
             let transcoding = match &self.transcoding {
-                Transcoding::Local(codec) => json!({ "local": true, "workers": wiring::workers_json(&codec.stats()) }),
+                Transcoding::Local(codec) => json!({
+                    "local": true,
+                    "codecs": codec.codecs(),
+                    "workers": wiring::workers_json(&codec.stats()),
+                }),
                 Transcoding::Market(market) => json!({
                     "local": false,
                     "client": market.me,

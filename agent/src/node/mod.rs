@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::network::Network;
 use crate::sender::{Progress, Sender};
 use crate::signer::SignerHandle;
-use crate::transcode::Transcoder;
+use crate::transcode::{CannotMake, Transcoder};
 use crate::wiring::{self, ChainSide, Unsafe};
 use anyhow::Context;
 use automation::Automation;
@@ -102,6 +102,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         stop_for: tokio_util::sync::CancellationToken::new(),
         config,
     });
+    for (profile, reason) in node.not_offered() {
+        tracing::warn!(%profile, %reason, "a ladder of node.ladders is not offered");
+    }
     tracing::info!(operator = %me, service = %node.service_uri, "starting");
 
     let intake = crate::shutdown::Stage::new("intake", Duration::from_secs(30));
@@ -227,6 +230,7 @@ impl Node {
 
     /// Whether a job of `ladder` may be bid for; why not, if not.
     fn can_take_a_job(&self, ladder: &Ladder) -> Result<(), String> {
+        self.codec.can_make(ladder).map_err(|cannot| cannot.to_string())?;
         let jobs = self.jobs.summary();
         {
             let live = self.live();
@@ -259,6 +263,12 @@ impl Node {
 
     fn ladder(&self, profile: &B256) -> Option<Arc<Ladder>> {
         self.ladders.get(profile).cloned()
+    }
+
+    /// Ladders of the configuration that the workers cannot make, and why.
+    fn not_offered(&self) -> BTreeMap<B256, CannotMake> {
+        let cannot = |(profile, ladder): (&B256, &Arc<Ladder>)| Some((*profile, self.codec.can_make(ladder).err()?));
+        self.ladders.iter().filter_map(cannot).collect()
     }
 
     /// A job of ours, looked up on chain when it is new here.
@@ -325,7 +335,9 @@ impl Node {
 
     /// What gateways may know before they send work.
     fn info(&self) -> Value {
-        json!({ "operator": self.me, "version": env!("CARGO_PKG_VERSION"), "profiles": self.ladders.keys().collect::<Vec<_>>() })
+        let not_offered = self.not_offered();
+        let profiles: Vec<_> = self.ladders.keys().filter(|profile| !not_offered.contains_key(*profile)).collect();
+        json!({ "operator": self.me, "version": env!("CARGO_PKG_VERSION"), "profiles": profiles })
     }
 }
 
@@ -342,6 +354,10 @@ impl Report for Node {
         }
         if self.codec.stats().pids.is_empty() {
             reasons.push("no transcoding worker is running".into());
+        }
+        let not_offered = self.not_offered();
+        if not_offered.len() == self.ladders.len() {
+            reasons.extend(not_offered.values().map(|cannot| format!("no ladder can be made: {cannot}")));
         }
         reasons
     }
@@ -377,6 +393,12 @@ impl Report for Node {
             let job = |(view, waiting, in_hand): (JobView, usize, u32)| {
                 json!({ "view": view, "unclaimed_receipts": waiting, "in_hand": in_hand })
             };
+            let not_offered = self.not_offered();
+            let ladder = |(profile, ladder): (&B256, &Arc<Ladder>)| {
+                let names: Vec<_> = ladder.renditions().iter().map(|rendition| &rendition.name).collect();
+                let reason = not_offered.get(profile).map(ToString::to_string);
+                json!({ "profile": profile, "renditions": names, "not_offered": reason })
+            };
             json!({
                 "role": "node",
                 "version": env!("CARGO_PKG_VERSION"),
@@ -385,6 +407,8 @@ impl Report for Node {
                 "ready": self.not_ready().is_empty(),
                 "not_ready": self.not_ready(),
                 "price_wei_per_unit": self.config.node.pricing.price,
+                "codecs": self.codec.codecs(),
+                "ladders": self.ladders.iter().map(ladder).collect::<Vec<_>>(),
                 "jobs": self.jobs.summary().into_iter().map(job).collect::<Vec<_>>(),
                 "claims": claims,
                 "earned_wei": Wei(earned.values().map(|wei| wei.0).sum()),

@@ -27,6 +27,8 @@ use tokio::sync::{Mutex, MutexGuard};
 
 #[path = "faults/hostile_orders.rs"]
 mod hostile_orders;
+#[path = "faults/missing_encoder.rs"]
+mod missing_encoder;
 
 /// One market at a time: two would share two cores.
 static ONE: Mutex<()> = Mutex::const_new(());
@@ -51,15 +53,20 @@ fn two_streams(config: &mut Config) {
 
 impl Market {
     async fn start() -> Self {
+        Self::of(vec![1_000_000_000], two_streams).await
+    }
+
+    /// With a rig for each price.
+    async fn of(prices: Vec<u128>, adjust: fn(&mut Config)) -> Self {
         let turn = ONE.lock().await;
         let dir = tempfile::tempdir().unwrap();
         let clip = clip(dir.path()).await;
         let options = Options {
             dir: dir.path().into(),
-            prices: vec![1_000_000_000],
+            prices,
             program: Some(env!("CARGO_BIN_EXE_headframe").into()),
             usual_ports: false,
-            adjust: two_streams,
+            adjust,
         };
         let cluster = Cluster::start(&options, |_, _| {}).await.unwrap();
         Self { cluster, clip, dir, _turn: turn }

@@ -102,3 +102,36 @@ async fn a_gateway_alone_is_a_media_server() -> anyhow::Result<()> {
     println!("  all in {:.1} s", began.elapsed().as_secs_f64());
     Ok(())
 }
+
+/// A stand-in for the worker program that says its FFmpeg makes H.264 only, and otherwise is the real one.
+async fn h264_only(dir: &Path) -> anyhow::Result<String> {
+    let (program, real) = (dir.join("h264-only"), Path::new(env!("CARGO_BIN_EXE_headframe")));
+    let list = r#"[{"codec":"h264","encoder":"libx264"}]"#;
+    let real = real.with_file_name("headframe-codec");
+    let script = format!("#!/bin/sh\n[ \"$1\" = codecs ] && echo '{list}' && exit\nexec {} \"$@\"\n", real.display());
+    // Written by another process: a child that is started meanwhile would hold our file open, and it could not be run.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"printf %s "$1" > "$2" && chmod +x "$2""#, "sh", &script]).arg(&program);
+    support::run(shell).await?;
+    Ok(program.display().to_string())
+}
+
+#[tokio::test]
+async fn a_ladder_that_cannot_be_made_here_is_refused_at_the_start() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let program = h264_only(dir.path()).await?;
+    let config = CONFIG.replace("workers = 1", &format!("workers = 1\nprogram = {program:?}"));
+    let hevc = "ladder = [{ name = \"hi\", width = 1280, height = 720, bitrate_bps = 2000000, codec = \"hevc\" }]\n";
+    let refused = Server::start(dir.path(), 1, &format!("{config}{hevc}"), &["--stream-key", KEY]).await;
+    let told = refused.err().context("it starts")?.to_string();
+    for words in ["exit status: 78", "gateway.ladder: rendition hi is hevc", "no encoder libx265"] {
+        ensure!(told.contains(words), "{words} missing in: {told}");
+    }
+
+    let server = Server::start(dir.path(), 2, &config, &["--stream-key", KEY]).await?;
+    let status = support::json(&format!("{}/status", server.admin)).await?;
+    ensure!(status["transcoding"]["codecs"] == serde_json::json!(["h264"]), "{status}");
+    let (status, _) = server.stop().await?;
+    ensure!(status.code() == Some(0), "it ends with {status}");
+    Ok(())
+}

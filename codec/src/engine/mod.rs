@@ -7,6 +7,7 @@
 
 mod codecs;
 mod cpu;
+mod latm;
 mod memory;
 pub(crate) mod orientation;
 mod output;
@@ -38,7 +39,7 @@ pub fn codecs() -> Vec<Codec> {
 /// Makes all renditions of `input`, or none.
 ///
 /// Presentation times are the source's, to the tick. Renditions without a frame rate of their own have exactly the
-/// source's pictures. AAC sound is copied bit for bit into each rendition, MPEG audio, AC-3 and Opus become AAC; segments
+/// source's pictures. AAC sound is copied bit for bit into each rendition (out of LATM into ADTS), MPEG audio, AC-3 and Opus become AAC; segments
 /// without sound are fine. A segment that was cut off is transcoded as far as it can be decoded.
 ///
 /// `paces` is what [`SegmentOut::paces`] said after the segment before the last one, or empty where a stream begins.

@@ -1,4 +1,5 @@
-//! Sound that is not AAC becomes AAC-LC: decoded, mixed to at most two channels, encoded, put into ADTS.
+//! Sound that is not AAC becomes AAC-LC: decoded, mixed to at most two channels, encoded, put into ADTS. AAC in LATM is put
+//! into ADTS as it is; where ADTS has no words for it, it is treated as foreign.
 //!
 //! Every segment begins afresh. Its first AAC frame has the time of its first sound, and the number of frames is its
 //! length, rounded: seams between segments are off by at most half an AAC frame, and nothing adds up. A hole in the source
@@ -6,6 +7,7 @@
 
 use std::time::Instant;
 
+use super::latm;
 use super::timeline::in_stream;
 use crate::budget::Limits;
 use crate::error::EngineError;
@@ -23,11 +25,15 @@ const LONGEST_HOLE: i64 = 10 * TICKS_PER_SECOND;
 /// Most sound of one segment, seconds; the rest is left out.
 const LONGEST: usize = 300;
 
-/// Replaces all tracks that are not AAC. One of which nothing can be decoded is left out.
+/// Replaces all tracks that are not AAC in ADTS. One of which nothing can be decoded is left out.
 pub(super) fn to_aac(media: &mut Media, limits: &Limits, started: Instant) -> Result<(), EngineError> {
     for track in &mut media.audio {
         let Some(coding) = track.coding() else { continue };
-        track.units = transcode(coding, track, limits, started)?;
+        let as_it_is = if coding == AudioCoding::Latm { latm::to_adts(track) } else { None };
+        track.units = match as_it_is {
+            Some(units) => units,
+            None => transcode(coding, track, limits, started)?,
+        };
         track.stream_type = AAC_ADTS;
         // The language stays true; what describes the coding does not.
         let languages = described(&track.descriptors).filter(|(tag, _)| *tag == 0x0a);
@@ -199,21 +205,22 @@ impl Encoding {
             // The encoder's first frame holds what it makes up in front of the first sample.
             let Some(index) = self.received.checked_sub(2) else { continue };
             let time = reference + (index * AAC_FRAME) as i64 * TICKS_PER_SECOND / i64::from(self.rate);
-            let data = [&adts(self.rate, self.channels, data.len())[..], &data].concat();
+            let rate = RATES.iter().position(|known| *known == self.rate).unwrap_or(3) as u8;
+            let data = [&adts(1, rate, self.channels as u8, data.len())[..], &data].concat();
             self.units.push(Unit { pts: Some(in_stream(time)), dts: None, data });
         }
         Ok(())
     }
 }
 
-/// The header of one AAC-LC frame of `len` bytes (13818-7 6.2).
-fn adts(rate: u32, channels: usize, len: usize) -> [u8; 7] {
-    let number = RATES.iter().position(|known| *known == rate).unwrap_or(3) as u8;
-    let (channels, len) = (channels as u8, len + 7);
+/// The header of one AAC frame of `len` bytes, at most 8184 (13818-7 6.2): `profile` is the object type less one, `rate` the
+/// number of the rate.
+pub(super) fn adts(profile: u8, rate: u8, channels: u8, len: usize) -> [u8; 7] {
+    let len = len + 7;
     [
         0xff,
         0xf1,
-        0x40 | number << 2 | channels >> 2,
+        profile << 6 | rate << 2 | channels >> 2,
         channels << 6 | (len >> 11) as u8 & 3,
         (len >> 3) as u8,
         (len << 5) as u8 | 0x1f,
@@ -310,6 +317,6 @@ mod tests {
 
     #[test]
     fn headers_are_adts() {
-        assert_eq!(adts(48_000, 2, 249), [0xff, 0xf1, 0x4c, 0x80, 0x20, 0x1f, 0xfc]);
+        assert_eq!(adts(1, 3, 2, 249), [0xff, 0xf1, 0x4c, 0x80, 0x20, 0x1f, 0xfc]);
     }
 }

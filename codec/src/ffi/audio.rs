@@ -1,4 +1,4 @@
-//! libavcodec for sound: decode what is not AAC, encode AAC-LC. Written against FFmpeg 5.1.
+//! libavcodec for sound: decode what is not AAC in ADTS, encode AAC-LC. Written against FFmpeg 5.1.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -22,6 +22,7 @@ fn codec_id(coding: AudioCoding) -> ffi::AVCodecID {
         AudioCoding::Mpeg => ffi::AVCodecID::AV_CODEC_ID_MP3,
         AudioCoding::Ac3 => ffi::AVCodecID::AV_CODEC_ID_AC3,
         AudioCoding::Eac3 => ffi::AVCodecID::AV_CODEC_ID_EAC3,
+        AudioCoding::Latm => ffi::AVCodecID::AV_CODEC_ID_AAC_LATM,
         AudioCoding::Opus { .. } => ffi::AVCodecID::AV_CODEC_ID_OPUS,
     }
 }

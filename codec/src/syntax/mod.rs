@@ -43,18 +43,19 @@ fn unescaped(nal: &[u8], most: usize) -> Vec<u8> {
 }
 
 /// Reads bits, the first one highest.
-struct Bits<'a> {
+#[derive(Clone)]
+pub(crate) struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Bits<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// The next `count` bits, at most 32; `None` behind the end.
-    fn take(&mut self, count: usize) -> Option<u32> {
+    pub(crate) fn take(&mut self, count: usize) -> Option<u32> {
         let mut value = 0;
         for _ in 0..count {
             let byte = self.bytes.get(self.at / 8)?;
@@ -62,6 +63,23 @@ impl<'a> Bits<'a> {
             self.at += 1;
         }
         Some(value)
+    }
+
+    /// The next `count` bytes, wherever they begin; `None` behind the end.
+    pub(crate) fn bytes(&mut self, count: usize) -> Option<Vec<u8>> {
+        let (start, shift) = (self.at / 8, self.at % 8);
+        let from = self.bytes.get(start..start + count + usize::from(shift > 0))?;
+        self.at += 8 * count;
+        Some(match shift {
+            0 => from.to_vec(),
+            _ => from.windows(2).map(|pair| pair[0] << shift | pair[1] >> (8 - shift)).collect(),
+        })
+    }
+
+    /// Passes over `count` bits; `None` behind the end.
+    pub(crate) fn skip(&mut self, count: usize) -> Option<()> {
+        self.at = self.at.checked_add(count).filter(|at| *at <= 8 * self.bytes.len())?;
+        Some(())
     }
 
     fn flag(&mut self) -> Option<bool> {
@@ -92,5 +110,9 @@ mod tests {
         assert_eq!(unescaped(&[1, 0, 0, 3, 0, 0, 3, 1, 3], 9), [1, 0, 0, 0, 0, 1, 3]);
         let mut bits = Bits::new(&[0b1010_0110, 0xff]);
         assert_eq!((bits.take(3), bits.uvlc(), bits.take(9)), (Some(5), Some(5), None));
+        let mut bits = Bits::new(&[0x12, 0x34, 0x56]);
+        assert_eq!((bits.bytes(1), bits.take(4)), (Some(vec![0x12]), Some(3)));
+        assert_eq!((bits.bytes(2), bits.bytes(1)), (None, Some(vec![0x45])));
+        assert_eq!((bits.skip(5), bits.skip(4), bits.bytes(0)), (None, Some(()), Some(vec![])));
     }
 }

@@ -1,22 +1,11 @@
 //! From transport packets to access units.
 
-use super::{AAC_ADTS, AAC_LATM, H264, HEVC, PACKET, crc32};
+use super::packets::{Packet, Packets, is_scrambled};
+use super::tables::{AudioCoding, Entry, Map, VideoKind, coding, programmes, versions};
 use crate::error::EngineError;
 
 /// Audio tracks kept; further ones are left out.
 const MAX_AUDIO: usize = 8;
-
-/// Versions of a programme's map that are heeded: it changes where advertisements begin and end.
-const MAX_VERSIONS: usize = 16;
-
-/// Video codecs that are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VideoKind {
-    /// ITU-T H.264.
-    H264,
-    /// ITU-T H.265.
-    Hevc,
-}
 
 /// The payload of one PES packet: for video usually one access unit, for audio a few frames.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,22 +16,6 @@ pub struct Unit {
     pub dts: Option<i64>,
     /// The bytes.
     pub data: Vec<u8>,
-}
-
-/// How sound is coded that is not AAC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AudioCoding {
-    /// MPEG-1 and MPEG-2 audio, any layer.
-    Mpeg,
-    /// AC-3.
-    Ac3,
-    /// Enhanced AC-3.
-    Eac3,
-    /// Opus with one or two channels.
-    Opus {
-        /// Channels.
-        channels: u8,
-    },
 }
 
 /// One audio track.
@@ -57,7 +30,7 @@ pub struct AudioTrack {
 }
 
 impl AudioTrack {
-    /// What has to be decoded; `None` for AAC.
+    /// What has to be changed; `None` for AAC in ADTS.
     pub fn coding(&self) -> Option<AudioCoding> {
         coding(self.stream_type, &self.descriptors)
     }
@@ -82,16 +55,16 @@ pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
         return Err(EngineError::Empty);
     }
     let missing = |what: &str| EngineError::NotTransportStream { missing: what.to_owned() };
-    let programs = find_section(bytes, 0, 0x00, |_, body| parse_pat(body))
-        .ok_or_else(|| missing("the programme association table"))?;
+    let programs = programmes(bytes).ok_or_else(|| missing("the programme association table"))?;
     let maps: Vec<Vec<Map>> = programs.iter().map(|(number, pid)| versions(bytes, *pid, *number)).collect();
     // A programme may say only later that it has video.
-    let with_video = |map: &Map| map.iter().any(|entry| entry.video().is_some());
-    let found = maps.iter().find_map(|maps| Some(&maps[maps.iter().position(with_video)?..]));
-    let found = found.or_else(|| maps.iter().map(|maps| &maps[..]).find(|maps| !maps.is_empty()));
-    let Some((map, later)) = found.and_then(<[Map]>::split_first) else {
+    let with_video = |map: &Map| map.entries.iter().any(|entry| entry.video().is_some());
+    let found = maps.iter().find_map(|maps| Some((&maps[..], maps.iter().position(with_video)?)));
+    let found = found.or_else(|| maps.iter().map(|maps| (&maps[..], 0)).find(|(maps, _)| !maps.is_empty()));
+    let Some((maps, first)) = found else {
         return Err(missing("the programme map table"));
     };
+    let map = &maps[first].entries;
     let Some((kind, video)) = map.iter().find_map(|entry| Some((entry.video()?, entry))) else {
         let sound = map.iter().any(|entry| entry.is_known_audio() || entry.is_foreign_audio());
         let audio_only = sound && map.iter().all(|entry| entry.foreign_video().is_none());
@@ -105,21 +78,17 @@ pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
     if is_scrambled(bytes, video.pid) {
         return Err(EngineError::Scrambled);
     }
-    let mut streams: Vec<Collector<'_>> = vec![Collector::new(video.pid)];
-    streams.extend(known.iter().map(|entry| Collector::new(entry.pid)));
-    for change in later {
-        // Tracks may move to ids that were free; what they are, and their order, stays.
-        let is_free = |pid: u16| map.iter().all(|entry| entry.pid != pid);
-        let video = change.iter().find(|entry| entry.video() == Some(kind));
-        let sound = known.iter().zip(change.iter().filter(|entry| entry.is_known_audio()));
-        let sound = sound.map(|(known, entry)| (known.codes_like(entry)).then_some(entry));
-        for (stream, entry) in streams.iter_mut().zip(std::iter::once(video).chain(sound)) {
-            stream.pids.extend(entry.map(|entry| entry.pid).filter(|pid| is_free(*pid)));
+    let mut streams: Vec<Collector<'_>> = (0..=known.len()).map(|_| Collector::default()).collect();
+    let mut routes = Routes::of(maps, kind, &known);
+    let others = other_video(maps, kind);
+    for (at, packet) in Packets::new(bytes).enumerate() {
+        if let Some(other) = others.iter().find(|other| packet.start && other.covers(at, packet.pid)) {
+            let is_before = other.until <= maps[first].from;
+            let (from, to) = if is_before { (other.name, kind.name()) } else { (kind.name(), other.name) };
+            return Err(EngineError::VideoChanges { from: from.to_owned(), to: to.to_owned() });
         }
-    }
-    for packet in Packets::new(bytes) {
-        if let Some(stream) = streams.iter_mut().find(|stream| stream.pids.contains(&packet.pid)) {
-            stream.take(&packet);
+        if let Some(stream) = routes.stream(at, packet.pid) {
+            streams[stream].take(&packet);
         }
     }
     let lost = streams[0].lost;
@@ -133,272 +102,116 @@ pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
     Ok(Media { kind, video, audio: audio.filter(|track| !track.units.is_empty()).collect(), lost })
 }
 
-/// One transport packet that carries payload.
-struct Packet<'a> {
+/// Video that takes the place of the one that is read.
+struct OtherVideo {
+    name: &'static str,
     pid: u16,
-    start: bool,
-    counter: u8,
-    payload: &'a [u8],
+    /// The packets for which its map holds.
+    from: usize,
+    until: usize,
 }
 
-impl<'a> Packet<'a> {
-    /// `None` for packets without readable payload.
-    fn parse(packet: &'a [u8]) -> Option<Self> {
-        let damaged = packet[1] & 0x80 != 0;
-        let scrambled = packet[3] & 0xc0 != 0;
-        let (adaptation, payload) = (packet[3] & 0x20 != 0, packet[3] & 0x10 != 0);
-        if damaged || scrambled || !payload {
-            return None;
-        }
-        let skip = if adaptation { 5 + usize::from(packet[4]) } else { 4 };
-        Some(Self {
-            pid: u16::from_be_bytes([packet[1] & 0x1f, packet[2]]),
-            start: packet[1] & 0x40 != 0,
-            counter: packet[3] & 0x0f,
-            payload: packet.get(skip..)?,
-        })
+impl OtherVideo {
+    fn covers(&self, at: usize, pid: u16) -> bool {
+        pid == self.pid && (self.from..self.until).contains(&at)
     }
 }
 
-/// Distances of packets: bare, with a time in front (Blu-ray discs, many capture programs), with a check behind (DVB).
-const STRIDES: [usize; 3] = [PACKET, PACKET + 4, PACKET + 16];
-/// Sync bytes in a row that settle the distance.
-const SURE: usize = 5;
-
-const SYNC: u8 = 0x47;
-
-/// Where to begin, and the distance of packets.
-fn layout(bytes: &[u8]) -> (usize, usize) {
-    let keeps = |at: usize, stride: usize| (0..SURE).all(|k| bytes.get(at + k * stride) == Some(&SYNC));
-    // A time or a check may hold sync bytes too: where files usually begin is asked first.
-    let usual = [(0, STRIDES[0]), (4, STRIDES[1]), (0, STRIDES[2])];
-    if let Some(usual) = usual.into_iter().find(|(at, stride)| keeps(*at, *stride)) {
-        return usual;
-    }
-    let mut starts = (0..bytes.len()).filter(|at| bytes[*at] == SYNC);
-    (0, starts.find_map(|at| STRIDES.into_iter().find(|stride| keeps(at, *stride))).unwrap_or(PACKET))
+/// Of maps that have video, but none of `kind`.
+fn other_video(maps: &[Map], kind: VideoKind) -> Vec<OtherVideo> {
+    let ends = maps.iter().skip(1).map(|map| map.from).chain([usize::MAX]);
+    let lacking = maps.iter().zip(ends).filter(|(map, _)| map.entries.iter().all(|entry| entry.video() != Some(kind)));
+    let other = |(map, until): (&Map, usize)| {
+        let named = |entry: &Entry| Some((entry.video().map(VideoKind::name).or(entry.foreign_video())?, entry.pid));
+        let (name, pid) = map.entries.iter().find_map(named)?;
+        Some(OtherVideo { name, pid, from: map.from, until })
+    };
+    lacking.filter_map(other).collect()
 }
 
-/// Walks over the packets and finds the rhythm again where it is lost.
-struct Packets<'a> {
-    rest: &'a [u8],
-    stride: usize,
+/// What a packet id means to a map.
+#[derive(Clone, Copy)]
+enum Role {
+    /// Nothing is said of it.
+    Unlisted,
+    /// A track that is not read.
+    Other,
+    /// The video (0) or a sound track (from 1).
+    Stream(u8),
 }
 
-impl<'a> Packets<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        let (start, stride) = layout(bytes);
-        Self { rest: &bytes[start..], stride }
-    }
-
-    /// The next packet, whatever is in it.
-    fn raw(&mut self) -> Option<&'a [u8]> {
-        let (rest, stride) = (self.rest, self.stride);
-        // A packet is a sync byte with another one behind it, or with the end of the data.
-        let in_step = |at: usize| rest[at] == SYNC && *rest.get(at + stride).unwrap_or(&SYNC) == SYNC;
-        let last = rest.len().checked_sub(PACKET)?;
-        let at = (0..=last).find(|at| in_step(*at))?;
-        self.rest = rest.get(at + stride..).unwrap_or_default();
-        rest.get(at..at + PACKET)
-    }
+/// Where packets belong while the map changes: tracks may move to other ids, also to each other's.
+struct Routes {
+    /// The packet from which on it holds, and the role of every id.
+    steps: Vec<(usize, Vec<Role>)>,
+    now: usize,
 }
 
-impl<'a> Iterator for Packets<'a> {
-    type Item = Packet<'a>;
-
-    fn next(&mut self) -> Option<Packet<'a>> {
-        loop {
-            if let Some(packet) = Packet::parse(self.raw()?) {
-                return Some(packet);
+impl Routes {
+    /// Follows the video of `kind` and the sound tracks `known` through all of `maps`.
+    fn of(maps: &[Map], kind: VideoKind, known: &[&Entry]) -> Self {
+        let step = |map: &Map| {
+            let mut roles = vec![Role::Unlisted; 1 << 13];
+            for entry in &map.entries {
+                roles[usize::from(entry.pid)] = Role::Other;
             }
-        }
-    }
-}
-
-/// Whether most of the packets of `pid` that carry payload are encrypted (13818-1 2.4.3.3).
-fn is_scrambled(bytes: &[u8], pid: u16) -> bool {
-    let mut packets = Packets::new(bytes);
-    let (mut scrambled, mut all) = (0u32, 0u32);
-    while let Some(packet) = packets.raw() {
-        if u16::from_be_bytes([packet[1] & 0x1f, packet[2]]) == pid && packet[3] & 0x10 != 0 && packet[1] & 0x80 == 0 {
-            all += 1;
-            scrambled += u32::from(packet[3] & 0xc0 != 0);
-        }
-    }
-    2 * scrambled > all
-}
-
-/// The first intact section of `table` on `pid` that `parse` takes, given its number (table id extension) and body.
-fn find_section<T>(bytes: &[u8], pid: u16, table: u8, mut parse: impl FnMut(u16, &[u8]) -> Option<T>) -> Option<T> {
-    let mut section: Vec<u8> = Vec::new();
-    for packet in Packets::new(bytes).filter(|packet| packet.pid == pid) {
-        if packet.start {
-            let Some((pointer, rest)) = packet.payload.split_first() else { continue };
-            section.clear();
-            section.extend_from_slice(rest.get(usize::from(*pointer)..).unwrap_or_default());
-        } else if !section.is_empty() {
-            section.extend_from_slice(packet.payload);
-        }
-        // Sections have at most 1024 bytes; several may follow each other.
-        while section.len() >= 3 && section[0] != 0xff {
-            let len = 3 + usize::from(u16::from_be_bytes([section[1] & 0x0f, section[2]]));
-            if section.len() < len {
-                break;
+            let video = map.entries.iter().find(|entry| entry.video() == Some(kind));
+            let sound = same_tracks(known, &map.entries);
+            for (i, entry) in std::iter::once(video).chain(sound).enumerate() {
+                if let Some(entry) = entry {
+                    roles[usize::from(entry.pid)] = Role::Stream(i as u8);
+                }
             }
-            let rest = section.split_off(len);
-            let intact = section[0] == table && len >= 12 && crc32(&section) == 0;
-            if let (true, Some(body)) = (intact, section.get(8..len.saturating_sub(4)))
-                && let Some(found) = parse(u16::from_be_bytes([section[3], section[4]]), body)
-            {
-                return Some(found);
-            }
-            section = rest;
-        }
+            (map.from, roles)
+        };
+        Self { steps: maps.iter().map(step).collect(), now: 0 }
     }
-    None
-}
 
-/// The programmes' numbers, and the PIDs of their maps.
-fn parse_pat(body: &[u8]) -> Option<Vec<(u16, u16)>> {
-    let programs = body.chunks_exact(4).filter(|entry| entry[..2] != [0, 0]);
-    let word = |high: u8, low: u8| u16::from_be_bytes([high, low]);
-    Some(programs.map(|entry| (word(entry[0], entry[1]), word(entry[2] & 0x1f, entry[3]))).take(16).collect())
-}
-
-/// What a programme consists of.
-type Map = Vec<Entry>;
-
-/// All that the maps of `programme` on `pid` say, without repetitions.
-fn versions(bytes: &[u8], pid: u16, programme: u16) -> Vec<Map> {
-    let mut versions: Vec<Map> = Vec::new();
-    find_section(bytes, pid, 0x02, |number, body| {
-        if number != programme {
-            return None;
+    /// Where packet number `at` belongs; numbers only grow. An id that the current map does not list keeps the role that
+    /// another one gives it, because maps may come too early or be torn.
+    fn stream(&mut self, at: usize, pid: u16) -> Option<usize> {
+        while self.steps.get(self.now + 1).is_some_and(|(from, _)| *from <= at) {
+            self.now += 1;
         }
-        let map = parse_pmt(body).filter(|map| versions.last() != Some(map));
-        if versions.len() < MAX_VERSIONS {
-            versions.extend(map);
-        }
-        None::<()>
-    });
-    versions
-}
-
-/// One elementary stream of a programme map.
-#[derive(PartialEq, Eq)]
-struct Entry {
-    stream_type: u8,
-    pid: u16,
-    descriptors: Vec<u8>,
-}
-
-impl Entry {
-    fn video(&self) -> Option<VideoKind> {
-        match self.stream_type {
-            H264 => Some(VideoKind::H264),
-            HEVC => Some(VideoKind::Hevc),
+        let stream = |(_, roles): &(usize, Vec<Role>)| match roles[usize::from(pid)] {
+            Role::Stream(stream) => Some(usize::from(stream)),
             _ => None,
+        };
+        match self.steps[self.now].1[usize::from(pid)] {
+            Role::Stream(stream) => Some(usize::from(stream)),
+            Role::Other => None,
+            Role::Unlisted => self.steps.iter().find_map(stream),
         }
-    }
-
-    /// What it is if it is video that is not read.
-    fn foreign_video(&self) -> Option<&'static str> {
-        Some(match self.stream_type {
-            0x01 | 0x02 => "MPEG-1/2 video",
-            0x10 => "MPEG-4 part 2 video",
-            0x33 => "VVC",
-            0xd1 => "Dirac",
-            0xea => "VC-1",
-            0x06 if registered(&self.descriptors) == Some(b"AV01") => "AV1",
-            _ => return None,
-        })
-    }
-
-    /// For people.
-    fn name(&self) -> String {
-        let number = format!("{:#04x}", self.stream_type);
-        self.foreign_video().map_or_else(|| number.clone(), |name| format!("{number} {name}"))
-    }
-
-    fn is_known_audio(&self) -> bool {
-        matches!(self.stream_type, AAC_ADTS | AAC_LATM) || coding(self.stream_type, &self.descriptors).is_some()
-    }
-
-    /// Whether sound goes on in the same coding.
-    fn codes_like(&self, other: &Self) -> bool {
-        let coding = |entry: &Self| coding(entry.stream_type, &entry.descriptors);
-        match coding(self) {
-            None => self.stream_type == other.stream_type,
-            have => have == coding(other),
-        }
-    }
-
-    /// DTS, and Opus with more than two channels.
-    fn is_foreign_audio(&self) -> bool {
-        matches!(self.stream_type, 0x82 | 0x8a) || registered(&self.descriptors) == Some(b"Opus")
     }
 }
 
-/// Stream types of MPEG audio, of ATSC, and private ones with the descriptors of DVB (EN 300 468) or a registration.
-fn coding(stream_type: u8, descriptors: &[u8]) -> Option<AudioCoding> {
-    let has = |tag| described(descriptors).any(|(have, _)| have == tag);
-    match (stream_type, registered(descriptors)) {
-        (0x03 | 0x04, _) => Some(AudioCoding::Mpeg),
-        (0x81, _) | (0x06, Some(b"AC-3")) => Some(AudioCoding::Ac3),
-        (0x87, _) | (0x06, Some(b"EAC3")) => Some(AudioCoding::Eac3),
-        (0x06, Some(b"Opus")) => {
-            // DVB's extension for Opus says how many channels there are; 0 is two independent ones.
-            let extension = described(descriptors).find(|(tag, body)| *tag == 0x7f && body.first() == Some(&0x80));
-            match extension.and_then(|(_, body)| body.get(1).copied()) {
-                Some(1) => Some(AudioCoding::Opus { channels: 1 }),
-                None | Some(0 | 2) => Some(AudioCoding::Opus { channels: 2 }),
-                Some(_) => None,
+/// Each of the sound tracks among other entries, if it goes on there in the same coding: what is described alike rather
+/// than what has the same id, and otherwise what comes in the same order.
+fn same_tracks<'a>(known: &[&Entry], entries: &'a [Entry]) -> Vec<Option<&'a Entry>> {
+    let sound: Vec<&Entry> = entries.iter().filter(|entry| entry.is_known_audio()).collect();
+    let mut found = vec![None; known.len()];
+    let mut free = vec![true; sound.len()];
+    let alike = |a: &Entry, b: &Entry| a.descriptors == b.descriptors;
+    let in_place = |a: &Entry, b: &Entry| a.pid == b.pid;
+    for same in
+        [&|a, b| alike(a, b) && in_place(a, b), &alike, &in_place, &|_, _| true] as [&dyn Fn(&Entry, &Entry) -> bool; 4]
+    {
+        for (have, found) in known.iter().zip(&mut found).filter(|(_, found)| found.is_none()) {
+            let next = (0..sound.len()).find(|i| free[*i] && have.codes_like(sound[*i]) && same(have, sound[*i]));
+            if let Some(next) = next {
+                free[next] = false;
+                *found = Some(sound[next]);
             }
         }
-        (0x06, _) if has(0x6a) => Some(AudioCoding::Ac3),
-        (0x06, _) if has(0x7a) => Some(AudioCoding::Eac3),
-        _ => None,
     }
-}
-
-/// Tag and body of every descriptor.
-pub(crate) fn described(mut rest: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    std::iter::from_fn(move || {
-        let [tag, len, tail @ ..] = rest else { return None };
-        let (body, next) = tail.split_at_checked(usize::from(*len))?;
-        rest = next;
-        Some((*tag, body))
-    })
-}
-
-/// The identifier of a registration descriptor.
-fn registered(descriptors: &[u8]) -> Option<&[u8; 4]> {
-    described(descriptors).find(|(tag, _)| *tag == 0x05).and_then(|(_, body)| body.first_chunk())
-}
-
-fn parse_pmt(body: &[u8]) -> Option<Map> {
-    let info = usize::from(u16::from_be_bytes([body.get(2)? & 0x0f, *body.get(3)?]));
-    let mut rest = body.get(4 + info..)?;
-    let mut entries = Vec::new();
-    while let [stream_type, pid_high, pid_low, len_high, len_low, tail @ ..] = rest {
-        let len = usize::from(u16::from_be_bytes([len_high & 0x0f, *len_low]));
-        let descriptors = tail.get(..len)?.to_vec();
-        entries.push(Entry {
-            stream_type: *stream_type,
-            pid: u16::from_be_bytes([pid_high & 0x1f, *pid_low]),
-            descriptors,
-        });
-        rest = &tail[len..];
-    }
-    Some(entries)
+    found
 }
 
 /// Puts the PES packets of one track together.
+#[derive(Default)]
 struct Collector<'a> {
-    /// Where it is, and where it goes on later.
-    pids: Vec<u16>,
-    /// Where it was last.
-    on: u16,
+    /// The id of the last packet.
+    on: Option<u16>,
     units: Vec<Unit>,
     /// Bytes that the last unit may still take; `None` while there is no unit to continue.
     room: Option<usize>,
@@ -408,14 +221,10 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    fn new(pid: u16) -> Self {
-        Self { pids: vec![pid], on: pid, units: Vec::new(), room: None, before: None, lost: 0 }
-    }
-
     fn take(&mut self, packet: &Packet<'a>) {
         // Packets are counted on each id by itself.
-        if packet.pid != self.on {
-            (self.on, self.before, self.room) = (packet.pid, None, None);
+        if self.on != Some(packet.pid) {
+            (self.on, self.before, self.room) = (Some(packet.pid), None, None);
         }
         match self.before {
             // 13818-1 2.4.3.3: a packet may be sent twice. An equal counter alone also comes from joined streams.

@@ -5,10 +5,13 @@
 
 mod demux;
 mod mux;
+mod packets;
+mod tables;
 
-pub(crate) use demux::described;
-pub use demux::{AudioCoding, AudioTrack, Media, Unit, VideoKind, demux};
+pub use demux::{AudioTrack, Media, Unit, demux};
 pub use mux::{Muxer, VideoUnit, mux};
+pub(crate) use tables::described;
+pub use tables::{AudioCoding, VideoKind};
 
 pub use crate::segment::WRAP;
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -50,6 +51,16 @@ pub(super) enum Heard {
     Halfway,
 }
 
+/// The worker program without the parent's environment, whose secrets are none of its business.
+pub(super) fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().current_dir("/");
+    if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
+        command.env("LD_LIBRARY_PATH", path);
+    }
+    command
+}
+
 /// A running worker. Dropping it kills it.
 pub(super) struct Worker {
     child: Child,
@@ -66,18 +77,13 @@ impl Worker {
     pub(super) fn start(config: &PoolConfig) -> Result<Self, String> {
         let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(|error| format!("no socket: {error}"))?;
-        let mut command = Command::new(&config.program);
+        let mut command = command(&config.program);
         command.args(&config.role);
         command.args(["--memory", &config.limits.memory_bytes.to_string()]);
         command.args(["--output", &config.limits.output_bytes.to_string()]);
         command.args(["--parent", &std::process::id().to_string()]);
-        // Secrets of the parent's environment are none of its business.
-        command.env_clear().current_dir("/");
         // SVT-AV1 writes to standard error what it is told; only errors are worth a line.
         command.env("SVT_LOG", "1");
-        if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
-            command.env("LD_LIBRARY_PATH", path);
-        }
         command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::piped());
         let program = config.program.display();
         let mut child = command.spawn().map_err(|error| {

@@ -5,6 +5,7 @@
 //! A [`Pool`] keeps a number of such children alive, hands segments out, and draws conclusions from their deaths.
 
 mod child;
+mod codecs;
 pub mod ipc;
 mod parts;
 mod pool;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use codecs::{CodecsError, codecs};
 pub use pool::{Pool, PoolConfig, PoolError, PoolStats};
 
 /// Name of the program that contains the worker.

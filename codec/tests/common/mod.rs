@@ -33,6 +33,20 @@ pub(crate) fn clip(size: &str, rate: &str, seconds: f64, options: &str) -> Vec<u
     std::fs::read(path).unwrap()
 }
 
+/// A moving test picture of half a second with the sound of a file, which is copied; `format` is ffmpeg's name of the
+/// file's.
+pub(crate) fn clip_with_sound(sound: &Path, format: &str) -> Vec<u8> {
+    let path = fresh("sound.ts");
+    let mut command = Command::new("ffmpeg");
+    command.args("-nostdin -loglevel error -f lavfi -i testsrc2=size=160x90:rate=30:duration=0.5 -f".split(' '));
+    command.arg(format).arg("-i").arg(sound);
+    command.args("-c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a copy -muxdelay 0 -muxpreload 0".split(' '));
+    command.args(["-f", "mpegts"]).arg(&path);
+    let output = command.output().expect("these tests need the programs ffmpeg and ffprobe");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(path).unwrap()
+}
+
 /// A clip of so many seconds, cut into segments of one second each.
 pub(crate) fn segments(size: &str, rate: &str, seconds: u32, options: &str) -> Vec<Vec<u8>> {
     let pattern = fresh("segment-%d.ts");

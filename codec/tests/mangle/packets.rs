@@ -76,6 +76,83 @@ fn write_time(to: &mut [u8], prefix: u8, time: i64) {
     to[4] = (time << 1) as u8 | 1;
 }
 
+/// A further track of a programme.
+pub(crate) struct Track<'a> {
+    pub(crate) stream_type: u8,
+    pub(crate) pid: u16,
+    /// Descriptors of the track, and of the programme.
+    pub(crate) descriptors: (&'a [u8], &'a [u8]),
+    /// What it carries, with PES headers.
+    pub(crate) pes: Vec<Vec<u8>>,
+}
+
+/// Announces the track in every map and puts its packets between those that are there, evenly.
+pub(crate) fn add_track(bytes: &[u8], track: &Track<'_>) -> Vec<u8> {
+    let mut own: Vec<Vec<u8>> = track.pes.iter().flat_map(|pes| packetised(track.pid, pes)).collect();
+    for (i, packet) in own.iter_mut().enumerate() {
+        packet[3] |= i as u8 & 0x0f;
+    }
+    let (all, mut own) = (bytes.len() / PACKET, own.into_iter().enumerate().peekable());
+    let step = all / (own.len() + 2);
+    let mut out = Vec::new();
+    for (i, packet) in bytes.chunks_exact(PACKET).enumerate() {
+        match pid(packet) {
+            0x1000 => out.extend(announced(packet, track)),
+            _ => out.extend_from_slice(packet),
+        }
+        // Not before the tables, which are the first three packets.
+        while let Some((_, packet)) = own.next_if(|(k, _)| i > 2 && i >= (k + 1) * step) {
+            out.extend(packet);
+        }
+    }
+    assert!(own.next().is_none(), "all of the track is in it");
+    out
+}
+
+/// A packet with a map, one track longer.
+fn announced(packet: &[u8], track: &Track<'_>) -> Vec<u8> {
+    let start = payload(packet) + 1;
+    let len = 3 + (usize::from(packet[start + 1] & 0x0f) << 8 | usize::from(packet[start + 2]));
+    let mut map = packet[start..start + len - 4].to_vec();
+    let information = usize::from(map[10] & 0x0f) << 8 | usize::from(map[11]);
+    let [high, low] = track.pid.to_be_bytes();
+    map.extend([track.stream_type, 0xe0 | high, low, 0xf0, track.descriptors.0.len() as u8]);
+    map.extend(track.descriptors.0);
+    map.splice(12..12, track.descriptors.1.iter().copied());
+    map[11] = (information + track.descriptors.1.len()) as u8;
+    map[2] = (map.len() + 4 - 3) as u8;
+    let crc = crc32(&map).to_be_bytes();
+    let mut out = [&packet[..start], &map, &crc].concat();
+    assert!(out.len() <= PACKET, "the map fits one packet");
+    out.resize(PACKET, 0xff);
+    out
+}
+
+/// Packets with their counters at zero.
+fn packetised(id: u16, pes: &[u8]) -> Vec<Vec<u8>> {
+    let [high, low] = id.to_be_bytes();
+    let packet = |(i, part): (usize, &[u8])| {
+        let start = if i == 0 { 0x40 } else { 0 };
+        let room = PACKET - 4 - part.len();
+        let mut packet = vec![0x47, start | high, low, if room > 0 { 0x30 } else { 0x10 }];
+        if room > 0 {
+            packet.push((room - 1) as u8);
+            packet.extend((1..room).map(|i| if i == 1 { 0 } else { 0xff }));
+        }
+        packet.extend(part);
+        packet
+    };
+    pes.chunks(PACKET - 4).enumerate().map(packet).collect()
+}
+
+/// A PES packet with a time.
+pub(crate) fn pes(stream: u8, pts: i64, data: &[u8]) -> Vec<u8> {
+    let mut time = [0; 5];
+    write_time(&mut time, 2, pts);
+    let [high, low] = (data.len() as u16 + 8).to_be_bytes();
+    [&[0, 0, 1, stream, high, low, 0x84, 0x80, 5], &time[..], data].concat()
+}
+
 /// The check sum of programme tables.
 pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     bytes.iter().fold(u32::MAX, |crc, byte| {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::enhanced;
 use crate::aac::{AacConfig, AacError};
 use crate::h264::{AvcConfig, H264Error};
 
@@ -63,19 +64,14 @@ pub fn video(body: &Bytes) -> Result<Video, FlvError> {
         return Ok(Video::Nothing); // a command frame, such as a seek
     }
     if first & 0x80 != 0 {
-        // Multitrack (6) and modifiers (7) come from encoders asked for them; the codec name follows in another place.
-        let kind = first & 0x0F;
-        if kind == 6 || kind == 7 {
-            return Err(FlvError::Unsupported("multitrack".into()));
+        let Some(packet) = enhanced::default_track(body, enhanced::VIDEO)? else { return Ok(Video::Nothing) };
+        if packet.four_cc != *b"avc1" {
+            return Err(FlvError::Unsupported(four_cc_name(&packet.four_cc)));
         }
-        let four_cc = body.get(1..5).ok_or(SHORT)?;
-        if four_cc != b"avc1" {
-            return Err(FlvError::Unsupported(four_cc_name(four_cc)));
-        }
-        return match kind {
-            0 => Ok(Video::Config(AvcConfig::parse(&body.slice(5..))?)),
-            1 => picture(body, 5),
-            3 => Ok(Video::Picture { reorder_ms: 0, data: body.slice(5..) }),
+        return match packet.packet_type {
+            0 => Ok(Video::Config(AvcConfig::parse(&packet.data)?)),
+            1 => picture(&packet.data),
+            3 => Ok(Video::Picture { reorder_ms: 0, data: packet.data }),
             _ => Ok(Video::Nothing),
         };
     }
@@ -83,7 +79,7 @@ pub fn video(body: &Bytes) -> Result<Video, FlvError> {
         7 => match body.get(1).ok_or(SHORT)? {
             0 if body.len() < 5 => Err(SHORT),
             0 => Ok(Video::Config(AvcConfig::parse(&body.slice(5..))?)),
-            1 => picture(body, 2),
+            1 => picture(&body.slice(2..)),
             _ => Ok(Video::Nothing),
         },
         other => Err(FlvError::Unsupported(
@@ -101,23 +97,23 @@ pub fn video(body: &Bytes) -> Result<Video, FlvError> {
     }
 }
 
-/// A 24-bit signed composition time at `at`, then the units.
-fn picture(body: &Bytes, at: usize) -> Result<Video, FlvError> {
-    let &[a, b, c] = body.get(at..at + 3).and_then(|time| time.first_chunk()).ok_or(FlvError::Short("video"))?;
-    Ok(Video::Picture { reorder_ms: i32::from_be_bytes([a, b, c, 0]) >> 8, data: body.slice(at + 3..) })
+/// A 24-bit signed composition time, then the units.
+fn picture(data: &Bytes) -> Result<Video, FlvError> {
+    let &[a, b, c] = data.first_chunk().ok_or(FlvError::Short("video"))?;
+    Ok(Video::Picture { reorder_ms: i32::from_be_bytes([a, b, c, 0]) >> 8, data: data.slice(3..) })
 }
 
 /// Reads an audio message, FLV section E.4.2.1 and Enhanced RTMP "ExAudioTagHeader".
 pub fn audio(body: &Bytes) -> Result<Audio, FlvError> {
     let Some(&first) = body.first() else { return Ok(Audio::Nothing) };
-    let (kind, at) = match first >> 4 {
-        10 => (*body.get(1).ok_or(FlvError::Short("audio"))?, 2),
+    let (kind, data) = match first >> 4 {
+        10 => (*body.get(1).ok_or(FlvError::Short("audio"))?, body.slice(2..)),
         9 => {
-            let four_cc = body.get(1..5).ok_or(FlvError::Short("audio"))?;
-            if four_cc != b"mp4a" {
-                return Err(FlvError::Unsupported(four_cc_name(four_cc)));
+            let Some(packet) = enhanced::default_track(body, enhanced::AUDIO)? else { return Ok(Audio::Nothing) };
+            if packet.four_cc != *b"mp4a" {
+                return Err(FlvError::Unsupported(four_cc_name(&packet.four_cc)));
             }
-            (first & 0x0F, 5)
+            (packet.packet_type, packet.data)
         }
         other => {
             return Err(FlvError::Unsupported(
@@ -134,7 +130,6 @@ pub fn audio(body: &Bytes) -> Result<Audio, FlvError> {
             ));
         }
     };
-    let data = body.slice(at..);
     match kind {
         0 => Ok(Audio::Config(AacConfig::parse(&data)?)),
         1 if data.len() > MAX_AAC => Err(FlvError::AudioSize(data.len())),

@@ -13,6 +13,7 @@ use crate::clock::{self, Ticks};
 use crate::h264::PictureInfo;
 use crate::id::StreamId;
 
+mod enhanced;
 pub mod flv;
 pub mod pipeline;
 pub mod rtmp;
