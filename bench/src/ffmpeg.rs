@@ -30,7 +30,10 @@ impl Ffmpeg {
         let text = String::from_utf8_lossy(&output.stdout);
         let version = text.lines().next().unwrap_or_default().split(" Copyright").next().unwrap_or_default();
         ensure!(output.status.success() && version.starts_with("ffmpeg"), "{} is no ffmpeg", program.display());
-        Ok(Self { program: program.into(), version: version.to_owned(), name: name_of(version) })
+        // It runs in other folders. A bare name is looked up in the path.
+        let bare = program.components().count() == 1;
+        let program = if bare { program.to_owned() } else { std::path::absolute(program)? };
+        Ok(Self { program, version: version.to_owned(), name: name_of(version) })
     }
 
     /// The same for several. Their names differ, also where two have one version.
