@@ -32,6 +32,8 @@ pub mod scale;
 pub mod simd;
 pub mod source;
 pub mod upright;
+#[cfg(feature = "vulkan")]
+pub mod vulkan;
 
 pub use filter::Filter;
 pub use ladder::LadderScaler;
