@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use vulkano::VulkanLibrary;
 use vulkano::buffer::{Buffer, BufferCreateInfo, BufferUsage, Subbuffer};
 use vulkano::command_buffer::allocator::StandardCommandBufferAllocator;
 use vulkano::descriptor_set::allocator::StandardDescriptorSetAllocator;
@@ -16,7 +15,7 @@ use vulkano::memory::MemoryPropertyFlags;
 use vulkano::memory::allocator::{
     AllocationCreateInfo, MemoryAllocatePreference, MemoryTypeFilter, StandardMemoryAllocator,
 };
-use vulkano::{Validated, Version, VulkanError};
+use vulkano::{LoadingError, Validated, Version, VulkanError, VulkanLibrary};
 
 use super::error::{Error, Explain};
 use super::kernel::Kernels;
@@ -96,11 +95,15 @@ type Usable = (DeviceInfo, Arc<PhysicalDevice>, u32);
 
 /// Devices, each with the queue family to use.
 fn usable() -> Result<Vec<Usable>, Error> {
-    let library = VulkanLibrary::new().map_err(|error| Error::NoLoader { reason: error.to_string() })?;
+    let library = VulkanLibrary::new().map_err(|error| match error {
+        LoadingError::LibraryLoadFailure(error) => Error::NoLoader { reason: error.to_string() },
+        LoadingError::VulkanError(error) => Error::NoLoader { reason: error.to_string() },
+    })?;
     let about = InstanceCreateInfo { application_name: Some("headframe".into()), ..Default::default() };
     let instance = Instance::new(library, about).map_err(|error| match error {
         Validated::Error(VulkanError::OutOfHostMemory) => Error::Memory { what: "starting Vulkan" },
-        other => Error::NoDriver { reason: other.to_string() },
+        Validated::Error(error) => Error::NoDriver { reason: error.to_string() },
+        Validated::ValidationError(error) => Error::NoDriver { reason: error.to_string() },
     })?;
     let found = instance.enumerate_physical_devices().map_err(|error| match error {
         VulkanError::InitializationFailed => Error::NoDriver { reason: error.to_string() },

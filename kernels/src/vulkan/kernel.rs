@@ -26,6 +26,10 @@ pub(super) enum Kernel {
     Vertical,
     /// `scale.wgsl`: intermediate rows into output rows.
     Horizontal,
+    /// `finish.wgsl`: another colour description.
+    Convert,
+    /// `finish.wgsl`: rows and columns change places, or their order.
+    Turn,
     /// `compare.wgsl`: squared differences.
     Errors,
     /// `compare.wgsl`: the sums of SSIM.
@@ -38,6 +42,8 @@ pub(super) struct Kernels {
     pub(super) layout: Arc<PipelineLayout>,
     vertical: Arc<ComputePipeline>,
     horizontal: Arc<ComputePipeline>,
+    convert: Arc<ComputePipeline>,
+    turn: Arc<ComputePipeline>,
     errors: Arc<ComputePipeline>,
     windows: Arc<ComputePipeline>,
 }
@@ -62,11 +68,14 @@ impl Kernels {
         };
         let layout = PipelineLayout::new(device.clone(), layout).map_err(|error| error.explain(what))?;
         let scale = module(device, include_bytes!(concat!(env!("OUT_DIR"), "/scale.spv")))?;
+        let finish = module(device, include_bytes!(concat!(env!("OUT_DIR"), "/finish.spv")))?;
         let compare = module(device, include_bytes!(concat!(env!("OUT_DIR"), "/compare.spv")))?;
         let pipeline = |module: &Arc<ShaderModule>, name| pipeline(device, &layout, module, name);
         Ok(Self {
             vertical: pipeline(&scale, "vertical")?,
             horizontal: pipeline(&scale, "horizontal")?,
+            convert: pipeline(&finish, "convert")?,
+            turn: pipeline(&finish, "turn")?,
             errors: pipeline(&compare, "errors")?,
             windows: pipeline(&compare, "windows")?,
             bindings,
@@ -78,6 +87,8 @@ impl Kernels {
         match kernel {
             Kernel::Vertical => &self.vertical,
             Kernel::Horizontal => &self.horizontal,
+            Kernel::Convert => &self.convert,
+            Kernel::Turn => &self.turn,
             Kernel::Errors => &self.errors,
             Kernel::Windows => &self.windows,
         }

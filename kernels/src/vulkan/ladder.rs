@@ -10,6 +10,7 @@ use crate::source::{Source, SourceRef};
 
 use super::device::{Gpu, Place};
 use super::error::Error;
+use super::finish::{Finish, Finishing};
 use super::kernel::{Call, Kernel};
 use super::plan::{Batch, Plan, Rows};
 use super::run::{Commands, Recorder, run};
@@ -40,33 +41,64 @@ impl std::fmt::Debug for LadderScaler {
 impl LadderScaler {
     /// A scaler into `outputs` (luma width and height of each, in any order).
     pub fn new(gpu: &Gpu, source: Source, outputs: &[(u32, u32)], filter: Filter) -> Result<Self, Error> {
-        let plan = Plan::new(source, outputs, filter)?;
-        let on_device = |words, what| gpu.buffer(words, Place::Device, what);
+        Self::with_finish(gpu, source, outputs, filter, &Finish::default())
+    }
+
+    /// The same, for outputs that are then converted and turned; `outputs` are their sizes as they are shown.
+    pub fn with_finish(
+        gpu: &Gpu,
+        source: Source,
+        outputs: &[(u32, u32)],
+        filter: Filter,
+        finish: &Finish,
+    ) -> Result<Self, Error> {
+        let lying: Vec<_> = outputs.iter().map(|size| finish.orientation.turned(*size)).collect();
+        let plan = Plan::new(source, &lying, filter)?;
+        let finishing = Finishing::new(finish, &lying, &plan.outputs, plan.output_words)?;
+        let mut memory = 0;
+        let mut on_device = |words: u64, what| {
+            let buffer = gpu.buffer(words, Place::Device, what)?;
+            memory += buffer.size();
+            Ok::<_, Error>(buffer)
+        };
         let jobs = on_device(plan.jobs.len() as u64, "table of jobs")?;
         let tables = on_device(plan.tables.len() as u64, "tables of weights")?;
+        let finish_jobs = on_device(finishing.jobs.len() as u64, "table of jobs")?;
+        let weights = on_device(finishing.weights.len() as u64, "colour conversion")?;
+        let constants = [&plan.jobs, &plan.tables, &finishing.jobs, &finishing.weights];
+        fill(gpu, [&jobs, &tables, &finish_jobs, &weights], constants)?;
+
         let pixels = on_device(plan.source_words, "source pictures")?;
         let middle = on_device(plan.middle_words, "intermediate rows")?;
-        let made = on_device(plan.output_words, "output pictures")?;
-        fill(gpu, [(&jobs, &plan.jobs), (&tables, &plan.tables)])?;
-
+        let mut made = on_device(plan.output_words, "output pictures")?;
         let from_source = gpu.set([&jobs, &tables, &pixels, &middle])?;
         let from_outputs = gpu.set([&jobs, &tables, &made, &middle])?;
         let to_outputs = gpu.set([&jobs, &tables, &middle, &made])?;
-        let mut recorder = Recorder::new(gpu, pixels.len(), made.len())?;
+        let mut recorder = Recorder::new(gpu, pixels.len(), finishing.words.max(1))?;
         recorder.upload(0, &pixels)?;
         for level in &plan.levels {
             let set = if level.from_outputs { &from_outputs } else { &from_source };
             recorder.barrier()?;
-            recorder.dispatch(Kernel::Vertical, set, call(level.vertical), level.vertical.groups)?;
+            recorder.dispatch(Kernel::Vertical, set, call(level.vertical, 0), level.vertical.groups)?;
             recorder.barrier()?;
-            recorder.dispatch(Kernel::Horizontal, &to_outputs, call(level.horizontal), level.horizontal.groups)?;
+            recorder.dispatch(Kernel::Horizontal, &to_outputs, call(level.horizontal, 0), level.horizontal.groups)?;
+        }
+        for (kernel, batch, words) in
+            [(Kernel::Convert, finishing.convert, plan.output_words), (Kernel::Turn, finishing.turn, finishing.words)]
+        {
+            let Some(batch) = batch else { continue };
+            let finished = on_device(words, "finished pictures")?;
+            let set = gpu.set([&finish_jobs, &weights, &made, &finished])?;
+            recorder.barrier()?;
+            recorder.dispatch(kernel, &set, call(batch, finishing.orientation), batch.groups)?;
+            made = finished;
         }
         recorder.barrier()?;
         recorder.download(&made, 0)?;
-        let device = [&jobs, &tables, &pixels, &middle, &made].iter().map(|buffer| buffer.size()).sum::<u64>();
-        let memory = device + pixels.size() + made.size();
+        // The same again for the host's side of upload and download.
+        memory += pixels.size() + made.size();
         let (planes, sizes) = (plan.source, outputs.to_vec());
-        Ok(Self { source, sizes, planes, outputs: plan.outputs, memory, commands: recorder.finish()? })
+        Ok(Self { source, sizes, planes, outputs: finishing.outputs, memory, commands: recorder.finish()? })
     }
 
     /// Size and format of the pictures this scaler reads.
@@ -163,9 +195,9 @@ pub fn scale_together(tasks: &mut [Task<'_, '_>]) -> Result<(), Error> {
     tasks.iter_mut().try_for_each(|task| task.scaler.take(task.outputs))
 }
 
-fn call(batch: Batch) -> Call {
+fn call(batch: Batch, orientation: u32) -> Call {
     // A dispatch has fewer workgroups than a word counts, or it is refused.
-    [batch.first, batch.count, u32::try_from(batch.groups).unwrap_or(u32::MAX), 0, 0, 0, 0, 0]
+    [batch.first, batch.count, u32::try_from(batch.groups).unwrap_or(u32::MAX), orientation, 0, 0, 0, 0]
 }
 
 /// First byte and distance in bytes.
@@ -180,18 +212,18 @@ fn copy_rows(from: &[u8], rows: Rows, to: &mut PlaneMut<'_>) {
     }
 }
 
-/// Fills buffers of the device once.
-fn fill(gpu: &Gpu, parts: [(&Subbuffer<[u32]>, &[u32]); 2]) -> Result<(), Error> {
-    let mut recorder = Recorder::new(gpu, parts.iter().map(|(to, _)| to.len()).sum(), 0)?;
+/// Fills buffers of the device once, each with its words.
+fn fill(gpu: &Gpu, buffers: [&Subbuffer<[u32]>; 4], contents: [&Vec<u32>; 4]) -> Result<(), Error> {
+    let mut recorder = Recorder::new(gpu, buffers.iter().map(|to| to.len()).sum(), 0)?;
     let mut at = 0;
-    for (to, _) in parts {
+    for to in buffers {
         recorder.upload(at, to)?;
         at += to.len();
     }
     let mut commands = recorder.finish()?;
     let mut upload = commands.upload()?;
     let mut rest = &mut upload[..];
-    for (to, words) in parts {
+    for (to, words) in buffers.iter().zip(contents) {
         let (part, behind) = rest.split_at_mut(to.size() as usize);
         for (bytes, word) in part.as_chunks_mut().0.iter_mut().zip(words) {
             *bytes = word.to_ne_bytes();
@@ -200,4 +232,36 @@ fn fill(gpu: &Gpu, parts: [(&Subbuffer<[u32]>, &[u32]); 2]) -> Result<(), Error>
     }
     drop(upload);
     run([&mut commands])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::vulkan::{Choice, Class};
+    use std::sync::atomic::Ordering;
+
+    /// What follows the loss of a device; the loss itself only a broken device or driver can show.
+    #[test]
+    fn a_lost_device_does_nothing_any_more() {
+        let gpu = match Gpu::open(&Choice::Software) {
+            Ok(gpu) => gpu,
+            Err(error) => {
+                println!("skipped: {error}");
+                assert_eq!(error.class(), Class::Unavailable);
+                return;
+            }
+        };
+        let source = Source::yuv420((16, 16));
+        let mut scaler = LadderScaler::new(&gpu, source, &[], Filter::CatmullRom).unwrap();
+        let bytes = [0; 256];
+        let picture = SourceRef::new(source, &[(&bytes, 16), (&bytes, 8), (&bytes, 8)]).unwrap();
+        scaler.scale(&picture, &mut []).unwrap();
+        gpu.shared.lost.store(true, Ordering::Relaxed);
+        assert!(gpu.is_lost());
+        let error = scaler.scale(&picture, &mut []).unwrap_err();
+        assert_eq!((error.class(), &error), (Class::Device, &Error::Lost));
+        assert_eq!(LadderScaler::new(&gpu, source, &[], Filter::CatmullRom).unwrap_err(), Error::Lost);
+        assert!(matches!(run([&mut scaler.commands]), Err(Error::Lost)));
+    }
 }

@@ -14,9 +14,9 @@
 //! | --- | --- |
 //! | `device` | which devices there are; an open one and its memory |
 //! | `kernel` | the shaders of `kernels/wgsl`, compiled to SPIR-V by the build script, as pipelines |
-//! | `plan` | a ladder as jobs for the shaders; pure |
+//! | `plan`, `finish` | a ladder, and what follows it, as jobs for the shaders; pure |
 //! | `run` | recording and submitting; nearly all `unsafe` of this module |
-//! | `ladder`, `compare` | what is offered: scaling a ladder, comparing planes |
+//! | `ladder`, `compare` | what is offered: scaling a ladder, with colours and orientation changed on the way; comparing planes |
 //! | `error` | what went wrong and what to do about it |
 //!
 //! All arithmetic is in 32-bit integers, so results equal [`mod@crate::reference`] bit for bit on every conformant
@@ -32,6 +32,7 @@
 mod compare;
 mod device;
 mod error;
+mod finish;
 #[allow(unsafe_code, reason = "the driver takes the shaders' code on trust")]
 mod kernel;
 mod ladder;
@@ -42,4 +43,5 @@ mod run;
 pub use compare::{Comparer, Measures};
 pub use device::{Choice, DeviceInfo, Gpu, Kind, devices};
 pub use error::{Class, Error};
+pub use finish::Finish;
 pub use ladder::{LadderScaler, Task, scale_together};

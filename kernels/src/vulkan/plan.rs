@@ -9,8 +9,8 @@ use super::kernel::GROUP;
 
 /// Samples that an invocation makes.
 const QUAD: u32 = 4;
-/// Words of a job, as `scale.wgsl` has it.
-const JOB_WORDS: usize = 16;
+/// Words of a job, as `scale.wgsl` and `finish.wgsl` have it.
+pub(super) const JOB_WORDS: usize = 16;
 
 /// Rows of a plane in a buffer of words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -260,7 +260,7 @@ impl Table {
 }
 
 /// Sets `rows` rows of `stride` words aside behind the `used` ones.
-fn rows_in(used: &mut u64, stride: usize, rows: usize) -> Result<Rows, Error> {
+pub(super) fn rows_in(used: &mut u64, stride: usize, rows: usize) -> Result<Rows, Error> {
     let (at, stride) = (word(*used)?, word(stride as u64)?);
     *used += u64::from(stride) * rows as u64;
     // The last word too has to have a number.
@@ -269,7 +269,7 @@ fn rows_in(used: &mut u64, stride: usize, rows: usize) -> Result<Rows, Error> {
 }
 
 /// A number that shaders can have.
-fn word(number: u64) -> Result<u32, Error> {
+pub(super) fn word(number: u64) -> Result<u32, Error> {
     u32::try_from(number).map_err(|_| Error::TooLarge {
         what: "words of one buffer",
         needed: number,

@@ -4,6 +4,7 @@
 //! buffer. This is the only file that gives orders to a device.
 
 use std::any::Any;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -222,8 +223,9 @@ pub(super) fn run<'a>(work: impl IntoIterator<Item = &'a mut Commands>) -> Resul
         Err(vulkano::VulkanError::DeviceLost) => Err(lose(Error::Lost)),
         Err(error) => {
             // The device may still be at work: nothing that it uses is ever freed.
-            std::mem::forget(fence);
-            work.iter().for_each(|commands| std::mem::forget(commands.recorded.clone()));
+            let _used = ManuallyDrop::new(fence);
+            let recorded = work.iter().map(|commands| commands.recorded.clone());
+            let _used = ManuallyDrop::new(recorded.collect::<Vec<_>>());
             gpu.shared.lost.store(true, Ordering::Relaxed);
             Err(match error {
                 vulkano::VulkanError::Timeout => Error::Hung { seconds: PATIENCE.as_secs() },

@@ -9,6 +9,7 @@
 
 #[path = "../agree/cases.rs"]
 mod cases;
+mod finishes;
 mod ladders;
 mod measures;
 #[path = "../agree/noise.rs"]

@@ -66,3 +66,36 @@ fn more_than_there_is() {
     assert_eq!(error.class(), Class::Capacity, "{error}");
     assert!(!gpu.is_lost());
 }
+
+/// Without a driver, and without a loader: in a process of its own, as the loader looks at the environment.
+#[test]
+fn machines_without_vulkan() {
+    const CHILD: &str = "HEADFRAME_TEST_WITHOUT_VULKAN";
+    if std::env::var_os(CHILD).is_some() {
+        for error in [devices().unwrap_err(), Gpu::open(&Choice::Software).unwrap_err()] {
+            println!("{error:?}");
+            assert_eq!(error.class(), Class::Unavailable, "{error}");
+        }
+        return;
+    }
+    let child = |variables: &[(&str, &str)]| {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "refusals::machines_without_vulkan", "--nocapture"]).env(CHILD, "1");
+        let output = child.envs(variables.iter().copied()).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        said
+    };
+    // Two names, as the variable was renamed.
+    let nothing = "/no/such/driver.json";
+    let said = child(&[("VK_DRIVER_FILES", nothing), ("VK_ICD_FILENAMES", nothing)]);
+    assert!(said.contains("NoDriver") || said.contains("NoLoader"), "{said}");
+    let folder = std::env::temp_dir().join(format!("headframe-no-loader-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["libvulkan.so.1", "libvulkan.so"] {
+        std::fs::write(folder.join(name), "no library").unwrap();
+    }
+    let said = child(&[("LD_LIBRARY_PATH", folder.to_str().unwrap())]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(said.contains("NoLoader"), "{said}");
+}
