@@ -25,14 +25,14 @@ struct Job {
     output_stride: u32,
     // The last row (vertically) or sample of a row (horizontally) that there is.
     last: u32,
-    // Vertically: how samples are stored, as DEPTH_*. Horizontally: the last sample to make.
-    kind: u32,
-    // Horizontally: from one sample of the channel to the next, and to the first.
+    // Vertically: how samples are stored, one of DEPTH_*.
+    depth: u32,
+    // Horizontally: from one sample of the channel to the next, and to the first; the last sample to make.
     step: u32,
     start: u32,
+    end: u32,
     // To a size that divides well.
-    unused_a: u32,
-    unused_b: u32,
+    unused: u32,
 }
 
 // The jobs of this dispatch.
@@ -42,8 +42,10 @@ struct Call {
     groups: u32,
 }
 
+// A byte; a word of 16 bits that counts up to 1023; the upper ten bits of such a word.
 const DEPTH_EIGHT: u32 = 0u;
 const DEPTH_TEN: u32 = 1u;
+const DEPTH_HIGH_TEN: u32 = 2u;
 
 @group(0) @binding(0) var<storage, read> jobs: array<Job>;
 @group(0) @binding(1) var<storage, read> tables: array<u32>;
@@ -82,10 +84,10 @@ fn samples(row: u32, quad: u32, depth: u32) -> vec4<i32> {
     }
     let words = vec2<u32>(input[row + 2u * quad], input[row + 2u * quad + 1u]);
     let whole = (words.xxyy >> vec4<u32>(0u, 16u, 0u, 16u)) & vec4<u32>(65535u);
-    if depth == DEPTH_TEN {
-        return vec4<i32>(min(whole, vec4<u32>(1023u)));
+    if depth == DEPTH_HIGH_TEN {
+        return vec4<i32>(whole >> vec4<u32>(6u));
     }
-    return vec4<i32>(whole >> vec4<u32>(6u));
+    return vec4<i32>(min(whole, vec4<u32>(1023u)));
 }
 
 // Rows of the source into a row of 16-bit intermediate samples, two in a word.
@@ -105,7 +107,7 @@ fn vertical(
     if quad >= job.quads {
         return;
     }
-    let shift = select(10u, 8u, job.kind == DEPTH_EIGHT);
+    let shift = select(10u, 8u, job.depth == DEPTH_EIGHT);
     let first = i32(tables[job.positions + y]);
     let weights = job.weights + y * job.pairs;
     var sum = vec4<i32>(1i << (shift - 1u));
@@ -113,7 +115,7 @@ fn vertical(
         let pair = tables[weights + t];
         let rows = vec2<i32>(first + 2i * i32(t)) + vec2<i32>(0i, 1i);
         let at = job.input + job.input_stride * vec2<u32>(clamp(rows, vec2<i32>(0i), vec2<i32>(i32(job.last))));
-        sum += lower(pair) * samples(at.x, quad, job.kind) + upper(pair) * samples(at.y, quad, job.kind);
+        sum += lower(pair) * samples(at.x, quad, job.depth) + upper(pair) * samples(at.y, quad, job.depth);
     }
     let made = vec4<u32>(sum >> vec4<u32>(shift)) & vec4<u32>(65535u);
     let to = job.output + y * job.output_stride + 2u * quad;
@@ -146,7 +148,7 @@ fn horizontal(
     let last = i32(job.last);
     var word = 0u;
     for (var i = 0u; i < 4u; i++) {
-        let x = min(4u * quad + i, job.kind);
+        let x = min(4u * quad + i, job.end);
         let first = i32(tables[job.positions + x]);
         let weights = job.weights + x * job.pairs;
         var sum = 1i << 19u;

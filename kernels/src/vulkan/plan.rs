@@ -184,7 +184,7 @@ impl Plan {
             let before = word(batch.groups)?;
             self.jobs.extend([before, across, job.quads, job.table.pairs, job.table.positions, job.table.weights]);
             self.jobs.extend([job.from.at, job.from.stride, job.to.at, job.to.stride]);
-            self.jobs.extend([job.last, job.kind, job.step, job.start, 0, 0]);
+            self.jobs.extend([job.last, job.depth, job.step, job.start, job.end, 0]);
             batch.count += 1;
             batch.groups += u64::from(across) * u64::from(job.rows);
         }
@@ -200,9 +200,10 @@ struct Job {
     from: Rows,
     to: Rows,
     last: u32,
-    kind: u32,
+    depth: u32,
     step: u32,
     start: u32,
+    end: u32,
 }
 
 /// The jobs of a level.
@@ -227,13 +228,14 @@ impl Work {
             from: *from,
             to: middle,
             last: height - 1,
-            kind: match depth {
+            depth: match depth {
                 Depth::Eight => 0,
                 Depth::Ten => 1,
                 Depth::HighTen => 2,
             },
             step: 0,
             start: 0,
+            end: 0,
         });
         for (start, to) in (0..).zip(to) {
             self.horizontal.push(Job {
@@ -243,9 +245,10 @@ impl Work {
                 from: middle,
                 to: *to,
                 last: samples / step - 1,
-                kind: axes.horizontal.len - 1,
+                depth: 0,
                 step: *step,
                 start,
+                end: axes.horizontal.len - 1,
             });
         }
         Ok(())

@@ -14,7 +14,7 @@ pub(crate) struct Case {
 }
 
 /// The case of this number.
-pub(crate) fn random(seed: u64) -> Case {
+pub(crate) fn random_case(seed: u64) -> Case {
     let mut noise = Noise::new(seed);
     let longest = [8, 70, 150, 260][noise.below(4) as usize];
     let (width, height) = (noise.within(1, longest), noise.within(1, 24));

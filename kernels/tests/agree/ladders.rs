@@ -1,6 +1,6 @@
 //! Scaling: every implementation gives the reference's bytes, on any size, stride, format and content.
 
-use crate::cases::{self, Case};
+use crate::cases::{Case, random_case};
 use crate::isas;
 use crate::noise::{Noise, seeds};
 use crate::pictures::{Input, Output};
@@ -36,7 +36,7 @@ fn views(outputs: &mut [Output]) -> Vec<Yuv420Mut<'_>> {
 #[test]
 fn random_ladders() {
     for seed in seeds(3000) {
-        let Case { input, sizes, filter, mut noise } = cases::random(seed);
+        let Case { input, sizes, filter, mut noise } = random_case(seed);
         agree_on(&input, &sizes, filter, &mut noise, &format!("seed {seed}"));
     }
 }

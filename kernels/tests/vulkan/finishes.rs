@@ -1,6 +1,6 @@
 //! Colours changed and pictures turned on a device, against the definition: scaled as they lie, converted, then turned.
 
-use crate::cases::{self, Case};
+use crate::cases::{Case, random_case};
 use crate::gpu;
 use crate::noise::{Noise, seeds};
 use crate::pictures::Output;
@@ -24,7 +24,7 @@ fn random_finishes() {
     let Some(gpu) = gpu() else { return };
     let seeds = seeds(10_000);
     for seed in seeds.clone().take(seeds.count().div_ceil(10)) {
-        let Case { input, sizes, filter, mut noise } = cases::random(seed);
+        let Case { input, sizes, filter, mut noise } = random_case(seed);
         let finish = random(&mut noise);
         let mut lying: Vec<Output> = sizes.iter().map(|size| Output::new(*size, &mut noise)).collect();
         let mut views: Vec<_> = lying.iter_mut().map(Output::view).collect();

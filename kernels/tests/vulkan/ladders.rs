@@ -1,6 +1,6 @@
 //! Scaling on a device against the definition.
 
-use crate::cases::{self, Case};
+use crate::cases::{Case, random_case};
 use crate::gpu;
 use crate::noise::{Noise, seeds};
 use crate::pictures::{Input, Output};
@@ -54,7 +54,7 @@ fn random_ladders() {
     while numbers.start < numbers.end {
         let some: Vec<u64> = numbers.by_ref().take(TOGETHER).collect();
         let trial = |seed: u64| {
-            let Case { input, sizes, filter, mut noise } = cases::random(seed);
+            let Case { input, sizes, filter, mut noise } = random_case(seed);
             Trial::new(gpu, input, &sizes, filter, &mut noise, format!("seed {seed}"))
         };
         let mut trials: Vec<Trial> = some.into_iter().map(trial).collect();
@@ -142,7 +142,7 @@ fn threads_share_a_device() {
         for thread in 0..4u64 {
             scope.spawn(move || {
                 for seed in 1_000_000 + 40 * thread..1_000_000 + 40 * (thread + 1) {
-                    let Case { input, sizes, filter, mut noise } = cases::random(seed);
+                    let Case { input, sizes, filter, mut noise } = random_case(seed);
                     Trial::new(gpu, input, &sizes, filter, &mut noise, format!("seed {seed}")).scale();
                 }
             });
