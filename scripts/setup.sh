@@ -23,6 +23,7 @@ missing_packages() {
   need xz-utils have xz
   if [ "${1:-}" = test ]; then
     need chromium have chromium
+    need mesa-vulkan-drivers has_vulkan_software_driver
     need systemd have systemd-analyze
   fi
 }
@@ -37,6 +38,9 @@ has_libclang() {
 }
 # Without starting Python: a start costs more than everything else here together.
 python_has_pip() { have python3 && { have pip3 || have pip || [ -d /usr/lib/python3/dist-packages/pip ]; }; }
+
+# The kernels' shaders are tested on Mesa's software driver.
+has_vulkan_software_driver() { compgen -G '/usr/share/vulkan/icd.d/lvp_icd.*.json' >/dev/null; }
 
 setup() {
   case "${1:-}" in '' | test) ;; *) die "setup knows only 'test', not '$1'" ;; esac

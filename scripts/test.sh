@@ -4,7 +4,7 @@
 export CARGO_TERM_COLOR=never
 # The end of a log is what a failure shows: the words of an error, not forty lines of stack behind them.
 export RUST_BACKTRACE=0
-all_parts="fmt docs units deny contracts clippy unit e2e"
+all_parts="fmt docs units deny contracts clippy unit vulkan e2e"
 skipped_status=77
 
 part_fmt() { cargo fmt --all --check -- --color never; }
@@ -36,6 +36,12 @@ part_unit() {
   cargo build --workspace --bins --locked &&
     cargo test --workspace --exclude headframe --locked --no-fail-fast &&
     cargo test -p headframe "${own[@]}" --locked --no-fail-fast
+}
+# The compute shaders, behind a feature that the other parts leave off because it is slow to compile.
+part_vulkan() {
+  cargo clippy -p headframe-kernels --features vulkan --all-targets --locked -- -D warnings &&
+    cargo test -p headframe-kernels --features vulkan --lib --test vulkan --locked -- --nocapture &&
+    cargo test -p headframe-kernels --features vulkan --doc --locked
 }
 part_e2e() {
   cargo build --workspace --bins --locked && cargo test -p headframe --test 'e2e_*' --locked --no-fail-fast

@@ -1,8 +1,9 @@
 //! Pixel kernels of Headframe: scaling and quality metrics, defined once and implemented several times.
 //!
 //! [`mod@reference`] says in plain integer Rust what every kernel computes; it is the definition, slow on purpose. The
-//! other implementations ([`simd`] here, GPU ones later) must give the same bytes for any input, which `tests/agree`
-//! checks. Results therefore never depend on the machine, so they can be hashed, compared and disputed.
+//! other implementations ([`simd`], and `vulkan` for graphics cards) must give the same bytes for any input, which
+//! `tests/agree` and `tests/vulkan` check. Results therefore never depend on the machine, so they can be hashed,
+//! compared and disputed.
 //!
 //! | file | knows |
 //! | --- | --- |
@@ -13,7 +14,10 @@
 //! | [`ladder`], [`scale`], [`mod@convert`], [`metric`] | typed entry points; they pick the fastest implementation |
 //! | [`mod@rotate`], [`upright`] | quarter turns and mirror images; a scaler that also turns |
 //! | [`hash`] | names for pictures |
-//! | [`simd`] | instruction sets, found at run time; the crate's only `unsafe` |
+//! | [`simd`] | instruction sets, found at run time |
+//! | `vulkan`, `wgsl/` | compute shaders; only with the feature `vulkan`, which takes minutes to compile |
+//!
+//! `unsafe` is in `simd` and `vulkan` alone.
 //!
 //! The crate knows nothing of codecs, files, clocks or threads.
 #![deny(unsafe_code)]
@@ -32,6 +36,8 @@ pub mod scale;
 pub mod simd;
 pub mod source;
 pub mod upright;
+#[cfg(feature = "vulkan")]
+pub mod vulkan;
 
 pub use filter::Filter;
 pub use ladder::LadderScaler;

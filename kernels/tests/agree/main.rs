@@ -4,6 +4,7 @@
 //! failure names its seed; `HEADFRAME_SEED` makes the tests begin with it.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod cases;
 mod ladders;
 mod measures;
 mod noise;
