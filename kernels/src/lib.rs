@@ -20,6 +20,8 @@
 
 pub mod cascade;
 pub mod convert;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod filter;
 pub mod hash;
 pub mod ladder;

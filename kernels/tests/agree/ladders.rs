@@ -6,8 +6,8 @@ use crate::pictures::{Input, Output};
 use headframe_kernels::filter::{Axis, Siting};
 use headframe_kernels::{Filter, Format, LadderScaler, Scaler, Source, SourceRef, Yuv420Mut, reference};
 
-const FULL_HD: (u32, u32) = (1920, 1080);
-const LADDER: [(u32, u32); 4] = [(1280, 720), (854, 480), (640, 360), (426, 240)];
+pub(crate) const FULL_HD: (u32, u32) = (1920, 1080);
+pub(crate) const LADDER: [(u32, u32); 4] = [(1280, 720), (854, 480), (640, 360), (426, 240)];
 
 /// One ladder on one picture, by every instruction set, against the reference.
 fn agree_on(input: &Input, sizes: &[(u32, u32)], filter: Filter, noise: &mut Noise, what: &str) {
@@ -28,7 +28,7 @@ fn agree_on(input: &Input, sizes: &[(u32, u32)], filter: Filter, noise: &mut Noi
     }
 }
 
-fn views(outputs: &mut [Output]) -> Vec<Yuv420Mut<'_>> {
+pub(crate) fn views(outputs: &mut [Output]) -> Vec<Yuv420Mut<'_>> {
     outputs.iter_mut().map(Output::view).collect()
 }
 
@@ -43,7 +43,15 @@ fn partner(side: u32, noise: &mut Noise) -> u32 {
     }
 }
 
-fn random_case(seed: u64) {
+/// A small ladder of any kind.
+pub(crate) struct Case {
+    pub(crate) noise: Noise,
+    pub(crate) input: Input,
+    pub(crate) sizes: Vec<(u32, u32)>,
+    pub(crate) filter: Filter,
+}
+
+pub(crate) fn random_case(seed: u64) -> Case {
     let mut noise = Noise::new(seed);
     let longest = [8, 70, 150, 260][noise.below(4) as usize];
     let (width, height) = (noise.within(1, longest), noise.within(1, 24));
@@ -62,13 +70,14 @@ fn random_case(seed: u64) {
         })
         .filter(|to| height.max(to.1) <= 64 * height.min(to.1))
         .collect();
-    agree_on(&input, &sizes, filter, &mut noise, &format!("seed {seed}"));
+    Case { noise, input, sizes, filter }
 }
 
 #[test]
 fn random_ladders() {
     for seed in seeds(3000) {
-        random_case(seed);
+        let Case { mut noise, input, sizes, filter } = random_case(seed);
+        agree_on(&input, &sizes, filter, &mut noise, &format!("seed {seed}"));
     }
 }
 

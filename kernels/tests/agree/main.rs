@@ -4,6 +4,8 @@
 //! failure names its seed; `HEADFRAME_SEED` makes the tests begin with it.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[cfg(feature = "cuda")]
+mod cuda_host;
 mod ladders;
 mod measures;
 mod noise;

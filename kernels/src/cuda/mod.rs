@@ -1,0 +1,3 @@
+//! The kernels on NVIDIA cards.
+pub mod batch;
+pub mod plan;
