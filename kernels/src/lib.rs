@@ -1,7 +1,7 @@
 //! Pixel kernels of Headframe: scaling and quality metrics, defined once and implemented several times.
 //!
 //! [`mod@reference`] says in plain integer Rust what every kernel computes; it is the definition, slow on purpose. The
-//! other implementations ([`simd`] here, GPU ones later) must give the same bytes for any input, which `tests/agree`
+//! other implementations ([`simd`], `cuda`) must give the same bytes for any input, which `tests/agree`
 //! checks. Results therefore never depend on the machine, so they can be hashed, compared and disputed.
 //!
 //! | file | knows |
@@ -13,7 +13,10 @@
 //! | [`ladder`], [`scale`], [`mod@convert`], [`metric`] | typed entry points; they pick the fastest implementation |
 //! | [`mod@rotate`], [`upright`] | quarter turns and mirror images; a scaler that also turns |
 //! | [`hash`] | names for pictures |
-//! | [`simd`] | instruction sets, found at run time; the crate's only `unsafe` |
+//! | [`simd`] | instruction sets, found at run time |
+//! | `cuda` | the kernels on NVIDIA cards, with the feature of that name, which is on by default |
+//!
+//! `unsafe` is in these two alone.
 //!
 //! The crate knows nothing of codecs, files, clocks or threads.
 #![deny(unsafe_code)]
@@ -21,6 +24,7 @@
 pub mod cascade;
 pub mod convert;
 #[cfg(feature = "cuda")]
+#[allow(unsafe_code, reason = "calls of NVIDIA's driver")]
 pub mod cuda;
 pub mod filter;
 pub mod hash;

@@ -6,6 +6,10 @@
 
 #[cfg(feature = "cuda")]
 mod cuda_host;
+#[cfg(feature = "cuda")]
+mod device;
+#[cfg(feature = "cuda")]
+mod double;
 mod ladders;
 mod measures;
 mod noise;

@@ -108,6 +108,14 @@ impl Output {
         Yuv420Mut::new(plane(y, 0), plane(u, 1), plane(v, 2)).unwrap()
     }
 
+    /// Sets all samples of the three planes.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn fill(&mut self, samples: &[Vec<u8>]) {
+        for ((data, (w, h, stride)), samples) in self.data.iter_mut().zip(self.sizes).zip(samples) {
+            (0..h).for_each(|y| data[y * stride..][..w].copy_from_slice(&samples[y * w..][..w]));
+        }
+    }
+
     /// The samples of a plane without gaps.
     pub(crate) fn samples(&self, plane: usize) -> Vec<u8> {
         let (w, h, stride) = self.sizes[plane];

@@ -37,9 +37,15 @@ pub(crate) fn host() -> &'static Host {
 }
 
 fn compiled() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("cu/host.cpp");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let (ours, library) = (folder.join(format!("cuda-host-{}.so", std::process::id())), folder.join("cuda-host.so"));
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cuda-host.so");
+    compile("cu/host.cpp", &library);
+    library
+}
+
+/// Makes a shared library of a C++ source of this crate.
+pub(crate) fn compile(source: &str, library: &Path) {
+    let folder = library.parent().unwrap();
+    let ours = library.with_extension(format!("{}", std::process::id()));
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").opt_level(2).pic(true).target(&triple).host(&triple).out_dir(folder);
@@ -52,10 +58,10 @@ fn compiled() -> PathBuf {
         "-fsanitize=undefined",
         "-fsanitize-undefined-trap-on-error",
     ]);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
     let output = command.arg(source).arg("-o").arg(&ours).output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    std::fs::rename(&ours, &library).unwrap();
-    library
+    std::fs::rename(&ours, library).unwrap();
 }
 
 impl Host {

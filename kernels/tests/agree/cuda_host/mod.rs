@@ -8,3 +8,5 @@ mod library;
 mod memory;
 mod scaling;
 mod sums;
+
+pub(crate) use library::compile;
