@@ -35,7 +35,9 @@ DEV void scale_direct(u64 plan, const Batch &batch, u32 block, u32 picture) {
   EACH(i, THREADS) {
     const i32 at = block * THREADS + i, x = at % columns, y = at / columns;
     if (y >= rows) continue;
-    const i32 first_x = WORD(plan, FIELD(axis_x, Axis, first) + x), first_y = WORD(plan, FIELD(axis_y, Axis, first) + y);
+    // Where the weights begin: at an even sample.
+    const i32 first_x = WORD(plan, FIELD(axis_x, Axis, first) + x) & ~1;
+    const i32 first_y = WORD(plan, FIELD(axis_y, Axis, first) + y) & ~1;
     i32 sum = 1 << 19;
     for (i32 tx = 0; tx < 2 * pairs_x; ++tx) {
       const u64 column = from + (u64)clamp(first_x + tx, 0, width - 1) * step * bytes;

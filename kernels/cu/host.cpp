@@ -42,8 +42,8 @@ u64 faults_seen() { return faults; }
 
 // Sizes and offsets as this compiler sees them, for comparison with their twins.
 u32 layout(u32 *out) {
-  const u32 all[] = {sizeof(Axis), sizeof(Output), __builtin_offsetof(Output, splits), __builtin_offsetof(Output, axes),
-                     sizeof(Tiles), __builtin_offsetof(Tiles, spans), sizeof(Plan), __builtin_offsetof(Plan, tiles),
+  const u32 all[] = {sizeof(Axis), sizeof(Part), sizeof(Output), __builtin_offsetof(Output, parts),
+                     __builtin_offsetof(Output, axes), sizeof(Span), sizeof(Tiles), __builtin_offsetof(Tiles, spans), sizeof(Plan), __builtin_offsetof(Plan, tiles),
                      sizeof(Surface), __builtin_offsetof(Surface, pitches), sizeof(Batch), sizeof(Pair),
                      __builtin_offsetof(Pair, sums), sizeof(Pairs), sizeof(Conversion),
                      __builtin_offsetof(Conversion, chroma), sizeof(Picture), __builtin_offsetof(Picture, step),

@@ -14,19 +14,37 @@
 #define TEN 10
 #define HIGH_TEN 16
 
-// Weights of one direction of one plane of an output.
+// Weights of one direction of one plane of an output. Weights come in pairs that belong to an even sample and the one
+// behind it: in front of an odd first sample there is a weight of zero, behind an even one's last there are two.
 struct Axis {
   u32 first;  // table of the first source sample of each output, signed
   u32 coefs;  // table of pairs of weights
-  u32 pairs;  // weights for each output, halved
+  u32 pairs;  // pairs for each output
   u32 length; // outputs
 };
 
+// The columns of an output in one tile.
+struct Part {
+  u32 begin, width;   // outputs
+  u32 group;          // the first eight columns of the tile that they look at, counted in eights
+  u32 halves;         // half of how many eights
+  u32 divide_halves;  // reciprocals of both counts, see `quotient`
+  u32 divide_width;
+};
+
 struct Output {
-  u32 surface;      // which surface of a picture
-  u32 step;         // chroma bytes from one column to the next: 2 where U and V share a plane
-  u32 splits[2][2]; // tables of where tiles begin and the last one ends: [LUMA or CHROMA][COLUMNS or ROWS]
+  u32 surface;  // which surface of a picture
+  u32 step;     // chroma bytes from one column to the next: 2 where U and V share a plane
+  u32 parts[2]; // tables of Parts: [LUMA or CHROMA]
+  u32 rows[2];  // tables of where rows of tiles begin and the last one ends
   Axis axes[2][2];
+};
+
+// The source under a column or a row of tiles.
+struct Span {
+  i32 begin;   // byte or row, may lie outside; a multiple of 16, or of 2
+  u32 length;  // bytes or rows; a multiple of 32, or of 2
+  u32 divide;  // reciprocal of a row's vectors of 16 bytes, for columns
 };
 
 // The tiles of the luma plane, or of the chroma planes.
@@ -35,8 +53,7 @@ struct Tiles {
   u32 step;           // channels that share the plane
   u32 planes;         // planes that are done apart: 2 for U and V, 0 without chroma
   u32 across, down;   // tiles
-  u32 spans[2];       // tables of two words for each column or row of tiles: the first byte or row of the source, signed,
-                      // and how many. Bytes are multiples of 16.
+  u32 spans[2];       // tables of Spans
 };
 
 struct Plan {
@@ -62,6 +79,9 @@ struct Batch {
 
 #define WORD(plan, index) load32((plan) + 4ull * (index))
 #define FIELD(at, type, field) load32((at) + __builtin_offsetof(type, field))
+
+// `i / n` for the reciprocal `2^31 / n + 1`, exact while `i * n` is below 2^31.
+DEV i32 quotient(i32 i, u32 reciprocal) { return (i32)((u64)(2 * (u32)i) * reciprocal >> 32); }
 
 DEV u64 plane_of(const Surface &surface, u32 channel) {
   return channel == 0 ? surface.base : surface.base + surface.offsets[channel - 1];

@@ -42,7 +42,13 @@ DEV void store8(u64 at, u32 value) { *(GLOBAL u8 *)at = (u8)value; }
 DEV void store64(u64 at, u64 value) { *(GLOBAL u64 *)at = value; }
 DEV void store128(u64 at, u32x4 value) { *(GLOBAL u32x4 *)at = value; }
 
-// To shared memory, 16 bytes at once: written out, because clang makes four stores of it.
+// Shared memory, 16 bytes at once: written out, because clang takes them apart.
+DEV u32x4 load_shared(const u32 *at) {
+  const u32 address = (u32)(u64)(const __attribute__((address_space(3))) u32 *)at;
+  u32 a, b, c, d;
+  asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(a), "=r"(b), "=r"(c), "=r"(d) : "r"(address) : "memory");
+  return (u32x4){a, b, c, d};
+}
 DEV void store_shared(u32 *at, u32x4 value) {
   const u32 address = (u32)(u64)(__attribute__((address_space(3))) u32 *)at;
   asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};"
@@ -92,6 +98,7 @@ DEV u32x4 load128(u64 at) { return load<u32x4>(at); }
 DEV void store8(u64 at, u32 value) { store<u8>(at, (u8)value); }
 DEV void store64(u64 at, u64 value) { store<u64>(at, value); }
 DEV void store128(u64 at, u32x4 value) { store<u32x4>(at, value); }
+DEV u32x4 load_shared(const u32 *at) { return *(const u32x4 *)at; }
 DEV void store_shared(u32 *at, u32x4 value) { *(u32x4 *)at = value; }
 
 DEV u32 permute(u32 a, u32 b, u32 pick) {

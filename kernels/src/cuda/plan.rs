@@ -20,15 +20,19 @@ pub const THREADS: u32 = 256;
 pub const TILE_BYTES: usize = 12_288;
 /// Shared memory for rows of 16-bit intermediate samples.
 pub const MID_BYTES: usize = 8192;
-/// Words of the parts of a plan, for the test that compares them with C's: axis, output, its axes, tiles, their spans,
-/// plan, its tiles.
-pub const WORDS: [usize; 7] = [AXIS, OUTPUT, OUTPUT - 4 * AXIS, TILES, TILES - 2, PLAN, 4];
+/// Words of the parts of a plan, for the test that compares them with C's: axis, part, output, up to its parts, up to its
+/// axes, span, tiles, up to their spans, plan, up to its tiles.
+pub const WORDS: [usize; 10] = [AXIS, PART, OUTPUT, 2, 6, SPAN, TILES, 6, PLAN, 4];
 const AXIS: usize = 4;
-const OUTPUT: usize = 2 + 4 + 4 * AXIS;
+const PART: usize = 6;
+const OUTPUT: usize = 6 + 4 * AXIS;
+const SPAN: usize = 3;
 const TILES: usize = 8;
 const PLAN: usize = 4 + 2 * TILES;
 /// Tiles begin at multiples of so many bytes, so that they are loaded by vectors.
 const VECTOR: i32 = 16;
+/// Their rows are multiples of so many, so that two items of eight columns always fit.
+const ROW: i32 = 2 * VECTOR;
 /// Sizes of tiles that are tried: bytes of a row, and rows, of the source or of the largest output.
 const ACROSS: [u32; 11] = [512, 384, 256, 192, 160, 128, 96, 64, 48, 32, 16];
 const DOWN: [u32; 12] = [128, 96, 80, 64, 48, 32, 24, 16, 8, 4, 2, 1];
@@ -199,8 +203,9 @@ struct Cut {
 }
 
 impl Cut {
-    /// Into so many tiles, for these tables, of samples of `unit` bytes at multiples of `align`.
-    fn new(axes: &[&Axis], tiles: usize, unit: i32, align: i32) -> Self {
+    /// Into so many tiles, for these tables, of samples of `unit` bytes, from multiples of `align.0` on, as long as multiples
+    /// of `align.1`.
+    fn new(axes: &[&Axis], tiles: usize, unit: i32, align: (i32, i32)) -> Self {
         let span = |tile: usize| {
             let looked_at = axes.iter().filter_map(|axis| {
                 let (begin, end) = (split(axis.len(), tiles, tile), split(axis.len(), tiles, tile + 1));
@@ -208,8 +213,8 @@ impl Cut {
                 (begin < end).then(|| (axis.first(begin), axis.first(end - 1) + axis.taps() as i32))
             });
             let (low, high) = looked_at.fold((i32::MAX, i32::MIN), |(a, b), (low, high)| (a.min(low), b.max(high)));
-            let low = (low * unit).div_euclid(align) * align;
-            (low, (high * unit - low + align - 1) / align * align)
+            let low = (low * unit).div_euclid(align.0) * align.0;
+            (low, (high * unit - low + align.1 - 1) / align.1 * align.1)
         };
         Self { tiles, spans: (0..tiles).map(span).collect() }
     }
@@ -218,9 +223,20 @@ impl Cut {
         self.spans.iter().map(|span| span.1).max().unwrap_or(0) as usize
     }
 
+    /// As the kernel reads it.
+    fn words(&self) -> Vec<u32> {
+        let span = |span: &(i32, i32)| [span.0 as u32, span.1 as u32, reciprocal((span.1 / VECTOR).max(1) as usize)];
+        self.spans.iter().flat_map(span).collect()
+    }
+
     fn sum(&self) -> usize {
         self.spans.iter().map(|span| span.1 as usize).sum()
     }
+}
+
+/// What the kernels divide by `n` with.
+fn reciprocal(n: usize) -> u32 {
+    ((1u64 << 31) / n as u64 + 1) as u32
 }
 
 /// The first of `len` outputs in tile `tile` of `tiles`.
@@ -287,15 +303,38 @@ impl Group {
             |samples: usize, outputs: usize, size: u32| samples.max(outputs).div_ceil(size as usize).clamp(1, outputs);
         let across = ACROSS.map(|size| {
             let outputs = most(&columns);
-            Cut::new(&columns, count(row_bytes, outputs * unit, size).min(outputs), unit as i32, VECTOR)
+            Cut::new(&columns, count(row_bytes, outputs * unit, size).min(outputs), unit as i32, (VECTOR, ROW))
         });
-        let down = DOWN.map(|size| Cut::new(&rows, count(height, most(&rows), size), 1, 1));
+        let down = DOWN.map(|size| Cut::new(&rows, count(height, most(&rows), size), 1, (2, 2)));
         let fits = |(across, down): &(&Cut, &Cut)| {
-            across.longest() * down.longest() <= self.tile && across.longest() / self.bytes() * 4 * 2 <= MID_BYTES
+            across.longest() * down.longest() <= self.tile && across.longest() / self.bytes() * 8 * 2 <= MID_BYTES
         };
         let pairs = across.iter().flat_map(|across| down.iter().map(move |down| (across, down)));
         let best = pairs.filter(fits).min_by_key(|(across, down)| across.sum() * down.sum());
         best.map(|(across, down)| [across.clone(), down.clone()])
+    }
+
+    /// Which columns of the tiles an output looks at.
+    fn parts(&self, axis: &Axis, cut: &Cut, kind: usize) -> Vec<u32> {
+        let step = self.step(kind);
+        let unit = (self.bytes() * step) as i32;
+        let part = |(tile, span): (usize, &(i32, i32))| {
+            let (begin, end) = (split(axis.len(), cut.tiles, tile), split(axis.len(), cut.tiles, tile + 1));
+            if begin == end {
+                return [begin as u32, 0, 0, 0, 0, 0];
+            }
+            let column = |sample: i32| (sample - span.0 / unit) as usize * step;
+            // Weights begin at even samples, as tiles do.
+            let (low, high) = (column(axis.first(begin) & !1), column(axis.first(end - 1)) + axis.taps() * step);
+            let (group, behind) = (low / 8, high.div_ceil(8));
+            let halves = (behind - group).div_ceil(2);
+            // An odd number is made even, on the left where there is nothing on the right.
+            let group = group.min(span.1 as usize / self.bytes() / 8 - 2 * halves);
+            let width = end - begin;
+            let [begin, count, group, both] = [begin, width, group, halves].map(|n| n as u32);
+            [begin, count, group, both, reciprocal(halves), reciprocal(width)]
+        };
+        cut.spans.iter().enumerate().flat_map(part).collect()
     }
 
     /// The plan of these outputs: header, outputs, tables.
@@ -316,23 +355,24 @@ impl Group {
             match cuts {
                 Some(cuts) => {
                     head.extend(cuts.iter().map(|cut| cut.tiles as u32));
-                    let spans = |cut: &Cut| cut.spans.iter().flat_map(|span| [span.0 as u32, span.1 as u32]).collect();
-                    head.extend(cuts.each_ref().map(|cut| tables.add(spans(cut))));
+                    head.extend(cuts.each_ref().map(|cut| tables.add(cut.words())));
                 }
                 None => head.extend([0; 4]),
             }
         }
         for rung in rungs {
             head.extend([rung.output as u32 + 1, if self.layout == Layout::Nv12 { 2 } else { 1 }]);
-            for (axes, cuts) in rung.axes.iter().zip(&cuts) {
-                let splits = |direction: usize| match (axes, cuts) {
-                    (Some(axes), Some(cuts)) => {
-                        let (len, tiles) = (axes[direction].len(), cuts[direction].tiles);
-                        (0..=tiles).map(|tile| split(len, tiles, tile) as u32).collect()
-                    }
-                    _ => Vec::new(),
-                };
-                head.extend([0, 1].map(|direction| tables.add(splits(direction))));
+            let both = || rung.axes.iter().zip(&cuts).enumerate();
+            for (kind, (axes, cuts)) in both() {
+                let parts = axes.as_ref().zip(cuts.as_ref()).map(|(axes, cuts)| self.parts(&axes[0], &cuts[0], kind));
+                head.push(tables.add(parts.unwrap_or_default()));
+            }
+            for (_, (axes, cuts)) in both() {
+                let splits = axes.as_ref().zip(cuts.as_ref()).map(|(axes, cuts)| {
+                    let (len, tiles) = (axes[1].len(), cuts[1].tiles);
+                    (0..=tiles).map(|tile| split(len, tiles, tile) as u32).collect()
+                });
+                head.push(tables.add(splits.unwrap_or_default()));
             }
             for axes in &rung.axes {
                 match axes {
@@ -370,17 +410,27 @@ impl Tables {
 
     /// Pair after pair, each for all outputs: neighbouring threads make neighbouring columns.
     fn columns(&mut self, axis: &Axis) -> [u32; AXIS] {
-        let pairs = axis.taps() / 2;
-        let table = (0..pairs).flat_map(|p| (0..axis.len()).map(move |i| bytes(&axis.coefs(i)[2 * p..])));
+        let weights: Vec<Vec<i16>> = (0..axis.len()).map(|i| from_even(axis, i)).collect();
+        let pairs = axis.taps() / 2 + 1;
+        let table = (0..pairs).flat_map(|p| weights.iter().map(move |weights| bytes(&weights[2 * p..])));
         [self.firsts(axis), self.add(table.collect()), pairs as u32, axis.len() as u32]
     }
 
     /// Row after row, each with all its pairs.
     fn rows(&mut self, axis: &Axis, depth: u32) -> [u32; AXIS] {
         let pair = |coefs: &[i16]| if depth == 8 { halves(coefs) } else { bytes(coefs) };
-        let table = (0..axis.len()).flat_map(|i| axis.coefs(i).chunks_exact(2).map(pair));
-        [self.firsts(axis), self.add(table.collect()), axis.taps() as u32 / 2, axis.len() as u32]
+        let row = |i: usize| from_even(axis, i).chunks_exact(2).map(pair).collect::<Vec<u32>>();
+        let table = (0..axis.len()).flat_map(row).collect();
+        [self.firsts(axis), self.add(table), axis.taps() as u32 / 2 + 1, axis.len() as u32]
     }
+}
+
+/// The weights of output `i` from the even sample on at or in front of its first one, and so many zeros that there are two
+/// more than taps.
+fn from_even(axis: &Axis, i: usize) -> Vec<i16> {
+    let odd = axis.first(i) & 1;
+    let zeros = |n: i32| std::iter::repeat_n(0, n as usize);
+    zeros(odd).chain(axis.coefs(i).iter().copied()).chain(zeros(2 - odd)).collect()
 }
 
 /// Two weights as halves of a word, the first one lower.
@@ -419,7 +469,7 @@ mod tests {
         let words = &plan.stages[0].words;
         for kind in [4, 4 + TILES] {
             let sum = |count: u32, table: u32| {
-                (0..count as usize).map(|i| words[table as usize + 2 * i + 1]).sum::<u32>() as usize
+                (0..count as usize).map(|i| words[table as usize + SPAN * i + 1]).sum::<u32>() as usize
             };
             let loaded = sum(words[kind + 4], words[kind + 6]) * sum(words[kind + 5], words[kind + 7]);
             let plane = (words[kind] * words[kind + 1] * words[kind + 2]) as usize;
@@ -446,6 +496,16 @@ mod tests {
         assert_eq!(new(&[]), Ok(0));
         assert_eq!(new(&[(0, 720)]), Err(ScaleError::Side { src: 1920, dst: 0 }.into()));
         assert_eq!(new(&[(640, 360); MAX_SURFACES]), Err(PlanError::Outputs { have: MAX_SURFACES }));
+    }
+
+    #[test]
+    fn reciprocals_divide() {
+        for n in [1usize, 2, 3, 7, 9, 10, 85, 128, 511, 512] {
+            for i in (0..20_000u64).chain((1 << 31) / n as u64 - 9..(1 << 31) / n as u64) {
+                let quotient = (2 * i * u64::from(reciprocal(n))) >> 32;
+                assert_eq!(quotient, i / n as u64, "{i} / {n}");
+            }
+        }
     }
 
     #[test]
