@@ -80,14 +80,15 @@ DEV void load_tile(Scratch &scratch, const Place &place, u64 plane, u32 pitch, i
 DEV void vertical_8(const u32 *at, u32 second, u32 pitch, u64 coefs, i32 pairs, i32 mids[16]) {
   u32 sums[16];
   UNROLL for (i32 k = 0; k < 16; ++k) sums[k] = 1 << 7;
-  for (i32 p = 0; p < pairs; ++p, at += pitch, coefs += 4) {
+  do { // there are two pairs or more
     const u32 weights = load32(coefs);
     const u32x4 samples[2] = {load_shared(at), load_shared(at + second)};
     UNROLL for (i32 k = 0; k < 16; k += 2) {
       sums[k] = dot_lower_unsigned(weights, samples[k / 8][k / 2 % 4], sums[k]);
       sums[k + 1] = dot_upper_unsigned(weights, samples[k / 8][k / 2 % 4], sums[k + 1]);
     }
-  }
+    at += pitch, coefs += 4;
+  } while (--pairs > 0);
   UNROLL for (i32 k = 0; k < 16; ++k) mids[k] = (i32)sums[k] >> 8;
 }
 
@@ -95,14 +96,15 @@ DEV void vertical_8(const u32 *at, u32 second, u32 pitch, u64 coefs, i32 pairs, 
 DEV void vertical_10(const u32 *at, u32 pitch, u64 coefs, i32 pairs, i32 mids[8]) {
   u32 low[8], high[8];
   UNROLL for (i32 k = 0; k < 8; ++k) low[k] = 1 << 9, high[k] = 0;
-  for (i32 p = 0; p < pairs; ++p, at += pitch, coefs += 4) {
+  do {
     const u32 weights = load32(coefs);
     const u32x4 samples[2] = {load_shared(at), load_shared(at + 4)};
     UNROLL for (i32 k = 0; k < 8; ++k) {
       low[k] = dot_lower_unsigned(samples[k / 4][k % 4], weights, low[k]);
       high[k] = dot_upper_signed(samples[k / 4][k % 4], weights, high[k]);
     }
-  }
+    at += pitch, coefs += 4;
+  } while (--pairs > 0);
   UNROLL for (i32 k = 0; k < 8; ++k) mids[k] = (i32)(low[k] + (high[k] << 8)) >> 10;
 }
 
@@ -128,14 +130,15 @@ DEV u32 rounded(u32 low, u32 high) { return (u32)clamp((i32)(low + (high << 8) +
 DEV void horizontal(const u32 *at, u32 twice, u32 once, u64 coefs, u32 coef_pitch, i32 pairs, u32 out[8]) {
   u32 low[8], high[8];
   UNROLL for (i32 k = 0; k < 8; ++k) low[k] = 1u << 19, high[k] = 0;
-  for (i32 p = 0; p < pairs; ++p, ++at, coefs += coef_pitch) {
+  do {
     const u32 weights = load32(coefs);
     UNROLL for (i32 k = 0; k < 8; ++k) {
       const u32 both = at[k / 2 * twice + k % 2 * once];
       low[k] = dot_lower_unsigned(both, weights, low[k]);
       high[k] = dot_upper_signed(both, weights, high[k]);
     }
-  }
+    ++at, coefs += coef_pitch;
+  } while (--pairs > 0);
   UNROLL for (i32 k = 0; k < 8; ++k) out[k] = (u32)clamp((i32)(low[k] + (high[k] << 8)) >> 20, 0, 255);
 }
 
@@ -156,7 +159,7 @@ DEV void scale_tile(Scratch &scratch, u64 plan, const Batch &batch, u32 picture,
   const i32 left = place.left / (i32)(BYTES * step);
   const u32 row_elements = place.pitch / BYTES, row_words = row_elements / 2, pair_words = place.pitch / 2;
   // Rows of intermediate samples that fit; items of the horizontal pass are 8 of them, or 4 of U and V.
-  const i32 chunk = MID_BYTES / 2 / row_elements & ~7, item_rows = both ? 4 : 8;
+  const i32 chunk = MID_BYTES / 2 / row_elements & ~7, item_shift = both ? 2 : 3;
   const u32 twice = both ? row_words : 2 * row_words, once = both ? row_words / 2 : row_words;
   const i32 outputs = FIELD(plan, Plan, outputs);
   for (i32 k = 0; k < outputs; ++k) {
@@ -200,8 +203,8 @@ DEV void scale_tile(Scratch &scratch, u64 plan, const Batch &batch, u32 picture,
         write_mids(row, second, row_elements, both, mids + 8);
       }
       BARRIER();
-      EACH(i, (made + item_rows - 1) / item_rows * width) {
-        const i32 group = quotient(i, divide_width), r = group * item_rows, x = x0 + i - group * width;
+      EACH(i, (((made - 1) >> item_shift) + 1) * width) {
+        const i32 group = quotient(i, divide_width), r = group << item_shift, x = x0 + i - group * width;
         const u32 first = load32(first_x + 4 * (u32)x) - (u32)left;
         u32 out[8];
         horizontal(&scratch.mid[(u32)r * row_words + first / 2], twice, once, coefs_x + 4 * (u32)x, coef_pitch, pairs_x, out);
