@@ -24,6 +24,7 @@ missing_packages() {
   if [ "${1:-}" = test ]; then
     need chromium have chromium
     need systemd have systemd-analyze
+    need clang-14 have clang++-14
   fi
 }
 # libclang-cpp, which Mesa brings along, is another library.
