@@ -53,11 +53,11 @@ u32 layout(u32 *out) {
 }
 
 void scale_tiles_8(u64 plan, const Batch *batch, u32 blocks, u32 pictures) {
-  static thread_local Scratch scratch;
+  Scratch scratch;
   for (u64 i = 0; i < (u64)blocks * pictures; ++i) spoil(scratch), scale_tiles<1>(scratch, plan, *batch, i % blocks, i / blocks);
 }
 void scale_tiles_10(u64 plan, const Batch *batch, u32 blocks, u32 pictures) {
-  static thread_local Scratch scratch;
+  Scratch scratch;
   for (u64 i = 0; i < (u64)blocks * pictures; ++i) spoil(scratch), scale_tiles<2>(scratch, plan, *batch, i % blocks, i / blocks);
 }
 void scale_direct_any(u64 plan, const Batch *batch, u32 blocks, u32 pictures) {

@@ -75,10 +75,9 @@ DEV void load_tile(Scratch &scratch, const Place &place, u64 plane, u32 pitch, i
   }
 }
 
-// Eight intermediate samples of 8-bit columns, twice: `second` words apart. `at` is the first word of the first pair of
+// Eight sums of 8-bit columns, twice: `second` words apart. Intermediate samples are their bytes 1 and 2. `at` is the first word of the first pair of
 // rows, `pitch` the words of a pair.
-DEV void vertical_8(const u32 *at, u32 second, u32 pitch, u64 coefs, i32 pairs, i32 mids[16]) {
-  u32 sums[16];
+DEV void vertical_8(const u32 *at, u32 second, u32 pitch, u64 coefs, i32 pairs, u32 sums[16]) {
   UNROLL for (i32 k = 0; k < 16; ++k) sums[k] = 1 << 7;
   do { // there are two pairs or more
     const u32 weights = load32(coefs);
@@ -89,11 +88,10 @@ DEV void vertical_8(const u32 *at, u32 second, u32 pitch, u64 coefs, i32 pairs, 
     }
     at += pitch, coefs += 4;
   } while (--pairs > 0);
-  UNROLL for (i32 k = 0; k < 16; ++k) mids[k] = (i32)sums[k] >> 8;
 }
 
 // The same once, of 10-bit columns.
-DEV void vertical_10(const u32 *at, u32 pitch, u64 coefs, i32 pairs, i32 mids[8]) {
+DEV void vertical_10(const u32 *at, u32 pitch, u64 coefs, i32 pairs, u32 sums[8]) {
   u32 low[8], high[8];
   UNROLL for (i32 k = 0; k < 8; ++k) low[k] = 1 << 9, high[k] = 0;
   do {
@@ -105,22 +103,24 @@ DEV void vertical_10(const u32 *at, u32 pitch, u64 coefs, i32 pairs, i32 mids[8]
     }
     at += pitch, coefs += 4;
   } while (--pairs > 0);
-  UNROLL for (i32 k = 0; k < 8; ++k) mids[k] = (i32)(low[k] + (high[k] << 8)) >> 10;
+  // Down by 10 bits in the end, of which 8 by the choice of bytes.
+  UNROLL for (i32 k = 0; k < 8; ++k) sums[k] = (u32)((i32)(low[k] + (high[k] << 8)) >> 2);
 }
 
-DEV u32 joined(i32 low, i32 high) { return permute((u32)low, (u32)high, 0x5410); }
+// Two of them: halves up to here were added, so what is above byte 0 is rounded.
+DEV u32 joined(u32 low, u32 high) { return permute(low, high, 0x6521); }
 
 // Writes eight columns from column `element` of the row at `row` on; U to its first half and V to its second where the
 // columns are of both.
-DEV void write_mids(u32 *row, u32 element, u32 row_elements, bool both, const i32 *mids) {
+DEV void write_mids(u32 *row, u32 element, u32 row_elements, bool both, const u32 *sums) {
   if (both) {
     UNROLL for (i32 k = 0; k < 2; ++k) {
-      const u32 low = joined(mids[k], mids[k + 2]), high = joined(mids[k + 4], mids[k + 6]);
+      const u32 low = joined(sums[k], sums[k + 2]), high = joined(sums[k + 4], sums[k + 6]);
       *(u64 *)&row[(k * row_elements + element) / 4] = (u64)high << 32 | low;
     }
   } else {
-    store_shared(&row[element / 2], (u32x4){joined(mids[0], mids[1]), joined(mids[2], mids[3]), joined(mids[4], mids[5]),
-                                            joined(mids[6], mids[7])});
+    store_shared(&row[element / 2], (u32x4){joined(sums[0], sums[1]), joined(sums[2], sums[3]), joined(sums[4], sums[5]),
+                                            joined(sums[6], sums[7])});
   }
 }
 
@@ -180,6 +180,7 @@ DEV void scale_tile(Scratch &scratch, u64 plan, const Batch &batch, u32 picture,
     // U and V of an output that has them together lie in its plane 1.
     const u64 plane_v = column_bytes == 2 ? plane_of(target, 1) + 1 : plane_of(target, 2);
     const u64 plane = channel == 2 ? plane_v : plane_of(target, channel);
+    const u32 down_two = both ? target_pitch : 2 * target_pitch;
 
     for (i32 y = y0; y < y1; y += chunk) {
       const i32 made = least(chunk, y1 - y);
@@ -192,15 +193,15 @@ DEV void scale_tile(Scratch &scratch, u64 plan, const Batch &batch, u32 picture,
         // The last pair is zeros behind an even first sample.
         const i32 pairs = pairs_y - 1 + (first & 1);
         u32 *const row = &scratch.mid[(u32)r * row_words];
-        i32 mids[16];
+        u32 sums[16];
         if (BYTES == 1) {
-          vertical_8(at, 4 * (u32)halves, pair_words, coefs, pairs, mids);
+          vertical_8(at, 4 * (u32)halves, pair_words, coefs, pairs, sums);
         } else {
-          vertical_10(at, pair_words, coefs, pairs, mids);
-          vertical_10(at + 8 * (u32)halves, pair_words, coefs, pairs, mids + 8);
+          vertical_10(at, pair_words, coefs, pairs, sums);
+          vertical_10(at + 8 * (u32)halves, pair_words, coefs, pairs, sums + 8);
         }
-        write_mids(row, element, row_elements, both, mids);
-        write_mids(row, second, row_elements, both, mids + 8);
+        write_mids(row, element, row_elements, both, sums);
+        write_mids(row, second, row_elements, both, sums + 8);
       }
       BARRIER();
       EACH(i, (((made - 1) >> item_shift) + 1) * width) {
@@ -209,10 +210,12 @@ DEV void scale_tile(Scratch &scratch, u64 plan, const Batch &batch, u32 picture,
         u32 out[8];
         horizontal(&scratch.mid[(u32)r * row_words + first / 2], twice, once, coefs_x + 4 * (u32)x, coef_pitch, pairs_x, out);
         const u32 at = (u32)(y + r) * target_pitch + (u32)x * column_bytes;
-        UNROLL for (i32 n = 0; n < 8; ++n) {
-          const i32 lower = both ? n / 2 : n;
-          const u64 to = both && n % 2 == 1 ? plane_v : plane;
-          if (r + lower < made) store8(to + (at + (u32)lower * target_pitch), out[n]);
+        u64 even = plane + at, odd = both ? plane_v + at : even + target_pitch;
+        // How many of the eight are in rows that were made.
+        const i32 rest = (made - r) << (both ? 1 : 0);
+        UNROLL for (i32 n = 0; n < 8; n += 2, even += down_two, odd += down_two) {
+          if (n < rest) store8(even, out[n]);
+          if (n + 1 < rest) store8(odd, out[n + 1]);
         }
       }
     }
