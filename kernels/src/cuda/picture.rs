@@ -51,7 +51,7 @@ impl DevicePicture {
     /// A picture in memory of somebody else, such as a surface that NVDEC has mapped.
     ///
     /// # Errors
-    /// If rows would overlap, or samples of 10 bits lie at odd addresses. Addresses at multiples of 16 are read faster.
+    /// If rows would overlap, a plane spans more than 4 GB, or samples of 10 bits lie at odd addresses. Addresses at multiples of 16 are read faster.
     ///
     /// # Safety
     /// All rows of all planes must lie in memory of this card, and stay there until this value is gone and every queue
@@ -61,9 +61,14 @@ impl DevicePicture {
         let wrong = |reason| Err(CudaError::Picture { picture: source, reason });
         let last = source.format.planes() - 1;
         for plane in [0, last] {
-            let (row, _) = source.format.extent(plane, (source.width, source.height));
-            if (surface.pitches[plane.min(1)] as usize) < row {
+            let (row, rows) = source.format.extent(plane, (source.width, source.height));
+            let pitch = surface.pitches[plane.min(1)] as usize;
+            if pitch < row {
                 return wrong("the pitch is less than a row");
+            }
+            // Kernels count bytes of a plane in 32 bits.
+            if pitch * rows > u32::MAX as usize {
+                return wrong("a plane of more than 4 GB");
             }
         }
         let Surface { base, offsets, pitches } = surface;

@@ -249,10 +249,12 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(scale(&other, &mut outputs), Err(Class::Input));
     assert_eq!(scale(&good, &mut []), Err(Class::Input));
     assert_eq!(scale(&good, &mut [picture(Source { format: planar, ..small })]), Err(Class::Input));
-    let surface = Surface { pitches: [63, 64], ..*good.surface() };
-    // SAFETY: refused before anything is done with it.
-    let foreign = unsafe { DevicePicture::foreign(&gpu, source, surface) };
-    assert_eq!(foreign.unwrap_err().class(), Class::Input);
+    for pitches in [[63, 64], [u32::MAX, 64]] {
+        let surface = Surface { pitches, ..*good.surface() };
+        // SAFETY: refused before anything is done with it.
+        let foreign = unsafe { DevicePicture::foreign(&gpu, source, surface) };
+        assert_eq!(foreign.unwrap_err().class(), Class::Input);
+    }
     assert_eq!(DevicePicture::new(&gpu, Source { height: 0, ..source }).unwrap_err().class(), Class::Input);
     let mut meter = CudaMetric::new(&gpu);
     assert_eq!(meter.squared_errors(&queue, &[(&good, &other)], 0).unwrap_err().class(), Class::Input);
