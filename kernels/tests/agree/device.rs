@@ -165,13 +165,13 @@ fn sums() {
             placed(&queue, &Input::new(Source { width, height, format }, &mut noise), arena, &mut noise)
         };
         let pictures = [one(&first), one(&second)];
-        let samples = pictures.each_ref().map(|picture| channels(&queue, picture));
+        let [first, second] = pictures.each_ref().map(|picture| channels(&queue, picture));
         let pairs = [(&pictures[0], &pictures[1]), (&pictures[1], &pictures[0])];
-        for channel in 0..3 {
+        for (channel, samples) in first.iter().zip(&second).enumerate() {
             let side = |side: u32| if channel == 0 { side as usize } else { side.div_ceil(2) as usize };
             let (width, height) = (side(width), side(height));
-            let plane = |i: usize| PlaneRef::new(&samples[i][channel], width, height, width).unwrap();
-            let (a, b) = (plane(0), plane(1));
+            let plane = |samples| PlaneRef::new(samples, width, height, width).unwrap();
+            let (a, b) = (plane(samples.0), plane(samples.1));
             let tile = NonZeroUsize::new(noise.within(1, 70) as usize).unwrap();
             let want = reference::tile_errors(&a, &b, tile.get());
             let have = meter.tile_errors(&queue, &pairs, channel, tile).unwrap();

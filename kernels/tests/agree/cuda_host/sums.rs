@@ -56,11 +56,16 @@ fn two(noise: &mut Noise, longest: u32) -> [Placed; 2] {
     })
 }
 
-/// Everything that a launch compares: pictures, their channels, results, parameters.
-fn compared(
-    noise: &mut Noise,
-    results: impl Fn(&Channel) -> usize,
-) -> (Vec<[Placed; 2]>, Vec<[Channel; 2]>, Vec<Vec<u64>>, Pairs) {
+/// Everything that a launch compares.
+struct Compared {
+    pictures: Vec<[Placed; 2]>,
+    channels: Vec<[Channel; 2]>,
+    /// Room for results.
+    sums: Vec<Vec<u64>>,
+    pairs: Pairs,
+}
+
+fn compared(noise: &mut Noise, results: impl Fn(&Channel) -> usize) -> Compared {
     let mut pictures: Vec<[Placed; 2]> = (0..noise.within(1, 4)).map(|_| two(noise, 200)).collect();
     let mut pairs = Pairs::default();
     let (mut channels, mut sums) = (Vec::new(), Vec::new());
@@ -80,7 +85,7 @@ fn compared(
         channels.push(both);
         sums.push(room);
     }
-    (pictures, channels, sums, pairs)
+    Compared { pictures, channels, sums, pairs }
 }
 
 fn ranges(pictures: &[[Placed; 2]], sums: &[Vec<u64>]) -> Vec<Range> {
@@ -97,7 +102,7 @@ fn errors_of_tiles() {
         let mut noise = Noise::new(seed);
         let side = noise.within(1, 70) as usize;
         let tiles = |channel: &Channel| channel.width.div_ceil(side) * channel.height.div_ceil(side);
-        let (pictures, channels, sums, pairs) = compared(&mut noise, tiles);
+        let Compared { pictures, channels, sums, pairs } = compared(&mut noise, tiles);
         let blocks = sums.iter().map(Vec::len).max().unwrap() as u32;
         host().with(&ranges(&pictures, &sums), noise.below(2) == 0, &format!("seed {seed}"), |host| {
             host.errors(&pairs, side as i32, blocks, sums.len() as u32);
@@ -132,7 +137,7 @@ fn windows_of_ssim() {
         let mut noise = Noise::new(seed);
         let windows = |channel: &Channel| reference::windows(channel.width) * reference::windows(channel.height);
         // Four words of 32 bits each.
-        let (pictures, channels, sums, pairs) = compared(&mut noise, |channel| 2 * windows(channel));
+        let Compared { pictures, channels, sums, pairs } = compared(&mut noise, |channel| 2 * windows(channel));
         let blocks = channels.iter().map(|[a, _]| {
             let [across, down] = [a.width, a.height].map(|side| reference::windows(side) as u32);
             across.div_ceil(WINDOWS.0) * down.div_ceil(WINDOWS.1)
