@@ -25,6 +25,7 @@ missing_packages() {
     need chromium have chromium
     need mesa-vulkan-drivers has_vulkan_software_driver
     need systemd have systemd-analyze
+    need clang-14 have clang++-14
   fi
 }
 # libclang-cpp, which Mesa brings along, is another library.

@@ -4,7 +4,7 @@
 export CARGO_TERM_COLOR=never
 # The end of a log is what a failure shows: the words of an error, not forty lines of stack behind them.
 export RUST_BACKTRACE=0
-all_parts="fmt docs units deny contracts clippy unit vulkan e2e"
+all_parts="fmt docs units deny contracts ptx clippy unit vulkan e2e"
 skipped_status=77
 
 part_fmt() { cargo fmt --all --check -- --color never; }
@@ -23,6 +23,15 @@ part_contracts() {
     return 1
   }
   (cd contracts && ./test.sh)
+}
+# The checked-in PTX is what its sources make, and NVIDIA's assembler takes it for every generation of cards.
+part_ptx() {
+  scripts/ptx --check || return 1
+  local status=0
+  scripts/ptx --assemble || status=$?
+  # Without a network the first half has been checked all the same.
+  [ $status -ne $skipped_status ] || echo "NVIDIA's assembler could not be had: only the PTX's text was checked"
+  return $status
 }
 part_clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; }
 # Everything but the end-to-end tests (the test targets named e2e_*), which have a part of their own.

@@ -1,7 +1,7 @@
 //! Pixel kernels of Headframe: scaling and quality metrics, defined once and implemented several times.
 //!
 //! [`mod@reference`] says in plain integer Rust what every kernel computes; it is the definition, slow on purpose. The
-//! other implementations ([`simd`], and `vulkan` for graphics cards) must give the same bytes for any input, which
+//! other implementations ([`simd`]; `cuda` and `vulkan` for graphics cards) must give the same bytes for any input, which
 //! `tests/agree` and `tests/vulkan` check. Results therefore never depend on the machine, so they can be hashed,
 //! compared and disputed.
 //!
@@ -15,15 +15,19 @@
 //! | [`mod@rotate`], [`upright`] | quarter turns and mirror images; a scaler that also turns |
 //! | [`hash`] | names for pictures |
 //! | [`simd`] | instruction sets, found at run time |
+//! | `cuda`, `cu/` | the kernels on NVIDIA cards, with the feature of that name, which is on by default |
 //! | `vulkan`, `wgsl/` | compute shaders; only with the feature `vulkan`, which takes minutes to compile |
 //!
-//! `unsafe` is in `simd` and `vulkan` alone.
+//! `unsafe` is in these three alone.
 //!
 //! The crate knows nothing of codecs, files, clocks or threads.
 #![deny(unsafe_code)]
 
 pub mod cascade;
 pub mod convert;
+#[cfg(feature = "cuda")]
+#[allow(unsafe_code, reason = "calls of NVIDIA's driver")]
+pub mod cuda;
 pub mod filter;
 pub mod hash;
 pub mod ladder;

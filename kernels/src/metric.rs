@@ -71,8 +71,12 @@ pub fn ssim_sums_with(isa: Isa, a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> Result<Ve
 
 /// Structural similarity, 1 for equal planes: the mean over the windows of [`ssim_sums`].
 pub fn ssim(a: &PlaneRef<'_>, b: &PlaneRef<'_>) -> Result<f64, ShapeMismatch> {
-    let sums = ssim_sums(a, b)?;
-    Ok(sums.iter().map(window_ssim).sum::<f64>() / sums.len() as f64)
+    Ok(ssim_of(&ssim_sums(a, b)?))
+}
+
+/// The same from the sums, in their order.
+pub fn ssim_of(sums: &[WindowSums]) -> f64 {
+    sums.iter().map(window_ssim).sum::<f64>() / sums.len() as f64
 }
 
 fn window_ssim(sums: &WindowSums) -> f64 {

@@ -99,6 +99,12 @@ impl<'a> PlaneRef<'a> {
     pub fn row(&self, y: usize) -> &'a [u8] {
         &self.data[y * self.stride..][..self.width]
     }
+
+    /// All of it from the first to the last sample, and the bytes from row to row.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn bytes(&self) -> (&'a [u8], usize) {
+        (&self.data[..self.stride * (self.height - 1) + self.width], self.stride)
+    }
 }
 
 /// A writable plane of 8-bit samples; bytes between the rows are left alone.

@@ -169,6 +169,12 @@ impl<'a> SourceRef<'a> {
         self.planes[plane].row(y)
     }
 
+    /// The bytes of a plane from its first to its last sample, and from row to row.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn plane(&self, plane: usize) -> (&'a [u8], usize) {
+        self.planes[plane].bytes()
+    }
+
     /// Samples per row and rows of channel Y, U or V (0, 1, 2). Grey has no channels 1 and 2.
     pub fn extent(&self, channel: usize) -> (usize, usize) {
         let (across, down) = self.source.format.siting(channel);

@@ -7,8 +7,8 @@ use crate::pictures::{Input, Output};
 use headframe_kernels::filter::{Axis, Siting};
 use headframe_kernels::{Filter, Format, LadderScaler, Scaler, Source, SourceRef, Yuv420Mut, reference};
 
-const FULL_HD: (u32, u32) = (1920, 1080);
-const LADDER: [(u32, u32); 4] = [(1280, 720), (854, 480), (640, 360), (426, 240)];
+pub(crate) const FULL_HD: (u32, u32) = (1920, 1080);
+pub(crate) const LADDER: [(u32, u32); 4] = [(1280, 720), (854, 480), (640, 360), (426, 240)];
 
 /// One ladder on one picture, by every instruction set, against the reference.
 fn agree_on(input: &Input, sizes: &[(u32, u32)], filter: Filter, noise: &mut Noise, what: &str) {
@@ -29,7 +29,7 @@ fn agree_on(input: &Input, sizes: &[(u32, u32)], filter: Filter, noise: &mut Noi
     }
 }
 
-fn views(outputs: &mut [Output]) -> Vec<Yuv420Mut<'_>> {
+pub(crate) fn views(outputs: &mut [Output]) -> Vec<Yuv420Mut<'_>> {
     outputs.iter_mut().map(Output::view).collect()
 }
 

@@ -5,6 +5,12 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod cases;
+#[cfg(feature = "cuda")]
+mod cuda_host;
+#[cfg(feature = "cuda")]
+mod device;
+#[cfg(feature = "cuda")]
+mod double;
 mod ladders;
 mod measures;
 mod noise;

@@ -59,6 +59,13 @@ impl Input {
         SourceRef::new(self.source, &planes).unwrap()
     }
 
+    /// The bytes of row `y` of a plane.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn row(&self, plane: usize, y: usize) -> &[u8] {
+        let (data, stride) = &self.planes[plane];
+        &data[y * stride..][..extent(self.source, plane).0]
+    }
+
     /// The same as 4:2:0, which it must be.
     pub(crate) fn yuv420(&self) -> Yuv420Ref<'_> {
         assert_eq!(self.source.format, Format::Yuv420);
@@ -71,7 +78,7 @@ impl Input {
 }
 
 /// Bytes per row and rows.
-fn extent(source: Source, plane: usize) -> (usize, usize) {
+pub(crate) fn extent(source: Source, plane: usize) -> (usize, usize) {
     let (across, down) = source.format.siting(plane);
     let pairs = if plane > 0 && source.format.planes() == 2 { 2 } else { 1 };
     let bytes = if source.format.bits() > 8 { 2 } else { 1 };
@@ -99,6 +106,14 @@ impl Output {
         let [y, u, v] = &mut self.data;
         let plane = |data, i: usize| PlaneMut::new(data, sizes[i].0, sizes[i].1, sizes[i].2).unwrap();
         Yuv420Mut::new(plane(y, 0), plane(u, 1), plane(v, 2)).unwrap()
+    }
+
+    /// Sets all samples of the three planes.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn fill(&mut self, samples: &[Vec<u8>]) {
+        for ((data, (w, h, stride)), samples) in self.data.iter_mut().zip(self.sizes).zip(samples) {
+            (0..h).for_each(|y| data[y * stride..][..w].copy_from_slice(&samples[y * w..][..w]));
+        }
     }
 
     /// The samples of a plane without gaps.

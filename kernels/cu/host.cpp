@@ -1,0 +1,80 @@
+// The same kernels for the host, for tests: every block and every thread of a launch one after the other. Memory that a
+// kernel may touch is declared first; what it touches beyond that is counted and neither read nor written.
+#include "compare.h"
+#include "convert.h"
+#include "direct.h"
+#include "scale.h"
+
+struct Range {
+  u64 begin, end;
+  u64 writable;
+};
+
+static thread_local const Range *ranges;
+static thread_local u64 range_count, faults;
+static thread_local bool backwards;
+
+i32 item(i32 k, i32 n) { return backwards ? n - 1 - k : k; }
+
+static bool inside(u64 at, u32 bytes, bool write) {
+  static thread_local u64 last;
+  for (u64 k = 0; k < range_count; ++k) {
+    const Range &range = ranges[last < range_count ? last : last = 0];
+    if (at >= range.begin && at + bytes <= range.end && (!write || range.writable)) return true;
+    ++last;
+  }
+  ++faults;
+  return false;
+}
+bool readable(u64 at, u32 bytes) { return inside(at, bytes, false); }
+bool writable(u64 at, u32 bytes) { return inside(at, bytes, true); }
+
+// What a block finds in shared memory is what others left there.
+template <class T> static void spoil(T &scratch) { memset((void *)&scratch, 0xa5, sizeof scratch); }
+
+extern "C" {
+// Memory of the following launches on this thread, which must outlive them, and the order of items.
+void declare(const Range *memory, u64 count, i32 reversed) {
+  ranges = memory, range_count = count, faults = 0, backwards = reversed != 0;
+}
+// Accesses outside it since.
+u64 faults_seen() { return faults; }
+
+// Sizes and offsets as this compiler sees them, for comparison with their twins.
+u32 layout(u32 *out) {
+  const u32 all[] = {sizeof(Axis), sizeof(Part), sizeof(Output), __builtin_offsetof(Output, parts),
+                     __builtin_offsetof(Output, axes), sizeof(Span), sizeof(Tiles), __builtin_offsetof(Tiles, spans), sizeof(Plan), __builtin_offsetof(Plan, tiles),
+                     sizeof(Surface), __builtin_offsetof(Surface, pitches), sizeof(Batch), sizeof(Pair),
+                     __builtin_offsetof(Pair, sums), sizeof(Pairs), sizeof(Conversion),
+                     __builtin_offsetof(Conversion, chroma), sizeof(Picture), __builtin_offsetof(Picture, step),
+                     sizeof(Pictures), THREADS, TILE_BYTES, MID_BYTES, WINDOWS_ACROSS, WINDOWS_DOWN};
+  memcpy(out, all, sizeof all);
+  return sizeof all / sizeof *all;
+}
+
+void scale_tiles_8(u64 plan, const Batch *batch, u32 blocks, u32 pictures) {
+  Scratch scratch;
+  for (u64 i = 0; i < (u64)blocks * pictures; ++i) spoil(scratch), scale_tiles<1>(scratch, plan, *batch, i % blocks, i / blocks);
+}
+void scale_tiles_10(u64 plan, const Batch *batch, u32 blocks, u32 pictures) {
+  Scratch scratch;
+  for (u64 i = 0; i < (u64)blocks * pictures; ++i) spoil(scratch), scale_tiles<2>(scratch, plan, *batch, i % blocks, i / blocks);
+}
+void scale_direct_any(u64 plan, const Batch *batch, u32 blocks, u32 pictures) {
+  for (u64 i = 0; i < (u64)blocks * pictures; ++i) scale_direct(plan, *batch, i % blocks, i / blocks);
+}
+void error_tiles(const Pairs *pairs, i32 side, u32 blocks, u32 count) {
+  ErrorScratch scratch;
+  for (u64 i = 0; i < (u64)blocks * count; ++i) spoil(scratch), tile_errors(scratch, pairs->pairs[i / blocks], side, i % blocks);
+}
+void window_sums(const Pairs *pairs, u32 blocks, u32 count) {
+  WindowScratch scratch;
+  for (u64 i = 0; i < (u64)blocks * count; ++i) spoil(scratch), ssim_sums(scratch, pairs->pairs[i / blocks], i % blocks);
+}
+void convert_luma(const Conversion *conversion, const Pictures *pictures, u32 blocks, u32 count) {
+  for (u64 i = 0; i < (u64)blocks * count; ++i) luma_of(*conversion, pictures->pictures[i / blocks], i % blocks);
+}
+void convert_chroma(const Conversion *conversion, const Pictures *pictures, u32 blocks, u32 count) {
+  for (u64 i = 0; i < (u64)blocks * count; ++i) chroma_of(*conversion, pictures->pictures[i / blocks], i % blocks);
+}
+}
