@@ -62,7 +62,7 @@ fn tuning(rendition: &Rendition, factor: Option<f64>) -> (&'static str, String) 
             (..=MEDIUM, false) => "subme=1:partitions=p8x8,i8x8:rc-lookahead=12",
             (..=LARGE, false) => "subme=1:partitions=p8x8,i8x8:rc-lookahead=9",
             (_, false) => "subme=1:partitions=i8x8:rc-lookahead=8",
-            (..=SMALL, true) => "subme=2:trellis=1:rc-lookahead=12:deblock=-1,-1",
+            (..=SMALL, true) => "subme=2:trellis=1:rc-lookahead=12:deblock=-1,-1:ipratio=1.8",
             (..=MEDIUM, true) => "subme=1:partitions=none:trellis=1:rc-lookahead=9:deblock=-1,-1",
             (..=LARGE, true) => "subme=1:partitions=none:trellis=1:rc-lookahead=7:deblock=-1,-1",
             (_, true) => "subme=1:partitions=none:rc-lookahead=6:deblock=-1,-1",
