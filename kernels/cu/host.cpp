@@ -1,9 +1,15 @@
 // The same kernels for the host, for tests: every block and every thread of a launch one after the other. Memory that a
 // kernel may touch is declared first; what it touches beyond that is counted and neither read nor written.
+//
+// With THREADED a block is run by HOST_THREADS threads that wait for each other at its barriers.
 #include "compare.h"
 #include "convert.h"
 #include "direct.h"
 #include "scale.h"
+#ifdef THREADED
+#include <pthread.h>
+#include <thread>
+#endif
 
 struct Range {
   u64 begin, end;
@@ -28,6 +34,33 @@ static bool inside(u64 at, u32 bytes, bool write) {
 }
 bool readable(u64 at, u32 bytes) { return inside(at, bytes, false); }
 bool writable(u64 at, u32 bytes) { return inside(at, bytes, true); }
+
+#ifdef THREADED
+static thread_local pthread_barrier_t *barrier;
+static thread_local i32 number;
+i32 thread_number() { return number; }
+void wait_for_others() { pthread_barrier_wait(barrier); }
+
+template <class Block> static void run(Block block) {
+  pthread_barrier_t all;
+  pthread_barrier_init(&all, nullptr, HOST_THREADS);
+  std::thread threads[HOST_THREADS];
+  u64 seen[HOST_THREADS];
+  const Range *const memory = ranges;
+  const u64 count = range_count;
+  for (i32 k = 0; k < HOST_THREADS; ++k) {
+    threads[k] = std::thread([&, k] {
+      barrier = &all, number = k, ranges = memory, range_count = count;
+      block();
+      seen[k] = faults;
+    });
+  }
+  for (i32 k = 0; k < HOST_THREADS; ++k) threads[k].join(), faults += seen[k];
+  pthread_barrier_destroy(&all);
+}
+#else
+template <class Block> static void run(Block block) { block(); }
+#endif
 
 // What a block finds in shared memory is what others left there.
 template <class T> static void spoil(T &scratch) { memset((void *)&scratch, 0xa5, sizeof scratch); }
@@ -54,27 +87,45 @@ u32 layout(u32 *out) {
 
 void scale_tiles_8(u64 plan, const Batch *batch, u32 blocks, u32 pictures) {
   Scratch scratch;
-  for (u64 i = 0; i < (u64)blocks * pictures; ++i) spoil(scratch), scale_tiles<1>(scratch, plan, *batch, i % blocks, i / blocks);
+  for (u64 i = 0; i < (u64)blocks * pictures; ++i) {
+    spoil(scratch);
+    run([&] { scale_tiles<1>(scratch, plan, *batch, i % blocks, i / blocks); });
+  }
 }
 void scale_tiles_10(u64 plan, const Batch *batch, u32 blocks, u32 pictures) {
   Scratch scratch;
-  for (u64 i = 0; i < (u64)blocks * pictures; ++i) spoil(scratch), scale_tiles<2>(scratch, plan, *batch, i % blocks, i / blocks);
+  for (u64 i = 0; i < (u64)blocks * pictures; ++i) {
+    spoil(scratch);
+    run([&] { scale_tiles<2>(scratch, plan, *batch, i % blocks, i / blocks); });
+  }
 }
 void scale_direct_any(u64 plan, const Batch *batch, u32 blocks, u32 pictures) {
-  for (u64 i = 0; i < (u64)blocks * pictures; ++i) scale_direct(plan, *batch, i % blocks, i / blocks);
+  for (u64 i = 0; i < (u64)blocks * pictures; ++i) {
+    run([&] { scale_direct(plan, *batch, i % blocks, i / blocks); });
+  }
 }
 void error_tiles(const Pairs *pairs, i32 side, u32 blocks, u32 count) {
   ErrorScratch scratch;
-  for (u64 i = 0; i < (u64)blocks * count; ++i) spoil(scratch), tile_errors(scratch, pairs->pairs[i / blocks], side, i % blocks);
+  for (u64 i = 0; i < (u64)blocks * count; ++i) {
+    spoil(scratch);
+    run([&] { tile_errors(scratch, pairs->pairs[i / blocks], side, i % blocks); });
+  }
 }
 void window_sums(const Pairs *pairs, u32 blocks, u32 count) {
   WindowScratch scratch;
-  for (u64 i = 0; i < (u64)blocks * count; ++i) spoil(scratch), ssim_sums(scratch, pairs->pairs[i / blocks], i % blocks);
+  for (u64 i = 0; i < (u64)blocks * count; ++i) {
+    spoil(scratch);
+    run([&] { ssim_sums(scratch, pairs->pairs[i / blocks], i % blocks); });
+  }
 }
 void convert_luma(const Conversion *conversion, const Pictures *pictures, u32 blocks, u32 count) {
-  for (u64 i = 0; i < (u64)blocks * count; ++i) luma_of(*conversion, pictures->pictures[i / blocks], i % blocks);
+  for (u64 i = 0; i < (u64)blocks * count; ++i) {
+    run([&] { luma_of(*conversion, pictures->pictures[i / blocks], i % blocks); });
+  }
 }
 void convert_chroma(const Conversion *conversion, const Pictures *pictures, u32 blocks, u32 count) {
-  for (u64 i = 0; i < (u64)blocks * count; ++i) chroma_of(*conversion, pictures->pictures[i / blocks], i % blocks);
+  for (u64 i = 0; i < (u64)blocks * count; ++i) {
+    run([&] { chroma_of(*conversion, pictures->pictures[i / blocks], i % blocks); });
+  }
 }
 }

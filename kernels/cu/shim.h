@@ -3,7 +3,7 @@
 //
 // A kernel is a function over one block. It is written as loops over items (EACH) with barriers between them and keeps
 // nothing in a thread's variables across a barrier, so the host may run the items of a loop one after the other, in
-// either order. Global memory is read and written by address, through the functions below: on the host they refuse, and
+// either order, or, with THREADED, on a few threads: a thread sanitizer then sees where a barrier is missing. Global memory is read and written by address, through the functions below: on the host they refuse, and
 // count, whatever lies outside the memory that the test has declared.
 #pragma once
 
@@ -72,12 +72,20 @@ DOT(dot_upper_signed, "hi.s32.s32")
 #else
 #include <string.h>
 #define DEV static inline
+#ifdef THREADED
+#define EACH(i, n) for (i32 i = thread_number(); i < (n); i += HOST_THREADS)
+#define BARRIER() wait_for_others()
+#else
 #define EACH(i, n) for (i32 i##_n = (n), i##_k = 0, i; i##_k < i##_n && (i = item(i##_k, i##_n), true); ++i##_k)
 #define BARRIER() ((void)0)
+#endif
 #define UNROLL
 
-// In host.cpp: the order of items, and memory that may be touched.
+// In host.cpp: the order of items, or threads in their place, and memory that may be touched.
 i32 item(i32 k, i32 n);
+#define HOST_THREADS 4
+i32 thread_number();
+void wait_for_others();
 bool readable(u64 at, u32 bytes);
 bool writable(u64 at, u32 bytes);
 

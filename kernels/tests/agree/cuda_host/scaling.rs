@@ -72,7 +72,9 @@ fn agree_on(inputs: &[Input], plan: &Plan, filter: Filter, noise: &mut Noise, wh
 #[test]
 fn random_ladders() {
     let mut kernels: HashMap<Kernel, usize> = HashMap::new();
-    for seed in seeds(2500) {
+    let seeds = seeds(2500);
+    let many = seeds.end - seeds.start >= 1000;
+    for seed in seeds {
         let Case { mut noise, input, sizes, filter } = random_case(seed);
         let layout = if noise.below(2) == 0 { Layout::Planar } else { Layout::Nv12 };
         // The least that fits anything common, up to all there is.
@@ -85,7 +87,7 @@ fn random_ladders() {
         }
         agree_on(&inputs, &plan, filter, &mut noise, &format!("tiles of {tile} bytes, seed {seed}"));
     }
-    assert_eq!(kernels.len(), Kernel::ALL.len(), "some kernel never ran: {kernels:?}");
+    assert!(!many || kernels.len() == Kernel::ALL.len(), "some kernel never ran: {kernels:?}");
 }
 
 #[test]
