@@ -24,6 +24,7 @@ missing_packages() {
   if [ "${1:-}" = test ]; then
     need chromium have chromium
     need systemd have systemd-analyze
+    need libffmpeg-nvenc-dev test -e /usr/include/ffnvcodec/nvEncodeAPI.h
   fi
 }
 # libclang-cpp, which Mesa brings along, is another library.

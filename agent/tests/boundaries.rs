@@ -56,8 +56,15 @@ const RULES: &[Rule] = &[
         unsafety: ByModule,
     },
     Rule {
+        name: "headframe-nv-sys",
+        ours: &[],
+        others: Some(&["libloading", "thiserror"]),
+        never: &[ASYNC, HTTP, PEERS, RPC, MONEY, STORES, FFMPEG],
+        unsafety: ByModule,
+    },
+    Rule {
         name: "headframe-codec",
-        ours: &["headframe-kernels"],
+        ours: &["headframe-kernels", "headframe-nv-sys"],
         others: None,
         never: &[ASYNC, HTTP, PEERS, RPC, MONEY, STORES],
         unsafety: ByModule,
