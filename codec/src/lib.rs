@@ -12,6 +12,7 @@
 //! | `cmaf` | fragmented MP4, written |
 //! | `syntax` | headers of H.264, HEVC and AV1, as far as a container needs them |
 //! | `engine` | decode once, scale with [`headframe_kernels`](../headframe_kernels/index.html), encode every rung |
+//! | `nvidia` | cards of NVIDIA: what they can do, decoders, encoder sessions, memory |
 //! | `verify` | whether a rendition is what was ordered: the verification predicate |
 //! | [`worker`] | the sandboxed child process that runs the engine, and the pool that keeps such children |
 //!
@@ -30,6 +31,8 @@ pub mod error;
 #[cfg(feature = "engine")]
 mod ffi;
 pub mod ladder;
+#[cfg(feature = "engine")]
+pub mod nvidia;
 pub mod pace;
 pub mod segment;
 #[cfg(feature = "engine")]
