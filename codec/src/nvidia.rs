@@ -18,7 +18,8 @@
 //!    [`EncoderSettings::can_become`] allows it, also when nothing changes: it begins anew, and the output is that of a new
 //!    session. Where the driver refuses, drop the session and open another.
 //!
-//! [`NvidiaError::class`] says what an error means for the segment, the session and the card.
+//! How many sessions there are to share is learned with [`Device::free_sessions`] and from
+//! [`NvidiaError::no_more_sessions`]. [`NvidiaError::class`] says what an error means for the segment, the session and the card.
 //!
 //! ```no_run
 //! use headframe_codec::nvidia::{Capabilities, Device, Driver, Source};

@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_uint, c_ulong, c_void};
 use std::ptr::NonNull;
 
 use crate::Reserved;
-use crate::cuda::{CUcontext, CUresult, CUstream};
+use crate::cuda::{CUresult, CUstream};
 use crate::shape::{functions, integer, structure};
 
 pub type CUvideodecoder = Option<NonNull<c_void>>;
@@ -268,8 +268,6 @@ functions! {
             parameters: *mut CUVIDPROCPARAMS
         ) -> CUresult;
         fn cuvidUnmapVideoFrame64(decoder: CUvideodecoder, address: u64) -> CUresult;
-        fn cuvidCtxLockCreate(lock: *mut CUvideoctxlock, context: CUcontext) -> CUresult;
-        fn cuvidCtxLockDestroy(lock: CUvideoctxlock) -> CUresult;
         fn cuvidCreateVideoParser(parser: *mut CUvideoparser, parameters: *mut CUVIDPARSERPARAMS) -> CUresult;
         fn cuvidParseVideoData(parser: CUvideoparser, packet: *mut CUVIDSOURCEDATAPACKET) -> CUresult;
         fn cuvidDestroyVideoParser(parser: CUvideoparser) -> CUresult;

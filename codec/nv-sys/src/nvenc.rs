@@ -109,22 +109,15 @@ pub const NV_ENC_PIC_FLAG_OUTPUT_SPSPPS: u32 = 4;
 pub const NV_ENC_PIC_FLAG_EOS: u32 = 8;
 pub const NVENC_INFINITE_GOPLENGTH: u32 = u32::MAX;
 
-structure! {
-    /// An id as Windows writes it.
-    GUID {
-        Data1: u32,
-        Data2: u16,
-        Data3: u16,
-        Data4: [u8; 8],
-    }
+/// An id as Windows writes it.
+#[repr(C)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct GUID {
+    pub Data1: u32,
+    pub Data2: u16,
+    pub Data3: u16,
+    pub Data4: [u8; 8],
 }
-
-impl PartialEq for GUID {
-    fn eq(&self, other: &Self) -> bool {
-        (self.Data1, self.Data2, self.Data3, self.Data4) == (other.Data1, other.Data2, other.Data3, other.Data4)
-    }
-}
-impl Eq for GUID {}
 
 const fn guid(Data1: u32, Data2: u16, Data3: u16, last: u64) -> GUID {
     GUID { Data1, Data2, Data3, Data4: last.to_be_bytes() }

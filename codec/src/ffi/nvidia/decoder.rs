@@ -55,11 +55,32 @@ pub struct Format {
     pub colour: Colour,
 }
 
+/// What a decoder is made for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    coded: (u32, u32),
+    area: [c_int; 4],
+    bits: u8,
+    references: u8,
+}
+
+impl Shape {
+    fn of(found: &CUVIDEOFORMAT) -> Self {
+        let area = found.display_area;
+        Self {
+            coded: (found.coded_width, found.coded_height),
+            area: [area.left, area.top, area.right, area.bottom],
+            bits: found.bit_depth_luma_minus8,
+            references: found.min_num_decode_surfaces,
+        }
+    }
+}
+
 /// A decoder of the driver; closed on drop, after the last picture of it.
 struct Engine {
     device: Arc<Device>,
     handle: CUvideodecoder,
-    format: Format,
+    shape: Shape,
     surfaces: c_int,
     /// Pictures that are mapped, of all decoders of one stream.
     mapped: Arc<AtomicUsize>,
@@ -75,10 +96,9 @@ impl Engine {
         cuvid(&self.device)
     }
 
-    fn create(stream: &Stream, found: &CUVIDEOFORMAT) -> Result<Self, NvidiaError> {
+    fn create(stream: &Stream, found: &CUVIDEOFORMAT, format: &Format) -> Result<Self, NvidiaError> {
         let device = &stream.device;
-        let format = format(found)?;
-        stream.check(found, &format)?;
+        stream.check(found, format)?;
         let area = found.display_area;
         let corner = |value: c_int| i16::try_from(value).unwrap_or(i16::MAX);
         let (width, height) = format.size;
@@ -115,11 +135,16 @@ impl Engine {
         let code = unsafe { (cuvid(device)?.cuvidCreateDecoder)(&mut handle, &mut info) };
         device.driver().check("cuvidCreateDecoder", code)?;
         let (device, mapped) = (Arc::clone(device), Arc::clone(&stream.mapped));
-        Ok(Self { device, handle, format, surfaces, mapped })
+        Ok(Self { device, handle, shape: Shape::of(found), surfaces, mapped })
     }
 
     /// Copies a decoded picture out of the decoder's own buffers.
-    fn map(self: &Arc<Self>, shown: &CUVIDPARSERDISPINFO, limit: usize) -> Result<Picture, NvidiaError> {
+    fn map(
+        self: &Arc<Self>,
+        shown: &CUVIDPARSERDISPINFO,
+        format: Format,
+        limit: usize,
+    ) -> Result<Picture, NvidiaError> {
         let cuvid = self.cuvid()?;
         if self.mapped.fetch_add(1, Ordering::Relaxed) >= limit {
             self.mapped.fetch_sub(1, Ordering::Relaxed);
@@ -149,13 +174,13 @@ impl Engine {
         let bad =
             matches!(status.decodeStatus, cuvid::cuvidDecodeStatus_Error | cuvid::cuvidDecodeStatus_Error_Concealed);
         let damaged = code == CUDA_SUCCESS && bad;
-        Ok(Picture { engine: Arc::clone(self), address, pitch: pitch as usize, time: shown.timestamp, damaged })
+        Ok(Picture { engine: Arc::clone(self), format, address, pitch: pitch as usize, time: shown.timestamp, damaged })
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let (Ok(cuvid), Ok(_current)) = (self.cuvid(), self.device.current()) else { return };
+        let (Ok(cuvid), _current) = (self.cuvid(), self.device.current()) else { return };
         // SAFETY: a live decoder; every picture of it holds this object, so none is mapped any more.
         unsafe { (cuvid.cuvidDestroyDecoder)(self.handle) };
     }
@@ -199,6 +224,7 @@ fn format(found: &CUVIDEOFORMAT) -> Result<Format, NvidiaError> {
 /// A decoded picture on the card. Given back to its decoder on drop: whatever reads it must be done by then.
 pub struct Picture {
     engine: Arc<Engine>,
+    format: Format,
     address: u64,
     pitch: usize,
     time: i64,
@@ -218,12 +244,12 @@ impl Picture {
 
     /// What it is like.
     pub fn format(&self) -> &Format {
-        &self.engine.format
+        &self.format
     }
 
     /// Where it lies.
     pub fn planes(&self) -> Planes<'_> {
-        let Format { size: (width, height), bit_depth, .. } = self.engine.format;
+        let Format { size: (width, height), bit_depth, .. } = self.format;
         Planes {
             luma: self.address,
             chroma: self.address + self.pitch as u64 * u64::from(height.next_multiple_of(2)),
@@ -238,7 +264,7 @@ impl Picture {
 
 impl Drop for Picture {
     fn drop(&mut self) {
-        let (Ok(cuvid), Ok(_current)) = (self.engine.cuvid(), self.engine.device.current()) else { return };
+        let (Ok(cuvid), _current) = (self.engine.cuvid(), self.engine.device.current()) else { return };
         // SAFETY: mapped by this decoder, given back once.
         let code = unsafe { (cuvid.cuvidUnmapVideoFrame64)(self.engine.handle, self.address) };
         self.engine.mapped.fetch_sub(1, Ordering::Relaxed);
@@ -256,7 +282,7 @@ struct Stream {
     codec: VideoCodec,
     limits: DecoderLimits,
     mapped: Arc<AtomicUsize>,
-    engine: Option<Arc<Engine>>,
+    engine: Option<(Arc<Engine>, Format)>,
     /// Set for the time of a call that feeds the parser.
     sink: Option<NonNull<Sink<'static>>>,
     /// The first thing that went wrong in a callback of this call.
@@ -284,18 +310,24 @@ impl Stream {
         Ok(())
     }
 
-    /// A new format: the decoder for it. Gives the number of surfaces that the parser may use.
+    /// A format: the decoder for it. Gives the number of surfaces that the parser may use. A format is told again after
+    /// every end of a segment; the decoder stays if it can decode that.
     fn sequence(&mut self, found: &CUVIDEOFORMAT) -> Result<c_int, NvidiaError> {
-        let engine = Arc::new(Engine::create(self, found)?);
+        let format = format(found)?;
+        let engine = match self.engine.take() {
+            Some((engine, _)) if engine.shape == Shape::of(found) => engine,
+            // Pictures of the old one keep it until they are dropped.
+            _ => Arc::new(Engine::create(self, found, &format)?),
+        };
         let surfaces = engine.surfaces;
-        // Pictures of the old one keep it until they are dropped.
-        self.engine = Some(engine);
+        self.engine = Some((engine, format));
         Ok(surfaces)
     }
 
     fn decode(&mut self, picture: *mut CUVIDPICPARAMS) -> Result<c_int, NvidiaError> {
         let call = "cuvidDecodePicture";
-        let engine = self.engine.as_ref().ok_or(NvidiaError::Nonsense { call, what: "a picture before its format" })?;
+        let known = self.engine.as_ref().ok_or(NvidiaError::Nonsense { call, what: "a picture before its format" });
+        let (engine, _) = known?;
         let _current = self.device.current()?;
         // SAFETY: a live decoder; the parser's description of a picture, valid during its callback.
         let code = unsafe { (engine.cuvid()?.cuvidDecodePicture)(engine.handle, picture) };
@@ -305,8 +337,9 @@ impl Stream {
 
     fn display(&mut self, shown: &CUVIDPARSERDISPINFO) -> Result<c_int, NvidiaError> {
         let call = "cuvidParseVideoData";
-        let engine = self.engine.as_ref().ok_or(NvidiaError::Nonsense { call, what: "a picture before its format" })?;
-        let picture = engine.map(shown, self.limits.pictures)?;
+        let known = self.engine.as_ref().ok_or(NvidiaError::Nonsense { call, what: "a picture before its format" });
+        let (engine, format) = known?;
+        let picture = engine.map(shown, *format, self.limits.pictures)?;
         let Some(mut sink) = self.sink else {
             return Err(NvidiaError::Nonsense { call, what: "a picture outside of the call" });
         };
@@ -419,7 +452,8 @@ impl Decoder {
         self.parse(CUVIDSOURCEDATAPACKET { flags, payload_size: unit.len() as u64, payload, timestamp: time }, sink)
     }
 
-    /// The end of the stream or segment: hands over all pictures that are left. The next unit must be a key picture.
+    /// The end of the stream or segment: hands over all pictures that are left. The next unit must be a key picture; the
+    /// decoder stays as it is for the next segment of the same format.
     pub fn flush(
         &mut self,
         sink: &mut (dyn FnMut(Picture) -> Result<(), NvidiaError> + '_),

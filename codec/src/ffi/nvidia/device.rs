@@ -204,6 +204,7 @@ pub struct Surface {
     device: Arc<Device>,
     address: CUdeviceptr,
     pitch: usize,
+    size: (u32, u32),
     bit_depth: u8,
 }
 
@@ -218,15 +219,16 @@ impl Surface {
         let code = unsafe { (device.driver.cuda.cuMemAllocPitch_v2)(&mut address, &mut pitch, width, rows, 16) };
         drop(current);
         device.driver.check("cuMemAllocPitch_v2", code)?;
-        Ok(Self { device: Arc::clone(device), address, pitch, bit_depth })
+        Ok(Self { device: Arc::clone(device), address, pitch, size, bit_depth })
     }
 
     pub(super) fn address(&self) -> CUdeviceptr {
         self.address
     }
 
-    /// Where a picture of `size`, no larger than the surface was made for, lies: chroma right behind luma.
-    pub(super) fn planes(&self, size: (u32, u32)) -> Planes<'_> {
+    /// Where a picture of `size` lies, at most of the size that the surface was made for: chroma right behind luma.
+    pub fn planes(&self, size: (u32, u32)) -> Planes<'_> {
+        let size = (size.0.min(self.size.0), size.1.min(self.size.1));
         Planes {
             luma: self.address,
             chroma: self.address + self.pitch as u64 * u64::from(size.1),
@@ -241,8 +243,7 @@ impl Surface {
 
 impl Drop for Surface {
     fn drop(&mut self) {
-        // Where the context is lost the memory is too.
-        let Ok(_current) = self.device.current() else { return };
+        let _current = self.device.current();
         // SAFETY: made by `cuMemAllocPitch_v2` in this context, freed once; `Planes` cannot outlive it, and kernels that
         // use it are waited for by the call.
         let code = unsafe { (self.device.driver.cuda.cuMemFree_v2)(self.address) };

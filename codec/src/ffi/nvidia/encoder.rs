@@ -50,7 +50,7 @@ pub struct EncoderSession {
     free: VecDeque<usize>,
     /// Encoded or being encoded, in order, with their times.
     sent: VecDeque<(usize, i64)>,
-    /// How many of those, from the front, the driver has taken all input for.
+    /// How many of those, from the front, need no more input to be finished.
     due: usize,
     /// Pictures since the session was opened or changed.
     count: u32,
@@ -148,7 +148,8 @@ impl EncoderSession {
     fn unregister(&mut self, i: usize) -> Result<(), NvidiaError> {
         let Some(registered) = self.slots[i].registered.take() else { return Ok(()) };
         let encoding = self.session.encoding()?;
-        let _current = self.session.device.current()?;
+        // Given back also where the card is lost and no context can be made current.
+        let _current = self.session.device.current();
         // SAFETY: registered with this session, not mapped, given back once.
         let status = unsafe { (encoding.functions.unregister)(self.session.handle, Some(registered)) };
         self.session.check("nvEncUnregisterResource", status)
@@ -208,7 +209,8 @@ impl EncoderSession {
                 self.count = self.count.wrapping_add(1);
                 self.sent.push_back((i, time));
                 if complete {
-                    self.due = self.sent.len();
+                    // The last ones still wait for those that come after them.
+                    self.due = self.sent.len().saturating_sub(usize::from(self.settings.lookahead));
                 }
                 Ok(())
             }
@@ -234,7 +236,7 @@ impl EncoderSession {
         Ok(())
     }
 
-    /// Whether all pictures sent so far can be taken; otherwise the encoder wants more first.
+    /// Whether the encoder has begun with it; otherwise it wants more pictures first.
     fn send(&mut self, i: usize, time: i64, key: bool) -> Result<bool, NvidiaError> {
         let encoding = self.session.encoding()?;
         let slot = &self.slots[i];
@@ -288,7 +290,6 @@ impl EncoderSession {
             let _current = device.current()?;
             let Some(&(i, time)) = it.sent.front() else { return Ok(None) };
             let picture = it.take(i, time)?;
-            it.sent.pop_front();
             it.due -= 1;
             it.unmap(i)?;
             it.free.push_back(i);
@@ -296,7 +297,7 @@ impl EncoderSession {
         })
     }
 
-    /// Waits for a slot's picture and copies it.
+    /// Waits for the picture of a slot, the first one sent, and copies it.
     fn take(&mut self, i: usize, time: i64) -> Result<EncodedPicture, NvidiaError> {
         let call = "nvEncLockBitstream";
         let encoding = self.session.encoding()?;
@@ -306,6 +307,7 @@ impl EncoderSession {
         // SAFETY: a live session, a buffer of it that a picture was sent for; waits, then writes where the bytes are.
         let status = unsafe { (encoding.functions.lock)(self.session.handle, &mut lock) };
         self.session.check(call, status)?;
+        self.sent.pop_front();
         let read = match (lock.bitstreamBufferPtr, lock.bitstreamSizeInBytes) {
             (_, size) if size > Self::MAX_PICTURE_BYTES => Err("more bytes than a picture can have"),
             (None, _) => Err("no bytes"),
@@ -325,7 +327,11 @@ impl EncoderSession {
     /// Tells the encoder that no more pictures come, and takes all that are left. Afterwards [`Self::reconfigure`] begins
     /// anew, also with the same settings.
     pub fn drain(&mut self) -> Result<Vec<EncodedPicture>, NvidiaError> {
-        self.or_break(Self::end)?;
+        self.or_break(|it| {
+            let device = Arc::clone(&it.session.device);
+            let _current = device.current()?;
+            it.end()
+        })?;
         let mut rest = Vec::with_capacity(self.sent.len());
         while let Some(picture) = self.output()? {
             rest.push(picture);
@@ -339,7 +345,6 @@ impl EncoderSession {
         let version = encoding.api.of(Structure::Picture);
         let mut picture =
             nvenc::NV_ENC_PIC_PARAMS { version, encodePicFlags: nvenc::NV_ENC_PIC_FLAG_EOS, ..Default::default() };
-        let _current = self.session.device.current()?;
         // SAFETY: a live, initialised session; with this flag nothing else is read.
         let status = unsafe { (encoding.functions.encode)(self.session.handle, &mut picture) };
         self.session.check("nvEncEncodePicture", status)?;
@@ -391,17 +396,18 @@ impl EncoderSession {
 
 impl Drop for EncoderSession {
     fn drop(&mut self) {
+        // Where the card is lost no context can be made current; everything is given back all the same.
+        let device = Arc::clone(&self.session.device);
+        let _current = device.current();
         // What is in flight must have been encoded before its memory goes (nvEncodeAPI.h on destroying). Where that fails,
         // giving everything back is all that is left to do.
         if !self.sent.is_empty() && self.end().is_ok() {
-            while let Some((i, time)) = self.sent.pop_front() {
+            while let Some(&(i, time)) = self.sent.front() {
                 if self.take(i, time).is_err() {
                     break;
                 }
             }
         }
-        let device = Arc::clone(&self.session.device);
-        let _current = device.current();
         for i in 0..self.slots.len() {
             let _ = self.unmap(i);
             let _ = self.unregister(i);

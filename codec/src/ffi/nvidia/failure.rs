@@ -97,6 +97,13 @@ pub enum NvidiaError {
 }
 
 impl NvidiaError {
+    /// A session could not be opened because the system has no more of them. The cap of consumer cards counts the sessions
+    /// of all processes on all cards, and drivers report it in two ways, of which one also means that memory ran out.
+    pub fn no_more_sessions(&self) -> bool {
+        let capped = [nvenc::NV_ENC_ERR_OUT_OF_MEMORY, nvenc::NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY];
+        matches!(self, Self::Nvenc { call: "nvEncOpenEncodeSessionEx", code, .. } if capped.contains(&NVENCSTATUS(*code)))
+    }
+
     /// What to do about it.
     pub fn class(&self) -> Class {
         match self {

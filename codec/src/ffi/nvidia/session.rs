@@ -234,4 +234,18 @@ impl Device {
         let _current = self.current()?;
         session.encodes()
     }
+
+    /// How many sessions the system has to give at this moment, up to `most`: opens them and closes them again. Other
+    /// programs that want one meanwhile get none.
+    pub fn free_sessions(self: &Arc<Self>, most: usize) -> Result<usize, NvidiaError> {
+        let mut open = Vec::new();
+        while open.len() < most {
+            match Session::open(self) {
+                Ok(session) => open.push(session),
+                Err(error) if error.no_more_sessions() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(open.len())
+    }
 }
