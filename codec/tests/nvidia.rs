@@ -356,26 +356,32 @@ fn pictures_may_be_held_up_to_the_limit_and_outlive_the_decoder() {
 
 #[test]
 fn a_session_that_goes_on_makes_what_a_new_one_would() {
-    let doubles = Doubles::new();
-    let device = doubles.device();
-    let (large, small) =
-        (settings((640, 360)), EncoderSettings { bitrate_bps: 300_000, buffer_bits: 300_000, ..settings((320, 180)) });
-    let fresh =
-        |settings: &EncoderSettings| encode(&mut EncoderSession::open(&device, settings).unwrap(), &device, 12, &[6]);
-    let due = [fresh(&large), fresh(&small), fresh(&large)];
-    let mut session = EncoderSession::open(&device, &large).unwrap();
-    let mut made = vec![encode(&mut session, &device, 12, &[6])];
-    for next in [&small, &large] {
-        session.reconfigure(next).unwrap();
-        made.push(encode(&mut session, &device, 12, &[6]));
+    let large = settings((640, 360));
+    let small = EncoderSettings { bitrate_bps: 300_000, buffer_bits: 300_000, rate: (25, 1), ..settings((320, 180)) };
+    // Where the driver reads the flags of the change depends on the API.
+    for api in Api::ALL {
+        let doubles = Doubles::new();
+        doubles.set("nvenc", "api", &api.to_string());
+        let device = doubles.device();
+        let fresh = |settings: &EncoderSettings| {
+            let mut session = EncoderSession::open(&device, settings).unwrap();
+            encode(&mut session, &device, 8, &[4])
+        };
+        let due = [fresh(&large), fresh(&small), fresh(&large)];
+        let mut session = EncoderSession::open(&device, &large).unwrap();
+        let mut made = vec![encode(&mut session, &device, 8, &[4])];
+        for next in [&small, &large] {
+            session.reconfigure(next).unwrap();
+            made.push(encode(&mut session, &device, 8, &[4]));
+        }
+        assert!(made == due, "API {api}: sizes {:?}, of new sessions {:?}", sizes(&made), sizes(&due));
+        // The same again, which must begin anew as well.
+        session.reconfigure(&large).unwrap();
+        assert!(encode(&mut session, &device, 8, &[4]) == due[0], "API {api}");
+        drop((session, device));
+        doubles.assert_clean();
+        assert_eq!(doubles.report("nvenc").calls["nvEncOpenEncodeSessionEx"], 4);
     }
-    assert!(made == due, "sizes {:?}, of new sessions {:?}", sizes(&made), sizes(&due));
-    // The same again, which must begin anew as well.
-    session.reconfigure(&large).unwrap();
-    assert!(encode(&mut session, &device, 12, &[6]) == due[0]);
-    drop((session, device));
-    doubles.assert_clean();
-    assert_eq!(doubles.report("nvenc").calls["nvEncOpenEncodeSessionEx"], 4);
 }
 
 fn sizes(all: &[Vec<EncodedPicture>]) -> Vec<Vec<usize>> {
