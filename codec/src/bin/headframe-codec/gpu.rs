@@ -12,7 +12,8 @@ pub(crate) fn run(libraries: Option<PathBuf>, json: bool) {
     }
     let pair = |version: Option<(u32, u32)>| version.map(|(major, minor)| format!("{major}.{minor}"));
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".into());
-    println!("driver {}, CUDA {}", or_none(found.driver), or_none(pair(found.cuda)));
+    let unnamed = found.cuda.map(|_| "of unknown version".to_owned());
+    println!("driver {}, CUDA {}", or_none(found.driver.or(unnamed)), or_none(pair(found.cuda)));
     println!("NVENC API {}", or_none(found.encode_api));
     for device in &found.devices {
         card(device);

@@ -39,10 +39,10 @@ impl VideoCodec {
 impl fmt::Display for VideoCodec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::H264 => "H.264",
-            Self::Hevc => "HEVC",
-            Self::Vp9 => "VP9",
-            Self::Av1 => "AV1",
+            Self::H264 => "h264",
+            Self::Hevc => "hevc",
+            Self::Vp9 => "vp9",
+            Self::Av1 => "av1",
         })
     }
 }
