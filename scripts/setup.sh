@@ -26,6 +26,7 @@ missing_packages() {
     need mesa-vulkan-drivers has_vulkan_software_driver
     need systemd have systemd-analyze
     need clang-14 have clang++-14
+    need libffmpeg-nvenc-dev test -e /usr/include/ffnvcodec/nvEncodeAPI.h
   fi
 }
 # libclang-cpp, which Mesa brings along, is another library.

@@ -56,8 +56,15 @@ const RULES: &[Rule] = &[
         unsafety: ByModule,
     },
     Rule {
+        name: "headframe-nv-sys",
+        ours: &[],
+        others: Some(&["libloading", "thiserror"]),
+        never: &[ASYNC, HTTP, PEERS, RPC, MONEY, STORES, FFMPEG],
+        unsafety: ByModule,
+    },
+    Rule {
         name: "headframe-codec",
-        ours: &["headframe-kernels"],
+        ours: &["headframe-kernels", "headframe-nv-sys"],
         others: None,
         never: &[ASYNC, HTTP, PEERS, RPC, MONEY, STORES],
         unsafety: ByModule,
@@ -135,7 +142,20 @@ const RULES: &[Rule] = &[
         never: &[],
         unsafety: Forbidden,
     },
+    double("headframe-double-cuda", DOUBLE),
+    double("headframe-double-cuvid", DOUBLE),
+    double("headframe-double-nvenc", DOUBLE),
+    double("headframe-double-nvml", DOUBLE),
+    double("headframe-double-ledger", &["headframe-nv-sys"]),
 ];
+
+/// What a double is made of, beside the libraries that it works with.
+const DOUBLE: &[&str] = &["headframe-double-ledger", "headframe-nv-sys"];
+
+/// A test double of a driver's library: a C interface. No crate may depend on one but for its tests.
+const fn double(name: &'static str, ours: &'static [&'static str]) -> Rule {
+    Rule { name, ours, others: None, never: &[ASYNC, HTTP, PEERS, RPC, MONEY, STORES], unsafety: ByModule }
+}
 
 /// Every dependency that the rules forbid, in words.
 fn faults(crates: &[Crate], rules: &[Rule]) -> Vec<String> {

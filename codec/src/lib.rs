@@ -15,6 +15,7 @@
 //! | `cmaf` | fragmented MP4, written |
 //! | `syntax` | headers of H.264, HEVC and AV1, as far as a container needs them |
 //! | `engine` | decode once, scale with [`headframe_kernels`](../headframe_kernels/index.html), encode every rung |
+//! | `nvidia` | cards of NVIDIA: what they can do, decoders, encoder sessions, memory |
 //! | `verify` | whether a rendition is what was ordered: the verification predicate |
 //! | [`worker`] | the sandboxed child process that runs the engine, and the pool that keeps such children |
 //!
@@ -33,6 +34,8 @@ pub mod error;
 #[cfg(feature = "engine")]
 mod ffi;
 pub mod ladder;
+#[cfg(feature = "engine")]
+pub mod nvidia;
 pub mod pace;
 pub mod placement;
 pub mod segment;

@@ -1,4 +1,4 @@
-//! C libraries, one file each: raw below, safe types above.
+//! C libraries, one file or folder each: raw below, safe types above.
 #![allow(unsafe_code, reason = "the only place of the crate that calls C")]
 
 pub(crate) mod audio;
@@ -7,6 +7,7 @@ pub(crate) mod decoder;
 pub(crate) mod encoder;
 mod ffmpeg;
 pub(crate) mod heap;
+pub(crate) mod nvidia;
 pub(crate) mod picture;
 pub(crate) mod pinned;
 pub(crate) mod quantisers;

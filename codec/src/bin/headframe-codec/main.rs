@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod codecs;
+mod gpu;
 mod selftest;
 mod transcode;
 mod verify;
@@ -69,6 +70,19 @@ enum Command {
     /// List the codecs that this machine's FFmpeg can make
     Codecs {
         /// Print the list as JSON: codec, and FFmpeg's name of the encoder
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what this machine's NVIDIA cards and their driver can do
+    #[command(
+        after_help = "Needs no card: without one it says what is missing. To learn what a card encodes, a session is \
+        opened on it for a moment; where other programs hold all sessions of the system, it says so."
+    )]
+    Gpu {
+        /// Look for the driver's libraries in this folder and nowhere else
+        #[arg(long)]
+        libraries: Option<PathBuf>,
+        /// Print the answer as JSON
         #[arg(long)]
         json: bool,
     },
@@ -151,6 +165,10 @@ fn main() -> ExitCode {
         }
         Command::Codecs { json } => {
             codecs::run(json);
+            Ok(())
+        }
+        Command::Gpu { libraries, json } => {
+            gpu::run(libraries, json);
             Ok(())
         }
         Command::Verify(options) => return verify::run(&options),

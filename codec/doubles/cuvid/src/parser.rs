@@ -1,0 +1,137 @@
+//! The parser: finds the format of a stream and the order in which its pictures are shown, and calls back.
+//!
+//! It has a decoder of its own, from which it takes only the order. The pictures that a client gets are made by the decoder
+//! that the client feeds.
+
+use std::collections::BTreeMap;
+
+use headframe_nv_sys::cuvid::{
+    Area, Aspect, CUVIDEOFORMAT, CUVIDPARSERDISPINFO, CUVIDPARSERPARAMS, Ratio, VideoSignal, cudaVideoChromaFormat_420,
+    cudaVideoCodec,
+};
+
+use crate::decoder;
+use crate::libav::{Libav, Look};
+
+/// The client's three functions.
+pub(crate) trait Callbacks {
+    /// A format. Gives the number of surfaces, 0 for failure.
+    fn sequence(&mut self, format: &mut CUVIDEOFORMAT) -> i32;
+    /// A picture to be decoded: its surface, its bytes, whether decoding can begin there.
+    fn decode(&mut self, surface: i32, unit: &[u8], key: bool, look: &Look) -> i32;
+    /// A picture to be shown.
+    fn display(&mut self, shown: &mut CUVIDPARSERDISPINFO) -> i32;
+}
+
+/// A callback failed.
+pub(crate) struct Refused;
+
+pub(crate) struct Parser {
+    pub(crate) parameters: CUVIDPARSERPARAMS,
+    order: Libav,
+    look: Option<Look>,
+    surfaces: i32,
+    next: i32,
+    count: i64,
+    /// Surfaces and times of pictures that are decoded and not shown yet, by number.
+    waiting: BTreeMap<i64, (i32, i64)>,
+}
+
+impl Parser {
+    pub(crate) fn new(parameters: CUVIDPARSERPARAMS) -> Option<Self> {
+        let order = Libav::open(parameters.CodecType)?;
+        Some(Self { parameters, order, look: None, surfaces: 1, next: 0, count: 0, waiting: BTreeMap::new() })
+    }
+
+    fn codec(&self) -> cudaVideoCodec {
+        self.parameters.CodecType
+    }
+
+    /// One access unit.
+    pub(crate) fn unit(&mut self, unit: &[u8], time: i64, to: &mut impl Callbacks) -> Result<(), Refused> {
+        let number = self.count;
+        self.count += 1;
+        let understood = self.order.send(Some(unit), number);
+        let shown = self.order.shown();
+        let (before, after): (Vec<_>, Vec<_>) = shown.into_iter().partition(|shown| *shown < number);
+        let look = self.order.look().filter(|_| understood || self.look.is_some());
+        if let Some(look) = look.filter(|look| self.look != Some(*look)) {
+            // All of the old format is shown before the new one begins.
+            self.show(&before, to)?;
+            self.waiting.clear();
+            self.look = Some(look);
+            self.surfaces = match to.sequence(&mut format(self.codec(), &look)) {
+                0 => return Err(Refused),
+                n => n.max(1),
+            };
+        }
+        let Some(look) = self.look else { return Ok(()) };
+        if decoder::shows(self.codec(), unit) {
+            let surface = self.surface();
+            let key = decoder::begins(self.codec(), unit);
+            if to.decode(surface, unit, key, &look) == 0 {
+                return Err(Refused);
+            }
+            self.waiting.insert(number, (surface, time));
+        }
+        self.show(&before, to)?;
+        self.show(&after, to)
+    }
+
+    /// The end: all that is left is shown.
+    pub(crate) fn end(&mut self, to: &mut impl Callbacks) -> Result<(), Refused> {
+        self.order.send(None, 0);
+        let rest = self.order.shown();
+        self.order.restart();
+        let outcome = self.show(&rest, to);
+        self.waiting.clear();
+        // The next unit tells its format again, whether it is another or not.
+        self.look = None;
+        outcome
+    }
+
+    fn show(&mut self, numbers: &[i64], to: &mut impl Callbacks) -> Result<(), Refused> {
+        for number in numbers {
+            let Some((surface, timestamp)) = self.waiting.remove(number) else { continue };
+            let mut shown =
+                CUVIDPARSERDISPINFO { picture_index: surface, progressive_frame: 1, timestamp, ..Default::default() };
+            if to.display(&mut shown) == 0 {
+                return Err(Refused);
+            }
+        }
+        Ok(())
+    }
+
+    /// A surface that no waiting picture has; the oldest one's, if all are taken.
+    fn surface(&mut self) -> i32 {
+        for _ in 0..self.surfaces {
+            self.next = (self.next + 1) % self.surfaces;
+            if self.waiting.values().all(|(surface, _)| *surface != self.next) {
+                return self.next;
+            }
+        }
+        self.waiting.pop_first().map_or(0, |(_, (surface, _))| surface)
+    }
+}
+
+fn format(codec: cudaVideoCodec, look: &Look) -> CUVIDEOFORMAT {
+    let (width, height) = (look.size.0 as i32, look.size.1 as i32);
+    let [color_primaries, transfer_characteristics, matrix_coefficients] = look.colour;
+    let flags = if look.full_range { VideoSignal::video_full_range_flag as u8 } else { 0 };
+    CUVIDEOFORMAT {
+        codec,
+        frame_rate: Ratio { numerator: look.rate.0, denominator: look.rate.1 },
+        progressive_sequence: 1,
+        bit_depth_luma_minus8: look.bits.wrapping_sub(8),
+        bit_depth_chroma_minus8: look.bits.wrapping_sub(8),
+        // More than any of the streams in the tests refers to.
+        min_num_decode_surfaces: 18,
+        coded_width: look.coded.0,
+        coded_height: look.coded.1,
+        display_area: Area { left: 0, top: 0, right: width, bottom: height },
+        chroma_format: cudaVideoChromaFormat_420,
+        display_aspect_ratio: Aspect { x: look.aspect.0, y: look.aspect.1 },
+        video_signal_description: VideoSignal { flags, color_primaries, transfer_characteristics, matrix_coefficients },
+        ..Default::default()
+    }
+}

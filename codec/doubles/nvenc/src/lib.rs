@@ -1,0 +1,54 @@
+//! Test double of `libnvidia-encode`: encodes H.264 and HEVC with libx264 and libx265, from memory of whichever CUDA
+//! library lies beside it. Strict where the real one is forgiving: version words must be those of the API that the session
+//! was opened for, reserved fields zero, every buffer in the state that a call needs, everything given back before the
+//! session is closed, registered memory still there.
+//!
+//! It is told: `api` (`13.0`), `sessions` (most at once, 64), `engines` (1), `codecs` (`h264,hevc,av1`; AV1 is listed where
+//! the API has it and refused when it is to be made).
+#![deny(unsafe_code)]
+
+mod api;
+mod check;
+mod coder;
+mod session;
+
+use std::sync::OnceLock;
+
+use headframe_double_ledger::{Ledger, Table};
+use headframe_nv_sys::Api;
+use headframe_nv_sys::cuda::Cuda;
+
+use crate::session::Session;
+
+static LEDGER: Ledger = Ledger::new("nvenc");
+static SESSIONS: Table<Session> = Table::new(0xE000_0000);
+
+fn live() -> [(&'static str, usize); 4] {
+    SESSIONS.all(|sessions| {
+        let sum = |count: fn(&Session) -> usize| sessions.values().map(count).sum();
+        [
+            ("session", sessions.len()),
+            ("registered resource", sum(|session| session.resources.len())),
+            ("mapped resource", sum(|session| session.mapped.len())),
+            ("bitstream buffer", sum(|session| session.buffers.len())),
+        ]
+    })
+}
+
+/// The CUDA library that the pictures lie in.
+fn cuda() -> Option<&'static Cuda> {
+    static CUDA: OnceLock<Option<Cuda>> = OnceLock::new();
+    CUDA.get_or_init(headframe_double_ledger::siblings).as_ref()
+}
+
+/// Major and minor number of the API that this driver has, which may be one that nobody knows.
+fn driver_api() -> (u32, u32) {
+    let told = LEDGER.value("api").unwrap_or_else(|| "13.0".into());
+    let (major, minor) = told.split_once('.').unwrap_or((&told, "0"));
+    (major.parse().unwrap_or(0), minor.parse().unwrap_or(0))
+}
+
+/// The API that a client asks for by its word, if this driver has it.
+fn client_api(word: u32) -> Option<Api> {
+    Api::ALL.into_iter().find(|api| api.word() == word && api.numbers() <= driver_api())
+}

@@ -1,0 +1,16 @@
+//! Test double of `libnvidia-ml`: a healthy card that does nothing. It is told: `sessions` (0), what `health` shows.
+#![deny(unsafe_code)]
+
+mod api;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use headframe_double_ledger::Ledger;
+
+static LEDGER: Ledger = Ledger::new("nvml");
+/// Times that it was started and not stopped.
+static STARTED: AtomicUsize = AtomicUsize::new(0);
+
+fn live() -> [(&'static str, usize); 1] {
+    [("start", STARTED.load(Ordering::Relaxed))]
+}

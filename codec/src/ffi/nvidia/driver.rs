@@ -1,0 +1,373 @@
+//! The driver of this machine: which of its libraries are there, what they speak, which cards there are and what those
+//! can do. Nothing here needs a card; without one it says so.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use headframe_nv_sys::cuda::{self, CUDA_SUCCESS, CUdevice, CUresult, Cuda};
+use headframe_nv_sys::cuvid::{self, CUVIDDECODECAPS, Cuvid};
+use headframe_nv_sys::nvml::Nvml;
+use headframe_nv_sys::{Api, Reserved, Source};
+use serde::{Serialize, Serializer};
+
+use super::device::Device;
+use super::failure::NvidiaError;
+use super::health;
+use super::session::Encoding;
+use super::stream::VideoCodec;
+use crate::ladder::Codec;
+
+/// A card's own number, the same in every process and after every reboot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Uuid(pub [u8; 16]);
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GPU")?;
+        for (i, byte) in self.0.iter().enumerate() {
+            let dash = if matches!(i, 0 | 4 | 6 | 8 | 10) { "-" } else { "" };
+            write!(f, "{dash}{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Uuid {
+    type Err = String;
+
+    /// As NVIDIA's programs print it: `GPU-8-4-4-4-12` hexadecimal digits, the prefix may be left out.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("{text:?} is not a card's UUID; `headframe-codec gpu` lists them");
+        let digits: Vec<u8> = text.trim_start_matches("GPU-").bytes().filter(|byte| *byte != b'-').collect();
+        let mut bytes = [0; 16];
+        if digits.len() != 32 {
+            return Err(bad());
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| bad())?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| bad())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for Uuid {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A card as the driver lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeviceInfo {
+    /// The driver's own number; may be another after a reboot.
+    pub ordinal: u32,
+    /// What it is known by.
+    pub uuid: Uuid,
+    /// PCI address, `domain:bus:device.function`.
+    pub pci: String,
+    /// Name of the product.
+    pub name: String,
+    /// Compute capability, major and minor.
+    pub compute: (u32, u32),
+    /// Memory.
+    pub memory_bytes: u64,
+}
+
+/// What a card decodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Decodes {
+    /// The codec, 4:2:0.
+    pub codec: VideoCodec,
+    /// Bits of a sample.
+    pub bit_depth: u8,
+    /// Smallest pictures, width and height.
+    pub min: (u32, u32),
+    /// Largest pictures, width and height.
+    pub max: (u32, u32),
+    /// Decoders on the chip that can do it.
+    pub engines: u8,
+}
+
+/// What a card encodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Encodes {
+    /// The codec.
+    pub codec: Codec,
+    /// Smallest pictures, width and height.
+    pub min: (u32, u32),
+    /// Largest pictures, width and height.
+    pub max: (u32, u32),
+    /// Encoders on the chip.
+    pub engines: u32,
+    /// Whether samples may have 10 bits.
+    pub ten_bit: bool,
+    /// Whether a session can go on with pictures of another size.
+    pub new_size: bool,
+    /// Whether a session can go on with another bit rate.
+    pub new_bitrate: bool,
+    /// Whether it can look at pictures ahead.
+    pub lookahead: bool,
+}
+
+/// A card with what it can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeviceCapabilities {
+    /// Which card.
+    #[serde(flatten)]
+    pub info: DeviceInfo,
+    /// What it decodes; empty if nothing.
+    pub decodes: Vec<Decodes>,
+    /// What it encodes; empty if nothing.
+    pub encodes: Vec<Encodes>,
+    /// Why not, where something could not be asked.
+    pub problems: Vec<String>,
+}
+
+/// What this machine's driver and cards can do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Capabilities {
+    /// Version of the driver, as NVIDIA counts drivers.
+    pub driver: Option<String>,
+    /// Newest CUDA that the driver knows, major and minor.
+    pub cuda: Option<(u32, u32)>,
+    /// The NVENC API that is spoken with it, `12.0`.
+    pub encode_api: Option<String>,
+    /// The cards.
+    pub devices: Vec<DeviceCapabilities>,
+    /// What is missing and why.
+    pub problems: Vec<String>,
+}
+
+impl Capabilities {
+    /// Asks everything that can be asked. To learn what a card encodes, one session is opened on it and closed again.
+    pub fn probe(source: &Source) -> Self {
+        let mut found = Self::default();
+        let driver = match Driver::open(source) {
+            Ok(driver) => driver,
+            Err(error) => {
+                found.problems.push(error.to_string());
+                return found;
+            }
+        };
+        found.driver = driver.nvml.as_ref().and_then(health::driver_version);
+        found.cuda = Some(driver.version);
+        match &driver.encoding {
+            Ok(encoding) => found.encode_api = Some(encoding.api.to_string()),
+            Err(error) => found.problems.push(error.to_string()),
+        }
+        if let Err(error) = &driver.cuvid {
+            found.problems.push(error.to_string());
+        }
+        match driver.devices() {
+            Ok(devices) => found.devices = devices.into_iter().map(|info| driver.abilities(info)).collect(),
+            Err(error) => found.problems.push(error.to_string()),
+        }
+        found
+    }
+}
+
+/// The driver's libraries, those that are there.
+pub struct Driver {
+    pub(super) cuda: Cuda,
+    pub(super) cuvid: Result<Cuvid, NvidiaError>,
+    pub(super) encoding: Result<Encoding, NvidiaError>,
+    pub(super) nvml: Option<Nvml>,
+    version: (u32, u32),
+}
+
+impl Driver {
+    /// Opens the libraries and starts CUDA. Only `libcuda` is needed for that: decoding, encoding and health fail later,
+    /// each for itself, where their library is missing.
+    pub fn open(source: &Source) -> Result<Arc<Self>, NvidiaError> {
+        let cuda = Cuda::load(source)?;
+        // SAFETY: no preconditions; the one flag word must be zero.
+        check(&cuda, "cuInit", unsafe { (cuda.cuInit)(0) })?;
+        let mut version: c_int = 0;
+        // SAFETY: writes one integer.
+        check(&cuda, "cuDriverGetVersion", unsafe { (cuda.cuDriverGetVersion)(&mut version) })?;
+        let version = u32::try_from(version).unwrap_or(0);
+        Ok(Arc::new(Self {
+            cuvid: Cuvid::load(source).map_err(NvidiaError::from),
+            encoding: Encoding::load(source),
+            nvml: health::start(source),
+            version: (version / 1000, version % 1000 / 10),
+            cuda,
+        }))
+    }
+
+    /// The NVENC API that is spoken; the reason if none is.
+    pub fn encode_api(&self) -> Result<Api, NvidiaError> {
+        self.encoding.as_ref().map(|encoding| encoding.api).map_err(Clone::clone)
+    }
+
+    /// All cards, by the driver's own number.
+    pub fn devices(&self) -> Result<Vec<DeviceInfo>, NvidiaError> {
+        let mut count: c_int = 0;
+        // SAFETY: writes one integer.
+        self.check("cuDeviceGetCount", unsafe { (self.cuda.cuDeviceGetCount)(&mut count) })?;
+        (0..u32::try_from(count).unwrap_or(0)).map(|ordinal| self.device(ordinal).map(|(_, info)| info)).collect()
+    }
+
+    /// The driver's handle of a card, and what it is.
+    fn device(&self, ordinal: u32) -> Result<(CUdevice, DeviceInfo), NvidiaError> {
+        let mut device: CUdevice = 0;
+        let number = c_int::try_from(ordinal).unwrap_or(c_int::MAX);
+        // SAFETY: writes one integer; an ordinal that is not there is an error.
+        self.check("cuDeviceGet", unsafe { (self.cuda.cuDeviceGet)(&mut device, number) })?;
+        let mut uuid = cuda::CUuuid::default();
+        let get_uuid = self.cuda.cuDeviceGetUuid_v2.unwrap_or(self.cuda.cuDeviceGetUuid);
+        // SAFETY: writes 16 bytes.
+        self.check("cuDeviceGetUuid", unsafe { get_uuid(&mut uuid, device) })?;
+        let name = self.text("cuDeviceGetName", |at, len| {
+            // SAFETY: writes at most `len` bytes, which are there.
+            unsafe { (self.cuda.cuDeviceGetName)(at, len, device) }
+        })?;
+        let pci = self.text("cuDeviceGetPCIBusId", |at, len| {
+            // SAFETY: as above.
+            unsafe { (self.cuda.cuDeviceGetPCIBusId)(at, len, device) }
+        })?;
+        let attribute = |which| {
+            let mut value: c_int = 0;
+            // SAFETY: writes one integer.
+            let code = unsafe { (self.cuda.cuDeviceGetAttribute)(&mut value, which, device) };
+            self.check("cuDeviceGetAttribute", code).map(|()| u32::try_from(value).unwrap_or(0))
+        };
+        let major = attribute(cuda::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+        let minor = attribute(cuda::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+        let mut bytes = 0;
+        // SAFETY: writes one integer.
+        self.check("cuDeviceTotalMem_v2", unsafe { (self.cuda.cuDeviceTotalMem_v2)(&mut bytes, device) })?;
+        let uuid = Uuid(uuid.bytes);
+        let info = DeviceInfo { ordinal, uuid, pci, name, compute: (major, minor), memory_bytes: bytes as u64 };
+        Ok((device, info))
+    }
+
+    /// The card with this number of its own.
+    pub(super) fn find(&self, uuid: Uuid) -> Result<(CUdevice, DeviceInfo), NvidiaError> {
+        for info in self.devices()? {
+            if info.uuid == uuid {
+                return self.device(info.ordinal);
+            }
+        }
+        Err(NvidiaError::NoDevice { which: uuid.to_string() })
+    }
+
+    fn abilities(self: &Arc<Self>, info: DeviceInfo) -> DeviceCapabilities {
+        let (mut decodes, mut encodes, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        match Device::open(self, info.uuid) {
+            Ok(device) => {
+                if self.cuvid.is_ok() {
+                    match device.decodes() {
+                        Ok(found) => decodes = found,
+                        Err(error) => problems.push(error.to_string()),
+                    }
+                }
+                if self.encoding.is_ok() {
+                    match device.encodes() {
+                        Ok(found) => encodes = found,
+                        Err(error) => problems.push(error.to_string()),
+                    }
+                }
+            }
+            Err(error) => problems.push(error.to_string()),
+        }
+        DeviceCapabilities { info, decodes, encodes, problems }
+    }
+
+    pub(super) fn check(&self, call: &'static str, code: CUresult) -> Result<(), NvidiaError> {
+        check(&self.cuda, call, code)
+    }
+
+    fn text(
+        &self,
+        call: &'static str,
+        write: impl FnOnce(*mut c_char, c_int) -> CUresult,
+    ) -> Result<String, NvidiaError> {
+        const LEN: usize = 256;
+        let mut text = Reserved::<c_char, LEN>::default();
+        self.check(call, write(text.0.as_mut_ptr(), LEN as c_int))?;
+        Ok(string(&text.0))
+    }
+}
+
+/// A text that a driver wrote, up to its zero.
+pub(super) fn string(text: &[c_char]) -> String {
+    let bytes: Vec<u8> = text.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+pub(super) fn check(cuda: &Cuda, call: &'static str, code: CUresult) -> Result<(), NvidiaError> {
+    if code == CUDA_SUCCESS {
+        return Ok(());
+    }
+    let mut name = std::ptr::null();
+    // SAFETY: writes a pointer to a constant text of the driver, or leaves it null for a code that it does not know.
+    let known = unsafe { (cuda.cuGetErrorName)(code, &mut name) } == CUDA_SUCCESS && !name.is_null();
+    // SAFETY: the driver's constant, terminated text.
+    let name = if known { unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned() } else { "unknown".into() };
+    Err(NvidiaError::Cuda { call, code: code.0, name })
+}
+
+impl Device {
+    /// What this card decodes: every codec in 8 and 10 bits, 4:2:0, that the driver says yes to.
+    pub fn decodes(&self) -> Result<Vec<Decodes>, NvidiaError> {
+        let mut all = Vec::new();
+        for codec in VideoCodec::ALL {
+            for bit_depth in [8, 10] {
+                all.extend(self.decodes_codec(codec, bit_depth)?);
+            }
+        }
+        Ok(all)
+    }
+
+    pub(super) fn decodes_codec(&self, codec: VideoCodec, bit_depth: u8) -> Result<Option<Decodes>, NvidiaError> {
+        let cuvid = self.driver().cuvid.as_ref().map_err(Clone::clone)?;
+        let mut caps = CUVIDDECODECAPS {
+            eCodecType: codec.id(),
+            eChromaFormat: cuvid::cudaVideoChromaFormat_420,
+            nBitDepthMinus8: u32::from(bit_depth.saturating_sub(8)),
+            ..Default::default()
+        };
+        let _current = self.current()?;
+        // SAFETY: the structure is as the library has it; a context is current.
+        self.driver().check("cuvidGetDecoderCaps", unsafe { (cuvid.cuvidGetDecoderCaps)(&mut caps) })?;
+        Ok((caps.bIsSupported != 0).then(|| Decodes {
+            codec,
+            bit_depth,
+            min: (caps.nMinWidth.into(), caps.nMinHeight.into()),
+            max: (caps.nMaxWidth, caps.nMaxHeight),
+            // Drivers before API 11.0 leave it zero.
+            engines: caps.nNumNVDECs.max(1),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuids_are_written_as_nvidia_writes_them() {
+        let text = "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f";
+        let uuid: Uuid = text.parse().unwrap();
+        assert_eq!(uuid, Uuid([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]));
+        assert_eq!(uuid.to_string(), text);
+        assert_eq!(text[4..].parse(), Ok(uuid));
+        for bad in
+            ["", "GPU-", "GPU-00010203", "GPU-0001020g-0405-0607-0809-0a0b0c0d0e0f", "0é010203040506070809a0b0c0d0e0f0"]
+        {
+            assert!(bad.parse::<Uuid>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn without_a_driver_there_is_a_reason_and_no_card() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = Capabilities::probe(&Source::Folder(folder.path().to_owned()));
+        assert!(found.devices.is_empty() && found.encode_api.is_none());
+        assert!(found.problems[0].starts_with("libcuda.so.1 cannot be opened"), "{:?}", found.problems);
+    }
+}

@@ -1,0 +1,163 @@
+//! What the driver says when it cannot, and whose turn it is then.
+
+use headframe_nv_sys::cuda::{self, CUresult};
+use headframe_nv_sys::nvenc::{self, NVENCSTATUS};
+use headframe_nv_sys::{Api, LoadError};
+use thiserror::Error;
+
+use crate::error::Class;
+
+/// Why something could not be done with an NVIDIA card.
+///
+/// | [`class`](Self::class) | means | NVENC | CUDA and NVDEC |
+/// | --- | --- | --- | --- |
+/// | input | the stream is at fault | | invalid value or image while parsing or decoding |
+/// | transient | try again | encoder or lock busy | not ready |
+/// | capacity | no more of it here, or the chip cannot | session cap (out of memory, client key), no encoder, unsupported | out of memory, not supported |
+/// | device | end this process, then this card | all others, also unknown ones | all others, also unknown ones |
+///
+/// A driver call that never returns has no error: the process that made it is ended from outside, and its segments are
+/// tried again (`TranscodeError::WorkerDied`, transient).
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NvidiaError {
+    /// A library of the driver is missing or too old.
+    #[error(transparent)]
+    Library(#[from] LoadError),
+    /// The driver's encoder library is older than any that is spoken here.
+    #[error(
+        "the driver speaks NVENC API {major}.{minor}; {} is the oldest that is known here (driver 470.57.02)",
+        Api::V11_1
+    )]
+    TooOld {
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+    /// There is no such card, or none at all.
+    #[error("no NVIDIA card {which}")]
+    NoDevice {
+        /// What was looked for.
+        which: String,
+    },
+    /// A call of CUDA or the decoder failed.
+    #[error("{call}: {name} (CUDA error {code})")]
+    Cuda {
+        /// The function.
+        call: &'static str,
+        /// `CUresult`.
+        code: u32,
+        /// The driver's name of it.
+        name: String,
+    },
+    /// A call of the encoder failed.
+    #[error("{call}: {reason} (NVENC status {code})")]
+    Nvenc {
+        /// The function.
+        call: &'static str,
+        /// `NVENCSTATUS`.
+        code: u32,
+        /// The driver's words, if it has any.
+        reason: String,
+    },
+    /// The driver answered something impossible.
+    #[error("{call} gave {what}")]
+    Nonsense {
+        /// The function.
+        call: &'static str,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// This card or session cannot do what is asked.
+    #[error("{what}")]
+    Unsupported {
+        /// What, in a sentence.
+        what: String,
+    },
+    /// The stream exceeds a limit that it was opened with.
+    #[error("{what}")]
+    Stream {
+        /// What, in a sentence.
+        what: String,
+    },
+    /// Too many pictures or surfaces are held already.
+    #[error("all {limit} {what} are in use")]
+    Full {
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        limit: usize,
+    },
+    /// An earlier error of this session left it in an unknown state.
+    #[error("this {what} failed before and can only be closed")]
+    Broken {
+        /// Encoder session or decoder.
+        what: &'static str,
+    },
+}
+
+impl NvidiaError {
+    /// A session could not be opened because the system has no more of them. The cap of consumer cards counts the sessions
+    /// of all processes on all cards, and drivers report it in two ways, of which one also means that memory ran out.
+    pub fn no_more_sessions(&self) -> bool {
+        let capped = [nvenc::NV_ENC_ERR_OUT_OF_MEMORY, nvenc::NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY];
+        matches!(self, Self::Nvenc { call: "nvEncOpenEncodeSessionEx", code, .. } if capped.contains(&NVENCSTATUS(*code)))
+    }
+
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Library(_) | Self::TooOld { .. } | Self::NoDevice { .. } => Class::Device,
+            Self::Nonsense { .. } | Self::Broken { .. } => Class::Device,
+            Self::Unsupported { .. } | Self::Full { .. } => Class::Capacity,
+            Self::Stream { .. } => Class::Input,
+            Self::Cuda { call, code, .. } => {
+                let of_stream = matches!(*call, "cuvidParseVideoData" | "cuvidDecodePicture");
+                match CUresult(*code) {
+                    cuda::CUDA_ERROR_OUT_OF_MEMORY | cuda::CUDA_ERROR_NOT_SUPPORTED => Class::Capacity,
+                    cuda::CUDA_ERROR_NOT_READY => Class::Transient,
+                    cuda::CUDA_ERROR_INVALID_VALUE | cuda::CUDA_ERROR_INVALID_IMAGE if of_stream => Class::Input,
+                    _ => Class::Device,
+                }
+            }
+            Self::Nvenc { code, .. } => match NVENCSTATUS(*code) {
+                nvenc::NV_ENC_ERR_LOCK_BUSY | nvenc::NV_ENC_ERR_ENCODER_BUSY => Class::Transient,
+                nvenc::NV_ENC_ERR_OUT_OF_MEMORY
+                | nvenc::NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY
+                | nvenc::NV_ENC_ERR_NO_ENCODE_DEVICE
+                | nvenc::NV_ENC_ERR_UNSUPPORTED_DEVICE
+                | nvenc::NV_ENC_ERR_UNSUPPORTED_PARAM
+                | nvenc::NV_ENC_ERR_UNIMPLEMENTED => Class::Capacity,
+                _ => Class::Device,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_class_and_unknown_ones_are_the_devices() {
+        let nvenc = |code| NvidiaError::Nvenc { call: "nvEncOpenEncodeSessionEx", code, reason: String::new() }.class();
+        for (code, due) in [(10, Class::Capacity), (21, Class::Capacity), (1, Class::Capacity), (2, Class::Capacity)] {
+            assert_eq!(nvenc(code), due, "{code}");
+        }
+        for (code, due) in [(13, Class::Transient), (18, Class::Transient), (12, Class::Capacity), (5, Class::Device)] {
+            assert_eq!(nvenc(code), due, "{code}");
+        }
+        for code in [3, 8, 15, 20, 26, 999, u32::MAX] {
+            assert_eq!(nvenc(code), Class::Device, "{code}");
+        }
+        let cuda = |call, code| NvidiaError::Cuda { call, code, name: String::new() }.class();
+        assert_eq!(cuda("cuvidParseVideoData", 1), Class::Input);
+        assert_eq!(cuda("cuMemcpy2D_v2", 1), Class::Device);
+        assert_eq!(cuda("cuMemAllocPitch_v2", 2), Class::Capacity);
+        assert_eq!(cuda("cuvidCreateDecoder", 801), Class::Capacity);
+        assert_eq!(cuda("cuCtxPushCurrent_v2", 600), Class::Transient);
+        for code in [100, 214, 304, 700, 702, 719, 999, 123_456] {
+            assert_eq!(cuda("cuvidParseVideoData", code), Class::Device, "{code}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! NVIDIA's driver: what a machine has, device memory, decoders and encoder sessions. Raw types are
+//! [`headframe_nv_sys`]'s; what leaves this folder is safe.
+//!
+//! Every object holds what it lives in: a session its device, a device the driver. So things are given back in the right
+//! order however an error unwinds: pictures before their decoder, registrations before the session, memory before the
+//! context.
+
+mod decoder;
+mod device;
+mod driver;
+mod encoder;
+mod failure;
+mod health;
+mod session;
+mod settings;
+mod stream;
+
+pub use decoder::{Decoder, DecoderLimits, Format, Picture};
+pub use device::{Device, Planes, Surface};
+pub use driver::{Capabilities, Decodes, DeviceCapabilities, DeviceInfo, Driver, Encodes, Uuid};
+pub use encoder::{EncodedPicture, EncoderSession};
+pub use failure::NvidiaError;
+pub use health::Health;
+pub use settings::{Colour, EncoderSettings, RateControl, Tuning};
+pub use stream::VideoCodec;

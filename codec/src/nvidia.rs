@@ -1,0 +1,40 @@
+//! Cards of NVIDIA: what they can do, decoders, encoder sessions, memory on the card. All of it is found at run time; a
+//! machine without a driver gets an error that says so.
+//!
+//! What never ran on a real card is marked so in the README. In the tests, doubles of the driver's libraries
+//! (`codec/doubles`) stand in, which decode and encode on the CPU.
+//!
+//! An engine on top of this does, for each segment of a stream:
+//! 1. [`Decoder::feed`] with every access unit, [`Decoder::flush`] at the end. Its sink gets each [`Picture`] where it
+//!    lies on the card.
+//! 2. In the sink, for every rung: [`EncoderSession::input`] gives the surface to scale into. The scaler works on
+//!    addresses and pitches ([`Planes`]) in the card's primary context, the one that `cudarc`'s `CudaContext::new(ordinal)`
+//!    has as well ([`DeviceInfo::ordinal`]; compare the UUIDs). All kernels that read the picture and write the surfaces
+//!    must have finished (an event, waited for once a picture) before the next two steps.
+//! 3. [`EncoderSession::encode`] with the picture's time and whether it is to be an IDR picture; drop the picture.
+//! 4. [`EncoderSession::output`] whenever [`EncoderSession::input`] says that it is full, or all the time on a thread that
+//!    has the session to itself; [`EncoderSession::drain`] at the segment's end.
+//! 5. Between segments, [`EncoderSession::reconfigure`] with the next rung's settings where
+//!    [`EncoderSettings::can_become`] allows it, also when nothing changes: it begins anew, and the output is that of a new
+//!    session. Where the driver refuses, drop the session and open another.
+//!
+//! How many sessions there are to share is learned with [`Device::free_sessions`] and from
+//! [`NvidiaError::no_more_sessions`]. [`NvidiaError::class`] says what an error means for the segment, the session and the card.
+//!
+//! ```no_run
+//! use headframe_codec::nvidia::{Capabilities, Device, Driver, Source};
+//! println!("{:?}", Capabilities::probe(&Source::System));
+//! let driver = Driver::open(&Source::System)?;
+//! for card in driver.devices()? {
+//!     let device = Device::open(&driver, card.uuid)?;
+//!     println!("{}: {:?}", card.name, device.decodes()?);
+//! }
+//! # Ok::<(), headframe_codec::nvidia::NvidiaError>(())
+//! ```
+
+pub use crate::ffi::nvidia::{
+    Capabilities, Colour, Decoder, DecoderLimits, Decodes, Device, DeviceCapabilities, DeviceInfo, Driver,
+    EncodedPicture, EncoderSession, EncoderSettings, Encodes, Format, Health, NvidiaError, Picture, Planes,
+    RateControl, Surface, Tuning, Uuid, VideoCodec,
+};
+pub use headframe_nv_sys::{Api, LoadError, Source};

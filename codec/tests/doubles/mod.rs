@@ -1,0 +1,142 @@
+//! A driver of doubles: each test has copies of the doubles' files in a folder of its own, so it has a driver to itself.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use headframe_codec::Codec;
+use headframe_codec::nvidia::{
+    Colour, Device, Driver, EncodedPicture, EncoderSession, EncoderSettings, RateControl, Source, Tuning,
+};
+use headframe_double_ledger::{Control, Report};
+
+/// The libraries that a driver has, and the doubles that stand in for them.
+const LIBRARIES: [(&str, &str); 4] = [
+    ("libcuda.so.1", "cuda"),
+    ("libnvcuvid.so.1", "cuvid"),
+    ("libnvidia-encode.so.1", "nvenc"),
+    ("libnvidia-ml.so.1", "nvml"),
+];
+
+pub(crate) struct Doubles {
+    folder: tempfile::TempDir,
+}
+
+impl Doubles {
+    /// A driver with all libraries.
+    pub(crate) fn new() -> Self {
+        Self::with(&["cuda", "cuvid", "nvenc", "nvml"])
+    }
+
+    /// A driver with some of the libraries.
+    pub(crate) fn with(names: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // Where cargo puts libraries that tests depend on: beside the tests.
+        let built = std::env::current_exe().unwrap();
+        for (file, name) in LIBRARIES.into_iter().filter(|(_, name)| names.contains(name)) {
+            let double = built.with_file_name(format!("libheadframe_double_{name}.so"));
+            std::fs::copy(&double, folder.path().join(file))
+                .unwrap_or_else(|error| panic!("{}: {error}", double.display()));
+        }
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        Source::Folder(self.path().to_owned())
+    }
+
+    fn control(&self, name: &str) -> Control {
+        let (file, _) = LIBRARIES.into_iter().find(|(_, of)| *of == name).unwrap();
+        Control::open(&self.path().join(file))
+    }
+
+    /// Tells a double something.
+    pub(crate) fn set(&self, name: &str, key: &str, value: &str) {
+        self.control(name).set(key, value);
+    }
+
+    /// What a double saw.
+    pub(crate) fn report(&self, name: &str) -> Report {
+        self.control(name).report()
+    }
+
+    pub(crate) fn device(&self) -> Arc<Device> {
+        let driver = Driver::open(&self.source()).unwrap();
+        let cards = driver.devices().unwrap();
+        Device::open(&driver, cards[0].uuid).unwrap()
+    }
+
+    /// Everything was given back, and nothing was done wrong.
+    #[track_caller]
+    pub(crate) fn assert_clean(&self) {
+        for (file, name) in LIBRARIES {
+            if self.path().join(file).exists() {
+                let report = self.report(name);
+                assert!(report.live.is_empty(), "{name}: not given back: {:?}", report.live);
+                assert_eq!(report.violations, [""; 0], "{name}");
+            }
+        }
+    }
+}
+
+pub(crate) fn settings(size: (u32, u32)) -> EncoderSettings {
+    EncoderSettings {
+        codec: Codec::H264,
+        size,
+        max_size: (640, 360),
+        aspect: (16, 9),
+        rate: (30, 1),
+        bitrate_bps: 800_000,
+        control: RateControl::Constant,
+        buffer_bits: 800_000,
+        gop: 30,
+        preset: 4,
+        tuning: Tuning::HighQuality,
+        bit_depth: 8,
+        lookahead: 0,
+        colour: Colour { full_range: false, primaries: 1, transfer: 1, matrix: 1 },
+    }
+}
+
+/// A picture that moves, rows without gaps: luma, then chroma in turn.
+pub(crate) fn picture((width, height): (u32, u32), number: u32, bit_depth: u8) -> Vec<u8> {
+    let luma = (0..height).flat_map(|y| (0..width).map(move |x| ((x * 2 + y + number * 7) % 220 + 16) as u8));
+    let chroma = (0..height / 2).flat_map(|y| (0..width).map(move |x| 96 + ((x + y + number) % 64) as u8));
+    let samples = luma.chain(chroma);
+    match bit_depth {
+        8 => samples.collect(),
+        _ => samples.flat_map(|sample| (u16::from(sample) << 8).to_le_bytes()).collect(),
+    }
+}
+
+/// Encodes so many moving pictures; time `i * 3000`, IDR pictures where asked for.
+pub(crate) fn encode(session: &mut EncoderSession, device: &Device, count: u32, keys: &[u32]) -> Vec<EncodedPicture> {
+    let mut out = Vec::new();
+    let depth = session.settings().bit_depth;
+    let size = session.settings().size;
+    for i in 0..count {
+        while session.in_flight() >= 3 {
+            match session.output().unwrap() {
+                Some(picture) => out.push(picture),
+                None => break,
+            }
+        }
+        let surface = session.input().unwrap();
+        device.upload(&surface, &picture(size, i, depth)).unwrap();
+        session.encode(i64::from(i) * 3000, keys.contains(&i)).unwrap();
+    }
+    out.extend(session.drain().unwrap());
+    out
+}
+
+/// A file of the bytes of all pictures.
+pub(crate) fn file(folder: &Path, name: &str, pictures: &[EncodedPicture]) -> PathBuf {
+    let path = folder.join(name);
+    let bytes: Vec<u8> = pictures.iter().flat_map(|picture| picture.data.iter().copied()).collect();
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
