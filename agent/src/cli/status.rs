@@ -85,6 +85,7 @@ mod tests {
         let told = text(&status);
         assert!(told.contains("NOT READY: chain: down") && told.contains("claim 3 settled"), "{told}");
     }
+
     #[test]
     fn what_can_be_made_and_what_is_not_offered_is_told() {
         let ladders = json!([{ "renditions": ["240p", "720p"], "not_offered": null },

@@ -39,8 +39,8 @@ pub fn codecs() -> Vec<Codec> {
 /// Makes all renditions of `input`, or none.
 ///
 /// Presentation times are the source's, to the tick. Renditions without a frame rate of their own have exactly the
-/// source's pictures. AAC sound is copied bit for bit into each rendition (out of LATM into ADTS), MPEG audio, AC-3 and Opus become AAC; segments
-/// without sound are fine. A segment that was cut off is transcoded as far as it can be decoded.
+/// source's pictures. AAC sound is copied bit for bit into each rendition (out of LATM into ADTS), MPEG audio, AC-3 and
+/// Opus become AAC; segments without sound are fine. A segment that was cut off is transcoded as far as it can be decoded.
 ///
 /// `paces` is what [`SegmentOut::paces`] said after the segment before the last one, or empty where a stream begins.
 pub fn transcode(ladder: &Ladder, input: &[u8], paces: &[Pace], limits: &Limits) -> Result<SegmentOut, EngineError> {

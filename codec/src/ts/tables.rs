@@ -43,8 +43,8 @@ pub enum AudioCoding {
     },
 }
 
-/// The first intact section of `table` on `pid` that holds and that `parse` takes, given the packet in which it ends, its number (table id
-/// extension) and its body.
+/// The first intact section of `table` on `pid` that holds and that `parse` takes, given the packet in which it ends, its
+/// number (table id extension) and its body.
 fn find_section<T>(
     bytes: &[u8],
     pid: u16,
