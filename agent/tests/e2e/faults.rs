@@ -29,6 +29,7 @@ use tokio::sync::{Mutex, MutexGuard};
 mod hostile_orders;
 #[path = "faults/missing_encoder.rs"]
 mod missing_encoder;
+mod stand_in;
 
 /// One market at a time: two would share two cores.
 static ONE: Mutex<()> = Mutex::const_new(());

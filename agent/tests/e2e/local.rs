@@ -3,6 +3,7 @@
 
 mod hls;
 mod server;
+mod stand_in;
 mod support;
 
 use anyhow::{Context, ensure};
@@ -103,23 +104,10 @@ async fn a_gateway_alone_is_a_media_server() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A stand-in for the worker program that says its FFmpeg makes H.264 only, and otherwise is the real one.
-async fn h264_only(dir: &Path) -> anyhow::Result<String> {
-    let (program, real) = (dir.join("h264-only"), Path::new(env!("CARGO_BIN_EXE_headframe")));
-    let list = r#"[{"codec":"h264","encoder":"libx264"}]"#;
-    let real = real.with_file_name("headframe-codec");
-    let script = format!("#!/bin/sh\n[ \"$1\" = codecs ] && echo '{list}' && exit\nexec {} \"$@\"\n", real.display());
-    // Written by another process: a child that is started meanwhile would hold our file open, and it could not be run.
-    let mut shell = Command::new("sh");
-    shell.args(["-c", r#"printf %s "$1" > "$2" && chmod +x "$2""#, "sh", &script]).arg(&program);
-    support::run(shell).await?;
-    Ok(program.display().to_string())
-}
-
 #[tokio::test]
 async fn a_ladder_that_cannot_be_made_here_is_refused_at_the_start() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let program = h264_only(dir.path()).await?;
+    let program = stand_in::h264_only(dir.path());
     let config = CONFIG.replace("workers = 1", &format!("workers = 1\nprogram = {program:?}"));
     let hevc = "ladder = [{ name = \"hi\", width = 1280, height = 720, bitrate_bps = 2000000, codec = \"hevc\" }]\n";
     let refused = Server::start(dir.path(), 1, &format!("{config}{hevc}"), &["--stream-key", KEY]).await;

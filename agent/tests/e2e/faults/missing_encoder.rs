@@ -1,5 +1,6 @@
 //! A rig whose FFmpeg lacks an encoder that its configuration offers.
 
+use super::stand_in::h264_only;
 use super::*;
 use headframe_codec::ladder::Codec;
 
@@ -16,16 +17,7 @@ fn one_without_hevc(config: &mut Config) {
     config.gateway.ladder = hevc();
     config.node.ladders.push(hevc());
     if config.state_dir.ends_with("node-a") {
-        let program = config.state_dir.join("h264-only");
-        let real = Path::new(env!("CARGO_BIN_EXE_headframe")).with_file_name("headframe-codec");
-        let list = r#"[{"codec":"h264","encoder":"libx264"}]"#;
-        let script =
-            format!("#!/bin/sh\n[ \"$1\" = codecs ] && echo '{list}' && exit\nexec {} \"$@\"\n", real.display());
-        // Written by another process: a child that is started meanwhile would hold our file open, and it could not be run.
-        let write = r#"printf %s "$1" > "$2" && chmod +x "$2""#;
-        let written = std::process::Command::new("sh").args(["-c", write, "sh", &script]).arg(&program).status();
-        assert!(written.unwrap().success());
-        config.codec.program = program;
+        config.codec.program = h264_only(&config.state_dir);
     }
 }
 
