@@ -142,7 +142,7 @@ impl Queue {
         if from.source() != to.source {
             return Err(ScaleError::Source { want: to.source, have: from.source() }.into());
         }
-        for plane in 0..to.source.format.planes() {
+        self.waited((0..to.source.format.planes()).try_for_each(|plane| {
             let (row, height) = to.source.format.extent(plane, (to.source.width, to.source.height));
             let (address, pitch) = to.plane(plane);
             let bytes = from.plane(plane);
@@ -159,9 +159,8 @@ impl Queue {
                 Height: height,
                 ..EMPTY
             };
-            self.copy_rows(&copy)?;
-        }
-        self.finish()
+            self.copy_rows(&copy)
+        }))
     }
 
     /// Copies a picture from the card when everything queued before is done, and waits for that. `to` has a buffer for
@@ -173,10 +172,14 @@ impl Queue {
         if to.len() != source.format.planes() {
             return Err(wrong("as many buffers as planes are needed"));
         }
-        for (plane, (bytes, pitch)) in to.iter_mut().enumerate() {
-            let (row, height) = source.format.extent(plane, (source.width, source.height));
+        let extent = |plane: usize| source.format.extent(plane, (source.width, source.height));
+        for (plane, (bytes, pitch)) in to.iter().enumerate() {
+            let (row, height) = extent(plane);
             let shape: Result<PlaneRef<'_>, PlaneError> = PlaneRef::new(bytes, row, height, *pitch);
             shape.map_err(|_| wrong("a buffer is too small for its plane"))?;
+        }
+        self.waited(to.iter_mut().enumerate().try_for_each(|(plane, (bytes, pitch))| {
+            let (row, height) = extent(plane);
             let (address, from_pitch) = from.plane(plane);
             let copy = CUDA_MEMCPY2D {
                 srcMemoryType: CUmemorytype::CU_MEMORYTYPE_DEVICE,
@@ -189,9 +192,15 @@ impl Queue {
                 Height: height,
                 ..EMPTY
             };
-            self.copy_rows(&copy)?;
-        }
-        self.finish()
+            self.copy_rows(&copy)
+        }))
+    }
+
+    /// Waits for copies from or to the host's memory, also when an error kept some from being queued: those that were
+    /// must not outlive the borrow of that memory.
+    fn waited(&self, queued: Result<(), CudaError>) -> Result<(), CudaError> {
+        let done = self.finish();
+        queued.and(done)
     }
 
     /// Copies a picture to another one of its kind on the same card.
