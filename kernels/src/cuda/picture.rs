@@ -15,6 +15,21 @@ use cudarc::driver::sys::{CUDA_MEMCPY2D, CUmemorytype};
 /// Rows begin at multiples of this many bytes; half of it for planes of half the width.
 const PITCH: usize = 512;
 
+/// Y, U or V of an 8-bit picture on a card.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Channel {
+    /// Address of the first sample.
+    pub(super) first: u64,
+    /// Bytes from row to row.
+    pub(super) pitch: u32,
+    /// Bytes from sample to sample.
+    pub(super) step: u32,
+    /// Samples of a row.
+    pub(super) width: u32,
+    /// Rows.
+    pub(super) height: u32,
+}
+
 /// A picture of any [`Format`] on a card. Rows of 10-bit samples are 16-bit words.
 #[derive(Debug)]
 pub struct DevicePicture {
@@ -94,9 +109,8 @@ impl DevicePicture {
         &self.surface
     }
 
-    /// Address of the first sample, bytes from row to row, bytes from sample to sample, samples of a row, rows, of a
-    /// channel of an 8-bit picture.
-    pub(super) fn channel(&self, channel: usize) -> Result<(u64, u32, u32, u32, u32), CudaError> {
+    /// Where Y, U or V (0, 1, 2) of an 8-bit picture is.
+    pub(super) fn channel(&self, channel: usize) -> Result<Channel, CudaError> {
         let (source, format) = (self.source, self.source.format);
         let wrong = |reason| Err(CudaError::Picture { picture: source, reason });
         if format.bits() > 8 {
@@ -108,17 +122,15 @@ impl DevicePicture {
         let (across, down) = format.siting(channel);
         let (width, height) = (across.samples(source.width), down.samples(source.height));
         let pitch = self.surface.pitches[channel.min(1)];
-        let plane = |plane: usize| match plane {
-            0 => self.surface.base,
-            _ => self.surface.base + u64::from(self.surface.offsets[plane - 1]),
+        let (first, step) = match format {
+            Format::Nv12 if channel > 0 => (self.plane(1).0 + channel as u64 - 1, 2),
+            _ => (self.plane(channel).0, 1),
         };
-        Ok(match format {
-            Format::Nv12 if channel > 0 => (plane(1) + channel as u64 - 1, pitch, 2, width, height),
-            _ => (plane(channel), pitch, 1, width, height),
-        })
+        Ok(Channel { first, pitch, step, width, height })
     }
 
-    fn plane(&self, plane: usize) -> (u64, usize) {
+    /// Address of a plane and the bytes from row to row.
+    pub(super) fn plane(&self, plane: usize) -> (u64, usize) {
         match plane {
             0 => (self.surface.base, self.surface.pitches[0] as usize),
             _ => (self.surface.base + u64::from(self.surface.offsets[plane - 1]), self.surface.pitches[1] as usize),
