@@ -1,4 +1,10 @@
-//! Compiles `wgsl/*.wgsl` to SPIR-V when the feature `vulkan` is on. Without it there is nothing to do.
+//! Compiles the shaders in `wgsl/` to SPIR-V when the feature `vulkan` is on. Without it there is nothing to do.
+
+/// Each shader with the files that it shares with others: WGSL itself cannot include. They come behind it, so that lines
+/// in messages are those of the shader.
+#[cfg(feature = "vulkan")]
+const SHADERS: [(&str, &[&str]); 3] =
+    [("scale", &["jobs", "invocation"]), ("finish", &["jobs", "invocation"]), ("compare", &["invocation"])];
 
 #[cfg(not(feature = "vulkan"))]
 fn main() {
@@ -10,10 +16,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = std::path::PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=wgsl");
-    for entry in std::fs::read_dir("wgsl")? {
-        let path = entry?.path();
-        let name = path.file_stem().ok_or("a shader has a name")?.to_owned();
-        let code = compile(&std::fs::read_to_string(&path)?).map_err(|error| format!("{}: {error}", path.display()))?;
+    for (name, shared) in SHADERS {
+        let mut source = String::new();
+        for file in std::iter::once(&name).chain(shared) {
+            source += &std::fs::read_to_string(format!("wgsl/{file}.wgsl"))?;
+        }
+        let code = compile(&source).map_err(|error| format!("{name}.wgsl: {error}"))?;
         let bytes: Vec<u8> = code.into_iter().flat_map(u32::to_le_bytes).collect();
         std::fs::write(out.join(name).with_extension("spv"), bytes)?;
     }

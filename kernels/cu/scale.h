@@ -124,8 +124,6 @@ DEV void write_mids(u32 *row, u32 element, u32 row_elements, bool both, const u3
   }
 }
 
-DEV u32 rounded(u32 low, u32 high) { return (u32)clamp((i32)(low + (high << 8) + (1u << 19)) >> 20, 0, 255); }
-
 // Eight samples of one column. Sample `k` is made from the row `k / 2 * twice + k % 2 * once` words behind `at`.
 DEV void horizontal(const u32 *at, u32 twice, u32 once, u64 coefs, u32 coef_pitch, i32 pairs, u32 out[8]) {
   u32 low[8], high[8];

@@ -10,7 +10,7 @@ use crate::cascade::parents;
 use crate::filter::{Axis, Filter};
 use crate::plane::{PlaneMut, Yuv420Mut};
 use crate::reference::NEUTRAL;
-use crate::scale::ScaleError;
+use crate::scale::{ScaleError, check_pictures};
 use crate::simd::table::Table;
 use crate::simd::{BATCH, Isa, Job, Mix, Mixes, Passes};
 use crate::source::{Depth, Format, Source, SourceRef};
@@ -88,15 +88,13 @@ impl Stage {
             if channel > 0 && from.format.planes() == 1 {
                 return Ok(Work::Fill);
             }
-            let (src, dst) = (from.format.siting(channel), Format::Yuv420.siting(channel));
-            let horizontal = Axis::new(filter, (from.width, src.0), (to.0, dst.0))?;
-            let vertical = Axis::new(filter, (from.height, src.1), (to.1, dst.1))?;
+            let [horizontal, vertical] = from.axes(to, channel, filter)?;
             let plain = from.format.depth() == Depth::Eight && (channel == 0 || !from.format.is_interleaved());
             // With single ones for weights both passes give their input back.
             if plain && horizontal.is_identity() && vertical.is_identity() {
                 return Ok(Work::Copy);
             }
-            let width = src.0.samples(from.width) as usize;
+            let width = from.format.siting(channel).0.samples(from.width) as usize;
             Ok(Work::Scale { vertical, horizontal: Box::new(Table::new(&horizontal, width, passes.shape)) })
         };
         Ok(Self { output, size: to, parent, work: [work(0)?, work(1)?] })
@@ -171,18 +169,7 @@ impl LadderScaler {
 
     /// Scales `src` into every output; all must have the sizes this scaler was made for.
     pub fn scale(&mut self, src: &SourceRef<'_>, out: &mut [Yuv420Mut<'_>]) -> Result<(), ScaleError> {
-        if src.source() != self.source {
-            return Err(ScaleError::Source { want: self.source, have: src.source() });
-        }
-        if out.len() != self.sizes.len() {
-            return Err(ScaleError::Outputs { want: self.sizes.len(), have: out.len() });
-        }
-        for (want, out) in self.sizes.iter().zip(&*out) {
-            let want = (want.0 as usize, want.1 as usize);
-            if want != out.size() {
-                return Err(ScaleError::Shape { want, have: out.size() });
-            }
-        }
+        check_pictures(self.source, &self.sizes, src, out)?;
         for chroma in [false, true] {
             let height = src.extent(usize::from(chroma && self.source.format.planes() > 1)).1;
             let mut done = vec![0; out.len()];

@@ -53,6 +53,28 @@ pub enum ScaleError {
     },
 }
 
+/// Whether a picture and its outputs are what a scaler from `source` into outputs of luma `sizes` was made for.
+pub(crate) fn check_pictures(
+    source: Source,
+    sizes: &[(u32, u32)],
+    src: &SourceRef<'_>,
+    out: &[Yuv420Mut<'_>],
+) -> Result<(), ScaleError> {
+    if src.source() != source {
+        return Err(ScaleError::Source { want: source, have: src.source() });
+    }
+    if out.len() != sizes.len() {
+        return Err(ScaleError::Outputs { want: sizes.len(), have: out.len() });
+    }
+    for (want, out) in sizes.iter().zip(out) {
+        let want = (want.0 as usize, want.1 as usize);
+        if want != out.size() {
+            return Err(ScaleError::Shape { want, have: out.size() });
+        }
+    }
+    Ok(())
+}
+
 /// Scales 8-bit 4:2:0 pictures between two fixed sizes; see [`mod@crate::reference`] for what it computes.
 ///
 /// Chroma is taken to be sited as MPEG-2 has it (left), in and out. One scaler serves one thread at a time.

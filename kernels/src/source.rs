@@ -1,7 +1,8 @@
 //! What a scaler reads: the formats that decoders give, and a borrowed picture in one of them.
 
-use crate::filter::Siting;
+use crate::filter::{Axis, Filter, Siting};
 use crate::plane::{PlaneError, PlaneRef, Yuv420Ref};
+use crate::scale::ScaleError;
 
 /// How the samples of a source picture are stored. Ten-bit samples are 16-bit words, low byte first.
 ///
@@ -122,6 +123,13 @@ pub struct Source {
 }
 
 impl Source {
+    /// The weights of both passes, columns then rows, over luma (0) or chroma (1) into 8-bit 4:2:0 of luma size `to`.
+    pub(crate) fn axes(self, to: (u32, u32), channel: usize, filter: Filter) -> Result<[Axis; 2], ScaleError> {
+        let (src, dst) = (self.format.siting(channel), Format::Yuv420.siting(channel));
+        let columns = Axis::new(filter, (self.width, src.0), (to.0, dst.0))?;
+        Ok([columns, Axis::new(filter, (self.height, src.1), (to.1, dst.1))?])
+    }
+
     /// 8-bit planar 4:2:0 of this size.
     pub fn yuv420((width, height): (u32, u32)) -> Self {
         Self { width, height, format: Format::Yuv420 }

@@ -1,8 +1,6 @@
 // Sums over two planes of 8-bit samples, four in a word: squared differences of cells, and what SSIM's windows need.
 // Every sum fits 32 bits: a cell has at most 32 * 32 samples, a window 8 * 8.
 
-const GROUP: u32 = 64u;
-
 struct Call {
     width: u32,
     height: u32,
@@ -23,15 +21,6 @@ struct Call {
 @group(0) @binding(3) var<storage, read_write> output: array<u32>;
 var<immediate> call: Call;
 
-// The number of an invocation among all of its dispatch.
-fn number(id: vec3<u32>, counts: vec3<u32>, lane: u32) -> u32 {
-    return (id.y * counts.x + id.x) * GROUP + lane;
-}
-
-fn sample_at(word: u32, x: u32) -> u32 {
-    return extractBits(word, (x & 3u) * 8u, 8u);
-}
-
 // Where a cell begins along one axis and where it ends.
 fn reach(cell: u32, side: u32) -> vec2<u32> {
     let tile = cell / call.cells * call.tile;
@@ -41,12 +30,8 @@ fn reach(cell: u32, side: u32) -> vec2<u32> {
 
 // A word per cell: the sum of squared differences; none where a cell lies outside.
 @compute @workgroup_size(GROUP)
-fn errors(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) counts: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let cell = number(id, counts, lane);
+fn errors(which: Invocation) {
+    let cell = group_of(which) * GROUP + which.lane;
     if cell >= call.count {
         return;
     }
@@ -56,7 +41,7 @@ fn errors(
     for (var y = rows.x; y < rows.y; y++) {
         for (var x = columns.x; x < columns.y; x++) {
             let at = y * call.stride + (x >> 2u);
-            let difference = i32(sample_at(a[at], x)) - i32(sample_at(b[at], x));
+            let difference = i32(sample_in(a[at], x)) - i32(sample_in(b[at], x));
             sum += u32(difference * difference);
         }
     }
@@ -65,12 +50,8 @@ fn errors(
 
 // Four words per window of 8x8 samples, cut off at the edges: sums of a, of b, of both squares, of the product.
 @compute @workgroup_size(GROUP)
-fn windows(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) counts: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let window = number(id, counts, lane);
+fn windows(which: Invocation) {
+    let window = group_of(which) * GROUP + which.lane;
     if window >= call.count {
         return;
     }
@@ -80,8 +61,8 @@ fn windows(
     for (var y = top; y < min(top + 8u, call.height); y++) {
         for (var x = left; x < min(left + 8u, call.width); x++) {
             let at = y * call.stride + (x >> 2u);
-            let one = sample_at(a[at], x);
-            let other = sample_at(b[at], x);
+            let one = sample_in(a[at], x);
+            let other = sample_in(b[at], x);
             sums += vec4<u32>(one, other, one * one + other * other, one * other);
         }
     }

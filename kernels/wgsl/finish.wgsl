@@ -1,17 +1,14 @@
 // What may follow the scaler: another colour description, as `reference.rs` defines it, and quarter turns. In 32-bit
 // integers only.
 //
-// As in `scale.wgsl` a dispatch does many jobs: a job is one plane of one picture, an invocation makes 4 neighbouring
-// samples of a row, a word.
-
-const GROUP: u32 = 64u;
+// A job (`jobs.wgsl`) is one plane of one picture.
 
 struct Job {
     // Workgroups of the jobs before this one in its dispatch.
     before: u32,
-    // Workgroups per row, and words.
+    // Workgroups per row, and words of four samples.
     across: u32,
-    words: u32,
+    quads: u32,
     // Y, U or V: 0, 1, 2.
     channel: u32,
     // First row and distance of rows, in words: what is made, the same plane before, U and V before.
@@ -31,39 +28,13 @@ struct Job {
     coloured: u32,
 }
 
-// The jobs of this dispatch.
-struct Call {
-    first: u32,
-    count: u32,
-    groups: u32,
-    // For `turn`: 1 for rows and columns change places, 2 for left and right, 4 for up and down.
-    orientation: u32,
-}
-
-@group(0) @binding(0) var<storage, read> jobs: array<Job>;
 // The conversion: black before and after; luma's share in luma, U's, V's; U's and V's share in U, then in V.
 @group(0) @binding(1) var<storage, read> weights: array<i32>;
 @group(0) @binding(2) var<storage, read> input: array<u32>;
 @group(0) @binding(3) var<storage, read_write> output: array<u32>;
-var<immediate> call: Call;
-
-// The job that workgroup `group` of the dispatch belongs to.
-fn job_of(group: u32) -> u32 {
-    var low = call.first;
-    var high = call.first + call.count;
-    while high - low > 1u {
-        let middle = (low + high) / 2u;
-        if jobs[middle].before <= group {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
 
 fn sample(row: u32, x: u32) -> u32 {
-    return extractBits(input[row + (x >> 2u)], (x & 3u) * 8u, 8u);
+    return sample_in(input[row + (x >> 2u)], x);
 }
 
 fn byte(value: i32) -> u32 {
@@ -102,24 +73,16 @@ fn chroma(job: Job, x: u32, y: u32) -> u32 {
 }
 
 @compute @workgroup_size(GROUP)
-fn convert(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) counts: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let group = id.y * counts.x + id.x;
-    if group >= call.groups {
+fn convert(which: Invocation) {
+    let item = item_of(which);
+    if !item.exists {
         return;
     }
-    let job = jobs[job_of(group)];
-    let y = (group - job.before) / job.across;
-    let column = (group - job.before) % job.across * GROUP + lane;
-    if column >= job.words {
-        return;
-    }
+    let job = jobs[item.job];
+    let y = item.y;
     var word = 0u;
     for (var i = 0u; i < 4u; i++) {
-        let x = min(4u * column + i, job.width - 1u);
+        let x = min(4u * item.quad + i, job.width - 1u);
         var made = 0u;
         if job.channel == 0u {
             made = luma(job, x, y);
@@ -128,30 +91,22 @@ fn convert(
         }
         word |= made << (8u * i);
     }
-    output[job.output + y * job.output_stride + column] = word;
+    output[job.output + y * job.output_stride + item.quad] = word;
 }
 
 @compute @workgroup_size(GROUP)
-fn turn(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) counts: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let group = id.y * counts.x + id.x;
-    if group >= call.groups {
+fn turn(which: Invocation) {
+    let item = item_of(which);
+    if !item.exists {
         return;
     }
-    let job = jobs[job_of(group)];
-    let y = (group - job.before) / job.across;
-    let column = (group - job.before) % job.across * GROUP + lane;
-    if column >= job.words {
-        return;
-    }
+    let job = jobs[item.job];
+    let y = item.y;
     let transposed = (call.orientation & 1u) != 0u;
     let turned = select(vec2<u32>(job.width, job.height), vec2<u32>(job.height, job.width), transposed);
     var word = 0u;
     for (var i = 0u; i < 4u; i++) {
-        var at = vec2<u32>(min(4u * column + i, turned.x - 1u), y);
+        var at = vec2<u32>(min(4u * item.quad + i, turned.x - 1u), y);
         if (call.orientation & 2u) != 0u {
             at.x = turned.x - 1u - at.x;
         }
@@ -163,5 +118,5 @@ fn turn(
         }
         word |= sample(job.input + at.y * job.input_stride, at.x) << (8u * i);
     }
-    output[job.output + y * job.output_stride + column] = word;
+    output[job.output + y * job.output_stride + item.quad] = word;
 }

@@ -1,10 +1,7 @@
 // Both passes of the scaler, as `reference.rs` defines them, in 32-bit integers only.
 //
-// A dispatch does many jobs at once: a job is one pass over one plane of one rung. Workgroups are numbered through all
-// jobs of a dispatch, each group makes 4 * GROUP neighbouring samples of one row, each invocation 4 of them. What a
-// job's rows hold behind its last sample is never looked at.
-
-const GROUP: u32 = 64u;
+// A job (`jobs.wgsl`) is one pass over one plane of one rung. What its rows hold behind the last sample is never looked
+// at.
 
 struct Job {
     // Workgroups of the jobs before this one in its dispatch.
@@ -35,38 +32,14 @@ struct Job {
     unused: u32,
 }
 
-// The jobs of this dispatch.
-struct Call {
-    first: u32,
-    count: u32,
-    groups: u32,
-}
-
 // A byte; a word of 16 bits that counts up to 1023; the upper ten bits of such a word.
 const DEPTH_EIGHT: u32 = 0u;
 const DEPTH_TEN: u32 = 1u;
 const DEPTH_HIGH_TEN: u32 = 2u;
 
-@group(0) @binding(0) var<storage, read> jobs: array<Job>;
 @group(0) @binding(1) var<storage, read> tables: array<u32>;
 @group(0) @binding(2) var<storage, read> input: array<u32>;
 @group(0) @binding(3) var<storage, read_write> output: array<u32>;
-var<immediate> call: Call;
-
-// The job that workgroup `group` of the dispatch belongs to.
-fn job_of(group: u32) -> u32 {
-    var low = call.first;
-    var high = call.first + call.count;
-    while high - low > 1u {
-        let middle = (low + high) / 2u;
-        if jobs[middle].before <= group {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
 
 fn lower(pair: u32) -> i32 {
     return extractBits(i32(pair), 0u, 16u);
@@ -92,21 +65,14 @@ fn samples(row: u32, quad: u32, depth: u32) -> vec4<i32> {
 
 // Rows of the source into a row of 16-bit intermediate samples, two in a word.
 @compute @workgroup_size(GROUP)
-fn vertical(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) counts: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let group = id.y * counts.x + id.x;
-    if group >= call.groups {
+fn vertical(which: Invocation) {
+    let item = item_of(which);
+    if !item.exists {
         return;
     }
-    let job = jobs[job_of(group)];
-    let y = (group - job.before) / job.across;
-    let quad = (group - job.before) % job.across * GROUP + lane;
-    if quad >= job.quads {
-        return;
-    }
+    let job = jobs[item.job];
+    let y = item.y;
+    let quad = item.quad;
     let shift = select(10u, 8u, job.depth == DEPTH_EIGHT);
     let first = i32(tables[job.positions + y]);
     let weights = job.weights + y * job.pairs;
@@ -129,21 +95,14 @@ fn intermediate(row: u32, sample: u32) -> i32 {
 
 // A row of intermediate samples into 8-bit ones, four in a word.
 @compute @workgroup_size(GROUP)
-fn horizontal(
-    @builtin(workgroup_id) id: vec3<u32>,
-    @builtin(num_workgroups) counts: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let group = id.y * counts.x + id.x;
-    if group >= call.groups {
+fn horizontal(which: Invocation) {
+    let item = item_of(which);
+    if !item.exists {
         return;
     }
-    let job = jobs[job_of(group)];
-    let y = (group - job.before) / job.across;
-    let quad = (group - job.before) % job.across * GROUP + lane;
-    if quad >= job.quads {
-        return;
-    }
+    let job = jobs[item.job];
+    let y = item.y;
+    let quad = item.quad;
     let row = job.input + y * job.input_stride;
     let last = i32(job.last);
     var word = 0u;

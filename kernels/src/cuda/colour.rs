@@ -17,7 +17,7 @@ pub fn convert(queue: &Queue, conversion: &Conversion, pictures: &mut [&mut Devi
     }
     for pictures in pictures.chunks(MAX_PICTURES) {
         let mut parameters = Pictures::default();
-        let mut largest = 0;
+        let (mut luma, mut chroma) = (0, 0);
         for (slot, picture) in parameters.pictures.iter_mut().zip(pictures) {
             queue.same(picture.gpu())?;
             let source = picture.source();
@@ -25,13 +25,14 @@ pub fn convert(queue: &Queue, conversion: &Conversion, pictures: &mut [&mut Devi
                 return Err(CudaError::Picture { picture: source, reason: "only 8-bit 4:2:0 is converted" });
             }
             let [y, u, v] = [picture.channel(0)?, picture.channel(1)?, picture.channel(2)?];
-            let (planes, pitches, step) = ([y.0, u.0, v.0], [y.1, u.1], u.2);
+            let (planes, pitches, step) = ([y.first, u.first, v.first], [y.pitch, u.pitch], u.step);
             *slot = Picture { planes, pitches, step, width: source.width, height: source.height, unused: 0 };
-            largest = largest.max(source.width * source.height);
+            luma = luma.max(y.width * y.height);
+            chroma = chroma.max(u.width * u.height);
         }
         let mut conversion = batch::Conversion::from(conversion);
         // Y looks at the chroma that is still the old one.
-        for (entry, samples) in [(Entry::ConvertLuma, largest), (Entry::ConvertChroma, largest)] {
+        for (entry, samples) in [(Entry::ConvertLuma, luma), (Entry::ConvertChroma, chroma)] {
             let mut all = [(&raw mut conversion).cast::<c_void>(), (&raw mut parameters).cast::<c_void>()];
             // SAFETY: a `Conversion` and `Pictures`, as both kernels take them; blocks past a picture's end do nothing.
             unsafe { queue.launch(entry, samples.div_ceil(THREADS), pictures.len() as u32, &mut all) }?;

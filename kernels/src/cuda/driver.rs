@@ -79,7 +79,7 @@ functions! {
     event_elapsed = "cuEventElapsedTime" (*mut f32, sys::CUevent, sys::CUevent);
 }
 
-/// The driver, found and initialised once.
+/// The driver, found once.
 pub(super) fn driver() -> Result<&'static Driver, CudaError> {
     static DRIVER: OnceLock<Result<Driver, CudaError>> = OnceLock::new();
     DRIVER.get_or_init(Driver::find).as_ref().map_err(Clone::clone)

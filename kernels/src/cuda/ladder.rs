@@ -125,21 +125,20 @@ impl CudaLadder {
                 return Err(ScaleError::Source { want, have: output.source() }.into());
             }
         }
-        let cards = std::iter::once(job.source).chain(&*job.outputs).map(DevicePicture::gpu);
-        if cards.into_iter().all(|gpu| *gpu == self.gpu) { Ok(()) } else { Err(CudaError::OtherCard) }
+        let mut cards = std::iter::once(job.source).chain(&*job.outputs).map(DevicePicture::gpu);
+        if cards.all(|gpu| *gpu == self.gpu) { Ok(()) } else { Err(CudaError::OtherCard) }
     }
 }
 
 /// Queues chroma of no colour.
 fn fill_chroma(queue: &Queue, output: &DevicePicture) -> Result<(), CudaError> {
     let driver = queue.gpu().current()?;
-    let (source, surface) = (output.source(), output.surface());
+    let source = output.source();
     for plane in 1..source.format.planes() {
         let (row, height) = source.format.extent(plane, (source.width, source.height));
-        let address = surface.base + u64::from(surface.offsets[plane - 1]);
+        let (address, pitch) = output.plane(plane);
         // SAFETY: the plane has these rows, by the construction of the picture.
-        let code =
-            unsafe { (driver.fill_rows)(address, surface.pitches[1] as usize, NEUTRAL, row, height, queue.stream()) };
+        let code = unsafe { (driver.fill_rows)(address, pitch, NEUTRAL, row, height, queue.stream()) };
         check("cuMemsetD2D8Async", code)?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use super::batch::{MAX_PAIRS, Pair, Pairs, WINDOWS};
 use super::device::{Entry, Gpu, Memory, Queue};
 use super::error::CudaError;
-use super::picture::DevicePicture;
+use super::picture::{Channel, DevicePicture};
 use crate::metric::ShapeMismatch;
 use crate::reference::{WindowSums, windows};
 
@@ -85,7 +85,7 @@ impl CudaMetric {
             let room = |pair: &Pair| 2 * across(pair).0 * across(pair).1;
             let sums = self.compare(queue, pairs, channel, room, launch)?;
             for (sums, (picture, _)) in sums.iter().zip(pairs) {
-                let (_, _, _, width, height) = picture.channel(channel)?;
+                let Channel { width, height, .. } = picture.channel(channel)?;
                 let n = u64::from(width.min(8)) * u64::from(height.min(8));
                 let window = |pair: &[u64]| {
                     let half = |i: usize| pair[i / 2] >> (32 * (i % 2)) & u64::from(u32::MAX);
@@ -113,12 +113,12 @@ impl CudaMetric {
             queue.same(a.gpu())?;
             queue.same(b.gpu())?;
             let (a, b) = (a.channel(channel)?, b.channel(channel)?);
-            let shape = |of: (u64, u32, u32, u32, u32)| (of.3 as usize, of.4 as usize);
+            let shape = |of: Channel| (of.width as usize, of.height as usize);
             if shape(a) != shape(b) {
                 return Err(ShapeMismatch { a: shape(a), b: shape(b) }.into());
             }
-            let (first, pitches, steps) = ([a.0, b.0], [a.1, b.1], [a.2, b.2]);
-            *slot = Pair { first, pitches, steps, width: a.3, height: a.4, sums: 0 };
+            let (first, pitches, steps) = ([a.first, b.first], [a.pitch, b.pitch], [a.step, b.step]);
+            *slot = Pair { first, pitches, steps, width: a.width, height: a.height, sums: 0 };
             // Vectors of 16 bytes are written.
             rooms.push(room(slot).next_multiple_of(2));
         }

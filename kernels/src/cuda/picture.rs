@@ -15,6 +15,21 @@ use cudarc::driver::sys::{CUDA_MEMCPY2D, CUmemorytype};
 /// Rows begin at multiples of this many bytes; half of it for planes of half the width.
 const PITCH: usize = 512;
 
+/// Y, U or V of an 8-bit picture on a card.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Channel {
+    /// Address of the first sample.
+    pub(super) first: u64,
+    /// Bytes from row to row.
+    pub(super) pitch: u32,
+    /// Bytes from sample to sample.
+    pub(super) step: u32,
+    /// Samples of a row.
+    pub(super) width: u32,
+    /// Rows.
+    pub(super) height: u32,
+}
+
 /// A picture of any [`Format`] on a card. Rows of 10-bit samples are 16-bit words.
 #[derive(Debug)]
 pub struct DevicePicture {
@@ -94,9 +109,8 @@ impl DevicePicture {
         &self.surface
     }
 
-    /// Address of the first sample, bytes from row to row, bytes from sample to sample, samples of a row, rows, of a
-    /// channel of an 8-bit picture.
-    pub(super) fn channel(&self, channel: usize) -> Result<(u64, u32, u32, u32, u32), CudaError> {
+    /// Where Y, U or V (0, 1, 2) of an 8-bit picture is.
+    pub(super) fn channel(&self, channel: usize) -> Result<Channel, CudaError> {
         let (source, format) = (self.source, self.source.format);
         let wrong = |reason| Err(CudaError::Picture { picture: source, reason });
         if format.bits() > 8 {
@@ -108,17 +122,15 @@ impl DevicePicture {
         let (across, down) = format.siting(channel);
         let (width, height) = (across.samples(source.width), down.samples(source.height));
         let pitch = self.surface.pitches[channel.min(1)];
-        let plane = |plane: usize| match plane {
-            0 => self.surface.base,
-            _ => self.surface.base + u64::from(self.surface.offsets[plane - 1]),
+        let (first, step) = match format {
+            Format::Nv12 if channel > 0 => (self.plane(1).0 + channel as u64 - 1, 2),
+            _ => (self.plane(channel).0, 1),
         };
-        Ok(match format {
-            Format::Nv12 if channel > 0 => (plane(1) + channel as u64 - 1, pitch, 2, width, height),
-            _ => (plane(channel), pitch, 1, width, height),
-        })
+        Ok(Channel { first, pitch, step, width, height })
     }
 
-    fn plane(&self, plane: usize) -> (u64, usize) {
+    /// Address of a plane and the bytes from row to row.
+    pub(super) fn plane(&self, plane: usize) -> (u64, usize) {
         match plane {
             0 => (self.surface.base, self.surface.pitches[0] as usize),
             _ => (self.surface.base + u64::from(self.surface.offsets[plane - 1]), self.surface.pitches[1] as usize),
@@ -142,7 +154,7 @@ impl Queue {
         if from.source() != to.source {
             return Err(ScaleError::Source { want: to.source, have: from.source() }.into());
         }
-        for plane in 0..to.source.format.planes() {
+        self.waited((0..to.source.format.planes()).try_for_each(|plane| {
             let (row, height) = to.source.format.extent(plane, (to.source.width, to.source.height));
             let (address, pitch) = to.plane(plane);
             let bytes = from.plane(plane);
@@ -159,9 +171,8 @@ impl Queue {
                 Height: height,
                 ..EMPTY
             };
-            self.copy_rows(&copy)?;
-        }
-        self.finish()
+            self.copy_rows(&copy)
+        }))
     }
 
     /// Copies a picture from the card when everything queued before is done, and waits for that. `to` has a buffer for
@@ -173,10 +184,14 @@ impl Queue {
         if to.len() != source.format.planes() {
             return Err(wrong("as many buffers as planes are needed"));
         }
-        for (plane, (bytes, pitch)) in to.iter_mut().enumerate() {
-            let (row, height) = source.format.extent(plane, (source.width, source.height));
+        let extent = |plane: usize| source.format.extent(plane, (source.width, source.height));
+        for (plane, (bytes, pitch)) in to.iter().enumerate() {
+            let (row, height) = extent(plane);
             let shape: Result<PlaneRef<'_>, PlaneError> = PlaneRef::new(bytes, row, height, *pitch);
             shape.map_err(|_| wrong("a buffer is too small for its plane"))?;
+        }
+        self.waited(to.iter_mut().enumerate().try_for_each(|(plane, (bytes, pitch))| {
+            let (row, height) = extent(plane);
             let (address, from_pitch) = from.plane(plane);
             let copy = CUDA_MEMCPY2D {
                 srcMemoryType: CUmemorytype::CU_MEMORYTYPE_DEVICE,
@@ -189,9 +204,15 @@ impl Queue {
                 Height: height,
                 ..EMPTY
             };
-            self.copy_rows(&copy)?;
-        }
-        self.finish()
+            self.copy_rows(&copy)
+        }))
+    }
+
+    /// Waits for copies from or to the host's memory, also when an error kept some from being queued: those that were
+    /// must not outlive the borrow of that memory.
+    fn waited(&self, queued: Result<(), CudaError>) -> Result<(), CudaError> {
+        let done = self.finish();
+        queued.and(done)
     }
 
     /// Copies a picture to another one of its kind on the same card.

@@ -169,13 +169,8 @@ struct Rung {
 
 impl Rung {
     fn new(output: usize, from: Source, to: (u32, u32), filter: Filter) -> Result<Self, ScaleError> {
-        let axes = |channel: usize| -> Result<[Axis; 2], ScaleError> {
-            let (src, dst) = (from.format.siting(channel), Format::Yuv420.siting(channel));
-            let columns = Axis::new(filter, (from.width, src.0), (to.0, dst.0))?;
-            Ok([columns, Axis::new(filter, (from.height, src.1), (to.1, dst.1))?])
-        };
-        let luma = Some(axes(0)?);
-        let chroma = if from.format.planes() > 1 { Some(axes(1)?) } else { None };
+        let luma = Some(from.axes(to, 0, filter)?);
+        let chroma = if from.format.planes() > 1 { Some(from.axes(to, 1, filter)?) } else { None };
         Ok(Self { output, axes: [luma, chroma] })
     }
 

@@ -111,16 +111,16 @@ impl Comparer {
 
     fn windows(&self, sums: &[u32]) -> Vec<WindowSums> {
         let (width, height) = self.size;
-        let across = windows(width);
-        let inside = |at: usize, side: usize| (side - 4 * at).min(8) as u64;
-        let window = |(i, [a, b, squares, product]): (usize, &[u32; WINDOW_WORDS])| WindowSums {
-            n: inside(i % across, width) * inside(i / across, height),
+        // All windows are whole but those of a plane smaller than a window.
+        let n = (width.min(8) * height.min(8)) as u64;
+        let window = |[a, b, squares, product]: &[u32; WINDOW_WORDS]| WindowSums {
+            n,
             a: u64::from(*a),
             b: u64::from(*b),
             squares: u64::from(*squares),
             product: u64::from(*product),
         };
-        sums.as_chunks().0.iter().enumerate().map(window).collect()
+        sums.as_chunks().0.iter().map(window).collect()
     }
 }
 

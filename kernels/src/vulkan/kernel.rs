@@ -16,7 +16,7 @@ use super::error::{Error, Explain};
 /// Parameters of a dispatch, zeros behind those that its kernel has.
 pub(super) type Call = [u32; 8];
 
-/// Invocations of a workgroup, as all shaders have it.
+/// Invocations of a workgroup, as `invocation.wgsl` has it.
 pub(super) const GROUP: u32 = 64;
 
 /// An entry point.

@@ -5,7 +5,7 @@ use vulkano::buffer::Subbuffer;
 use crate::filter::Filter;
 use crate::plane::{PlaneMut, Yuv420Mut};
 use crate::reference::NEUTRAL;
-use crate::scale::ScaleError;
+use crate::scale::{ScaleError, check_pictures};
 use crate::source::{Source, SourceRef};
 
 use super::device::{Gpu, Place};
@@ -130,19 +130,7 @@ impl LadderScaler {
     }
 
     fn check(&self, src: &SourceRef<'_>, out: &[Yuv420Mut<'_>]) -> Result<(), ScaleError> {
-        if src.source() != self.source {
-            return Err(ScaleError::Source { want: self.source, have: src.source() });
-        }
-        if out.len() != self.sizes.len() {
-            return Err(ScaleError::Outputs { want: self.sizes.len(), have: out.len() });
-        }
-        for (want, out) in self.sizes.iter().zip(out) {
-            let want = (want.0 as usize, want.1 as usize);
-            if want != out.size() {
-                return Err(ScaleError::Shape { want, have: out.size() });
-            }
-        }
-        Ok(())
+        check_pictures(self.source, &self.sizes, src, out)
     }
 
     fn put(&mut self, src: &SourceRef<'_>) -> Result<(), Error> {

@@ -136,9 +136,8 @@ impl Plan {
         filter: Filter,
         level: &mut Work,
     ) -> Result<(), Error> {
-        let (src, dst) = (from.format.siting(channel), Format::Yuv420.siting(channel));
-        let horizontal = Axis::new(filter, (from.width, src.0), (to.0, dst.0))?;
-        let vertical = Axis::new(filter, (from.height, src.1), (to.1, dst.1))?;
+        let src = from.format.siting(channel);
+        let [horizontal, vertical] = from.axes(to, channel, filter)?;
         let axes = Tables { vertical: self.table(&vertical)?, horizontal: self.table(&horizontal)? };
         let interleaved = channel > 0 && from.format.is_interleaved();
         let step = if interleaved { 2 } else { 1 };

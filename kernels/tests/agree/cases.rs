@@ -1,7 +1,8 @@
-//! Ladders at random: any size that a quick test can afford, any stride, format and content.
+//! Ladders at random: any size that a quick test can afford, any stride, format and content. And conversions.
 
 use crate::noise::Noise;
 use crate::pictures::Input;
+use headframe_kernels::convert::{Colour, Conversion, Matrix, Range};
 use headframe_kernels::{Filter, Format, Source};
 
 /// A picture and what is to be made of it.
@@ -34,6 +35,15 @@ pub(crate) fn random_case(seed: u64) -> Case {
         .filter(|to| height.max(to.1) <= 64 * height.min(to.1))
         .collect();
     Case { input, sizes, filter, noise }
+}
+
+/// From any colour description to any.
+pub(crate) fn random_conversion(noise: &mut Noise) -> Conversion {
+    let mut colour = || Colour {
+        matrix: [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020][noise.below(3) as usize],
+        range: [Range::Limited, Range::Full][noise.below(2) as usize],
+    };
+    Conversion::new(colour(), colour())
 }
 
 /// A side that may be scaled from or to `side`.

@@ -3,11 +3,11 @@
 //!
 //! `HEADFRAME_CASES=100000 cargo test --release -p headframe-kernels --test agree device` for more than the quick share.
 
-use crate::cases::{Case, random_case};
+use crate::cases::random_conversion;
+use crate::cuda_host::RandomBatch;
 use crate::ladders::{FULL_HD, LADDER, views};
 use crate::noise::{Noise, seeds};
 use crate::pictures::{Input, Output, extent};
-use headframe_kernels::convert::{Colour, Conversion, Matrix, Range};
 use headframe_kernels::cuda::batch::Surface;
 use headframe_kernels::cuda::plan::Plan;
 use headframe_kernels::cuda::{self, Class, CudaLadder, CudaMetric, DevicePicture, Gpu, Job, Layout, Queue, Uuid};
@@ -102,15 +102,8 @@ fn agree_on(queue: &Queue, inputs: &[Input], plan: Plan, filter: Filter, noise: 
 fn ladders() {
     let Some((_, queue)) = card() else { return };
     for seed in seeds(200) {
-        let Case { mut noise, input, sizes, filter } = random_case(seed);
-        let layout = if noise.below(2) == 0 { Layout::Planar } else { Layout::Nv12 };
-        let tile = [1024, 2048, 4096, usize::MAX][noise.below(4) as usize];
-        let plan = Plan::with_tiles(input.source(), &sizes, filter, layout, tile).unwrap();
-        let mut inputs = vec![input];
-        while noise.below(3) == 0 && inputs.len() < 4 {
-            inputs.push(Input::new(inputs[0].source(), &mut noise));
-        }
-        agree_on(&queue, &inputs, plan, filter, &mut noise, &format!("tiles of {tile} bytes, seed {seed}"));
+        let RandomBatch { inputs, plan, filter, mut noise, what } = RandomBatch::new(seed);
+        agree_on(&queue, &inputs, plan, filter, &mut noise, &what);
     }
 }
 
@@ -196,11 +189,7 @@ fn colours() {
     let arena = arena(&gpu);
     for seed in seeds(60) {
         let mut noise = Noise::new(seed);
-        let mut colour = || Colour {
-            matrix: [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020][noise.below(3) as usize],
-            range: [Range::Limited, Range::Full][noise.below(2) as usize],
-        };
-        let conversion = Conversion::new(colour(), colour());
+        let conversion = random_conversion(&mut noise);
         let (width, height) = (noise.within(1, 150), noise.within(1, 12));
         let format = if noise.below(2) == 0 { Format::Yuv420 } else { Format::Nv12 };
         let input = Input::new(Source { width, height, format }, &mut noise);
@@ -260,9 +249,13 @@ fn what_does_not_fit_is_refused() {
     let mut meter = CudaMetric::new(&gpu);
     assert_eq!(meter.squared_errors(&queue, &[(&good, &other)], 0).unwrap_err().class(), Class::Input);
     assert_eq!(Gpu::open(Uuid([7; 16])).unwrap_err().class(), Class::NoDevice);
-    let (bytes, planes) = ([0; 64], [(&[0u8; 64][..], 32)]);
+    let planes = [(&[0; 64][..], 32)];
     let grey = SourceRef::new(Source { width: 32, height: 2, format: Format::Grey }, &planes).unwrap();
-    assert_eq!((bytes.len(), queue.upload(&grey, &mut outputs[0]).unwrap_err().class()), (64, Class::Input));
+    assert_eq!(queue.upload(&grey, &mut outputs[0]).unwrap_err().class(), Class::Input);
+    // One buffer of two is too small.
+    let (mut luma, mut chroma) = ([0; 32 * 18], [0; 32 * 9 - 1]);
+    let error = queue.download(&outputs[0], &mut [(&mut luma, 32), (&mut chroma, 32)]).unwrap_err();
+    assert_eq!((error.class(), luma), (Class::Input, [0; 32 * 18]));
 }
 
 #[test]

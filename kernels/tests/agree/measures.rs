@@ -1,9 +1,9 @@
 //! Errors, SSIM sums and colour conversion: every implementation gives the reference's numbers.
 
+use crate::cases::random_conversion;
 use crate::isas;
 use crate::noise::{Noise, seeds};
 use crate::pictures::Output;
-use headframe_kernels::convert::{Colour, Conversion, Matrix, Range};
 use headframe_kernels::{PlaneRef, metric, reference, simd};
 use std::num::NonZeroUsize;
 
@@ -62,11 +62,7 @@ fn conversions() {
     for seed in seeds(2000) {
         let mut noise = Noise::new(seed);
         let size = (noise.within(1, 150), noise.within(1, 12));
-        let mut colour = || Colour {
-            matrix: [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020][noise.below(3) as usize],
-            range: [Range::Limited, Range::Full][noise.below(2) as usize],
-        };
-        let conversion = Conversion::new(colour(), colour());
+        let conversion = random_conversion(&mut noise);
         let picture = Output::new(size, &mut noise);
         let mut want = picture.clone();
         reference::convert(&mut want.view(), &conversion);

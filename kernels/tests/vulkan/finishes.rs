@@ -1,19 +1,14 @@
 //! Colours changed and pictures turned on a device, against the definition: scaled as they lie, converted, then turned.
 
-use crate::cases::{Case, random_case};
+use crate::cases::{Case, random_case, random_conversion};
 use crate::gpu;
 use crate::noise::{Noise, seeds};
 use crate::pictures::Output;
-use headframe_kernels::convert::{Colour, Conversion, Matrix, Range};
 use headframe_kernels::vulkan::{Finish, LadderScaler};
 use headframe_kernels::{Orientation, reference};
 
 fn random(noise: &mut Noise) -> Finish {
-    let mut colour = || Colour {
-        matrix: [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020][noise.below(3) as usize],
-        range: [Range::Limited, Range::Full][noise.below(2) as usize],
-    };
-    let conversion = Conversion::new(colour(), colour());
+    let conversion = random_conversion(noise);
     let mut flag = || noise.below(2) == 0;
     let orientation = Orientation { transpose: flag(), mirror_x: flag(), mirror_y: flag() };
     Finish { conversion: flag().then_some(conversion), orientation }

@@ -10,3 +10,4 @@ mod scaling;
 mod sums;
 
 pub(crate) use library::compile;
+pub(crate) use scaling::RandomBatch;

@@ -69,23 +69,39 @@ fn agree_on(inputs: &[Input], plan: &Plan, filter: Filter, noise: &mut Noise, wh
     }
 }
 
+/// Pictures at random for one launch, what is planned for them, and how to name them.
+pub(crate) struct RandomBatch {
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) plan: Plan,
+    pub(crate) filter: Filter,
+    pub(crate) noise: Noise,
+    pub(crate) what: String,
+}
+
+impl RandomBatch {
+    pub(crate) fn new(seed: u64) -> Self {
+        let Case { mut noise, input, sizes, filter } = random_case(seed);
+        let layout = if noise.below(2) == 0 { Layout::Planar } else { Layout::Nv12 };
+        // The least that fits anything common, up to all there is.
+        let tile = [1024, 2048, 4096, usize::MAX][noise.below(4) as usize];
+        let plan = Plan::with_tiles(input.source(), &sizes, filter, layout, tile).unwrap();
+        let mut inputs = vec![input];
+        while noise.below(3) == 0 && inputs.len() < 4 {
+            inputs.push(Input::new(inputs[0].source(), &mut noise));
+        }
+        Self { inputs, plan, filter, noise, what: format!("tiles of {tile} bytes, seed {seed}") }
+    }
+}
+
 #[test]
 fn random_ladders() {
     let mut kernels: HashMap<Kernel, usize> = HashMap::new();
     let seeds = seeds(2500);
     let many = seeds.end - seeds.start >= 1000;
     for seed in seeds {
-        let Case { mut noise, input, sizes, filter } = random_case(seed);
-        let layout = if noise.below(2) == 0 { Layout::Planar } else { Layout::Nv12 };
-        // The least that fits anything common, up to all there is.
-        let tile = [1024, 2048, 4096, usize::MAX][noise.below(4) as usize];
-        let plan = Plan::with_tiles(input.source(), &sizes, filter, layout, tile).unwrap();
+        let RandomBatch { inputs, plan, filter, mut noise, what } = RandomBatch::new(seed);
         plan.stages.iter().for_each(|stage| *kernels.entry(stage.kernel).or_default() += 1);
-        let mut inputs = vec![input];
-        while noise.below(3) == 0 && inputs.len() < 4 {
-            inputs.push(Input::new(inputs[0].source(), &mut noise));
-        }
-        agree_on(&inputs, &plan, filter, &mut noise, &format!("tiles of {tile} bytes, seed {seed}"));
+        agree_on(&inputs, &plan, filter, &mut noise, &what);
     }
     assert!(!many || kernels.len() == Kernel::ALL.len(), "some kernel never ran: {kernels:?}");
 }

@@ -2,9 +2,9 @@
 
 use super::library::{Range, host};
 use super::memory::Placed;
+use crate::cases::random_conversion;
 use crate::noise::{Noise, seeds};
 use crate::pictures::Output;
-use headframe_kernels::convert::{Colour, Conversion, Matrix, Range as Scale};
 use headframe_kernels::cuda::batch::{self, Pair, Pairs, Picture, Pictures, WINDOWS};
 use headframe_kernels::cuda::plan::{MID_BYTES, THREADS, TILE_BYTES, WORDS};
 use headframe_kernels::{Format, PlaneRef, Source, reference};
@@ -162,11 +162,7 @@ fn windows_of_ssim() {
 fn conversions() {
     for seed in seeds(300) {
         let mut noise = Noise::new(seed);
-        let mut colour = || Colour {
-            matrix: [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020][noise.below(3) as usize],
-            range: [Scale::Limited, Scale::Full][noise.below(2) as usize],
-        };
-        let conversion = Conversion::new(colour(), colour());
+        let conversion = random_conversion(&mut noise);
         let mut pictures = Vec::new();
         let mut want = Vec::new();
         for _ in 0..noise.within(1, 3) {
