@@ -150,6 +150,13 @@ pub(super) struct Session {
     pub(super) leaves_for: Option<CardId>,
 }
 
+impl Session {
+    /// Whether it is there, and no call for it is on.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Free | State::Leased(_))
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) id: AskId,
@@ -231,11 +238,10 @@ impl Broker {
 
     /// The sessions at this moment.
     pub fn stats(&self) -> Stats {
-        let count = |wanted: fn(&State) -> bool| self.sessions.values().filter(|one| wanted(&one.state)).count() as u32;
         Stats {
             cap: self.cap.believed(),
             cap_is_limit: self.cap.is_limit(),
-            open: count(|state| matches!(state, State::Free | State::Leased(_))),
+            open: self.sessions.values().filter(|session| session.is_open()).count() as u32,
             leased: self.leases.len() as u32,
             waiting: self.waiting() as u32,
             ..self.counts
@@ -244,8 +250,7 @@ impl Broker {
 
     /// Sessions open on `card`.
     pub fn open_on(&self, card: CardId) -> u32 {
-        let open = |session: &&Session| matches!(session.state, State::Free | State::Leased(_));
-        self.on_card(card).map(|(_, session)| session).filter(open).count() as u32
+        self.on_card(card).filter(|(_, session)| session.is_open()).count() as u32
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -270,7 +275,16 @@ impl Broker {
         self.sessions.values().filter(|session| self.cards.get(&session.card).is_some_and(|card| card.counted))
     }
 
-    pub(super) fn is_denied(&self, driver: &str, class: &Class) -> bool {
+    /// How a rung of `spec` begins on `session`, under this version of the driver.
+    pub(super) fn step_on(&self, driver: &str, session: &Session, spec: &Spec) -> Step {
+        match session.class {
+            None => Step::Begin(spec.class()),
+            Some(class) if class.holds(spec) && !self.is_denied(driver, &class) => Step::Reconfigure,
+            Some(_) => Step::Recreate(spec.class()),
+        }
+    }
+
+    fn is_denied(&self, driver: &str, class: &Class) -> bool {
         self.denied.iter().any(|(known, denied)| known == driver && denied == class)
     }
 
@@ -525,14 +539,5 @@ fn place(step: Step) -> usize {
         Step::Begin(_) => 0,
         Step::Reconfigure => 1,
         Step::Recreate(_) => 2,
-    }
-}
-
-/// What a session would be made for, for the rungs of `spec`.
-pub(super) fn step_for(session: Option<Class>, spec: &Spec, denied: bool) -> Step {
-    match session {
-        None => Step::Begin(spec.class()),
-        Some(class) if class.holds(spec) && !denied => Step::Reconfigure,
-        Some(_) => Step::Recreate(spec.class()),
     }
 }
