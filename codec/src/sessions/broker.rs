@@ -489,7 +489,8 @@ impl Broker {
                 let setup = setup.as_secs_f64().min(LONGEST_STEP);
                 let known = &mut self.steps[place(lease.step)];
                 *known += WEIGHT * (setup - *known);
-                let engine = Duration::from_secs_f64((lease.spent + lease.setup - setup).max(0.0));
+                let engine = (lease.spent + lease.setup - setup).max(0.0);
+                let engine = Duration::try_from_secs_f64(engine).unwrap_or(Duration::MAX);
                 self.counts.done += 1;
                 self.out.push(Effect::Spent { card, spec: lease.ask.spec, work: lease.ask.work, engine });
                 return;
