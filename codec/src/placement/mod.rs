@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use crate::admission::{ENCODE_NS, Lateness, SHARE};
 use crate::ladder::{Codec, Preset};
-use crate::units::{CardId, Moment};
+use crate::units::{CardId, MAX_CARDS, Moment};
 
 use cost::{Costs, Load, learn};
 pub use cost::{Demand, Source};
@@ -219,8 +219,12 @@ impl Placement {
         }
     }
 
-    /// A card is there. One that was known keeps what was learned of it, its health included.
+    /// A card is there. One that was known keeps what was learned of it, its health included. One more than a machine
+    /// has (64) gets no streams.
     pub fn card(&mut self, id: CardId, equipment: Equipment, now: Moment) {
+        if self.cards.len() >= MAX_CARDS && !self.cards.contains_key(&id) {
+            return;
+        }
         let fresh = || Card {
             equipment,
             costs: Costs::new(),

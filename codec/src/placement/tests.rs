@@ -166,8 +166,18 @@ fn late_segments_close_a_card() {
     assert_eq!(on(placement.begin("a", usual(), at(0))).0, 0);
     (0..20).for_each(|_| placement.took(CardId(0), 0.9));
     let places = fill(&mut placement, 20);
-    assert!(places.iter().flatten().all(|place| place.card == CardId(1)));
+    let on_card = |card| places.iter().flatten().filter(|place| place.card == CardId(card)).count();
+    assert_eq!((on_card(0), on_card(1)), (0, 14));
     assert!(matches!(places[19], Err(Full::Card { .. })));
+}
+
+#[test]
+fn cards_are_bounded() {
+    let mut placement = machine(0, &[1; MAX_CARDS + 1]);
+    assert_eq!((placement.cards.len(), placement.fullness(CardId(MAX_CARDS as u32))), (MAX_CARDS, None));
+    let equipment = Equipment { decoders: 0, encoders: 0, memory_bytes: 1 << 30, link_bytes: RISER };
+    placement.card(CardId(0), equipment, at(0));
+    assert_eq!(placement.cards[&CardId(0)].equipment, equipment, "one that is known");
 }
 
 #[test]

@@ -7,10 +7,8 @@ use super::cap::Cap;
 use super::class::{Class, Spec};
 use super::event::{Ask, AskId, CardUp, Effect, End, Event, LeaseId, Overflow, Refusal, SessionId, Step, WorkerId};
 use super::forecast::{Work, pace};
-use crate::units::{CardId, Moment};
+use crate::units::{CardId, MAX_CARDS, Moment};
 
-/// Cards of one machine.
-const MAX_CARDS: usize = 64;
 /// Encode engines of one chip, and characters of a driver's version: what a worker says beyond that is cut.
 const MAX_ENGINES: u32 = 16;
 const MAX_VERSION: usize = 64;
