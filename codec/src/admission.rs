@@ -169,10 +169,7 @@ impl Admission {
 
     /// Cores that a stream of `ladder` will take, its source unseen.
     pub fn estimate(&self, ladder: &Ladder) -> f64 {
-        let outputs = ladder.renditions().iter().map(|rendition| {
-            let fps = rendition.fps.map_or(USUAL_FPS, |fps| f64::from(fps.num) / f64::from(fps.den));
-            effort(rendition) * f64::from(rendition.width) * f64::from(rendition.height) * fps
-        });
+        let outputs = ladder.renditions().iter().map(|rendition| effort(rendition) * samples(rendition, USUAL_FPS));
         let outputs: f64 = outputs.sum();
         ((self.decode + self.scale) * USUAL_SOURCE + self.encode * outputs) / 1e9
     }
@@ -181,6 +178,12 @@ impl Admission {
     pub fn p99(&self) -> Option<f64> {
         self.lateness.p99()
     }
+}
+
+/// Luma samples per second of a rendition whose source has so many pictures per second.
+pub(crate) fn samples(rendition: &Rendition, source_fps: f64) -> f64 {
+    let fps = rendition.fps.map_or(source_fps, |fps| f64::from(fps.num) / f64::from(fps.den));
+    f64::from(rendition.width) * f64::from(rendition.height) * fps
 }
 
 /// Encoding time in that of H.264 with the `live` preset; figures in `bench/results/README.md`.

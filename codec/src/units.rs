@@ -23,3 +23,6 @@ impl Moment {
 /// A graphics card of this machine, for as long as the supervising process lives. Its owner knows the UUID behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CardId(pub u32);
+
+/// Cards of one machine that anything is remembered of.
+pub(crate) const MAX_CARDS: usize = 64;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::admission::{self, ENCODE_NS, blend};
+use crate::admission::{self, blend};
 use crate::ladder::{Codec, Ladder, Preset};
 
 /// Luma samples of 1080p.
@@ -45,9 +45,9 @@ pub struct Source {
 struct Rung {
     codec: Codec,
     preset: Preset,
-    /// Luma samples per second, and seconds of a processor for each of them.
+    /// Luma samples per second, and how much harder they are for a processor than those of H.264 with the `live` preset.
     samples: f64,
-    processor: f64,
+    effort: f64,
 }
 
 /// What a stream asks of a machine for every second that it plays.
@@ -65,14 +65,11 @@ impl Demand {
     /// Of `source` as `ladder`.
     pub fn new(source: &Source, ladder: &Ladder) -> Self {
         let picture = f64::from(source.width) * f64::from(source.height);
-        let rungs = ladder.renditions().iter().map(|rendition| {
-            let fps = rendition.fps.map_or(source.fps, |fps| f64::from(fps.num) / f64::from(fps.den));
-            Rung {
-                codec: rendition.codec,
-                preset: rendition.preset,
-                samples: f64::from(rendition.width) * f64::from(rendition.height) * fps,
-                processor: admission::effort(rendition) * ENCODE_NS * 1e-9,
-            }
+        let rungs = ladder.renditions().iter().map(|rendition| Rung {
+            codec: rendition.codec,
+            preset: rendition.preset,
+            samples: admission::samples(rendition, source.fps),
+            effort: admission::effort(rendition),
         });
         Self {
             codec: source.codec,
@@ -87,9 +84,9 @@ impl Demand {
         self.rungs.iter().map(|rung| rung.samples).sum()
     }
 
-    /// Processors that encoding takes where no card does it.
-    pub(super) fn processors(&self) -> f64 {
-        self.rungs.iter().map(|rung| rung.samples * rung.processor).sum()
+    /// Samples of H.264 with the `live` preset that are as much work for processors, where no card encodes.
+    pub(super) fn processor_samples(&self) -> f64 {
+        self.rungs.iter().map(|rung| rung.samples * rung.effort).sum()
     }
 
     /// Bytes per second that its pictures are when they leave a card to be encoded.
@@ -178,7 +175,8 @@ impl Costs {
     }
 }
 
-fn learn(known: &mut f64, samples: f64, took: Duration) {
+/// Corrects the seconds known for a sample.
+pub(super) fn learn(known: &mut f64, samples: f64, took: Duration) {
     if samples >= 1.0 && !took.is_zero() {
         blend(known, took.as_secs_f64() / samples);
     }
@@ -215,7 +213,7 @@ mod tests {
         // 30 of 750 pictures; 0.8 of a 1080p30 of 525 times 0.8.
         assert!((load.decode - 0.04).abs() < 1e-6 && (load.encode - 0.0574).abs() < 1e-3, "{load:?}");
         assert!((load.memory - 212e6).abs() < 2e6 && load.link == 0.0, "{load:?}");
-        assert!((usual().raw_bytes() - 75e6).abs() < 1e6 && (usual().processors() - 0.35).abs() < 0.01);
+        assert!((usual().raw_bytes() - 75e6).abs() < 1e6 && (usual().processor_samples() - 50e6).abs() < 1e6);
         let apart = Costs::new().load(&usual(), false);
         assert_eq!((apart.encode, apart.link), (0.0, usual().raw_bytes()));
     }

@@ -142,7 +142,7 @@ impl Health {
         many.then(|| self.put_out(Why::Transient, now))
     }
 
-    /// Whether it should be probed now.
+    /// Whether a probe is due; if so, it counts as begun.
     pub(super) fn probe_due(&mut self, now: Moment) -> bool {
         match self.state {
             State::Out { until } if now >= until => {
@@ -212,9 +212,16 @@ mod tests {
         assert_eq!(run([Failed(Class::Transient); 2]), None);
         assert_eq!(run([Failed(Class::Transient); 3]), Some(Why::Transient));
         assert_eq!(run([Died, Good, Died, Good, Died]), Some(Why::Deaths));
-        // Three in 90 seconds, of which never more than two in one minute.
-        let rare = (0..300).map(|second| if second % 45 == 0 { Failed(Class::Transient) } else { Good });
-        assert_eq!(run(rare), None);
+        // Never more than two in one minute; never more than two in ten.
+        let every = |seconds: usize, outcome| {
+            let mut health = Health::new();
+            (0..3000).step_by(seconds).find_map(|second| health.on(outcome, at(second))).map(|out| out.0)
+        };
+        assert_eq!(
+            (every(45, Failed(Class::Transient)), every(20, Failed(Class::Transient))),
+            (None, Some(Why::Transient))
+        );
+        assert_eq!((every(301, Died), every(300, Died)), (None, Some(Why::Deaths)));
     }
 
     #[test]

@@ -31,11 +31,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::admission::{ENCODE_NS, Lateness, SHARE, blend};
+use crate::admission::{ENCODE_NS, Lateness, SHARE};
 use crate::ladder::{Codec, Preset};
-use crate::units::{CardId, Moment};
+use crate::units::{CardId, MAX_CARDS, Moment};
 
-use cost::{Costs, Load};
+use cost::{Costs, Load, learn};
 pub use cost::{Demand, Source};
 use health::Health;
 pub use health::{Outcome, Why};
@@ -201,9 +201,9 @@ struct Stream {
 pub struct Placement {
     cards: BTreeMap<CardId, Card>,
     streams: BTreeMap<String, Stream>,
-    /// Processors that encoding for cards may take, and how long they take compared with what was expected.
+    /// Processors that encoding for cards may take, and their seconds for a sample of H.264 with the `live` preset.
     processors: f64,
-    slowness: f64,
+    processor_time: f64,
     moved: Option<Moment>,
 }
 
@@ -214,13 +214,17 @@ impl Placement {
             cards: BTreeMap::new(),
             streams: BTreeMap::new(),
             processors: processors as f64 * SHARE,
-            slowness: 1.0,
+            processor_time: ENCODE_NS * 1e-9,
             moved: None,
         }
     }
 
-    /// A card is there. One that was known keeps what was learned of it, its health included.
+    /// A card is there. One that was known keeps what was learned of it, its health included. One more than a machine
+    /// has (64) gets no streams.
     pub fn card(&mut self, id: CardId, equipment: Equipment, now: Moment) {
+        if self.cards.len() >= MAX_CARDS && !self.cards.contains_key(&id) {
+            return;
+        }
         let fresh = || Card {
             equipment,
             costs: Costs::new(),
@@ -368,9 +372,7 @@ impl Placement {
 
     /// Processors encoded samples of H.264 with the `live` preset, or what corresponds to them.
     pub fn encoded_by_processor(&mut self, samples: f64, took: Duration) {
-        if samples >= 1.0 {
-            blend(&mut self.slowness, took.as_secs_f64() / (samples * ENCODE_NS * 1e-9));
-        }
+        learn(&mut self.processor_time, samples, took);
     }
 
     /// Time that an encode engine of a card needs for so many samples, as far as is known: [`crate::sessions::Ask::work`].
@@ -409,8 +411,8 @@ impl Placement {
     fn best(&self, name: &str, demand: &Demand, most: f64, fresh: bool, now: Moment) -> Result<(f64, Place), Full> {
         let apart = |stream: &Stream| stream.place.is_some_and(|place| place.encode == Encode::Processor);
         let others = self.streams.iter().filter(|(known, stream)| *known != name && apart(stream));
-        let processors: f64 = others.map(|(_, stream)| stream.demand.processors()).sum();
-        let processors = (processors + demand.processors()) * self.slowness;
+        let samples: f64 = others.map(|(_, stream)| stream.demand.processor_samples()).sum();
+        let processors = (samples + demand.processor_samples()) * self.processor_time;
         let mut refused: Option<(f64, Full)> = None;
         for encode in [Encode::Card, Encode::Processor] {
             let mut best: Option<(f64, Place)> = None;

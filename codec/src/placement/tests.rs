@@ -70,7 +70,12 @@ fn a_card_without_an_encoder_decodes_and_scales_as_far_as_processors_and_link_re
     assert!(matches!(places[2], Err(Full::Card { part: Part::Link, .. })), "{:?}", places[2]);
     let mut placement = machine(1, &[0, 0]);
     let places = fill(&mut placement, 3);
-    assert!(matches!(places[2], Err(Full::Card { part: Part::Processors, .. })), "{:?}", places[2]);
+    assert!(places[1].is_ok() && matches!(places[2], Err(Full::Card { part: Part::Processors, .. })), "{places:?}");
+    // Processors of half the speed that was expected.
+    let mut placement = machine(1, &[0, 0]);
+    (0..100).for_each(|_| placement.encoded_by_processor(1e6, Duration::from_millis(14)));
+    let places = fill(&mut placement, 2);
+    assert!(places[0].is_ok() && matches!(places[1], Err(Full::Card { part: Part::Processors, .. })), "{places:?}");
     let mut placement = machine(64, &[0, 1]);
     assert_eq!(on(placement.begin("a", usual(), at(0))), (1, Encode::Card), "a card that encodes comes first");
 }
@@ -161,8 +166,18 @@ fn late_segments_close_a_card() {
     assert_eq!(on(placement.begin("a", usual(), at(0))).0, 0);
     (0..20).for_each(|_| placement.took(CardId(0), 0.9));
     let places = fill(&mut placement, 20);
-    assert!(places.iter().flatten().all(|place| place.card == CardId(1)));
+    let on_card = |card| places.iter().flatten().filter(|place| place.card == CardId(card)).count();
+    assert_eq!((on_card(0), on_card(1)), (0, 14));
     assert!(matches!(places[19], Err(Full::Card { .. })));
+}
+
+#[test]
+fn cards_are_bounded() {
+    let mut placement = machine(0, &[1; MAX_CARDS + 1]);
+    assert_eq!((placement.cards.len(), placement.fullness(CardId(MAX_CARDS as u32))), (MAX_CARDS, None));
+    let equipment = Equipment { decoders: 0, encoders: 0, memory_bytes: 1 << 30, link_bytes: RISER };
+    placement.card(CardId(0), equipment, at(0));
+    assert_eq!(placement.cards[&CardId(0)].equipment, equipment, "one that is known");
 }
 
 #[test]

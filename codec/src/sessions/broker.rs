@@ -7,10 +7,8 @@ use super::cap::Cap;
 use super::class::{Class, Spec};
 use super::event::{Ask, AskId, CardUp, Effect, End, Event, LeaseId, Overflow, Refusal, SessionId, Step, WorkerId};
 use super::forecast::{Work, pace};
-use crate::units::{CardId, Moment};
+use crate::units::{CardId, MAX_CARDS, Moment};
 
-/// Cards of one machine.
-const MAX_CARDS: usize = 64;
 /// Encode engines of one chip, and characters of a driver's version: what a worker says beyond that is cut.
 const MAX_ENGINES: u32 = 16;
 const MAX_VERSION: usize = 64;
@@ -150,6 +148,13 @@ pub(super) struct Session {
     pub(super) leaves_for: Option<CardId>,
 }
 
+impl Session {
+    /// Whether it is there, and no call for it is on.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Free | State::Leased(_))
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) id: AskId,
@@ -231,11 +236,10 @@ impl Broker {
 
     /// The sessions at this moment.
     pub fn stats(&self) -> Stats {
-        let count = |wanted: fn(&State) -> bool| self.sessions.values().filter(|one| wanted(&one.state)).count() as u32;
         Stats {
             cap: self.cap.believed(),
             cap_is_limit: self.cap.is_limit(),
-            open: count(|state| matches!(state, State::Free | State::Leased(_))),
+            open: self.sessions.values().filter(|session| session.is_open()).count() as u32,
             leased: self.leases.len() as u32,
             waiting: self.waiting() as u32,
             ..self.counts
@@ -244,8 +248,7 @@ impl Broker {
 
     /// Sessions open on `card`.
     pub fn open_on(&self, card: CardId) -> u32 {
-        let open = |session: &&Session| matches!(session.state, State::Free | State::Leased(_));
-        self.on_card(card).map(|(_, session)| session).filter(open).count() as u32
+        self.on_card(card).filter(|(_, session)| session.is_open()).count() as u32
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -270,7 +273,16 @@ impl Broker {
         self.sessions.values().filter(|session| self.cards.get(&session.card).is_some_and(|card| card.counted))
     }
 
-    pub(super) fn is_denied(&self, driver: &str, class: &Class) -> bool {
+    /// How a rung of `spec` begins on `session`, under this version of the driver.
+    pub(super) fn step_on(&self, driver: &str, session: &Session, spec: &Spec) -> Step {
+        match session.class {
+            None => Step::Begin(spec.class()),
+            Some(class) if class.holds(spec) && !self.is_denied(driver, &class) => Step::Reconfigure,
+            Some(_) => Step::Recreate(spec.class()),
+        }
+    }
+
+    fn is_denied(&self, driver: &str, class: &Class) -> bool {
         self.denied.iter().any(|(known, denied)| known == driver && denied == class)
     }
 
@@ -475,7 +487,8 @@ impl Broker {
                 let setup = setup.as_secs_f64().min(LONGEST_STEP);
                 let known = &mut self.steps[place(lease.step)];
                 *known += WEIGHT * (setup - *known);
-                let engine = Duration::from_secs_f64((lease.spent + lease.setup - setup).max(0.0));
+                let engine = (lease.spent + lease.setup - setup).max(0.0);
+                let engine = Duration::try_from_secs_f64(engine).unwrap_or(Duration::MAX);
                 self.counts.done += 1;
                 self.out.push(Effect::Spent { card, spec: lease.ask.spec, work: lease.ask.work, engine });
                 return;
@@ -525,14 +538,5 @@ fn place(step: Step) -> usize {
         Step::Begin(_) => 0,
         Step::Reconfigure => 1,
         Step::Recreate(_) => 2,
-    }
-}
-
-/// What a session would be made for, for the rungs of `spec`.
-pub(super) fn step_for(session: Option<Class>, spec: &Spec, denied: bool) -> Step {
-    match session {
-        None => Step::Begin(spec.class()),
-        Some(class) if class.holds(spec) && !denied => Step::Reconfigure,
-        Some(_) => Step::Recreate(spec.class()),
     }
 }

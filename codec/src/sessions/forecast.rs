@@ -89,8 +89,10 @@ pub(super) fn may_begin(now: f64, engines: u32, running: &[Running]) -> bool {
     if active < engines as usize {
         return true;
     }
-    let done = |rung: &Running, active| now + rung.work.setup + rung.work.left / share(engines, active);
-    running.iter().all(|rung| done(rung, active + 1) <= rung.deadline || done(rung, active) > rung.deadline)
+    let done = |rung: &Running, share: f64| now + rung.work.setup + rung.work.left / share;
+    let shared = share(engines, active + 1);
+    // Who is late even with an engine to itself keeps nobody waiting; who is late only if nobody else ends soon does.
+    running.iter().all(|rung| done(rung, shared) <= rung.deadline || done(rung, 1.0) > rung.deadline)
 }
 
 /// When each of `queue` is done, which is in the order of deadlines; infinite where it has no session.
@@ -184,6 +186,10 @@ mod tests {
         // One that will be late in any case keeps nobody waiting.
         let hopeless = [Running { work: Work { setup: 0.0, left: 0.2 }, deadline: 0.1, stays: true }];
         assert!(may_begin(0.0, 1, &hopeless));
+        // One of three on two engines that is in time once the others have ended, but not beside a fourth.
+        let rung = |left, deadline| Running { work: Work { setup: 0.0, left }, deadline, stays: true };
+        let tight = [rung(0.1, 0.14), rung(0.01, 9.0), rung(0.01, 9.0)];
+        assert!(!may_begin(0.0, 2, &tight) && may_begin(0.0, 2, &[rung(0.1, 0.09), tight[1], tight[2]]));
     }
 
     #[test]

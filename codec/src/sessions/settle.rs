@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::broker::{Broker, CAUTION, Lease, Session, State, Waiting, step_for};
+use super::broker::{Broker, CAUTION, Lease, Session, State, Waiting};
 use super::event::{AskId, Effect, LeaseId, Overflow, SessionId, Step};
 use super::forecast::{Queued, Running, Scene, Work, forecast, may_begin, pace};
 use crate::units::{CardId, Moment};
@@ -71,8 +71,7 @@ impl Broker {
         late.iter().for_each(|_| self.count_late());
         self.out.append(&mut late);
         for session in self.sessions.values() {
-            let calling = matches!(session.state, State::Opening | State::Closing);
-            if calling && self.now >= session.since.after(self.config.call_limit) {
+            if !session.is_open() && self.now >= session.since.after(self.config.call_limit) {
                 overdue.push(session.card);
             }
         }
@@ -228,10 +227,7 @@ impl Broker {
     fn queued(&self, card: CardId, waiting: &Waiting) -> Queued {
         let driver = self.cards[&card].driver.as_str();
         let spec = &waiting.ask.spec;
-        let steps = self.staying(card).map(|(_, session)| {
-            let denied = session.class.is_some_and(|class| self.is_denied(driver, &class));
-            self.step_time(step_for(session.class, spec, denied))
-        });
+        let steps = self.staying(card).map(|(_, session)| self.step_time(self.step_on(driver, session, spec)));
         let begin = self.step_time(Step::Begin(spec.class()));
         let setup = steps.reduce(f64::max).unwrap_or(begin);
         let work = Work { setup, left: waiting.ask.work.as_secs_f64() * CAUTION };
@@ -308,8 +304,7 @@ impl Broker {
         }
         let free = self.staying(id).filter(|(_, session)| session.state == State::Free);
         let steps = free.map(|(session, known)| {
-            let denied = known.class.is_some_and(|class| self.is_denied(&card.driver, &class));
-            let step = step_for(known.class, &waiting.ask.spec, denied);
+            let step = self.step_on(&card.driver, known, &waiting.ask.spec);
             // The smallest that will do, then one that is nothing yet, then the one unused for longest.
             let rank = match (step, known.class) {
                 (Step::Reconfigure, Some(class)) => (0, class.max_width * class.max_height),
@@ -357,9 +352,7 @@ impl Broker {
 
     /// Sessions of `id` that are open and will be there after what they do.
     fn staying(&self, id: CardId) -> impl Iterator<Item = (SessionId, &Session)> {
-        let stays =
-            |session: &Session| matches!(session.state, State::Free | State::Leased(_)) && session.leaves_for.is_none();
-        self.on_card(id).filter(move |(_, session)| stays(session))
+        self.on_card(id).filter(|(_, session)| session.is_open() && session.leaves_for.is_none())
     }
 
     /// Sessions that `id` has or is about to have.

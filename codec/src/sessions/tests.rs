@@ -390,6 +390,18 @@ fn nonsense_is_counted_and_changes_nothing() {
 }
 
 #[test]
+fn the_end_of_time_is_a_time() {
+    let mut bench = Bench::new(1, &[1]);
+    bench.ask(1, 0, HD, 10, 900);
+    let _ = bench.broker.on(Moment(Duration::MAX), Event::Tick);
+    let lease = bench.grants[0].0;
+    bench.done(lease);
+    assert!(matches!(bench.others[..], [.., Effect::Spent { engine: Duration::MAX, .. }]), "{:?}", bench.others);
+    bench.ask(2, 0, HD, 10, u64::MAX);
+    assert_eq!((bench.overflows(), bench.broker.next_wake()), (vec![(2, "late")], None));
+}
+
+#[test]
 fn time_does_not_go_back() {
     let mut bench = Bench::new(1, &[1]);
     bench.now = 500;

@@ -43,9 +43,9 @@ proptest! {
         prop_assert!(world.tally.asked > 0);
     }
 
-    /// One card whose sessions are made. Whatever gets a session is in time, whatever is taken gets one, and a rung is sent away only where the work asked for
-    /// between two moments around it, with that of one rung for each session and engine that may be in the way, is more than the
-    /// engines do in between: what any order of work would need to have room for.
+    /// One card whose sessions are made. Whatever gets a session is in time, whatever is taken gets one, and a rung is sent
+    /// away only where the work asked for between two moments around it, with that of one rung for each session and engine
+    /// that may be in the way, is more than the engines do in between: what any order of work would need to have room for.
     #[test]
     fn what_is_taken_is_made_and_what_has_room_is_taken(
         engines in 1_u32..3,

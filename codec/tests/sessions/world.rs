@@ -48,7 +48,7 @@ enum Action {
         rungs: Vec<usize>,
         deadline: Duration,
     },
-    Tell(Option<WorkerId>, Event),
+    Tell(WorkerId, Event),
     Reopen(LeaseId),
     Up(CardId),
     Blow(Blow),
@@ -95,8 +95,8 @@ struct SimCard {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Tally {
     pub(crate) asked: u64,
-    pub on_cards: u64,
-    pub on_processors: u64,
+    pub(crate) on_cards: u64,
+    pub(crate) on_processors: u64,
     pub(crate) late: u64,
     pub(crate) cancelled: u64,
     pub(crate) overflows: u64,
@@ -277,9 +277,7 @@ impl World {
             }
             Action::Tell(worker, event) => {
                 // What a worker that is gone would have said is never heard.
-                let heard = |worker| self.cards.values().any(|card| card.worker == Some(worker) && !card.hung);
-                let alive = worker.is_none_or(heard);
-                if alive {
+                if self.cards.values().any(|card| card.worker == Some(worker) && !card.hung) {
                     self.answer(event);
                 }
             }
@@ -500,12 +498,12 @@ impl World {
             Effect::Open(worker, id) => {
                 let card = self.card_of(worker);
                 assert!(self.owners.insert(id, (card, worker)).is_none());
-                self.later(OPEN, Action::Tell(Some(worker), Event::Opened(id)));
+                self.later(OPEN, Action::Tell(worker, Event::Opened(id)));
             }
             Effect::Close(worker, id) => {
                 assert!(self.jobs.values().all(|job| job.session != id), "closed while at work");
                 assert!(self.driver.ours.contains(&id) && self.closing.insert(id));
-                self.later(CLOSE, Action::Tell(Some(worker), Event::Closed(id)));
+                self.later(CLOSE, Action::Tell(worker, Event::Closed(id)));
             }
             Effect::Grant { lease, ask, worker, session, step } => self.granted(lease, ask, worker, session, step),
             Effect::Stop(worker, lease) => {
@@ -514,7 +512,7 @@ impl World {
                     // A session being made anew is first there again.
                     if !job.still {
                         job.still = true;
-                        self.later(REFUSE, Action::Tell(Some(worker), Event::Released(lease, End::Stopped)));
+                        self.later(REFUSE, Action::Tell(worker, Event::Released(lease, End::Stopped)));
                     }
                 }
             }
@@ -569,7 +567,7 @@ impl World {
         };
         if let Some(end) = fails {
             job.still = true;
-            self.later(REFUSE, Action::Tell(Some(worker), Event::Released(lease, end)));
+            self.later(REFUSE, Action::Tell(worker, Event::Released(lease, end)));
         } else if matches!(step, Step::Recreate(_)) {
             job.still = true;
             self.driver.close(session);
@@ -603,11 +601,10 @@ impl World {
         }
         // Work conserved: nobody waits beside a free session and an idle engine.
         for (id, card) in &self.cards {
-            let leased: BTreeSet<SessionId> = self.jobs.values().map(|job| job.session).collect();
-            let free = self.broker.open_on(*id) as usize - self.jobs.values().filter(|job| job.card == *id).count();
-            let busy = leased.iter().filter(|session| self.owners.get(session).is_some_and(|at| at.0 == *id)).count();
-            let held = self.jobs.values().map(|job| job.ask).collect::<BTreeSet<_>>();
-            let waiting = self.rungs.iter().filter(|(ask, rung)| rung.card == *id && !held.contains(ask)).count();
+            let busy = self.jobs.values().filter(|job| job.card == *id).count();
+            let free = self.broker.open_on(*id) as usize - busy;
+            let waits = |rung: &&Rung| rung.card == *id && rung.stage == Stage::Waiting;
+            let waiting = self.rungs.values().filter(waits).count();
             assert!(free == 0 || waiting == 0 || busy >= card.engines as usize, "{id:?}: {free} free, {waiting} wait");
         }
     }
@@ -618,6 +615,7 @@ impl World {
         assert!(self.jobs.is_empty() && self.rungs.is_empty());
         let (stats, tally) = (self.broker.stats(), self.tally);
         assert_eq!((stats.leased, stats.waiting), (0, 0));
+        assert_eq!(self.driver.ours.len(), stats.open as usize + self.closing.len(), "open, and nobody knows");
         let ended = tally.on_cards + tally.on_processors + tally.late + tally.cancelled;
         assert_eq!(tally.asked, ended, "nothing is lost: {tally:?}");
     }
