@@ -35,6 +35,7 @@
 pub use crate::ffi::nvidia::{
     Capabilities, Colour, Decoder, DecoderLimits, Decodes, Device, DeviceCapabilities, DeviceInfo, Driver,
     EncodedPicture, EncoderSession, EncoderSettings, Encodes, Format, Health, NvidiaError, Picture, Planes,
-    RateControl, Surface, Tuning, Uuid, VideoCodec,
+    RateControl, Surface, Tuning, VideoCodec,
 };
+pub use headframe_kernels::cuda::Uuid;
 pub use headframe_nv_sys::{Api, LoadError, Source};

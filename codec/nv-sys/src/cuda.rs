@@ -5,7 +5,6 @@
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr::NonNull;
 
-use crate::Reserved;
 use crate::shape::{functions, integer, structure};
 
 pub type CUdevice = c_int;
@@ -80,9 +79,6 @@ structure! {
     }
 }
 
-/// A name as drivers write it: terminated by a zero.
-pub type Text<const N: usize> = Reserved<c_char, N>;
-
 functions! {
     /// The functions that are used here.
     Cuda in "libcuda.so.1" {
@@ -112,6 +108,5 @@ functions! {
         fn cuMemFree_v2(address: CUdeviceptr) -> CUresult;
         fn cuMemGetAddressRange_v2(base: *mut CUdeviceptr, bytes: *mut usize, address: CUdeviceptr) -> CUresult;
         fn cuMemcpy2D_v2(copy: *const CUDA_MEMCPY2D) -> CUresult;
-        optional fn cuDeviceGetUuid_v2(uuid: *mut CUuuid, device: CUdevice) -> CUresult;
     }
 }

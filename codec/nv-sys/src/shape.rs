@@ -35,26 +35,22 @@ macro_rules! structure {
 }
 
 /// The functions of a library, each with its type, and the table of them that is filled when the library is opened.
-/// Functions behind `optional` may be missing.
 macro_rules! functions {
     (
         $(#[$meta:meta])*
         $table:ident in $file:literal {
             $(fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*
-            $(optional fn $late:ident($($late_argument:ident: $late_type:ty),*) -> $late_result:ty;)*
         }
     ) => {
         /// The types of the functions.
         pub mod types {
             use super::*;
             $(pub type $name = unsafe extern "C" fn($($argument: $type),*) -> $result;)*
-            $(pub type $late = unsafe extern "C" fn($($late_argument: $late_type),*) -> $late_result;)*
         }
         $(#[$meta])*
         #[derive(Clone, Copy)]
         pub struct $table {
             $(pub $name: types::$name,)*
-            $(pub $late: Option<types::$late>,)*
         }
         impl $table {
             /// The file that has them.
@@ -66,7 +62,6 @@ macro_rules! functions {
                 // The types above are those of the headers and manuals of this library.
                 Ok(Self {
                     $($name: library.function(stringify!($name))?,)*
-                    $($late: library.function(stringify!($late)).ok(),)*
                 })
             }
         }

@@ -42,13 +42,7 @@ same_types!(
     cuDeviceGetName,
     cuDeviceGetUuid
 );
-same_types!(
-    cuDeviceGetUuid_v2,
-    cuDeviceGetPCIBusId,
-    cuDeviceGetAttribute,
-    cuDeviceTotalMem_v2,
-    cuDevicePrimaryCtxRetain
-);
+same_types!(cuDeviceGetPCIBusId, cuDeviceGetAttribute, cuDeviceTotalMem_v2, cuDevicePrimaryCtxRetain);
 same_types!(cuDevicePrimaryCtxRelease_v2, cuCtxPushCurrent_v2, cuCtxPopCurrent_v2, cuCtxGetCurrent, cuMemGetInfo_v2);
 same_types!(cuMemAllocPitch_v2, cuMemFree_v2, cuMemGetAddressRange_v2, cuMemcpy2D_v2);
 
@@ -157,11 +151,6 @@ pub(crate) unsafe extern "C" fn cuDeviceGetUuid(uuid: *mut CUuuid, device: CUdev
     bytes[15] = device.unsigned_abs() as u8;
     unsafe { uuid.write(CUuuid { bytes }) };
     CUDA_SUCCESS
-}
-
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn cuDeviceGetUuid_v2(uuid: *mut CUuuid, device: CUdevice) -> CUresult {
-    unsafe { cuDeviceGetUuid(uuid, device) }
 }
 
 #[unsafe(no_mangle)]

@@ -5,11 +5,12 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use headframe_kernels::cuda::Uuid;
 use headframe_nv_sys::cuda::{
     CU_MEMORYTYPE_DEVICE, CU_MEMORYTYPE_HOST, CUDA_MEMCPY2D, CUDA_SUCCESS, CUcontext, CUdevice, CUdeviceptr,
 };
 
-use super::driver::{DeviceInfo, Driver, Uuid};
+use super::driver::{DeviceInfo, Driver};
 use super::failure::NvidiaError;
 
 /// A card in use. Holds its primary context, the same that `cudarc`'s `CudaContext` of this card is.

@@ -2,10 +2,9 @@
 //! can do. Nothing here needs a card; without one it says so.
 
 use std::ffi::{CStr, c_char, c_int};
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
+use headframe_kernels::cuda::Uuid;
 use headframe_nv_sys::cuda::{self, CUDA_SUCCESS, CUdevice, CUresult, Cuda};
 use headframe_nv_sys::cuvid::{self, CUVIDDECODECAPS, Cuvid};
 use headframe_nv_sys::nvml::Nvml;
@@ -19,52 +18,13 @@ use super::session::Encoding;
 use super::stream::VideoCodec;
 use crate::ladder::Codec;
 
-/// A card's own number, the same in every process and after every reboot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Uuid(pub [u8; 16]);
-
-impl fmt::Display for Uuid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("GPU")?;
-        for (i, byte) in self.0.iter().enumerate() {
-            let dash = if matches!(i, 0 | 4 | 6 | 8 | 10) { "-" } else { "" };
-            write!(f, "{dash}{byte:02x}")?;
-        }
-        Ok(())
-    }
-}
-
-impl FromStr for Uuid {
-    type Err = String;
-
-    /// As NVIDIA's programs print it: `GPU-8-4-4-4-12` hexadecimal digits, the prefix may be left out.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("{text:?} is not a card's UUID; `headframe-codec gpu` lists them");
-        let digits: Vec<u8> = text.trim_start_matches("GPU-").bytes().filter(|byte| *byte != b'-').collect();
-        let mut bytes = [0; 16];
-        if digits.len() != 32 {
-            return Err(bad());
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| bad())?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| bad())?;
-        }
-        Ok(Self(bytes))
-    }
-}
-
-impl Serialize for Uuid {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 /// A card as the driver lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeviceInfo {
     /// The driver's own number; may be another after a reboot.
     pub ordinal: u32,
-    /// What it is known by.
+    /// What it is known by: the same in every process and after every reboot, to the kernels and to NVML too.
+    #[serde(serialize_with = "as_text")]
     pub uuid: Uuid,
     /// PCI address, `domain:bus:device.function`.
     pub pci: String,
@@ -74,6 +34,10 @@ pub struct DeviceInfo {
     pub compute: (u32, u32),
     /// Memory.
     pub memory_bytes: u64,
+}
+
+fn as_text<S: Serializer>(uuid: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(uuid)
 }
 
 /// What a card decodes.
@@ -218,9 +182,8 @@ impl Driver {
         // SAFETY: writes one integer; an ordinal that is not there is an error.
         self.check("cuDeviceGet", unsafe { (self.cuda.cuDeviceGet)(&mut device, number) })?;
         let mut uuid = cuda::CUuuid::default();
-        let get_uuid = self.cuda.cuDeviceGetUuid_v2.unwrap_or(self.cuda.cuDeviceGetUuid);
         // SAFETY: writes 16 bytes.
-        self.check("cuDeviceGetUuid", unsafe { get_uuid(&mut uuid, device) })?;
+        self.check("cuDeviceGetUuid", unsafe { (self.cuda.cuDeviceGetUuid)(&mut uuid, device) })?;
         let name = self.text("cuDeviceGetName", |at, len| {
             // SAFETY: writes at most `len` bytes, which are there.
             unsafe { (self.cuda.cuDeviceGetName)(at, len, device) }
@@ -348,20 +311,6 @@ impl Device {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn uuids_are_written_as_nvidia_writes_them() {
-        let text = "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f";
-        let uuid: Uuid = text.parse().unwrap();
-        assert_eq!(uuid, Uuid([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]));
-        assert_eq!(uuid.to_string(), text);
-        assert_eq!(text[4..].parse(), Ok(uuid));
-        for bad in
-            ["", "GPU-", "GPU-00010203", "GPU-0001020g-0405-0607-0809-0a0b0c0d0e0f", "0é010203040506070809a0b0c0d0e0f0"]
-        {
-            assert!(bad.parse::<Uuid>().is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn without_a_driver_there_is_a_reason_and_no_card() {

@@ -2,13 +2,14 @@
 
 use std::ffi::{CString, c_char, c_uint};
 
+use headframe_kernels::cuda::Uuid;
 use headframe_nv_sys::nvml::{
     NVML_SUCCESS, NVML_TEMPERATURE_GPU, Nvml, nvmlDevice_t, nvmlMemory_t, nvmlReturn_t, nvmlUtilization_t,
 };
 use headframe_nv_sys::{Reserved, Source};
 use serde::Serialize;
 
-use super::driver::{Driver, Uuid, string};
+use super::driver::{Driver, string};
 
 /// A card at this moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -17,7 +17,7 @@ mod stream;
 
 pub use decoder::{Decoder, DecoderLimits, Format, Picture};
 pub use device::{Device, Planes, Surface};
-pub use driver::{Capabilities, Decodes, DeviceCapabilities, DeviceInfo, Driver, Encodes, Uuid};
+pub use driver::{Capabilities, Decodes, DeviceCapabilities, DeviceInfo, Driver, Encodes};
 pub use encoder::{EncodedPicture, EncoderSession};
 pub use failure::NvidiaError;
 pub use health::Health;
