@@ -1,5 +1,6 @@
 //! What the driver says when it cannot, and whose turn it is then.
 
+use headframe_kernels::cuda::{Class as CudaClass, CudaError};
 use headframe_nv_sys::cuda::{self, CUresult};
 use headframe_nv_sys::nvenc::{self, NVENCSTATUS};
 use headframe_nv_sys::{Api, LoadError};
@@ -12,9 +13,12 @@ use crate::error::Class;
 /// | [`class`](Self::class) | means | NVENC | CUDA and NVDEC |
 /// | --- | --- | --- | --- |
 /// | input | the stream is at fault | | invalid value or image while parsing or decoding |
-/// | transient | try again | encoder or lock busy | not ready |
+/// | transient | try again | encoder or lock busy | not ready, card held by another process |
 /// | capacity | no more of it here, or the chip cannot | session cap (out of memory, client key), no encoder, unsupported | out of memory, not supported |
 /// | device | end this process, then this card | all others, also unknown ones | all others, also unknown ones |
+///
+/// What a code of CUDA means on every call, decoding or scaling, is written down once, in
+/// [`headframe_kernels::cuda::CudaError::class`]; here are those that mean more to a decoder.
 ///
 /// A driver call that never returns has no error: the process that made it is ended from outside, and its segments are
 /// tried again (`TranscodeError::WorkerDied`, transient).
@@ -114,10 +118,15 @@ impl NvidiaError {
             Self::Cuda { call, code, .. } => {
                 let of_stream = matches!(*call, "cuvidParseVideoData" | "cuvidDecodePicture");
                 match CUresult(*code) {
-                    cuda::CUDA_ERROR_OUT_OF_MEMORY | cuda::CUDA_ERROR_NOT_SUPPORTED => Class::Capacity,
-                    cuda::CUDA_ERROR_NOT_READY => Class::Transient,
+                    cuda::CUDA_ERROR_NOT_SUPPORTED => Class::Capacity,
                     cuda::CUDA_ERROR_INVALID_VALUE | cuda::CUDA_ERROR_INVALID_IMAGE if of_stream => Class::Input,
-                    _ => Class::Device,
+                    CUresult(code) => match (CudaError::Driver { call, code }).class() {
+                        CudaClass::Capacity => Class::Capacity,
+                        CudaClass::Transient => Class::Transient,
+                        CudaClass::NotInstalled | CudaClass::NoDevice | CudaClass::Lost | CudaClass::Input => {
+                            Class::Device
+                        }
+                    },
                 }
             }
             Self::Nvenc { code, .. } => match NVENCSTATUS(*code) {
@@ -156,6 +165,8 @@ mod tests {
         assert_eq!(cuda("cuMemAllocPitch_v2", 2), Class::Capacity);
         assert_eq!(cuda("cuvidCreateDecoder", 801), Class::Capacity);
         assert_eq!(cuda("cuCtxPushCurrent_v2", 600), Class::Transient);
+        // A card in exclusive mode that another process holds, as the kernels' table has it.
+        assert_eq!(cuda("cuDevicePrimaryCtxRetain", 46), Class::Transient);
         for code in [100, 214, 304, 700, 702, 719, 999, 123_456] {
             assert_eq!(cuda("cuvidParseVideoData", code), Class::Device, "{code}");
         }
