@@ -401,6 +401,12 @@ fn what_goes_to_the_card_comes_back_and_stays_within_its_surface() {
         }
         assert_eq!(surface.planes((4000, 4000)).size(), (322, 180));
         assert!(device.upload(&surface.planes((16, 16)), &[0; 7]).is_err());
+        // Sizes that are not even have a chroma sample more than half of theirs, and room for it.
+        let odd = Surface::new(&device, (321, 181), bit_depth).unwrap();
+        let mut there = picture((322, 182), 3, bit_depth);
+        there.truncate(322 * (181 + 91) * if bit_depth > 8 { 2 } else { 1 });
+        device.upload(&odd.planes((321, 181)), &there).unwrap();
+        assert!(device.download(&odd.planes((321, 181))).unwrap() == there);
     }
     drop(device);
     doubles.assert_clean();

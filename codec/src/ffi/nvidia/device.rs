@@ -77,7 +77,7 @@ impl Device {
             return Err(NvidiaError::Unsupported { what });
         }
         let (luma, chroma) = picture.split_at(to.row_bytes() * to.height as usize);
-        for (host, address, rows) in [(luma, to.luma, to.height), (chroma, to.chroma, to.chroma_rows())] {
+        for (host, address, rows) in [(luma, to.luma, to.height as usize), (chroma, to.chroma, to.chroma_rows())] {
             let copy = CUDA_MEMCPY2D {
                 srcMemoryType: CU_MEMORYTYPE_HOST,
                 srcHost: NonNull::new(host.as_ptr().cast_mut().cast()),
@@ -86,7 +86,7 @@ impl Device {
                 dstDevice: address,
                 dstPitch: to.pitch,
                 WidthInBytes: to.row_bytes(),
-                Height: rows as usize,
+                Height: rows,
                 ..Default::default()
             };
             self.copy(&copy)?;
@@ -98,7 +98,9 @@ impl Device {
     pub fn download(&self, from: &Planes<'_>) -> Result<Vec<u8>, NvidiaError> {
         let mut picture = vec![0; from.bytes()];
         let (luma, chroma) = picture.split_at_mut(from.row_bytes() * from.height as usize);
-        for (host, address, rows) in [(luma, from.luma, from.height), (chroma, from.chroma, from.chroma_rows())] {
+        for (host, address, rows) in
+            [(luma, from.luma, from.height as usize), (chroma, from.chroma, from.chroma_rows())]
+        {
             let copy = CUDA_MEMCPY2D {
                 srcMemoryType: CU_MEMORYTYPE_DEVICE,
                 srcDevice: address,
@@ -107,7 +109,7 @@ impl Device {
                 dstHost: NonNull::new(host.as_mut_ptr().cast()),
                 dstPitch: from.row_bytes(),
                 WidthInBytes: from.row_bytes(),
-                Height: rows as usize,
+                Height: rows,
                 ..Default::default()
             };
             self.copy(&copy)?;
@@ -139,7 +141,6 @@ pub(super) struct Current<'a> {
 
 impl Drop for Current<'_> {
     fn drop(&mut self) {
-        let _ = self.thread;
         let mut context: CUcontext = None;
         // SAFETY: undoes the push that made this guard; guards are dropped in reverse order on one thread.
         unsafe { (self.driver.cuda.cuCtxPopCurrent_v2)(&mut context) };
@@ -185,19 +186,29 @@ impl Planes<'_> {
         self.bit_depth
     }
 
-    /// Bytes of a row without the gap. An odd width has one more chroma pair than half of it.
+    /// Bytes of a row without the gap.
     fn row_bytes(&self) -> usize {
-        self.width.next_multiple_of(2) as usize * if self.bit_depth > 8 { 2 } else { 1 }
+        row_bytes(self.width, self.bit_depth)
     }
 
-    fn chroma_rows(&self) -> u32 {
-        self.height.div_ceil(2)
+    fn chroma_rows(&self) -> usize {
+        chroma_rows(self.height)
     }
 
     /// Bytes of the picture without gaps.
     fn bytes(&self) -> usize {
-        self.row_bytes() * (self.height as usize + self.chroma_rows() as usize)
+        self.row_bytes() * (self.height as usize + self.chroma_rows())
     }
+}
+
+/// Bytes of a row of luma, and of chroma. An odd width has one more chroma pair than half of it.
+fn row_bytes(width: u32, bit_depth: u8) -> usize {
+    (width as usize).next_multiple_of(2) * if bit_depth > 8 { 2 } else { 1 }
+}
+
+/// An odd height has one more than half of it.
+fn chroma_rows(height: u32) -> usize {
+    height.div_ceil(2) as usize
 }
 
 /// Memory for one picture.
@@ -210,11 +221,11 @@ pub struct Surface {
 }
 
 impl Surface {
-    /// Memory for 4:2:0 pictures of up to `size` samples, even numbers, of 8 or 10 bits.
+    /// Memory for 4:2:0 pictures of up to `size` samples of 8 or 10 bits.
     pub fn new(device: &Arc<Device>, size: (u32, u32), bit_depth: u8) -> Result<Self, NvidiaError> {
         let (mut address, mut pitch) = (0, 0);
-        let width = size.0 as usize * if bit_depth > 8 { 2 } else { 1 };
-        let rows = size.1 as usize / 2 * 3;
+        let width = row_bytes(size.0, bit_depth);
+        let rows = size.1 as usize + chroma_rows(size.1);
         let current = device.current()?;
         // SAFETY: writes an address and a pitch; a context is current.
         let code = unsafe { (device.driver.cuda.cuMemAllocPitch_v2)(&mut address, &mut pitch, width, rows, 16) };
