@@ -134,10 +134,15 @@ impl EncoderSettings {
         }
     }
 
+    /// Pictures from IDR to IDR, as the driver counts them.
+    fn gop_length(&self) -> u32 {
+        if self.gop == 0 { NVENC_INFINITE_GOPLENGTH } else { self.gop }
+    }
+
     /// Changes the preset's configuration into ours.
     pub(super) fn configure(&self, api: Api, config: &mut NV_ENC_CONFIG) {
         config.version = api.of(Structure::Config);
-        config.gopLength = if self.gop == 0 { NVENC_INFINITE_GOPLENGTH } else { self.gop };
+        config.gopLength = self.gop_length();
         config.frameIntervalP = 1;
         config.profileGUID = match (self.codec, self.bit_depth) {
             (Codec::H264, _) => NV_ENC_H264_PROFILE_HIGH_GUID,
@@ -205,7 +210,7 @@ impl EncoderSettings {
     }
 
     fn h264(&self, api: Api, h264: &mut NV_ENC_CONFIG_H264) {
-        h264.idrPeriod = if self.gop == 0 { NVENC_INFINITE_GOPLENGTH } else { self.gop };
+        h264.idrPeriod = self.gop_length();
         h264.flags |= NV_ENC_CONFIG_H264::repeatSPSPPS | NV_ENC_CONFIG_H264::outputAUD;
         h264.chromaFormatIDC = 1;
         h264.h264VUIParameters = self.vui();
@@ -216,7 +221,7 @@ impl EncoderSettings {
     }
 
     fn hevc(&self, api: Api, hevc: &mut NV_ENC_CONFIG_HEVC) {
-        hevc.idrPeriod = if self.gop == 0 { NVENC_INFINITE_GOPLENGTH } else { self.gop };
+        hevc.idrPeriod = self.gop_length();
         hevc.flags |= NV_ENC_CONFIG_HEVC::repeatSPSPPS | NV_ENC_CONFIG_HEVC::outputAUD;
         set_bits(&mut hevc.flags, NV_ENC_CONFIG_HEVC::chromaFormatIDC, 2, 1);
         hevc.hevcVUIParameters = self.vui();
@@ -229,7 +234,7 @@ impl EncoderSettings {
     }
 
     fn av1(&self, api: Api, av1: &mut NV_ENC_CONFIG_AV1) {
-        av1.idrPeriod = if self.gop == 0 { NVENC_INFINITE_GOPLENGTH } else { self.gop };
+        av1.idrPeriod = self.gop_length();
         av1.flags |= NV_ENC_CONFIG_AV1::repeatSeqHdr;
         set_bits(&mut av1.flags, NV_ENC_CONFIG_AV1::chromaFormatIDC, 2, 1);
         av1.colorPrimaries = self.colour.primaries.into();
@@ -273,7 +278,7 @@ fn set_bits(flags: &mut u32, lowest: u32, width: u32, value: u32) {
 mod tests {
     use super::*;
 
-    pub(super) fn settings() -> EncoderSettings {
+    fn settings() -> EncoderSettings {
         EncoderSettings {
             codec: Codec::Hevc,
             size: (640, 360),
