@@ -7,10 +7,11 @@
 //! An engine on top of this does, for each segment of a stream:
 //! 1. [`Decoder::feed`] with every access unit, [`Decoder::flush`] at the end. Its sink gets each [`Picture`] where it
 //!    lies on the card.
-//! 2. In the sink, for every rung: [`EncoderSession::input`] gives the surface to scale into. The scaler works on
-//!    addresses and pitches ([`Planes`]) in the card's primary context, the one that `cudarc`'s `CudaContext::new(ordinal)`
-//!    has as well ([`DeviceInfo::ordinal`]; compare the UUIDs). All kernels that read the picture and write the surfaces
-//!    must have finished (an event, waited for once a picture) before the next two steps.
+//! 2. In the sink, for every rung: [`EncoderSession::input`] gives the surface to scale into. The scaler is
+//!    [`headframe_kernels::cuda`]: [`Gpu::open`](headframe_kernels::cuda::Gpu::open) with the card's [`Uuid`] has the same
+//!    primary context as [`Device`], so it works on the addresses and pitches of [`Planes`] as they are
+//!    ([`DevicePicture::foreign`](headframe_kernels::cuda::DevicePicture::foreign)). All kernels that read the picture and
+//!    write the surfaces must have finished (an event, waited for once a picture) before the next two steps.
 //! 3. [`EncoderSession::encode`] with the picture's time and whether it is to be an IDR picture; drop the picture.
 //! 4. [`EncoderSession::output`] whenever [`EncoderSession::input`] says that it is full, or all the time on a thread that
 //!    has the session to itself; [`EncoderSession::drain`] at the segment's end.

@@ -13,7 +13,7 @@ use headframe_nv_sys::cuda::{
 use super::driver::{DeviceInfo, Driver};
 use super::failure::NvidiaError;
 
-/// A card in use. Holds its primary context, the same that `cudarc`'s `CudaContext` of this card is.
+/// A card in use. Holds its primary context, the same that [`headframe_kernels::cuda::Gpu`] of this card holds.
 pub struct Device {
     driver: Arc<Driver>,
     handle: CUdevice,
