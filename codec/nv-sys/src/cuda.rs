@@ -1,5 +1,5 @@
-//! `libcuda.so.1`: devices, contexts, memory for pictures. Kernels and what orders them are opened by `headframe-kernels`, in
-//! a table of its own; both use a device's primary context, so addresses may be handed from one to the other.
+//! `libcuda.so.1`: devices, contexts, memory for pictures. `headframe-kernels` has a table of its own, of what kernels
+//! need; both use a device's primary context, so addresses may be handed from one to the other.
 #![allow(missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals, reason = "as in NVIDIA's header")]
 
 use std::ffi::{c_char, c_int, c_uint, c_void};

@@ -7,7 +7,7 @@
 use std::ffi::{c_char, c_int, c_uint};
 use std::ptr::NonNull;
 
-use headframe_double_ledger::{number, pointer};
+use headframe_double_ledger::{number, pointer, same_types};
 use headframe_nv_sys::cuda::*;
 
 use crate::{CONTEXT, CURRENT, LEDGER, PITCH, State, with};
@@ -30,9 +30,6 @@ macro_rules! enter {
     };
 }
 
-macro_rules! same_types {
-    ($($name:ident),* $(,)?) => { $(const _: types::$name = $name;)* };
-}
 same_types!(
     cuInit,
     cuDriverGetVersion,

@@ -6,7 +6,7 @@
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr::{self, NonNull};
 
-use headframe_double_ledger::{number, pointer};
+use headframe_double_ledger::{cuda, number, pointer, same_types};
 use headframe_nv_sys::cuda::*;
 use headframe_nv_sys::cuvid::{types, *};
 
@@ -17,9 +17,6 @@ use crate::{DECODERS, LEDGER, PARSERS};
 
 headframe_double_ledger::export_control!(LEDGER, crate::live());
 
-macro_rules! same_types {
-    ($($name:ident),* $(,)?) => { $(const _: types::$name = $name;)* };
-}
 same_types!(cuvidGetDecoderCaps, cuvidCreateDecoder, cuvidDestroyDecoder, cuvidDecodePicture, cuvidGetDecodeStatus);
 same_types!(cuvidMapVideoFrame64, cuvidUnmapVideoFrame64);
 same_types!(cuvidCreateVideoParser, cuvidParseVideoData, cuvidDestroyVideoParser);
@@ -28,7 +25,7 @@ same_types!(cuvidCreateVideoParser, cuvidParseVideoData, cuvidDestroyVideoParser
 fn enter(function: &'static str) -> Result<(), CUresult> {
     LEDGER.enter(function).map_err(CUresult)?;
     let mut context = None;
-    let asked = crate::cuda().map(|cuda| unsafe { (cuda.cuCtxGetCurrent)(&mut context) });
+    let asked = cuda().map(|cuda| unsafe { (cuda.cuCtxGetCurrent)(&mut context) });
     if asked == Some(CUDA_SUCCESS) && context.is_some() {
         return Ok(());
     }
@@ -55,7 +52,7 @@ pub(crate) unsafe extern "C" fn cuvidCreateDecoder(
         let info = unsafe { &*info };
         let mut made = Decoder::new(info)?;
         let sample = if made.format == cudaVideoSurfaceFormat_NV12 { 1 } else { 2 };
-        let cuda = crate::cuda().ok_or(CUDA_ERROR_NOT_INITIALIZED)?;
+        let cuda = cuda().ok_or(CUDA_ERROR_NOT_INITIALIZED)?;
         for _ in 0..info.ulNumOutputSurfaces {
             let (mut address, mut pitch) = (0, 0);
             let (width, rows) = (made.target.0 * sample, made.target.1 / 2 * 3);
@@ -74,7 +71,7 @@ pub(crate) unsafe extern "C" fn cuvidCreateDecoder(
 
 fn free(decoder: &Decoder) {
     for output in &decoder.outputs {
-        if let Some(cuda) = crate::cuda() {
+        if let Some(cuda) = cuda() {
             unsafe { (cuda.cuMemFree_v2)(output.address) };
         }
     }
@@ -168,7 +165,7 @@ pub(crate) unsafe extern "C" fn cuvidMapVideoFrame64(
 
 /// Copies rows to the card.
 fn copy(rows: &[u8], width: usize, height: usize, address: u64, pitch: usize) -> Result<(), CUresult> {
-    let cuda = crate::cuda().ok_or(CUDA_ERROR_NOT_INITIALIZED)?;
+    let cuda = cuda().ok_or(CUDA_ERROR_NOT_INITIALIZED)?;
     let copy = CUDA_MEMCPY2D {
         srcMemoryType: CU_MEMORYTYPE_HOST,
         srcHost: NonNull::new(rows.as_ptr().cast_mut().cast()),

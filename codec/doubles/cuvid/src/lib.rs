@@ -14,10 +14,7 @@ mod decoder;
 mod libav;
 mod parser;
 
-use std::sync::OnceLock;
-
 use headframe_double_ledger::{Ledger, Table};
-use headframe_nv_sys::cuda::Cuda;
 
 use crate::decoder::Decoder;
 use crate::parser::Parser;
@@ -30,10 +27,4 @@ static PARSERS: Table<Option<Parser>> = Table::new(0xBA55_0000);
 fn live() -> [(&'static str, usize); 3] {
     let mapped = DECODERS.all(|all| all.values().map(Decoder::mapped).sum());
     [("decoder", DECODERS.len()), ("parser", PARSERS.len()), ("mapped picture", mapped)]
-}
-
-/// The CUDA library that the pictures go to.
-fn cuda() -> Option<&'static Cuda> {
-    static CUDA: OnceLock<Option<Cuda>> = OnceLock::new();
-    CUDA.get_or_init(headframe_double_ledger::siblings).as_ref()
 }

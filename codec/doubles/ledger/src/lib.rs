@@ -14,8 +14,14 @@ mod table;
 
 pub use control::{Control, Report};
 pub use faults::Ledger;
-pub use sibling::siblings;
+pub use sibling::cuda;
 pub use table::{Table, number, pointer};
+
+/// Holds functions of a double against the types that the real ones have.
+#[macro_export]
+macro_rules! same_types {
+    ($($name:ident),* $(,)?) => { $(const _: types::$name = $name;)* };
+}
 
 /// Exports the functions by which a test speaks to a double.
 #[macro_export]

@@ -4,14 +4,19 @@
 use std::ffi::{CStr, OsStr, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use headframe_nv_sys::Source;
 use headframe_nv_sys::cuda::Cuda;
 
 /// The CUDA library beside the double, or the system's, if there is none: so that one double can work with a real driver.
-pub fn siblings() -> Option<Cuda> {
-    let beside = folder().map(|folder| Source::Folder(folder.to_owned()));
-    beside.and_then(|source| Cuda::load(&source).ok()).or_else(|| Cuda::load(&Source::System).ok())
+pub fn cuda() -> Option<&'static Cuda> {
+    static CUDA: OnceLock<Option<Cuda>> = OnceLock::new();
+    let open = || {
+        let beside = folder().map(|folder| Source::Folder(folder.to_owned()));
+        beside.and_then(|source| Cuda::load(&source).ok()).or_else(|| Cuda::load(&Source::System).ok())
+    };
+    CUDA.get_or_init(open).as_ref()
 }
 
 /// The folder of the file that this code was loaded from.

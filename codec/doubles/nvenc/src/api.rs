@@ -5,7 +5,7 @@
 
 use std::ffi::{c_char, c_int};
 
-use headframe_double_ledger::{number, pointer};
+use headframe_double_ledger::{number, pointer, same_types};
 use headframe_nv_sys::Api;
 use headframe_nv_sys::nvenc::*;
 use headframe_nv_sys::version::Structure;
@@ -17,8 +17,7 @@ use crate::{LEDGER, SESSIONS, client_api, driver_api};
 
 headframe_double_ledger::export_control!(LEDGER, crate::live());
 
-const _: types::NvEncodeAPIGetMaxSupportedVersion = NvEncodeAPIGetMaxSupportedVersion;
-const _: types::NvEncodeAPICreateInstance = NvEncodeAPICreateInstance;
+same_types!(NvEncodeAPIGetMaxSupportedVersion, NvEncodeAPICreateInstance);
 
 /// Runs a function on a session that can be used; a fault comes before it.
 fn on(function: &'static str, handle: Handle, run: impl FnOnce(&mut Session) -> NVENCSTATUS) -> NVENCSTATUS {

@@ -5,7 +5,7 @@ use std::ffi::{CString, c_int};
 use std::ptr::{self, NonNull};
 
 use ffmpeg_next::ffi;
-use headframe_double_ledger::pointer;
+use headframe_double_ledger::{cuda, pointer};
 use headframe_nv_sys::cuda::{
     CU_MEMORYTYPE_DEVICE, CU_MEMORYTYPE_HOST, CUDA_ERROR_NOT_INITIALIZED, CUDA_MEMCPY2D, CUDA_SUCCESS, CUresult,
 };
@@ -33,7 +33,7 @@ pub(crate) struct Planes {
 
 /// Reads a registered picture from the card.
 pub(crate) fn read(context: u64, resource: &Resource) -> Result<Planes, CUresult> {
-    let cuda = crate::cuda().ok_or(CUDA_ERROR_NOT_INITIALIZED)?;
+    let cuda = cuda().ok_or(CUDA_ERROR_NOT_INITIALIZED)?;
     let sample = if resource.format == NV_ENC_BUFFER_FORMAT_NV12 { 1 } else { 2 };
     let (width, height) = (resource.size.0 as usize * sample, resource.size.1 as usize);
     let plane = |address: u64, rows: usize| {
@@ -69,8 +69,7 @@ pub(crate) fn read(context: u64, resource: &Resource) -> Result<Planes, CUresult
 pub(crate) fn is_there(resource: &Resource) -> bool {
     let (mut base, mut len) = (0, 0);
     // SAFETY: writes two integers.
-    let found =
-        crate::cuda().map(|cuda| unsafe { (cuda.cuMemGetAddressRange_v2)(&mut base, &mut len, resource.address) });
+    let found = cuda().map(|cuda| unsafe { (cuda.cuMemGetAddressRange_v2)(&mut base, &mut len, resource.address) });
     let end = resource.address + resource.pitch as u64 * u64::from(resource.size.1) / 2 * 3;
     found == Some(CUDA_SUCCESS) && end <= base + len as u64
 }

@@ -12,11 +12,8 @@ mod check;
 mod coder;
 mod session;
 
-use std::sync::OnceLock;
-
 use headframe_double_ledger::{Ledger, Table};
 use headframe_nv_sys::Api;
-use headframe_nv_sys::cuda::Cuda;
 
 use crate::session::Session;
 
@@ -33,12 +30,6 @@ fn live() -> [(&'static str, usize); 4] {
             ("bitstream buffer", sum(|session| session.buffers.len())),
         ]
     })
-}
-
-/// The CUDA library that the pictures lie in.
-fn cuda() -> Option<&'static Cuda> {
-    static CUDA: OnceLock<Option<Cuda>> = OnceLock::new();
-    CUDA.get_or_init(headframe_double_ledger::siblings).as_ref()
 }
 
 /// Major and minor number of the API that this driver has, which may be one that nobody knows.

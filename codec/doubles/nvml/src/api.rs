@@ -6,7 +6,7 @@
 use std::ffi::{CStr, c_char, c_uint};
 use std::sync::atomic::Ordering;
 
-use headframe_double_ledger::{number, pointer};
+use headframe_double_ledger::{number, pointer, same_types};
 use headframe_nv_sys::nvml::*;
 
 use crate::{LEDGER, STARTED};
@@ -16,9 +16,6 @@ headframe_double_ledger::export_control!(LEDGER, crate::live());
 /// The one card's handle.
 const CARD: u64 = 0xCA4D;
 
-macro_rules! same_types {
-    ($($name:ident),* $(,)?) => { $(const _: types::$name = $name;)* };
-}
 same_types!(nvmlInit_v2, nvmlShutdown, nvmlSystemGetDriverVersion, nvmlDeviceGetHandleByUUID, nvmlDeviceGetMemoryInfo);
 same_types!(nvmlDeviceGetUtilizationRates, nvmlDeviceGetEncoderUtilization, nvmlDeviceGetDecoderUtilization);
 same_types!(nvmlDeviceGetTemperature, nvmlDeviceGetPowerUsage, nvmlDeviceGetEncoderStats);
