@@ -1,7 +1,8 @@
 //! The functions, as the driver exports them.
 #![allow(unsafe_code, non_snake_case, reason = "a C interface; what callers owe is in NVIDIA's headers")]
-// Every pointer below is the caller's, who owes what the headers say: valid for what is read and written.
-#![allow(clippy::undocumented_unsafe_blocks, reason = "said once above for all of them")]
+// A pointer below is the caller's, who owes what the headers say: valid for what is read and written. Where it is not, a
+// comment says whose.
+#![allow(clippy::undocumented_unsafe_blocks, reason = "said once above for all that only follow the caller's pointers")]
 
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr::{self, NonNull};
@@ -25,6 +26,7 @@ same_types!(cuvidCreateVideoParser, cuvidParseVideoData, cuvidDestroyVideoParser
 fn enter(function: &'static str) -> Result<(), CUresult> {
     LEDGER.enter(function).map_err(CUresult)?;
     let mut context = None;
+    // SAFETY: writes one handle.
     let asked = cuda().map(|cuda| unsafe { (cuda.cuCtxGetCurrent)(&mut context) });
     if asked == Some(CUDA_SUCCESS) && context.is_some() {
         return Ok(());
@@ -56,6 +58,7 @@ pub(crate) unsafe extern "C" fn cuvidCreateDecoder(
         for _ in 0..info.ulNumOutputSurfaces {
             let (mut address, mut pitch) = (0, 0);
             let (width, rows) = (made.target.0 * sample, made.target.1 / 2 * 3);
+            // SAFETY: writes an address and a pitch; the context that is current is the client's.
             let allocated = unsafe { (cuda.cuMemAllocPitch_v2)(&mut address, &mut pitch, width, rows, 16) };
             if allocated != CUDA_SUCCESS {
                 free(&made);
@@ -72,6 +75,7 @@ pub(crate) unsafe extern "C" fn cuvidCreateDecoder(
 fn free(decoder: &Decoder) {
     for output in &decoder.outputs {
         if let Some(cuda) = cuda() {
+            // SAFETY: allocated in `cuvidCreateDecoder`; the decoder is gone from the table, so this is the only time.
             unsafe { (cuda.cuMemFree_v2)(output.address) };
         }
     }
@@ -177,6 +181,7 @@ fn copy(rows: &[u8], width: usize, height: usize, address: u64, pitch: usize) ->
         Height: height,
         ..Default::default()
     };
+    // SAFETY: `rows` has `height` rows of `width` bytes, see the caller; the copy is done when the call returns.
     match unsafe { (cuda.cuMemcpy2D_v2)(&copy) } {
         CUDA_SUCCESS => Ok(()),
         code => Err(code),
@@ -234,6 +239,7 @@ impl Client {
 
 impl Callbacks for Client {
     fn sequence(&mut self, format: &mut CUVIDEOFORMAT) -> i32 {
+        // SAFETY: the client's function with the client's pointer, as it asked for; the format lives through the call.
         self.0.pfnSequenceCallback.map_or(0, |call| unsafe { call(self.user(), format) })
     }
 
@@ -251,10 +257,12 @@ impl Callbacks for Client {
             intra_pic_flag: key.into(),
             ..Default::default()
         };
+        // SAFETY: as above; the picture, the unit and the offset live through the call.
         self.0.pfnDecodePicture.map_or(0, |call| unsafe { call(self.user(), &mut picture) })
     }
 
     fn display(&mut self, shown: &mut CUVIDPARSERDISPINFO) -> i32 {
+        // SAFETY: as above.
         self.0.pfnDisplayPicture.map_or(0, |call| unsafe { call(self.user(), shown) })
     }
 }

@@ -1,7 +1,8 @@
 //! The functions, as the driver exports them or puts them into its list.
 #![allow(unsafe_code, non_snake_case, reason = "a C interface; what callers owe is in nvEncodeAPI.h")]
-// Every pointer below is the caller's, who owes what the header says: valid for what is read and written.
-#![allow(clippy::undocumented_unsafe_blocks, reason = "said once above for all of them")]
+// A pointer below is the caller's, who owes what the header says: valid for what is read and written. Where there is more
+// to it, a comment says so.
+#![allow(clippy::undocumented_unsafe_blocks, reason = "said once above for all that only follow the caller's pointers")]
 
 use std::ffi::{c_char, c_int};
 
@@ -193,6 +194,7 @@ unsafe extern "C" fn preset(
 unsafe fn read_order(api: Api, it: &NV_ENC_INITIALIZE_PARAMS) -> Result<(Fixed, Order), NVENCSTATUS> {
     let Some(config) = it.encodeConfig else { return Err(NV_ENC_ERR_INVALID_PTR) };
     let config = unsafe { config.as_ref() };
+    // SAFETY, both members: plain integers and pointers, so whatever the client wrote there is one of their values.
     let codec = match it.encodeGUID {
         NV_ENC_CODEC_H264_GUID => CodecConfig::h264(api, unsafe { &config.encodeCodecConfig.h264Config }),
         NV_ENC_CODEC_HEVC_GUID => CodecConfig::hevc(api, unsafe { &config.encodeCodecConfig.hevcConfig }),
