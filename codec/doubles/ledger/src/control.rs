@@ -52,13 +52,18 @@ impl Control {
     }
 
     /// What it saw so far.
+    ///
+    /// # Panics
+    /// If it does not say, or too much: that nothing was seen must not pass for nothing wrong.
     pub fn report(&self) -> Report {
         type Read = unsafe extern "C" fn(*mut u8, usize) -> usize;
         let mut text = vec![0; 1 << 16];
         // SAFETY: of this type in every double, see `export_control`.
         let read = unsafe { self.library.get::<Read>(b"headframe_double_report") };
+        let read = read.unwrap_or_else(|error| panic!("the double tells nothing: {error}"));
         // SAFETY: as many writable bytes as it says.
-        let len = read.map_or(0, |read| unsafe { read(text.as_mut_ptr(), text.len()) });
+        let len = unsafe { read(text.as_mut_ptr(), text.len()) };
+        assert!(len <= text.len(), "a report of {len} bytes");
         text.truncate(len);
         Report::parse(&String::from_utf8_lossy(&text))
     }

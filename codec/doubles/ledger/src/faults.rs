@@ -11,7 +11,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// - `fault`: `FUNCTION=CODE`, then if wanted `@SKIP` (calls that still succeed) and `xTIMES` (calls that fail, otherwise
 ///   all). `*` means every function.
 /// - `hang`: a function that does not return until `release`.
-/// - `clear`: forgets faults.
+/// - `clear`: forgets faults, and that any struck.
 /// - all others are the double's own.
 pub struct Ledger {
     name: &'static str,
@@ -134,7 +134,7 @@ impl Ledger {
         }
     }
 
-    /// A fault has struck: what follows may be out of order.
+    /// A fault has struck since the last `clear`: what follows may be out of order.
     pub fn struck(&self) -> bool {
         self.with(|inner| inner.struck)
     }
@@ -197,7 +197,10 @@ impl Inner {
                 Some(fault) => self.faults.push(fault),
                 None => return false,
             },
-            "clear" => self.faults.clear(),
+            "clear" => {
+                self.faults.clear();
+                self.struck = false;
+            }
             "hang" => self.hang = Some(value.into()),
             "release" => self.hang = None,
             _ => {
