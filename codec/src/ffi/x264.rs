@@ -60,7 +60,7 @@ fn tuning(rendition: &Rendition, factor: Option<f64>) -> (&'static str, String) 
         let changes = match (rendition.width * rendition.height, coarse) {
             (..=SMALL, false) => "subme=1:partitions=p8x8,i8x8:rc-lookahead=17",
             (..=MEDIUM, false) => "subme=1:partitions=p8x8,i8x8:rc-lookahead=12",
-            (..=LARGE, false) => "subme=1:partitions=p8x8,i8x8:rc-lookahead=9",
+            (..=LARGE, false) => "subme=2:partitions=p8x8,i8x8:rc-lookahead=9",
             (_, false) => "subme=1:partitions=i8x8:rc-lookahead=8",
             (..=SMALL, true) => "subme=2:trellis=1:rc-lookahead=12:deblock=-1,-1:ipratio=1.8",
             (..=MEDIUM, true) => "subme=1:partitions=none:trellis=1:rc-lookahead=9:deblock=-1,-1",
