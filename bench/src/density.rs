@@ -60,7 +60,7 @@ struct Summary {
 /// Measures, prints, and stores where asked.
 pub(crate) fn run(options: &DensityOptions) -> Result<()> {
     let progress = Progress::new();
-    let stage = Stage::set(&options.input, &progress)?;
+    let stage = Stage::set(&options.input, 20, &progress)?;
     let sources = stage.sources()?;
     let workers = options.workers.unwrap_or_else(|| machine::cores().max(1));
     let mut at_once = vec![1, workers];

@@ -85,7 +85,7 @@ type Rounds = Vec<Vec<u64>>;
 /// Measures, prints, and stores where asked.
 pub(crate) fn run(options: &LatencyOptions) -> Result<()> {
     let progress = Progress::new();
-    let stage = Stage::set(&options.input, &progress)?;
+    let stage = Stage::set(&options.input, 20, &progress)?;
     let sources = stage.sources()?;
     let ways: Vec<Way<'_>> = stage
         .ffmpegs

@@ -34,9 +34,9 @@ pub(crate) struct InputOptions {
     /// synthetic one
     #[arg(long, value_name = "FILE", env = crate::clip::VARIABLE)]
     pub(crate) clip: Option<PathBuf>,
-    /// Seconds of the clip to use
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=600))]
-    pub(crate) seconds: u32,
+    /// Seconds of the clip to use. Default: 60 to compare, all of the clip that `./run clip` built; 20 otherwise
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=600))]
+    pub(crate) seconds: Option<u32>,
     /// Second of the clip to begin at
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=86_400))]
     pub(crate) start: u32,
@@ -68,7 +68,7 @@ pub(crate) struct CompareOptions {
     #[command(flatten)]
     pub(crate) input: InputOptions,
     /// Rounds; every contestant runs once in each, and medians are compared
-    #[arg(long, value_name = "N", default_value = "3", value_parser = number(1, 99))]
+    #[arg(long, value_name = "N", default_value = "2", value_parser = number(1, 99))]
     pub(crate) runs: usize,
     /// Repeat a run during which others used the machine, at most N times, and keep the least disturbed
     #[arg(long, value_name = "N", default_value = "0", value_parser = number(0, 20))]

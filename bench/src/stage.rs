@@ -46,7 +46,9 @@ pub(crate) struct Probe {
 
 impl Stage {
     /// Finds the programs, cuts the clip, and transcodes it once, which also warms the file cache.
-    pub(crate) fn set(options: &InputOptions, progress: &Progress) -> Result<Self> {
+    /// `usual` seconds of it, unless others were asked for.
+    pub(crate) fn set(options: &InputOptions, usual: u32, progress: &Progress) -> Result<Self> {
+        let seconds = options.seconds.unwrap_or(usual);
         let machine = Machine::here();
         let ffmpegs = Ffmpeg::find_all(&options.ffmpeg)?;
         let codec = options.codec.clone().unwrap_or_else(headframe_codec::worker::codec_program);
@@ -61,14 +63,14 @@ impl Stage {
             Some(clip) => clip,
             None => {
                 progress.say("no clip here (./run clip builds one): making a synthetic one");
-                clip::synthesize(&ffmpegs[0], folder.path(), options.seconds, (1920, 1080), 1)?
+                clip::synthesize(&ffmpegs[0], folder.path(), seconds, (1920, 1080), 1)?
             }
         };
         progress.say(&format!("clip: {} ({})", clip.path.display(), clip.origin));
         for ffmpeg in &ffmpegs {
             progress.say(&format!("opponent: {} ({})", ffmpeg.name(), ffmpeg.version()));
         }
-        let cut = clip::cut(&ffmpegs[0], &clip, folder.path(), options.start, options.seconds)?;
+        let cut = clip::cut(&ffmpegs[0], &clip, folder.path(), options.start, seconds)?;
         progress.step("looking at the clip");
         let probe = look(&codec, &ladder, &cut)?;
         Ok(Self { ffmpegs, codec, ladder, cut, probe, clip, start_s: options.start, machine, folder })

@@ -58,7 +58,7 @@ struct Quality<'a> {
 /// Runs the comparison, prints it, and stores it where asked.
 pub(crate) fn run(options: &CompareOptions) -> Result<()> {
     let progress = Progress::new();
-    let stage = Stage::set(&options.input, &progress)?;
+    let stage = Stage::set(&options.input, 60, &progress)?;
     let ways = ratio::ways(&options.in_flight, &stage.ffmpegs);
     let runs = take_turns(&stage, &ways, (options.runs, options.retries), &progress)?;
     let seconds = stage.seconds();
