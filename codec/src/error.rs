@@ -154,6 +154,14 @@ pub enum EngineError {
         /// The library's words.
         reason: String,
     },
+    /// A graphics card failed, or cannot do it.
+    #[error("graphics card: {reason}")]
+    Card {
+        /// What to do about it.
+        class: Class,
+        /// What the driver says.
+        reason: String,
+    },
 }
 
 impl EngineError {
@@ -179,6 +187,7 @@ impl EngineError {
                 Class::Capacity
             }
             Self::Codec { .. } => Class::Device,
+            Self::Card { class, .. } => *class,
         }
     }
 }

@@ -3,16 +3,17 @@
 //! One thread decodes and scales, so that a picture is still in the cache when the rungs are made of it and only the
 //! rungs' small pictures wait in queues; every rung is encoded on a thread of its own.
 
-use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::intake::{Intake, Seen};
+use super::job::{Job, Stop, Threads};
 use super::orientation::Turning;
 use super::output::{Outlet, Sink};
-use super::rung::{self, Made};
+use super::rung::Made;
 use super::scaling::Scaling;
-use super::timeline::{Clock, Timeline, in_stream};
-use super::units::{self, Order};
+use super::timeline::Timeline;
+use super::units;
 use crate::budget::Limits;
 use crate::error::EngineError;
 use crate::ffi::clock::{process_time, thread_time};
@@ -22,27 +23,6 @@ use crate::ladder::{Codec, Ladder};
 use crate::pace::Pace;
 use crate::segment::{SegmentOut, SourceInfo, Timings};
 use crate::ts::Media;
-
-/// Pictures that may wait for one encoder: enough to ride out its uneven pace, few enough to keep a ladder below 190 MB.
-pub(super) const QUEUE: usize = 3;
-
-/// What all threads of one segment share.
-pub(super) struct Job<'a> {
-    pub(super) media: &'a Media,
-    pub(super) timeline: Timeline,
-    pub(super) limits: &'a Limits,
-    pub(super) started: Instant,
-    pub(super) outlet: Outlet<'a>,
-}
-
-impl Job<'_> {
-    pub(super) fn check_time(&self) -> Result<(), EngineError> {
-        match self.started.elapsed() > self.limits.wall {
-            true => Err(EngineError::Wall { limit_ms: self.limits.wall.as_millis() as u64 }),
-            false => Ok(()),
-        }
-    }
-}
 
 pub(super) fn run(
     ladder: &Ladder,
@@ -57,51 +37,19 @@ pub(super) fn run(
     let before = process_time();
     thread::scope(|scope| {
         let mut scaling = Scaling::new(job, ladder);
-        let mut threads = Vec::new();
+        let mut threads = Threads::none();
         for (i, rendition) in ladder.renditions().iter().enumerate() {
-            let (queue, pictures) = sync_channel(QUEUE);
-            let spare = scaling.feed(rendition, queue);
-            let thread = thread::Builder::new().name(format!("rung-{}", rendition.name));
-            let pace = paces.get(i).copied();
-            let spawned = thread.spawn_scoped(scope, move || rung::run((i, rendition), job, pace, &pictures, &spare));
-            let failed = |_| EngineError::Memory { what: "start an encoder thread".to_owned() };
-            threads.push(spawned.map_err(failed)?);
+            threads.spawn(scope, job, (i, rendition), paces.get(i).copied(), scaling.feed(rendition))?;
         }
         let decoded = decode(job, ladder, scaling);
-        let mut made = Vec::new();
-        let mut failure = None;
-        for thread in threads {
-            let panicked = || EngineError::Codec {
-                what: "encode".to_owned(),
-                code: 0,
-                reason: "the encoder thread panicked; this is a bug".to_owned(),
-            };
-            match thread.join().unwrap_or_else(|_| Err(panicked())) {
-                Ok(rung) => made.push(rung),
-                Err(error) => failure = failure.or(Some(error)),
-            }
-        }
+        let made = threads.join();
         // Each side stops when the other does; what counts is who stopped for a reason of its own.
-        match (decoded, failure) {
-            (Err(Stop::Failed(error)), _) | (_, Some(error)) => Err(error),
-            (Err(Stop::HungUp), None) => Err(EngineError::NoFrames { units: media.video.len() as u32 }),
-            (Ok(decoded), None) => Ok(finish(ladder, made, decoded, process_time().saturating_sub(before))),
+        match (decoded, made) {
+            (Err(Stop::Failed(error)), _) | (_, Err(error)) => Err(error),
+            (Err(Stop::HungUp), Ok(_)) => Err(EngineError::NoFrames { units: media.video.len() as u32 }),
+            (Ok(decoded), Ok(made)) => Ok(finish(ladder, made, decoded, process_time().saturating_sub(before))),
         }
     })
-}
-
-/// Why decoding ended early.
-pub(super) enum Stop {
-    /// For this reason.
-    Failed(EngineError),
-    /// A rung takes no more pictures; it knows why.
-    HungUp,
-}
-
-impl From<EngineError> for Stop {
-    fn from(error: EngineError) -> Self {
-        Self::Failed(error)
-    }
 }
 
 /// `process` is what all threads of the process have used meanwhile.
@@ -134,21 +82,8 @@ fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decode
         job,
         scaling,
         decoder: Decoder::new(media.kind, job.limits.frame_pixels)?,
-        output_pixels: ladder.renditions().iter().map(|r| u64::from(r.width) * u64::from(r.height)).sum(),
-        pixels: 0,
-        clock: Clock::default(),
-        order: Order::of(&units, job.timeline.frame),
-        waiting: Vec::new(),
+        intake: Intake::new(job, ladder, &units),
         turning: Turning::new(media.kind),
-        source: SourceInfo {
-            width: 0,
-            height: 0,
-            frames: 0,
-            damaged: 0,
-            first_pts: 0,
-            duration: 0,
-            audio: !media.audio.is_empty(),
-        },
     };
     for (at, unit) in units.iter().enumerate() {
         if at == units.len() / 2 {
@@ -157,12 +92,9 @@ fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decode
         feed.send(Some((&unit.data, unit.time)))?;
     }
     feed.send(None)?;
-    let Some(last) = feed.clock.last() else { return Err(EngineError::NoFrames { units: units.len() as u32 }.into()) };
-    let end = last + job.timeline.frame;
+    let end = feed.intake.end().ok_or(EngineError::NoFrames { units: units.len() as u32 })?;
     let scale = feed.scaling.finish(end)?;
-    let mut source = feed.source;
-    source.duration = end - source.first_pts;
-    source.first_pts = in_stream(source.first_pts);
+    let source = feed.intake.finish(end);
     Ok(Decoded { source, decode: thread_time().saturating_sub(before + scale), scale })
 }
 
@@ -170,14 +102,8 @@ struct Feed<'a> {
     job: &'a Job<'a>,
     scaling: Scaling<'a>,
     decoder: Decoder,
-    output_pixels: u64,
-    pixels: u64,
-    clock: Clock,
-    order: Order,
-    /// Where times are sorted: those of pictures that were sent and not shown yet.
-    waiting: Vec<i64>,
+    intake: Intake<'a>,
     turning: Turning,
-    source: SourceInfo,
 }
 
 impl Feed<'_> {
@@ -187,8 +113,8 @@ impl Feed<'_> {
             self.turning.sent(data, time);
         }
         match (self.decoder.send(unit)?, unit) {
-            (Sent::Damaged, Some(_)) => self.source.damaged += 1,
-            (_, unit) if self.order == Order::Sorted => self.waiting.extend(unit.and_then(|(_, time)| time)),
+            (Sent::Damaged, Some(_)) => self.intake.lost(),
+            (_, Some((_, time))) => self.intake.sent(time),
             _ => {}
         }
         while let Some(picture) = self.decoder.receive()? {
@@ -199,36 +125,10 @@ impl Feed<'_> {
 
     fn take(&mut self, mut picture: Picture) -> Result<(), Stop> {
         picture.view()?;
-        let (width, height) = picture.size();
-        let limits = self.job.limits;
-        self.pixels += u64::from(width) * u64::from(height) + self.output_pixels;
-        if self.pixels > limits.pixels {
-            return Err(EngineError::Pixels { limit: limits.pixels }.into());
-        }
-        if self.source.frames >= limits.frames {
-            return Err(EngineError::Frames { limit: limits.frames }.into());
-        }
-        let given = picture.sent_pts();
-        let first = self.clock.last().is_none();
-        let time = self.time(given);
-        picture.pts = self.clock.next(time, &self.job.timeline);
         picture.orientation = self.turning.of(&picture);
-        let source = &mut self.source;
-        if picture.is_damaged() || given != Some(picture.pts) {
-            source.damaged += 1;
-        }
-        if first {
-            (source.width, source.height) = picture.upright_size();
-            source.first_pts = picture.pts;
-        }
-        source.frames += 1;
+        let (size, upright) = (picture.size(), picture.upright_size());
+        let (given, damaged) = (picture.sent_pts(), picture.is_damaged());
+        picture.pts = self.intake.picture(&Seen { given, size, upright, damaged })?;
         self.scaling.take(&picture)
-    }
-
-    /// The time of a picture that came with `given`.
-    fn time(&mut self, given: Option<i64>) -> Option<i64> {
-        let own = given?;
-        let first = self.waiting.iter().enumerate().min_by_key(|(_, time)| **time).map(|(i, _)| i);
-        Some(first.map_or(own, |first| self.waiting.swap_remove(first)))
     }
 }

@@ -4,11 +4,16 @@
 //! of its own, fed through a short queue. Encoders start afresh with every segment and have one thread each (SVT-AV1: one
 //! for each stage of its work, with fixed hand-overs), which makes the output a function of the input alone (for one version
 //! of the libraries) and parallel over renditions.
+//!
+//! [`nvidia`] does the same on a graphics card.
 
 mod codecs;
 mod cpu;
+mod intake;
+mod job;
 mod latm;
 mod memory;
+pub mod nvidia;
 pub(crate) mod orientation;
 mod output;
 mod rung;
@@ -27,7 +32,7 @@ use crate::ffi::encoder;
 use crate::ladder::{Codec, Ladder};
 use crate::pace::Pace;
 use crate::segment::SegmentOut;
-use crate::ts;
+use crate::ts::{self, Media};
 
 pub use output::{Event, Sink};
 
@@ -44,19 +49,7 @@ pub fn codecs() -> Vec<Codec> {
 ///
 /// `paces` is what [`SegmentOut::paces`] said after the segment before the last one, or empty where a stream begins.
 pub fn transcode(ladder: &Ladder, input: &[u8], paces: &[Pace], limits: &Limits) -> Result<SegmentOut, EngineError> {
-    let whole: Vec<_> = ladder.renditions().iter().map(|_| Mutex::new((None, Vec::new()))).collect();
-    let collect = |event| {
-        let Event::Part(part) = event else { return Ok(()) };
-        let mut whole = whole[part.rendition].lock().unwrap_or_else(PoisonError::into_inner);
-        whole.0 = whole.0.take().or(part.init);
-        whole.1.extend_from_slice(&part.bytes);
-        Ok(())
-    };
-    let mut out = transcode_in_parts(ladder, input, paces, limits, &collect)?;
-    for (rendition, whole) in out.renditions.iter_mut().zip(whole) {
-        (rendition.init, rendition.bytes) = whole.into_inner().unwrap_or_else(PoisonError::into_inner);
-    }
-    Ok(out)
+    whole(ladder, |sink| transcode_in_parts(ladder, input, paces, limits, sink))
 }
 
 /// As [`transcode`], but every part goes to `sink` as soon as it is made, and the renditions that are returned have no
@@ -69,6 +62,33 @@ pub fn transcode_in_parts(
     sink: Sink<'_>,
 ) -> Result<SegmentOut, EngineError> {
     let started = Instant::now();
+    let media = prepare(ladder, input, limits, started)?;
+    let mut out = cpu::run(ladder, &media, paces, limits, started, sink)?;
+    out.timings.total = started.elapsed();
+    Ok(out)
+}
+
+/// Puts the parts that `make` hands over together.
+fn whole(
+    ladder: &Ladder,
+    make: impl FnOnce(Sink<'_>) -> Result<SegmentOut, EngineError>,
+) -> Result<SegmentOut, EngineError> {
+    let whole: Vec<_> = ladder.renditions().iter().map(|_| Mutex::new((None, Vec::new()))).collect();
+    let mut out = make(&|event| {
+        let Event::Part(part) = event else { return Ok(()) };
+        let mut whole = whole[part.rendition].lock().unwrap_or_else(PoisonError::into_inner);
+        whole.0 = whole.0.take().or(part.init);
+        whole.1.extend_from_slice(&part.bytes);
+        Ok(())
+    })?;
+    for (rendition, whole) in out.renditions.iter_mut().zip(whole) {
+        (rendition.init, rendition.bytes) = whole.into_inner().unwrap_or_else(PoisonError::into_inner);
+    }
+    Ok(out)
+}
+
+/// What every engine begins with: limits, demultiplexing, sound.
+fn prepare(ladder: &Ladder, input: &[u8], limits: &Limits, started: Instant) -> Result<Media, EngineError> {
     if input.len() as u64 > limits.input_bytes {
         return Err(EngineError::InputBytes { bytes: input.len() as u64, limit: limits.input_bytes });
     }
@@ -78,7 +98,5 @@ pub fn transcode_in_parts(
     memory::check(ladder, limits)?;
     let mut media = ts::demux(input)?;
     sound::to_aac(&mut media, limits, started)?;
-    let mut out = cpu::run(ladder, &media, paces, limits, started, sink)?;
-    out.timings.total = started.elapsed();
-    Ok(out)
+    Ok(media)
 }

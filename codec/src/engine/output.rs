@@ -1,9 +1,9 @@
 //! From encoded pictures to parts of a rendition: they are multiplexed and handed over while later ones are still in work.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::codecs::codecs;
-use super::cpu::Job;
+use super::job::Job;
 use super::timeline::{Cadence, in_stream};
 use crate::cmaf::{self, Shape};
 use crate::error::EngineError;
@@ -29,20 +29,28 @@ pub(super) struct Outlet<'a> {
     sink: Sink<'a>,
     limit: u64,
     bytes: AtomicU64,
+    told: AtomicBool,
 }
 
 impl<'a> Outlet<'a> {
     /// Hands parts to `sink` until they are `limit` bytes.
     pub(super) fn new(sink: Sink<'a>, limit: u64) -> Self {
-        Self { sink, limit, bytes: AtomicU64::new(0) }
+        Self { sink, limit, bytes: AtomicU64::new(0), told: AtomicBool::new(false) }
     }
 
     /// Half of the source has been decoded.
     pub(super) fn halfway(&self) -> Result<(), EngineError> {
+        self.told.store(true, Ordering::Relaxed);
         (self.sink)(Event::Halfway)
     }
 
+    /// Nothing was told yet, so another engine can begin again.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.told.load(Ordering::Relaxed)
+    }
+
     fn give(&self, part: Part) -> Result<(), EngineError> {
+        self.told.store(true, Ordering::Relaxed);
         let bytes = (part.bytes.len() + part.init.as_ref().map_or(0, Vec::len)) as u64;
         match self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.limit {
             true => (self.sink)(Event::Part(part)),

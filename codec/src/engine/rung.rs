@@ -1,11 +1,10 @@
 //! One rendition: encode, and pass on to be multiplexed.
 
-use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-use super::cpu::Job;
+use super::job::Job;
 use super::output::Output;
-use super::scaling::Shown;
+use super::scaling::Waiting;
 use crate::error::EngineError;
 use crate::ffi::clock::thread_time;
 use crate::ffi::encoder::{Encoder, Settings};
@@ -23,13 +22,12 @@ pub(super) struct Made {
     pub(super) encode: Duration,
 }
 
-/// Takes pictures until the sender hangs up, then finishes the rendition. Read pictures go back through `spare`.
+/// Takes pictures until the sender hangs up, then finishes the rendition. Pictures that were read go back.
 pub(super) fn run(
     (index, rendition): (usize, &Rendition),
     job: &Job<'_>,
     pace: Option<Pace>,
-    pictures: &Receiver<Shown>,
-    spare: &Sender<Image>,
+    waiting: &Waiting,
 ) -> Result<Made, EngineError> {
     let fps = rendition.fps.unwrap_or(job.timeline.fps);
     let budget = Budget::new(rendition, fps);
@@ -42,12 +40,12 @@ pub(super) fn run(
         pace,
         factor: pace.parts(&budget),
         encoder: None,
-        next_key: i64::MIN,
+        keys: Keys::new(rendition, job.timeline.frame),
         times: Vec::new(),
         output: Output::new(rendition, index, job),
         received: 0,
     };
-    while let Ok(mut shown) = pictures.recv() {
+    while let Ok(mut shown) = waiting.pictures.recv() {
         for time in &shown.times {
             job.check_time()?;
             if rung.times.len() >= job.limits.frames as usize {
@@ -56,9 +54,36 @@ pub(super) fn run(
             rung.encode(&mut shown.image, shown.look, *time)?;
         }
         // Nobody takes it any more when the source has ended.
-        let _ = spare.send(shown.image);
+        let _ = waiting.spare.send(shown.image);
     }
     rung.finish()
+}
+
+/// Which pictures are IDR pictures.
+pub(super) struct Keys {
+    /// Ticks from one to the next.
+    gop: i64,
+    /// Half a picture of tolerance: times are often rounded to milliseconds.
+    tolerance: i64,
+    first: Option<i64>,
+    next: i64,
+}
+
+impl Keys {
+    pub(super) fn new(rendition: &Rendition, frame: i64) -> Self {
+        let gop = i64::from(rendition.gop_ms) * TICKS_PER_SECOND / 1000;
+        Self { gop, tolerance: frame / 2, first: None, next: i64::MIN }
+    }
+
+    /// Whether the next picture, shown at `time`, is one.
+    pub(super) fn due(&mut self, time: i64) -> bool {
+        let first = *self.first.get_or_insert(time);
+        let due = time + self.tolerance >= self.next;
+        if due {
+            self.next = first + ((time + self.tolerance - first) / self.gop + 1) * self.gop;
+        }
+        due
+    }
 }
 
 struct Rung<'a> {
@@ -70,8 +95,7 @@ struct Rung<'a> {
     /// The rate factor at which the encoder works, in parts.
     factor: i64,
     encoder: Option<Encoder<'a>>,
-    /// Time from which the next picture is an IDR.
-    next_key: i64,
+    keys: Keys,
     /// Time of each picture sent; the encoder counts pictures.
     times: Vec<i64>,
     output: Output<'a>,
@@ -82,7 +106,6 @@ struct Rung<'a> {
 impl Rung<'_> {
     fn encode(&mut self, image: &mut Image, look: Look, time: i64) -> Result<(), EngineError> {
         let fps = self.fps;
-        let gop = i64::from(self.rendition.gop_ms) * TICKS_PER_SECOND / 1000;
         let encoder = match self.encoder.take() {
             Some(encoder) => encoder,
             None => {
@@ -99,13 +122,7 @@ impl Rung<'_> {
             }
         };
         let encoder = self.encoder.insert(encoder);
-        // Half a picture of tolerance: times are often rounded to milliseconds.
-        let key = self.times.is_empty() || time + self.job.timeline.frame / 2 >= self.next_key;
-        if key {
-            let start = self.times.first().copied().unwrap_or(time);
-            let due = time + self.job.timeline.frame / 2 - start;
-            self.next_key = start + (due / gop + 1) * gop;
-        }
+        let key = self.keys.due(time);
         let index = self.times.len() as i64;
         self.times.push(time);
         encoder.send(Some((image, index, key)))?;

@@ -1,17 +1,19 @@
 //! From decoded pictures to every rung's own: one pass over the source, pictures in a small ring per rung.
 
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::time::Duration;
 
-use headframe_kernels::{Filter, Isa, UprightScaler};
+use headframe_kernels::{Filter, Isa, Orientation, UprightScaler};
 
-use super::cpu::{Job, QUEUE, Stop};
+use super::job::{Job, Stop};
 use super::timeline::Cadence;
 use crate::error::EngineError;
 use crate::ffi::clock::thread_time;
 use crate::ffi::picture::{Image, Look, Picture};
 use crate::ladder::{Ladder, Rendition};
 
+/// Pictures that may wait for one encoder: enough to ride out its uneven pace, few enough to keep a ladder below 190 MB.
+const QUEUE: usize = 3;
 /// Pictures of one rung: those in its queue, one that is being encoded, one whose end is not known yet, one being made.
 const RING: usize = QUEUE + 3;
 
@@ -23,8 +25,16 @@ pub(super) struct Shown {
     pub(super) times: Vec<i64>,
 }
 
+/// What a rung's encoder sees of it.
+pub(super) struct Waiting {
+    /// Pictures to encode.
+    pub(super) pictures: Receiver<Shown>,
+    /// Where pictures that were read go back. Nobody takes them any more when the source has ended.
+    pub(super) spare: Sender<Image>,
+}
+
 /// One rung as the scaler sees it.
-struct Feed<'a> {
+pub(super) struct Feed<'a> {
     rendition: &'a Rendition,
     cadence: Cadence,
     queue: SyncSender<Shown>,
@@ -51,12 +61,11 @@ impl<'a> Scaling<'a> {
         Self { job, ladder, scaler: None, feeds: Vec::new(), held_pts: 0, scale: Duration::ZERO }
     }
 
-    /// Adds the next rung of the ladder; returns where its encoder gives pictures back.
-    pub(super) fn feed(&mut self, rendition: &'a Rendition, queue: SyncSender<Shown>) -> Sender<Image> {
-        let (give_back, returned) = channel();
-        let cadence = rendition.fps.map_or(Cadence::Source, Cadence::Fixed);
-        self.feeds.push(Feed { rendition, cadence, queue, returned, spare: Vec::new(), made: 0, held: None });
-        give_back
+    /// Adds the next rung of the ladder.
+    pub(super) fn feed(&mut self, rendition: &'a Rendition) -> Waiting {
+        let (feed, waiting) = Feed::new(rendition);
+        self.feeds.push(feed);
+        waiting
     }
 
     /// Makes every rung's picture of `picture`.
@@ -80,7 +89,9 @@ impl<'a> Scaling<'a> {
         scaler.scale(&source, &mut views).map_err(refused)?;
         drop(views);
         for (feed, image) in self.feeds.iter_mut().zip(images) {
-            feed.held = Some((image, shaped(picture, feed.rendition)));
+            let mut look = picture.look();
+            look.aspect = shaped(look.aspect, picture.size(), picture.orientation, feed.rendition);
+            feed.hold(image, look);
         }
         self.held_pts = picture.pts;
         self.scale += thread_time().saturating_sub(before);
@@ -94,23 +105,22 @@ impl<'a> Scaling<'a> {
     }
 
     fn show_held(&mut self, until: i64) -> Result<(), Stop> {
-        for feed in &mut self.feeds {
-            let Some((image, look)) = feed.held.take() else { continue };
-            let most = self.job.limits.frames as usize;
-            let times: Vec<i64> = feed.cadence.times(self.held_pts, until).take(most + 1).collect();
-            if times.is_empty() {
-                feed.spare.push(image);
-            } else {
-                feed.queue.send(Shown { image, look, times }).map_err(|_| Stop::HungUp)?;
-            }
-        }
-        Ok(())
+        let most = self.job.limits.frames as usize;
+        self.feeds.iter_mut().try_for_each(|feed| feed.show(self.held_pts, until, most))
     }
 }
 
-impl Feed<'_> {
+impl<'a> Feed<'a> {
+    pub(super) fn new(rendition: &'a Rendition) -> (Self, Waiting) {
+        let (queue, pictures) = sync_channel(QUEUE);
+        let (spare, returned) = channel();
+        let cadence = Cadence::of(rendition);
+        let feed = Self { rendition, cadence, queue, returned, spare: Vec::new(), made: 0, held: None };
+        (feed, Waiting { pictures, spare })
+    }
+
     /// A picture to be overwritten; waits for the encoder when all are in use.
-    fn blank(&mut self) -> Result<Image, Stop> {
+    pub(super) fn blank(&mut self) -> Result<Image, Stop> {
         if let Some(image) = self.spare.pop() {
             return Ok(image);
         }
@@ -124,27 +134,47 @@ impl Feed<'_> {
             Err(TryRecvError::Disconnected) => Err(Stop::HungUp),
         }
     }
+
+    /// Takes the next picture, which waits until it is known how long it is shown.
+    pub(super) fn hold(&mut self, image: Image, look: Look) {
+        self.held = Some((image, look));
+    }
+
+    /// The picture that is held is shown from `from` until `until`: at no more than `most` times.
+    pub(super) fn show(&mut self, from: i64, until: i64, most: usize) -> Result<(), Stop> {
+        let Some((image, look)) = self.held.take() else { return Ok(()) };
+        let times: Vec<i64> = self.cadence.times(from, until).take(most + 1).collect();
+        if times.is_empty() {
+            self.spare.push(image);
+            return Ok(());
+        }
+        self.queue.send(Shown { image, look, times }).map_err(|_| Stop::HungUp)
+    }
 }
 
-/// The source's colours, and the sample aspect ratio that keeps its shape. Less than 1.5 % off square is square: the
-/// usual sizes (426x240, 854x480) are meant to be.
-fn shaped(picture: &Picture, rendition: &Rendition) -> Look {
-    let mut look = picture.look();
-    let (width, height) = picture.upright_size();
-    let (num, den) = match look.aspect {
+/// The sample aspect ratio that keeps the shape of a source whose samples are `aspect` (0 where that is not known) and
+/// whose pictures are of `size` before they are turned. Less than 1.5 % off square is square: the usual sizes (426x240,
+/// 854x480) are meant to be.
+pub(super) fn shaped(
+    aspect: (i32, i32),
+    size: (u32, u32),
+    orientation: Orientation,
+    rendition: &Rendition,
+) -> (i32, i32) {
+    let (width, height) = orientation.turned(size);
+    let (num, den) = match aspect {
         (num, den) if num > 0 && den > 0 => (num as u64, den as u64),
         _ => (1, 1),
     };
-    let (num, den) = if picture.orientation.transpose { (den, num) } else { (num, den) };
+    let (num, den) = if orientation.transpose { (den, num) } else { (num, den) };
     let num = num * u64::from(width) * u64::from(rendition.height);
     let den = den * u64::from(height) * u64::from(rendition.width);
     let square = num.abs_diff(den) * 1000 < 15 * num.max(den);
-    look.aspect = if square { (1, 1) } else { reduced(num, den) };
-    look
+    if square { (1, 1) } else { reduced(num, den) }
 }
 
 /// The ratio with both numbers below 2^16, as the bitstream wants it.
-fn reduced(num: u64, den: u64) -> (i32, i32) {
+pub(super) fn reduced(num: u64, den: u64) -> (i32, i32) {
     let (mut a, mut b) = (num, den);
     while b != 0 {
         (a, b) = (b, a % b);

@@ -1,6 +1,6 @@
 //! The segment's clock: frame rate, wrap-around, and which picture is shown when.
 
-use crate::ladder::Fps;
+use crate::ladder::{Fps, Rendition};
 use crate::segment::TICKS_PER_SECOND;
 use crate::ts::{Unit, WRAP, nearest};
 
@@ -171,6 +171,11 @@ pub(crate) enum Cadence {
 }
 
 impl Cadence {
+    /// What a rendition orders.
+    pub(crate) fn of(rendition: &Rendition) -> Self {
+        rendition.fps.map_or(Self::Source, Self::Fixed)
+    }
+
     /// The times within `from..until` at which the picture that is current then is shown.
     pub(crate) fn times(self, from: i64, until: i64) -> impl Iterator<Item = i64> {
         let (first, last, fps) = match self {

@@ -1,6 +1,6 @@
 //! Access units of a segment's video, and whether their times are in the order in which pictures are shown.
 
-use super::cpu::Job;
+use super::job::Job;
 use super::sei::Tail;
 use crate::error::EngineError;
 use crate::ffi::decoder::{Parser, Unit};
@@ -71,7 +71,8 @@ mod tests {
     use super::*;
 
     fn order(units: &[(bool, i32, Option<i64>)]) -> Order {
-        let unit = |&(key, shown, time): &(bool, i32, Option<i64>)| Unit { data: Vec::new(), time, key, shown };
+        let unit =
+            |&(key, shown, time): &(bool, i32, Option<i64>)| Unit { data: Vec::new(), time, key, shown, format: None };
         Order::of(&units.iter().map(unit).collect::<Vec<_>>(), 3000)
     }
 

@@ -4,10 +4,10 @@ use std::ffi::c_int;
 use std::ptr::{self, NonNull};
 
 use ffmpeg_next::ffi;
-use headframe_kernels::Orientation;
+use headframe_kernels::{Format, Orientation};
 
 use super::ffmpeg::{AGAIN, Context, Frame, NO_MEMORY, Packet, allocated, check, failure, quiet};
-use super::picture::Picture;
+use super::picture::{Picture, format_of};
 use crate::error::EngineError;
 use crate::ts::VideoKind;
 
@@ -20,6 +20,8 @@ pub(crate) struct Unit {
     pub(crate) key: bool,
     /// Counts in the order in which pictures are shown, from key to key.
     pub(crate) shown: i32,
+    /// Of its samples, as its parameter sets have it; `None` where they are missing or nothing that is read here.
+    pub(crate) format: Option<Format>,
 }
 
 /// Cuts an elementary stream into access units.
@@ -84,6 +86,7 @@ impl Parser {
                     time: (state.pts != ffi::AV_NOPTS_VALUE).then_some(state.pts),
                     key: state.key_frame == 1,
                     shown: state.output_picture_number,
+                    format: format_of(state.format).ok(),
                 })?;
             }
             at += (used as usize).min(data.len() - at);

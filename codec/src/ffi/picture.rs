@@ -8,6 +8,7 @@ use headframe_kernels::{Format, Orientation, PlaneMut, Source, SourceRef, Yuv420
 
 use super::ffmpeg::{Frame, check};
 use crate::error::EngineError;
+use crate::nvidia::Colour;
 
 /// Colour and shape of pictures, carried from decoder to encoder.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,6 +34,17 @@ impl Look {
         }
     }
 
+    /// Of pictures with these samples and colours.
+    pub(crate) fn of(aspect: (i32, i32), colour: &Colour) -> Self {
+        let range = match colour.full_range {
+            true => ffi::AVColorRange::AVCOL_RANGE_JPEG,
+            false => ffi::AVColorRange::AVCOL_RANGE_MPEG,
+        };
+        let (primaries, transfer, matrix) =
+            (primaries(colour.primaries), transfer(colour.transfer), matrix(colour.matrix));
+        Self { aspect, range, primaries, transfer, matrix }
+    }
+
     /// Whether samples use all of 0..=255.
     pub(crate) fn is_full_range(&self) -> bool {
         self.range == ffi::AVColorRange::AVCOL_RANGE_JPEG
@@ -45,6 +57,29 @@ impl Look {
         [known(self.primaries as u32), known(self.transfer as u32), known(self.matrix as u32)]
     }
 }
+
+/// FFmpeg numbers colours as ITU-T H.273 does, but its enumerations cannot hold every number: what is not known here is
+/// unspecified.
+macro_rules! numbered {
+    ($name:ident: $type:ident, $unspecified:ident, $($known:ident)*) => {
+        fn $name(code: u8) -> ffi::$type {
+            let known = [$(ffi::$type::$known),*];
+            let found = known.into_iter().find(|known| *known as u32 == u32::from(code));
+            found.unwrap_or(ffi::$type::$unspecified)
+        }
+    };
+}
+
+numbered!(primaries: AVColorPrimaries, AVCOL_PRI_UNSPECIFIED, AVCOL_PRI_BT709 AVCOL_PRI_BT470M AVCOL_PRI_BT470BG
+    AVCOL_PRI_SMPTE170M AVCOL_PRI_SMPTE240M AVCOL_PRI_FILM AVCOL_PRI_BT2020 AVCOL_PRI_SMPTE428 AVCOL_PRI_SMPTE431
+    AVCOL_PRI_SMPTE432 AVCOL_PRI_EBU3213);
+numbered!(transfer: AVColorTransferCharacteristic, AVCOL_TRC_UNSPECIFIED, AVCOL_TRC_BT709 AVCOL_TRC_GAMMA22
+    AVCOL_TRC_GAMMA28 AVCOL_TRC_SMPTE170M AVCOL_TRC_SMPTE240M AVCOL_TRC_LINEAR AVCOL_TRC_LOG AVCOL_TRC_LOG_SQRT
+    AVCOL_TRC_IEC61966_2_4 AVCOL_TRC_BT1361_ECG AVCOL_TRC_IEC61966_2_1 AVCOL_TRC_BT2020_10 AVCOL_TRC_BT2020_12
+    AVCOL_TRC_SMPTE2084 AVCOL_TRC_SMPTE428 AVCOL_TRC_ARIB_STD_B67);
+numbered!(matrix: AVColorSpace, AVCOL_SPC_UNSPECIFIED, AVCOL_SPC_BT709 AVCOL_SPC_FCC AVCOL_SPC_BT470BG
+    AVCOL_SPC_SMPTE170M AVCOL_SPC_SMPTE240M AVCOL_SPC_YCGCO AVCOL_SPC_BT2020_NCL AVCOL_SPC_BT2020_CL
+    AVCOL_SPC_SMPTE2085 AVCOL_SPC_CHROMA_DERIVED_NCL AVCOL_SPC_CHROMA_DERIVED_CL AVCOL_SPC_ICTCP);
 
 /// A decoded picture. Nothing writes to its pixels: the decoder may still read them as a reference.
 pub(crate) struct Picture {
@@ -136,7 +171,7 @@ fn strange() -> EngineError {
 }
 
 /// How the scaler reads pictures of this `AVPixelFormat`.
-fn format_of(format: c_int) -> Result<Format, EngineError> {
+pub(super) fn format_of(format: c_int) -> Result<Format, EngineError> {
     use ffi::AVPixelFormat as Av;
     let known = [
         (Av::AV_PIX_FMT_YUV420P, Format::Yuv420),
@@ -197,6 +232,25 @@ impl Image {
         for mut plane in chroma {
             (0..plane.height()).for_each(|y| plane.row_mut(y).fill(128));
         }
+    }
+
+    /// Overwrites the pixels: rows of luma without gaps, and of chroma with U and V in turn. Both must be of its size.
+    pub(crate) fn fill(&mut self, luma: &[u8], chroma: &[u8]) -> Result<(), EngineError> {
+        let [mut y, mut u, mut v] = self.planes()?;
+        let (width, pairs) = (y.width(), u.width());
+        if luma.len() != width * y.height() || chroma.len() != 2 * pairs * u.height() {
+            return Err(strange());
+        }
+        for (row, from) in luma.chunks_exact(width).enumerate() {
+            y.row_mut(row).copy_from_slice(from);
+        }
+        for (row, from) in chroma.chunks_exact(2 * pairs).enumerate() {
+            let (u, v) = (u.row_mut(row), v.row_mut(row));
+            for ((u, v), pair) in u.iter_mut().zip(v).zip(from.chunks_exact(2)) {
+                (*u, *v) = (pair[0], pair[1]);
+            }
+        }
+        Ok(())
     }
 
     /// The pixels, to be overwritten.

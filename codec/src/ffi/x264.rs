@@ -60,22 +60,19 @@ fn tuning(rendition: &Rendition, factor: Option<f64>) -> (&'static str, String) 
     const COMMON: &str = "me=dia:aq-mode=2:aq-strength=0.7:deadzone-inter=15:deadzone-intra=5:ipratio=1.6";
     let live = || {
         let samples = rendition.width * rendition.height;
-        let changes = if factor.is_some_and(|factor| factor > COARSE) {
-            match samples {
-                ..=SMALL => "subme=2:trellis=1:rc-lookahead=12:deblock=-1,-1:ipratio=1.8",
-                ..=MEDIUM => "subme=1:partitions=none:trellis=1:rc-lookahead=9:deblock=-1,-1",
-                ..=LARGE => "subme=1:partitions=none:trellis=1:rc-lookahead=7:deblock=-1,-1",
-                _ => "subme=1:partitions=none:rc-lookahead=6:deblock=-1,-1",
-            }
-        } else {
-            match (samples, factor.is_some_and(|factor| factor < FINE)) {
-                (..=SMALL, _) => "subme=1:partitions=p8x8,i8x8:rc-lookahead=17",
-                (..=MEDIUM, _) => "subme=1:partitions=p8x8,i8x8:rc-lookahead=12",
-                (..=LARGE, false) => "subme=1:partitions=p8x8,i8x8:rc-lookahead=9",
-                (..=LARGE, true) => "subme=2:partitions=p8x8,i8x8:rc-lookahead=9",
-                (_, false) => "subme=1:partitions=i8x8:rc-lookahead=8",
-                (_, true) => "subme=2:partitions=i8x8:rc-lookahead=8",
-            }
+        let coarse = factor.is_some_and(|factor| factor > COARSE);
+        let fine = factor.is_some_and(|factor| factor < FINE);
+        let changes = match (samples, coarse) {
+            (..=SMALL, true) => "subme=2:trellis=1:rc-lookahead=12:deblock=-1,-1:ipratio=1.8",
+            (..=MEDIUM, true) => "subme=1:partitions=none:trellis=1:rc-lookahead=9:deblock=-1,-1",
+            (..=LARGE, true) => "subme=1:partitions=none:trellis=1:rc-lookahead=7:deblock=-1,-1",
+            (_, true) => "subme=1:partitions=none:rc-lookahead=6:deblock=-1,-1",
+            (..=SMALL, false) => "subme=1:partitions=p8x8,i8x8:rc-lookahead=17",
+            (..=MEDIUM, false) => "subme=1:partitions=p8x8,i8x8:rc-lookahead=12",
+            (..=LARGE, false) if fine => "subme=2:partitions=p8x8,i8x8:rc-lookahead=9",
+            (..=LARGE, false) => "subme=1:partitions=p8x8,i8x8:rc-lookahead=9",
+            (_, false) if fine => "subme=2:partitions=i8x8:rc-lookahead=8",
+            (_, false) => "subme=1:partitions=i8x8:rc-lookahead=8",
         };
         format!("{COMMON}:{changes}")
     };

@@ -25,7 +25,7 @@ fn next_start(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 /// At most `most` bytes of a NAL unit without its emulation prevention (H.264 7.4.1, HEVC 7.4.2).
-fn unescaped(nal: &[u8], most: usize) -> Vec<u8> {
+pub(crate) fn unescaped(nal: &[u8], most: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(most);
     let mut zeros = 0;
     for byte in nal {

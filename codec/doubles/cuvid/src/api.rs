@@ -103,7 +103,8 @@ pub(crate) unsafe extern "C" fn cuvidDecodePicture(decoder: CUvideodecoder, pict
     let picture = unsafe { &*picture };
     let Some(data) = picture.pBitstreamData else { return CUDA_ERROR_INVALID_VALUE };
     let unit = unsafe { std::slice::from_raw_parts(data.as_ptr(), picture.nBitstreamDataLen as usize) };
-    let decode = |decoder: &mut Decoder| decoder.decode(picture.CurrPicIdx, unit, picture.intra_pic_flag != 0);
+    let (parser, key) = (picture.CodecSpecific.0[0], picture.intra_pic_flag != 0);
+    let decode = |decoder: &mut Decoder| decoder.decode(parser, picture.CurrPicIdx, unit, key);
     DECODERS.with(number(decoder), decode).unwrap_or(CUDA_ERROR_INVALID_HANDLE)
 }
 
@@ -243,7 +244,7 @@ impl Callbacks for Client {
         self.0.pfnSequenceCallback.map_or(0, |call| unsafe { call(self.user(), format) })
     }
 
-    fn decode(&mut self, surface: i32, unit: &[u8], key: bool, look: &Look) -> i32 {
+    fn decode(&mut self, parser: u64, surface: i32, unit: &[u8], key: bool, look: &Look) -> i32 {
         let mut offset: c_uint = 0;
         let mut picture = CUVIDPICPARAMS {
             PicWidthInMbs: look.coded.0.div_ceil(16) as c_int,
@@ -257,6 +258,8 @@ impl Callbacks for Client {
             intra_pic_flag: key.into(),
             ..Default::default()
         };
+        // Which clients pass on as it is.
+        picture.CodecSpecific.0[0] = parser;
         // SAFETY: as above; the picture, the unit and the offset live through the call.
         self.0.pfnDecodePicture.map_or(0, |call| unsafe { call(self.user(), &mut picture) })
     }

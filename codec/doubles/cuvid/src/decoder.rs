@@ -44,6 +44,9 @@ pub(crate) struct Output {
 
 pub(crate) struct Decoder {
     libav: Libav,
+    codec: cudaVideoCodec,
+    /// Which parser the pictures come from.
+    parser: Option<u64>,
     pub(crate) target: (usize, usize),
     pub(crate) format: cudaVideoSurfaceFormat,
     surfaces: i64,
@@ -86,6 +89,8 @@ impl Decoder {
             return Err(cuda::CUDA_ERROR_INVALID_VALUE);
         }
         Ok(Self {
+            codec: info.CodecType,
+            parser: None,
             libav: Libav::open(info.CodecType).ok_or(cuda::CUDA_ERROR_NOT_SUPPORTED)?,
             target: (target.0 as usize, target.1 as usize),
             format: info.OutputFormat,
@@ -102,14 +107,21 @@ impl Decoder {
         self.outputs.iter().filter(|output| output.mapped).count()
     }
 
-    /// Decodes an access unit into a surface.
-    pub(crate) fn decode(&mut self, surface: i32, unit: &[u8], key: bool) -> CUresult {
+    /// Decodes an access unit that a parser found into a surface.
+    pub(crate) fn decode(&mut self, parser: u64, surface: i32, unit: &[u8], key: bool) -> CUresult {
         if !(0..self.surfaces).contains(&surface.into()) {
             LEDGER.violation(format!("surface {surface} of a decoder that has {}", self.surfaces));
             return cuda::CUDA_ERROR_INVALID_VALUE;
         }
         if std::mem::take(&mut self.drained) && !key {
             LEDGER.violation("a picture was mapped before it was shown: what follows lacks references");
+        }
+        if self.parser.replace(parser).is_some_and(|before| before != parser) {
+            // Another stream, whose parameters and order the library must not take from the one before.
+            let Some(libav) = Libav::open(self.codec) else { return cuda::CUDA_ERROR_UNKNOWN };
+            self.libav = libav;
+            self.images.clear();
+            self.into.clear();
         }
         let number = self.count;
         self.count += 1;

@@ -4,6 +4,7 @@
 //! that the client feeds.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use headframe_nv_sys::cuvid::{
     Area, Aspect, CUVIDEOFORMAT, CUVIDPARSERDISPINFO, CUVIDPARSERPARAMS, Ratio, VideoSignal, cudaVideoChromaFormat_420,
@@ -17,8 +18,8 @@ use crate::libav::{Libav, Look};
 pub(crate) trait Callbacks {
     /// A format. Gives the number of surfaces, 0 for failure.
     fn sequence(&mut self, format: &mut CUVIDEOFORMAT) -> i32;
-    /// A picture to be decoded: its surface, its bytes, whether decoding can begin there.
-    fn decode(&mut self, surface: i32, unit: &[u8], key: bool, look: &Look) -> i32;
+    /// A picture to be decoded: which parser it comes from, its surface, its bytes, whether decoding can begin there.
+    fn decode(&mut self, parser: u64, surface: i32, unit: &[u8], key: bool, look: &Look) -> i32;
     /// A picture to be shown.
     fn display(&mut self, shown: &mut CUVIDPARSERDISPINFO) -> i32;
 }
@@ -27,6 +28,8 @@ pub(crate) trait Callbacks {
 pub(crate) struct Refused;
 
 pub(crate) struct Parser {
+    /// One for each parser.
+    id: u64,
     pub(crate) parameters: CUVIDPARSERPARAMS,
     order: Libav,
     look: Option<Look>,
@@ -40,7 +43,9 @@ pub(crate) struct Parser {
 impl Parser {
     pub(crate) fn new(parameters: CUVIDPARSERPARAMS) -> Option<Self> {
         let order = Libav::open(parameters.CodecType)?;
-        Some(Self { parameters, order, look: None, surfaces: 1, next: 0, count: 0, waiting: BTreeMap::new() })
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        let id = COUNT.fetch_add(1, Ordering::Relaxed);
+        Some(Self { id, parameters, order, look: None, surfaces: 1, next: 0, count: 0, waiting: BTreeMap::new() })
     }
 
     fn codec(&self) -> cudaVideoCodec {
@@ -69,7 +74,7 @@ impl Parser {
         if decoder::shows(self.codec(), unit) {
             let surface = self.surface();
             let key = decoder::begins(self.codec(), unit);
-            if to.decode(surface, unit, key, &look) == 0 {
+            if to.decode(self.id, surface, unit, key, &look) == 0 {
                 return Err(Refused);
             }
             self.waiting.insert(number, (surface, time));

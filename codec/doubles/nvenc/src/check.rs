@@ -2,8 +2,8 @@
 
 use headframe_nv_sys::Api;
 use headframe_nv_sys::nvenc::{
-    self, GUID, NV_ENC_CONFIG, NV_ENC_CONFIG_H264, NV_ENC_CONFIG_HEVC, NV_ENC_INITIALIZE_PARAMS, NV_ENC_RC_PARAMS,
-    NVENCSTATUS,
+    self, GUID, NV_ENC_CONFIG, NV_ENC_CONFIG_H264, NV_ENC_CONFIG_H264_VUI_PARAMETERS, NV_ENC_CONFIG_HEVC,
+    NV_ENC_INITIALIZE_PARAMS, NV_ENC_RC_PARAMS, NVENCSTATUS,
 };
 use headframe_nv_sys::version::Structure;
 
@@ -99,6 +99,8 @@ pub(crate) fn initialization(
         buffer: rc.vbvBufferSize,
         quality,
         bit_depth: codec.bit_depth,
+        aspect: (it.darWidth, it.darHeight),
+        colour: codec.colour,
     };
     Ok((fixed, order))
 }
@@ -108,6 +110,13 @@ pub(crate) struct CodecConfig {
     idr_period: u32,
     repeats_headers: bool,
     bit_depth: u32,
+    colour: Option<[u32; 4]>,
+}
+
+/// Range, primaries, transfer and matrix.
+fn colour(vui: &NV_ENC_CONFIG_H264_VUI_PARAMETERS) -> Option<[u32; 4]> {
+    let told = vui.videoSignalTypePresentFlag != 0 && vui.colourDescriptionPresentFlag != 0;
+    told.then_some([vui.videoFullRangeFlag, vui.colourPrimaries, vui.transferCharacteristics, vui.colourMatrix])
 }
 
 impl CodecConfig {
@@ -116,7 +125,8 @@ impl CodecConfig {
             LEDGER.violation("H.264 in other than 8 bits");
         }
         let repeats_headers = config.flags & NV_ENC_CONFIG_H264::repeatSPSPPS != 0;
-        Self { idr_period: config.idrPeriod, repeats_headers, bit_depth: 8 }
+        let colour = colour(&config.h264VUIParameters);
+        Self { idr_period: config.idrPeriod, repeats_headers, bit_depth: 8, colour }
     }
 
     pub(crate) fn hevc(api: Api, config: &NV_ENC_CONFIG_HEVC) -> Self {
@@ -133,6 +143,7 @@ impl CodecConfig {
             bits + 8
         };
         let repeats_headers = config.flags & NV_ENC_CONFIG_HEVC::repeatSPSPPS != 0;
-        Self { idr_period: config.idrPeriod, repeats_headers, bit_depth }
+        let colour = colour(&config.hevcVUIParameters);
+        Self { idr_period: config.idrPeriod, repeats_headers, bit_depth, colour }
     }
 }

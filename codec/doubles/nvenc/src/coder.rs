@@ -23,6 +23,10 @@ pub(crate) struct Order {
     pub(crate) buffer: u32,
     pub(crate) quality: Option<f32>,
     pub(crate) bit_depth: u32,
+    /// Width and height of the picture as shown, a ratio.
+    pub(crate) aspect: (u32, u32),
+    /// Whether the range is full, primaries, transfer and matrix; `None` where the stream shall not say.
+    pub(crate) colour: Option<[u32; 4]>,
 }
 
 /// Luma and interleaved chroma, rows without gaps, two bytes a sample where it has more than 8 bits.
@@ -74,6 +78,15 @@ pub(crate) fn is_there(resource: &Resource) -> bool {
     found == Some(CUDA_SUCCESS) && end <= base + len as u64
 }
 
+fn sample_aspect(order: &Order) -> ffi::AVRational {
+    let (num, den) =
+        (i64::from(order.aspect.0) * i64::from(order.size.1), i64::from(order.aspect.1) * i64::from(order.size.0));
+    let mut aspect = ffi::AVRational { num: 0, den: 1 };
+    // SAFETY: writes two integers.
+    unsafe { ffi::av_reduce(&mut aspect.num, &mut aspect.den, num, den, 65_535) };
+    aspect
+}
+
 pub(crate) struct Coder {
     context: NonNull<ffi::AVCodecContext>,
     frame: NonNull<ffi::AVFrame>,
@@ -110,6 +123,7 @@ impl Coder {
         };
         fields.time_base = ffi::AVRational { num: order.rate.1 as c_int, den: order.rate.0 as c_int };
         fields.framerate = ffi::AVRational { num: order.rate.0 as c_int, den: order.rate.1 as c_int };
+        fields.sample_aspect_ratio = sample_aspect(order);
         fields.gop_size = c_int::try_from(fixed.gop).unwrap_or(c_int::MAX);
         fields.max_b_frames = 0;
         fields.thread_count = 1;
@@ -122,6 +136,12 @@ impl Coder {
             // SAFETY: a live dictionary or null; both texts are copied.
             unsafe { ffi::av_dict_set(&mut options, key.as_ptr(), value.as_ptr(), 0) };
         };
+        if let Some([full, primaries, transfer, matrix]) = order.colour {
+            set("color_range", if full != 0 { "pc" } else { "tv" });
+            set("color_primaries", &primaries.to_string());
+            set("color_trc", &transfer.to_string());
+            set("colorspace", &matrix.to_string());
+        }
         set("preset", "ultrafast");
         set("tune", "zerolatency");
         set("forced-idr", "1");
@@ -131,7 +151,8 @@ impl Coder {
         if hevc {
             set("x265-params", "log-level=none:pools=none:frame-threads=1:repeat-headers=1:scenecut=0:aud=1");
         } else {
-            set("x264-params", "scenecut=0:aud=1");
+            // What makes it the High profile, as it was ordered.
+            set("x264-params", "scenecut=0:aud=1:8x8dct=1");
         }
         // SAFETY: allocated for this codec, not open yet; options live.
         let opened = unsafe { ffi::avcodec_open2(it.context.as_ptr(), codec, &mut options) };

@@ -196,8 +196,11 @@ fn format(found: &CUVIDEOFORMAT) -> Result<Format, NvidiaError> {
     let size = (side(area.left, area.right), side(area.top, area.bottom));
     let bits = found.bit_depth_luma_minus8;
     if found.chroma_format != cuvid::cudaVideoChromaFormat_420 || !matches!(bits, 0 | 2) {
-        let what =
-            format!("chroma format {} in {} bits is not read; send 4:2:0 in 8 or 10", found.chroma_format.0, bits + 8);
+        let what = format!(
+            "chroma format {} in {} bits is not read; send 4:2:0 in 8 or 10",
+            found.chroma_format.0,
+            u32::from(bits) + 8
+        );
         return Err(NvidiaError::Unsupported { what });
     }
     if size.0 == 0 || size.1 == 0 {
@@ -392,6 +395,8 @@ pub struct Decoder {
     parser: CUvideoparser,
     /// Made by a `Box`, shared with the parser, freed after it.
     stream: NonNull<Stream>,
+    codec: VideoCodec,
+    delay: u32,
     broken: bool,
 }
 
@@ -402,7 +407,7 @@ unsafe impl Send for Decoder {}
 impl Decoder {
     /// Opens a parser. The decoder itself is opened when the stream has said what it is.
     pub fn open(device: &Arc<Device>, codec: VideoCodec, limits: DecoderLimits) -> Result<Self, NvidiaError> {
-        let cuvid = cuvid(device)?;
+        cuvid(device)?;
         if !(1..=32).contains(&limits.pictures) || limits.delay > 16 {
             let what = "a decoder has 1 to 32 pictures and holds back at most 16".into();
             return Err(NvidiaError::Unsupported { what });
@@ -417,23 +422,47 @@ impl Decoder {
             error: None,
         });
         let stream = NonNull::from(Box::leak(stream));
-        let mut it = Self { device: Arc::clone(device), parser: None, stream, broken: false };
+        let mut it =
+            Self { device: Arc::clone(device), parser: None, stream, codec, delay: limits.delay, broken: false };
+        it.create_parser()?;
+        Ok(it)
+    }
+
+    /// Begins with another stream of the same codec: parameter sets and pictures of the one before are forgotten; the
+    /// decoder itself stays, if it can decode what comes. To be called after [`Self::flush`].
+    pub fn restart(&mut self) -> Result<(), NvidiaError> {
+        if self.broken {
+            return Err(NvidiaError::Broken { what: "decoder" });
+        }
+        self.destroy_parser();
+        self.create_parser().inspect_err(|_| self.broken = true)
+    }
+
+    fn create_parser(&mut self) -> Result<(), NvidiaError> {
         let mut parameters = CUVIDPARSERPARAMS {
-            CodecType: codec.id(),
+            CodecType: self.codec.id(),
             // Replaced by what the sequence callback returns.
             ulMaxNumDecodeSurfaces: 1,
-            ulMaxDisplayDelay: limits.delay,
-            pUserData: Some(stream.cast()),
+            ulMaxDisplayDelay: self.delay,
+            pUserData: Some(self.stream.cast()),
             pfnSequenceCallback: Some(on_sequence),
             pfnDecodePicture: Some(on_decode),
             pfnDisplayPicture: Some(on_display),
             ..Default::default()
         };
-        let _current = device.current()?;
+        let _current = self.device.current()?;
+        let call = "cuvidCreateVideoParser";
         // SAFETY: the structure is as the library has it; the callbacks and what they get live longer than the parser.
-        let code = unsafe { (cuvid.cuvidCreateVideoParser)(&mut it.parser, &mut parameters) };
-        device.driver().check("cuvidCreateVideoParser", code)?;
-        Ok(it)
+        let code = unsafe { (cuvid(&self.device)?.cuvidCreateVideoParser)(&mut self.parser, &mut parameters) };
+        self.device.driver().check(call, code)
+    }
+
+    fn destroy_parser(&mut self) {
+        let _current = self.device.current();
+        if let (Ok(cuvid), Some(parser)) = (cuvid(&self.device), self.parser.take()) {
+            // SAFETY: a live parser, destroyed once; no callback runs after it.
+            unsafe { (cuvid.cuvidDestroyVideoParser)(Some(parser)) };
+        }
     }
 
     /// Decodes one whole access unit (H.264, HEVC: Annex B) or temporal unit (AV1, VP9), to be shown at `time`, and hands
@@ -491,12 +520,7 @@ impl Decoder {
 
 impl Drop for Decoder {
     fn drop(&mut self) {
-        let current = self.device.current();
-        if let (Ok(cuvid), Some(_)) = (cuvid(&self.device), self.parser) {
-            // SAFETY: a live parser, destroyed once; no callback runs after it.
-            unsafe { (cuvid.cuvidDestroyVideoParser)(self.parser) };
-        }
-        drop(current);
+        self.destroy_parser();
         // SAFETY: made by `Box::leak` in `open`; nothing refers to it any more.
         drop(unsafe { Box::from_raw(self.stream.as_ptr()) });
     }

@@ -180,6 +180,11 @@ impl EncoderSession {
         step(self).inspect_err(|_| self.broken = true)
     }
 
+    /// Whether [`Self::input`] has a surface to give.
+    pub fn has_room(&self) -> bool {
+        self.filling.is_some() || !self.free.is_empty()
+    }
+
     /// The surface to fill next; the same one until it is encoded. Whoever writes it must have finished before
     /// [`Self::encode`] is called. Full (class capacity) when all are in flight: take outputs first.
     pub fn input(&mut self) -> Result<Planes<'_>, NvidiaError> {

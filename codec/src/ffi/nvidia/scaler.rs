@@ -46,12 +46,8 @@ impl Scaler {
     /// Class input if a size is too far from another to be scaled. The outputs have any content after an error.
     pub fn scale(&mut self, source: &Planes<'_>, outputs: &[Planes<'_>]) -> Result<(), NvidiaError> {
         let _current = self.device.current()?;
-        let Some(kernels) = &mut self.kernels else { return Err(NvidiaError::Broken { what: "scaler" }) };
-        for planes in outputs.iter().chain([source]) {
-            if planes.device.context() != self.device.context() {
-                return Err(CudaError::OtherCard.into());
-            }
-        }
+        let kernels = kernels(&mut self.kernels)?;
+        outputs.iter().chain([source]).try_for_each(|planes| same_card(&self.device, planes))?;
         if outputs.iter().any(|output| output.bit_depth() != 8) {
             return Err(NvidiaError::Unsupported { what: "the kernels make pictures of 8 bits only".into() });
         }
@@ -61,6 +57,27 @@ impl Scaler {
         queued?;
         Ok(done?)
     }
+
+    /// Copies a picture to another surface of its size and depth, and returns when the card is done.
+    pub fn copy(&mut self, from: &Planes<'_>, to: &Planes<'_>) -> Result<(), NvidiaError> {
+        let _current = self.device.current()?;
+        let kernels = kernels(&mut self.kernels)?;
+        [from, to].into_iter().try_for_each(|planes| same_card(&self.device, planes))?;
+        let (from, mut to) = (picture(&kernels.gpu, from)?, picture(&kernels.gpu, to)?);
+        let queued = kernels.queue.copy(&from, &mut to);
+        // As above.
+        let done = kernels.queue.finish();
+        queued?;
+        Ok(done?)
+    }
+}
+
+fn kernels(kernels: &mut Option<Kernels>) -> Result<&mut Kernels, NvidiaError> {
+    kernels.as_mut().ok_or(NvidiaError::Broken { what: "scaler" })
+}
+
+fn same_card(device: &Device, planes: &Planes<'_>) -> Result<(), NvidiaError> {
+    if planes.device.context() == device.context() { Ok(()) } else { Err(CudaError::OtherCard.into()) }
 }
 
 impl Kernels {
@@ -96,7 +113,7 @@ fn picture(gpu: &Gpu, planes: &Planes<'_>) -> Result<DevicePicture, NvidiaError>
     let chroma = u32::try_from(planes.chroma().wrapping_sub(planes.luma())).map_err(wide)?;
     let surface = batch::Surface { base: planes.luma(), offsets: [chroma, 0], pitches: [pitch, pitch] };
     // SAFETY: `Planes` are made by a decoder's picture and by a surface only, of rows that they have, and borrow them; the
-    // caller compared the card. The value lives no longer than the call of `scale` that has the borrow, which waits for the
-    // one queue that it is used in.
+    // caller compared the card. The value lives no longer than the call that has the borrow, which waits for the one queue
+    // that it is used in.
     Ok(unsafe { DevicePicture::foreign(gpu, Source { width, height, format }, surface) }?)
 }

@@ -1,14 +1,10 @@
 //! What a source says of its colours comes out on every rung: range, primaries, transfer and matrix are written into the
 //! bitstream, and samples keep their meaning.
-#![cfg(feature = "engine")]
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{clip, frames, small, video_entry};
-use headframe_codec::engine::transcode;
+use crate::common::{clip, frames, small, video_entry};
+use crate::transcode;
 use headframe_codec::{Ladder, Limits, SegmentOut};
 
 fn make(source: &[u8]) -> SegmentOut {

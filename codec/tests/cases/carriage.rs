@@ -1,17 +1,12 @@
 //! Odd segments: how packets are laid out, what the tables say and change, and tracks beside picture and sound. Each gives a
 //! right ladder or a clear error.
-#![cfg(feature = "engine")]
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
-mod mangle;
 
 use std::time::Duration;
 
-use common::{audio_packets, clip, decoded, probe, shown, small, video_entry};
-use headframe_codec::engine::transcode;
+use crate::common::{audio_packets, clip, decoded, probe, shown, small, video_entry};
+use crate::mangle::{AUDIO, VIDEO, crc32, filter, pid};
+use crate::transcode;
 use headframe_codec::{Class, EngineError, Ladder, Limits, SegmentOut};
-use mangle::{AUDIO, VIDEO, crc32, filter, pid};
 
 const SMALL: &str = "160x90";
 /// Where ffmpeg's muxer puts the programme map.
@@ -127,7 +122,7 @@ fn moved(source: &[u8], by: u16) -> Vec<u8> {
 
 /// Changes the section in a packet that holds one whole, and signs it again.
 fn edit_map(packet: &mut [u8], change: impl FnOnce(&mut [u8])) {
-    let start = mangle::payload(packet) + 1;
+    let start = crate::mangle::payload(packet) + 1;
     let len = 3 + (usize::from(packet[start + 1] & 0x0f) << 8 | usize::from(packet[start + 2]));
     let map = &mut packet[start..start + len];
     change(map);
@@ -172,7 +167,7 @@ fn sound_tracks_that_change_places() {
     let rung = &made(&parts.concat(), &times).renditions[0].bytes;
     // Without their times, which ffmpeg pushes apart where the sound of both parts overlaps.
     let packets = |bytes: &[u8], track: usize| -> Vec<String> {
-        common::framemd5(bytes, &format!("-map 0:a:{track} -c copy")).into_iter().map(|(_, hash)| hash).collect()
+        crate::common::framemd5(bytes, &format!("-map 0:a:{track} -c copy")).into_iter().map(|(_, hash)| hash).collect()
     };
     for (track, later) in [(0, 1), (1, 0)] {
         let want = [packets(&parts[0], track), packets(&parts[1], later)].concat();

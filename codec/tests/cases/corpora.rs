@@ -1,16 +1,12 @@
 //! Odd segments from the wild, each with what must come of it. `corpora/README.md` says where they are from. Counts, times
 //! and formats were taken from ffprobe 5.1 (`-show_entries frame=best_effort_timestamp`, `packet=pts`, `stream=...`) and,
 //! where that is misled too, from the PES headers.
-#![cfg(feature = "engine")]
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
 
 use std::path::Path;
 use std::time::Duration;
 
-use common::{audio_packets, decoded, probe, shown, small, video_entry, video_packets};
-use headframe_codec::engine::transcode;
+use crate::common::{audio_packets, decoded, probe, shown, small, video_entry, video_packets};
+use crate::transcode;
 use headframe_codec::{Class, EngineError, Fps, Ladder, Limits, SegmentOut};
 
 fn corpus(name: &str) -> Vec<u8> {

@@ -1,16 +1,11 @@
 //! Odd segments: what a container, its tracks and its times can do. Each gives a right ladder or a clear error.
-#![cfg(feature = "engine")]
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
-mod mangle;
 
 use std::time::Duration;
 
-use common::{audio_packets, clip, decoded, shown, small, video_entry, video_packets};
-use headframe_codec::engine::transcode;
+use crate::common::{audio_packets, clip, decoded, shown, small, video_entry, video_packets};
+use crate::mangle::{AUDIO, Times, VIDEO, filter, pid, retime};
+use crate::transcode;
 use headframe_codec::{Class, EngineError, Fps, Ladder, Limits, SegmentOut};
-use mangle::{AUDIO, Times, VIDEO, filter, pid, retime};
 
 fn limits() -> Limits {
     Limits { wall: Duration::from_secs(120), ..Limits::default() }
@@ -111,7 +106,7 @@ fn two_frames() {
 fn unknown_streams_beside_it() {
     let plain = clip(SMALL, "30", 0.5, "");
     // A private stream, subtitles and a second picture; the first picture counts.
-    let data = common::extra_streams(0.5);
+    let data = crate::common::extra_streams(0.5);
     let out = faithful_first(&data, 15);
     assert_eq!((out.source.width, out.source.height), (160, 90));
     assert_eq!(sound(&try_make(&plain).unwrap()).len(), 15);
@@ -335,7 +330,7 @@ fn too_long_a_segment() {
 // Sound that is not AAC.
 
 fn audio_entry(bytes: &[u8], entry: &str) -> String {
-    let text = common::probe(bytes, &format!("-select_streams a -show_entries stream={entry} -of csv=p=0"));
+    let text = crate::common::probe(bytes, &format!("-select_streams a -show_entries stream={entry} -of csv=p=0"));
     text.lines().next().unwrap_or_default().trim_end_matches(',').to_owned()
 }
 
@@ -387,7 +382,7 @@ fn made_sound_is_as_loud_as_the_source() {
     for codec in ["mp2", "libmp3lame", "ac3", "libopus"] {
         let source = clip(SMALL, "30", 1.0, &format!("-c:a {codec} -ac 2 -b:a 192k"));
         let out = try_make(&source).unwrap();
-        let (have, want) = (common::mean_volume(&out.renditions[0].bytes), common::mean_volume(&source));
+        let (have, want) = (crate::common::mean_volume(&out.renditions[0].bytes), crate::common::mean_volume(&source));
         assert!((have - want).abs() < 1.0, "{codec}: {have} dB, source {want} dB");
         assert_eq!(try_make(&source).unwrap().renditions, out.renditions, "{codec}: the same bytes again");
     }
@@ -500,7 +495,7 @@ fn packets_sent_twice() {
 #[test]
 fn empty_pes() {
     let clean = clip(SMALL, "30", 0.5, "-an -bf 0");
-    let source = mangle::edit_nals(&clean, |i, nals| {
+    let source = crate::mangle::edit_nals(&clean, |i, nals| {
         if i == 5 || i == 9 {
             nals.clear();
         }

@@ -1,17 +1,12 @@
 //! Odd segments: sound in its other forms, and tracks beside picture and sound. Each gives a right ladder or a clear error.
-#![cfg(feature = "engine")]
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
-mod mangle;
 
 use std::path::Path;
 use std::time::Duration;
 
-use common::{audio_packets, clip, clip_with_sound, decoded, framemd5, probe, shown, small};
-use headframe_codec::engine::transcode;
+use crate::common::{audio_packets, clip, clip_with_sound, decoded, framemd5, probe, shown, small};
+use crate::mangle::{Track, add_track, pes};
+use crate::transcode;
 use headframe_codec::{Class, Container, EngineError, Ladder, Limits, RenditionOut, SegmentOut};
-use mangle::{Track, add_track, pes};
 
 const SMALL: &str = "160x90";
 
@@ -110,7 +105,7 @@ fn latm_that_adts_cannot_say() {
     assert_eq!(tracks(&source, "a", FORM), ["aac_latm,LC,48000,4"]);
     let rung = made(&source);
     assert_eq!(tracks(&rung.bytes, "a", FORM), ["aac,LC,48000,2"]);
-    let (have, want) = (common::mean_volume(&rung.bytes), common::mean_volume(&source));
+    let (have, want) = (crate::common::mean_volume(&rung.bytes), crate::common::mean_volume(&source));
     assert!((have - want).abs() < 4.0, "{have} dB of {want}");
     assert_eq!(audio_packets(&rung.bytes)[0].0, audio_packets(&source)[0].0);
 }

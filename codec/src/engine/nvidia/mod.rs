@@ -1,0 +1,270 @@
+//! The engine of NVIDIA cards: pictures are decoded, scaled to all rungs and encoded on the card, and never leave it.
+//!
+//! One thread feeds a segment to the card and takes the encoded pictures from it; it waits more than it works. A rung that
+//! gets no encoder session, or whose codec the card cannot encode, is copied to the host and encoded by the processors, on a
+//! thread of its own as in the engine of the processors; a card without an encoder does so with all of them. A segment that the card cannot decode or
+//! scale (4:2:2, turned pictures, a codec it does not know) is left to the processors altogether. Either way the reason is
+//! logged.
+//!
+//! What is scaled equals what the engine of the processors scales, sample for sample. What is encoded does not: the card's
+//! own encoder and rate control make it, anew in every segment; `paces` are for rungs that the processors make.
+//!
+//! No card has run this yet; the tests run it over doubles of the driver's libraries.
+
+mod host;
+mod on_card;
+mod rungs;
+mod settings;
+mod turned;
+mod warm;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use headframe_kernels::Format;
+
+use super::intake::{Intake, Seen};
+use super::job::{Job, Stop, Threads};
+use super::output::{Outlet, Sink};
+use super::rung::Made;
+use super::scaling::Waiting;
+use super::timeline::Timeline;
+use super::units;
+use super::{cpu, prepare, whole};
+use crate::budget::Limits;
+use crate::error::{Class, EngineError};
+use crate::ffi::clock::thread_time;
+use crate::ffi::decoder::Unit;
+use crate::ladder::{Ladder, Rendition};
+use crate::nvidia::{Device, NvidiaError, Picture, VideoCodec};
+use crate::pace::Pace;
+use crate::segment::{SegmentOut, SourceInfo, Timings};
+use crate::ts::VideoKind;
+
+use rungs::Rungs;
+use warm::Warm;
+
+/// A card with everything that is kept between segments: decoders, encoder sessions, the scaler's tables. Several threads
+/// may transcode with it at once.
+pub struct Card {
+    device: Arc<Device>,
+    warm: Warm,
+}
+
+impl Card {
+    /// A card that is in use already. Nothing is made on it until the first segment.
+    pub fn new(device: Arc<Device>) -> Self {
+        Self { device, warm: Warm::default() }
+    }
+
+    /// Makes all renditions of `input`, or none, as [`super::transcode`] does.
+    pub fn transcode(
+        &self,
+        ladder: &Ladder,
+        input: &[u8],
+        paces: &[Pace],
+        limits: &Limits,
+    ) -> Result<SegmentOut, EngineError> {
+        whole(ladder, |sink| self.transcode_in_parts(ladder, input, paces, limits, sink))
+    }
+
+    /// Makes all renditions of `input` in parts, as [`super::transcode_in_parts`] does.
+    pub fn transcode_in_parts(
+        &self,
+        ladder: &Ladder,
+        input: &[u8],
+        paces: &[Pace],
+        limits: &Limits,
+        sink: Sink<'_>,
+    ) -> Result<SegmentOut, EngineError> {
+        let started = Instant::now();
+        let media = prepare(ladder, input, limits, started)?;
+        let outlet = Outlet::new(sink, limits.output_bytes);
+        let job = Job { media: &media, timeline: Timeline::of(&media.video), limits, started, outlet };
+        let mut out = match self.run(ladder, &job, paces) {
+            Ok(out) => out,
+            Err(Halt::Stop(Stop::Failed(error))) => return Err(error),
+            Err(Halt::Stop(Stop::HungUp)) => return Err(EngineError::NoFrames { units: media.video.len() as u32 }),
+            Err(Halt::Unfit(reason)) if job.outlet.is_untouched() => {
+                tracing::info!(reason, "the processors make this segment: the card cannot");
+                cpu::run(ladder, &media, paces, limits, started, sink)?
+            }
+            Err(Halt::Card(error)) if error.class() == Class::Capacity && job.outlet.is_untouched() => {
+                tracing::info!(reason = %error, "the processors make this segment: the card cannot");
+                cpu::run(ladder, &media, paces, limits, started, sink)?
+            }
+            Err(Halt::Unfit(reason)) => {
+                return Err(EngineError::Card { class: Class::Capacity, reason: reason.into() });
+            }
+            Err(Halt::Card(error)) => return Err(error.into()),
+        };
+        out.timings.total = started.elapsed();
+        Ok(out)
+    }
+
+    fn run(&self, ladder: &Ladder, job: &Job<'_>, paces: &[Pace]) -> Result<SegmentOut, Halt> {
+        thread::scope(|scope| {
+            let mut threads = Threads::none();
+            let spawn = |rung, waiting| {
+                let (index, _): (usize, _) = rung;
+                threads.spawn(scope, job, rung, paces.get(index).copied(), waiting)
+            };
+            let done = self.segment(ladder, job, paces, spawn);
+            let encoded = threads.join();
+            // Each side stops when the other does; what counts is who stopped for a reason of its own.
+            let (done, encoded) = match (done, encoded) {
+                (Err(Halt::Stop(Stop::HungUp)), Err(error)) => return Err(error.into()),
+                (Err(halt), _) => return Err(halt),
+                (Ok(_), Err(error)) => return Err(error.into()),
+                (Ok(done), Ok(encoded)) => (done, encoded),
+            };
+            let encode = done.encode + encoded.iter().map(|made| made.encode).sum();
+            let mut made = done.made;
+            let on_host = (0..ladder.renditions().len()).filter(|i| made.iter().all(|(of, _)| of != i));
+            let on_host: Vec<_> = on_host.zip(encoded).collect();
+            made.extend(on_host);
+            made.sort_by_key(|(index, _)| *index);
+            let (renditions, paces) = made.into_iter().map(|(_, made)| (made.out, made.pace)).unzip();
+            let timings = Timings { decode: done.decode, scale: done.scale, encode, ..Timings::default() };
+            Ok(SegmentOut { renditions, source: done.source, timings, paces })
+        })
+    }
+
+    /// All that this thread does for a segment.
+    fn segment<'a>(
+        &self,
+        ladder: &'a Ladder,
+        job: &'a Job<'a>,
+        paces: &[Pace],
+        spawn: impl FnMut((usize, &'a Rendition), Waiting) -> Result<(), EngineError>,
+    ) -> Result<Done, Halt> {
+        let before = thread_time();
+        let units = units::cut(job)?;
+        // The card would take what is missing from the segment before, of whatever stream that was.
+        if !units.first().is_some_and(|unit| unit.key) {
+            return Err(Halt::Unfit("a segment that does not begin with a key picture"));
+        }
+        if units.iter().any(|unit| !matches!(unit.format, Some(Format::Yuv420 | Format::Yuv420Ten))) {
+            return Err(Halt::Unfit("pictures that are not 4:2:0 in 8 or 10 bits"));
+        }
+        if units.iter().any(|unit| turned::says_so(job.media.kind, &unit.data)) {
+            return Err(Halt::Unfit("pictures that are to be turned"));
+        }
+        let codec = match job.media.kind {
+            VideoKind::H264 => VideoCodec::H264,
+            VideoKind::Hevc => VideoCodec::Hevc,
+        };
+        let mut decoder = self.warm.decoder(&self.device, codec, job.limits.frame_pixels)?;
+        let mut reel = Reel {
+            units: &units,
+            intake: Intake::new(job, ladder, &units),
+            rungs: Rungs::new(job, ladder, paces, spawn),
+            halt: None,
+        };
+        for (at, unit) in units.iter().enumerate() {
+            job.check_time()?;
+            if at == units.len() / 2 {
+                job.outlet.halfway()?;
+            }
+            reel.intake.sent(unit.time);
+            let fed = decoder.feed(&unit.data, at as i64, &mut |picture| reel.take(self, picture));
+            match reel.halted(fed) {
+                Err(Halt::Card(error)) if error.class() == Class::Input => {
+                    reel.intake.unsent(unit.time);
+                    reel.intake.lost();
+                }
+                other => other?,
+            }
+        }
+        let flushed = decoder.flush(&mut |picture| reel.take(self, picture));
+        reel.halted(flushed)?;
+        let end = reel.intake.end().ok_or(EngineError::NoFrames { units: units.len() as u32 })?;
+        let finished = reel.rungs.finish(self, end)?;
+        self.warm.keep_decoder(codec, job.limits.frame_pixels, decoder);
+        let (scale, encode) = (finished.scale, finished.encode);
+        let decode = thread_time().saturating_sub(before + scale + encode);
+        Ok(Done { source: reel.intake.finish(end), made: finished.made, decode, scale, encode })
+    }
+}
+
+/// What the card made, and processor time.
+struct Done {
+    source: SourceInfo,
+    made: Vec<(usize, Made)>,
+    decode: Duration,
+    scale: Duration,
+    encode: Duration,
+}
+
+/// Why work on a segment ended early.
+#[derive(Debug)]
+enum Halt {
+    /// As with any engine.
+    Stop(Stop),
+    /// The card.
+    Card(NvidiaError),
+    /// Nothing is wrong, but the card cannot do this.
+    Unfit(&'static str),
+}
+
+impl From<EngineError> for Halt {
+    fn from(error: EngineError) -> Self {
+        Self::Stop(Stop::Failed(error))
+    }
+}
+
+impl From<Stop> for Halt {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl From<NvidiaError> for Halt {
+    fn from(error: NvidiaError) -> Self {
+        Self::Card(error)
+    }
+}
+
+impl From<NvidiaError> for EngineError {
+    fn from(error: NvidiaError) -> Self {
+        Self::Card { class: error.class(), reason: error.to_string() }
+    }
+}
+
+/// Pictures on their way from the decoder to the rungs.
+struct Reel<'u, 'a, F> {
+    units: &'u [Unit],
+    intake: Intake<'a>,
+    rungs: Rungs<'a, F>,
+    /// Why the decoder was stopped, where that was not its own fault.
+    halt: Option<Halt>,
+}
+
+impl<'a, F> Reel<'_, 'a, F>
+where
+    F: FnMut((usize, &'a Rendition), Waiting) -> Result<(), EngineError>,
+{
+    /// Takes a picture from the decoder. Its error only stops the decoder; [`Self::halted`] has the reason.
+    fn take(&mut self, card: &Card, picture: Picture) -> Result<(), NvidiaError> {
+        self.picture(card, picture).map_err(|halt| {
+            self.halt = Some(halt);
+            NvidiaError::Broken { what: "segment" }
+        })
+    }
+
+    fn picture(&mut self, card: &Card, picture: Picture) -> Result<(), Halt> {
+        let unit = usize::try_from(picture.time()).ok().and_then(|at| self.units.get(at));
+        let size = picture.format().size;
+        let seen = Seen { given: unit.and_then(|unit| unit.time), size, upright: size, damaged: picture.damaged() };
+        let pts = self.intake.picture(&seen)?;
+        self.rungs.take(card, &picture, pts)
+    }
+
+    fn halted(&mut self, outcome: Result<(), NvidiaError>) -> Result<(), Halt> {
+        match self.halt.take() {
+            Some(halt) => Err(halt),
+            None => Ok(outcome?),
+        }
+    }
+}
