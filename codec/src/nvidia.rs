@@ -7,11 +7,9 @@
 //! An engine on top of this does, for each segment of a stream:
 //! 1. [`Decoder::feed`] with every access unit, [`Decoder::flush`] at the end. Its sink gets each [`Picture`] where it
 //!    lies on the card.
-//! 2. In the sink, for every rung: [`EncoderSession::input`] gives the surface to scale into. The scaler is
-//!    [`headframe_kernels::cuda`]: [`Gpu::open`](headframe_kernels::cuda::Gpu::open) with the card's [`Uuid`] has the same
-//!    primary context as [`Device`], so it works on the addresses and pitches of [`Planes`] as they are
-//!    ([`DevicePicture::foreign`](headframe_kernels::cuda::DevicePicture::foreign)). All kernels that read the picture and
-//!    write the surfaces must have finished (an event, waited for once a picture) before the next two steps.
+//! 2. In the sink, for every rung: [`EncoderSession::input`] gives the surface to scale into. [`Scaler::scale`] makes all
+//!    of them from the picture, with the kernels of [`headframe_kernels::cuda`] on the same primary context, and returns when
+//!    the card has finished: the next two steps may follow at once.
 //! 3. [`EncoderSession::encode`] with the picture's time and whether it is to be an IDR picture; drop the picture.
 //! 4. [`EncoderSession::output`] whenever [`EncoderSession::input`] says that it is full, or all the time on a thread that
 //!    has the session to itself; [`EncoderSession::drain`] at the segment's end.
@@ -36,7 +34,7 @@
 pub use crate::ffi::nvidia::{
     Capabilities, Colour, Decoder, DecoderLimits, Decodes, Device, DeviceCapabilities, DeviceInfo, Driver,
     EncodedPicture, EncoderSession, EncoderSettings, Encodes, Format, Health, NvidiaError, Picture, Planes,
-    RateControl, Surface, Tuning, VideoCodec,
+    RateControl, Scaler, Surface, Tuning, VideoCodec,
 };
 pub use headframe_kernels::cuda::Uuid;
 pub use headframe_nv_sys::{Api, LoadError, Source};

@@ -5,7 +5,6 @@
 //! shown is mapped at once, which copies it out of the decoder's own buffers, so the parser may use those again.
 
 use std::ffi::{c_int, c_void};
-use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -257,7 +256,7 @@ impl Picture {
             width,
             height,
             bit_depth,
-            owner: PhantomData,
+            device: &self.engine.device,
         }
     }
 }

@@ -157,7 +157,8 @@ pub struct Planes<'a> {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) bit_depth: u8,
-    pub(super) owner: PhantomData<&'a ()>,
+    /// The card that it is on, as what keeps the memory alive holds it.
+    pub(super) device: &'a Device,
 }
 
 impl Planes<'_> {
@@ -248,7 +249,7 @@ impl Surface {
             width: size.0,
             height: size.1,
             bit_depth: self.bit_depth,
-            owner: PhantomData,
+            device: &self.device,
         }
     }
 }

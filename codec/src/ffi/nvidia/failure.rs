@@ -12,7 +12,7 @@ use crate::error::Class;
 ///
 /// | [`class`](Self::class) | means | NVENC | CUDA and NVDEC |
 /// | --- | --- | --- | --- |
-/// | input | the stream is at fault | | invalid value or image while parsing or decoding |
+/// | input | the stream is at fault | | invalid value or image while parsing or decoding; sizes that cannot be scaled |
 /// | transient | try again | encoder or lock busy | not ready, card held by another process |
 /// | capacity | no more of it here, or the chip cannot | session cap (out of memory, client key), no encoder, unsupported | out of memory, not supported |
 /// | device | end this process, then this card | all others, also unknown ones | all others, also unknown ones |
@@ -64,6 +64,9 @@ pub enum NvidiaError {
         /// The driver's words, if it has any.
         reason: String,
     },
+    /// The kernels that scale could not be loaded or run.
+    #[error(transparent)]
+    Kernels(#[from] CudaError),
     /// The driver answered something impossible.
     #[error("{call} gave {what}")]
     Nonsense {
@@ -118,17 +121,11 @@ impl NvidiaError {
             Self::Cuda { call, code, .. } => {
                 let of_stream = matches!(*call, "cuvidParseVideoData" | "cuvidDecodePicture");
                 match CUresult(*code) {
-                    cuda::CUDA_ERROR_NOT_SUPPORTED => Class::Capacity,
                     cuda::CUDA_ERROR_INVALID_VALUE | cuda::CUDA_ERROR_INVALID_IMAGE if of_stream => Class::Input,
-                    CUresult(code) => match (CudaError::Driver { call, code }).class() {
-                        CudaClass::Capacity => Class::Capacity,
-                        CudaClass::Transient => Class::Transient,
-                        CudaClass::NotInstalled | CudaClass::NoDevice | CudaClass::Lost | CudaClass::Input => {
-                            Class::Device
-                        }
-                    },
+                    CUresult(code) => class_of(&CudaError::Driver { call, code }),
                 }
             }
+            Self::Kernels(error) => class_of(error),
             Self::Nvenc { code, .. } => match NVENCSTATUS(*code) {
                 nvenc::NV_ENC_ERR_LOCK_BUSY | nvenc::NV_ENC_ERR_ENCODER_BUSY => Class::Transient,
                 nvenc::NV_ENC_ERR_OUT_OF_MEMORY
@@ -140,6 +137,20 @@ impl NvidiaError {
                 _ => Class::Device,
             },
         }
+    }
+}
+
+/// What the kernels' classes mean here.
+fn class_of(error: &CudaError) -> Class {
+    match error {
+        CudaError::Driver { code, .. } if CUresult(*code) == cuda::CUDA_ERROR_NOT_SUPPORTED => Class::Capacity,
+        // As the CPU engine has it: sizes too far apart are the order's fault.
+        CudaError::Plan(_) | CudaError::Scale(_) => Class::Input,
+        _ => match error.class() {
+            CudaClass::Capacity => Class::Capacity,
+            CudaClass::Transient => Class::Transient,
+            CudaClass::NotInstalled | CudaClass::NoDevice | CudaClass::Lost | CudaClass::Input => Class::Device,
+        },
     }
 }
 

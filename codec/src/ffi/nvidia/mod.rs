@@ -15,6 +15,7 @@ mod driver;
 mod encoder;
 mod failure;
 mod health;
+mod scaler;
 mod session;
 mod settings;
 mod stream;
@@ -25,5 +26,6 @@ pub use driver::{Capabilities, Decodes, DeviceCapabilities, DeviceInfo, Driver, 
 pub use encoder::{EncodedPicture, EncoderSession};
 pub use failure::NvidiaError;
 pub use health::Health;
+pub use scaler::Scaler;
 pub use settings::{Colour, EncoderSettings, RateControl, Tuning};
 pub use stream::VideoCodec;

@@ -1,0 +1,102 @@
+//! The kernels of this project at work on pictures of the decoder and surfaces of the encoder, where they lie.
+
+use std::sync::Arc;
+
+use headframe_kernels::cuda::batch;
+use headframe_kernels::cuda::{CudaError, CudaLadder, DevicePicture, Gpu, Job, Layout, Queue};
+use headframe_kernels::{Filter, Format, Source};
+
+use super::device::{Device, Planes};
+use super::failure::NvidiaError;
+
+/// Scales pictures of a card into all renditions of a ladder at once, with the kernels of [`headframe_kernels::cuda`]:
+/// sample for sample what the CPU engine makes of the same picture. It belongs to one thread at a time; a card may have several.
+pub struct Scaler {
+    device: Arc<Device>,
+    /// There until it is dropped.
+    kernels: Option<Kernels>,
+}
+
+/// What is given back with the context current.
+struct Kernels {
+    /// For the pictures that came last.
+    ladder: Option<CudaLadder>,
+    queue: Queue,
+    gpu: Gpu,
+}
+
+impl Scaler {
+    /// Loads the kernels. The first time on a machine the driver compiles them, which takes a second or so.
+    ///
+    /// # Errors
+    /// The driver is older than 525, the card older than compute capability 6.1, or a call failed.
+    pub fn open(device: &Arc<Device>) -> Result<Self, NvidiaError> {
+        // The kernels make their context current and leave it so; with this the thread has afterwards what it had before.
+        let _current = device.current()?;
+        let gpu = Gpu::open(device.info().uuid)?;
+        let kernels = Some(Kernels { ladder: None, queue: gpu.queue()?, gpu });
+        Ok(Self { device: Arc::clone(device), kernels })
+    }
+
+    /// Makes all `outputs` of `source`, in 8 bits, and returns when the card is done. Bicubic (Catmull-Rom), as
+    /// [`headframe_kernels::reference`] defines it. What changes in size or depth from the call before is prepared for anew,
+    /// which costs milliseconds.
+    ///
+    /// # Errors
+    /// Class input if a size is too far from another to be scaled. The outputs have any content after an error.
+    pub fn scale(&mut self, source: &Planes<'_>, outputs: &[Planes<'_>]) -> Result<(), NvidiaError> {
+        let _current = self.device.current()?;
+        let Some(kernels) = &mut self.kernels else { return Err(NvidiaError::Broken { what: "scaler" }) };
+        for planes in outputs.iter().chain([source]) {
+            if planes.device.context() != self.device.context() {
+                return Err(CudaError::OtherCard.into());
+            }
+        }
+        if outputs.iter().any(|output| output.bit_depth() != 8) {
+            return Err(NvidiaError::Unsupported { what: "the kernels make pictures of 8 bits only".into() });
+        }
+        let queued = kernels.queue(source, outputs);
+        // Also after an error: what was queued before it must not outlive the borrow of the pictures.
+        let done = kernels.queue.finish();
+        queued?;
+        Ok(done?)
+    }
+}
+
+impl Kernels {
+    fn queue(&mut self, source: &Planes<'_>, outputs: &[Planes<'_>]) -> Result<(), NvidiaError> {
+        let source = picture(&self.gpu, source)?;
+        let mut outputs = outputs.iter().map(|output| picture(&self.gpu, output)).collect::<Result<Vec<_>, _>>()?;
+        let sizes: Vec<_> = outputs.iter().map(|output| (output.source().width, output.source().height)).collect();
+        let same = |ladder: &mut CudaLadder| ladder.source() == source.source() && ladder.outputs() == sizes;
+        let ladder = match self.ladder.take_if(same) {
+            Some(ladder) => ladder,
+            None => CudaLadder::new(&self.gpu, source.source(), &sizes, Filter::CatmullRom, Layout::Nv12)?,
+        };
+        let ladder = self.ladder.insert(ladder);
+        Ok(ladder.scale(&self.queue, &mut [Job { source: &source, outputs: &mut outputs }])?)
+    }
+}
+
+impl Drop for Scaler {
+    fn drop(&mut self) {
+        // Where the card is lost no context can be made current; everything is given back all the same.
+        let _current = self.device.current();
+        self.kernels = None;
+    }
+}
+
+/// A picture as the kernels see it, to be used while the planes are borrowed.
+fn picture(gpu: &Gpu, planes: &Planes<'_>) -> Result<DevicePicture, NvidiaError> {
+    let format = if planes.bit_depth() == 8 { Format::Nv12 } else { Format::P010 };
+    let (width, height) = planes.size();
+    let wide = |_| NvidiaError::Unsupported { what: "a picture that takes more than 4 GB".into() };
+    let pitch = u32::try_from(planes.pitch()).map_err(wide)?;
+    // Chroma is behind luma, in every surface there is; a distance below zero is too much for 32 bits as well.
+    let chroma = u32::try_from(planes.chroma().wrapping_sub(planes.luma())).map_err(wide)?;
+    let surface = batch::Surface { base: planes.luma(), offsets: [chroma, 0], pitches: [pitch, pitch] };
+    // SAFETY: `Planes` are made by a decoder's picture and by a surface only, of rows that they have, and borrow them; the
+    // caller compared the card. The value lives no longer than the call of `scale` that has the borrow, which waits for the
+    // one queue that it is used in.
+    Ok(unsafe { DevicePicture::foreign(gpu, Source { width, height, format }, surface) }?)
+}
