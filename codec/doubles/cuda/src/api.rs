@@ -1,4 +1,4 @@
-//! The functions, as the driver exports them.
+//! Devices, contexts and allocations, as the driver exports them.
 #![allow(unsafe_code, non_snake_case, reason = "a C interface; what callers owe is in NVIDIA's manual")]
 // Every pointer below is the caller's, who owes what NVIDIA's manual of the function says: null where that is checked,
 // otherwise valid for what is written or read.
@@ -10,25 +10,12 @@ use std::ptr::NonNull;
 use headframe_double_ledger::{number, pointer, same_types};
 use headframe_nv_sys::cuda::*;
 
-use crate::{CONTEXT, CURRENT, LEDGER, PITCH, State, with};
+use crate::{CONTEXT, CURRENT, LEDGER, context, memory, retained, with, work};
+
+/// Rows of pitched memory begin at multiples of this, as on real cards.
+const PITCH: usize = 512;
 
 headframe_double_ledger::export_control!(LEDGER, crate::live());
-
-/// Begins a function; returns the code that it is to fail with.
-macro_rules! enter {
-    ($function:literal) => {
-        if let Err(code) = LEDGER.enter($function) {
-            return CUresult(code);
-        }
-    };
-    ($function:literal, current) => {
-        enter!($function);
-        if CURRENT.with_borrow(Vec::is_empty) {
-            LEDGER.violation(concat!($function, " without a current context"));
-            return CUDA_ERROR_INVALID_CONTEXT;
-        }
-    };
-}
 
 same_types!(
     cuInit,
@@ -41,14 +28,10 @@ same_types!(
 );
 same_types!(cuDeviceGetPCIBusId, cuDeviceGetAttribute, cuDeviceTotalMem_v2, cuDevicePrimaryCtxRetain);
 same_types!(cuDevicePrimaryCtxRelease_v2, cuCtxPushCurrent_v2, cuCtxPopCurrent_v2, cuCtxGetCurrent, cuMemGetInfo_v2);
-same_types!(cuMemAllocPitch_v2, cuMemFree_v2, cuMemGetAddressRange_v2, cuMemcpy2D_v2);
+same_types!(cuMemAllocPitch_v2, cuMemFree_v2, cuMemGetAddressRange_v2);
 
 fn devices() -> c_int {
     c_int::try_from(LEDGER.number("devices", 1)).unwrap_or(0)
-}
-
-fn memory() -> u64 {
-    LEDGER.number("memory", 8192) << 20
 }
 
 /// Whether the device is there and the driver started.
@@ -209,14 +192,20 @@ pub(crate) unsafe extern "C" fn cuDevicePrimaryCtxRelease_v2(device: CUdevice) -
     let released = with(|state| match state.retained.get_mut(&device) {
         Some(count) if *count > 0 => {
             *count -= 1;
-            Some(*count == 0 && !state.memory.is_empty())
+            Some(*count == 0)
         }
         _ => None,
     });
+    let context = CONTEXT + u64::from(device.unsigned_abs());
     match released {
         None => LEDGER.violation("a primary context was released more often than retained"),
-        Some(true) => LEDGER.violation("the last use of a context ended with memory in it"),
-        Some(false) => {}
+        Some(true) if with(|state| state.memory.of(context).next().is_some()) => {
+            LEDGER.violation("the last use of a context ended with memory in it");
+        }
+        Some(true) if work::left(context) => {
+            LEDGER.violation("the last use of a context ended with a module, stream or event in it");
+        }
+        Some(_) => {}
     }
     failure.map_or_else(CUresult, |()| CUDA_SUCCESS)
 }
@@ -224,22 +213,23 @@ pub(crate) unsafe extern "C" fn cuDevicePrimaryCtxRelease_v2(device: CUdevice) -
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn cuCtxPushCurrent_v2(context: CUcontext) -> CUresult {
     enter!("cuCtxPushCurrent_v2");
-    let device = number(context).wrapping_sub(CONTEXT);
-    let retained =
-        c_int::try_from(device).is_ok_and(|device| with(|state| state.retained.get(&device).is_some_and(|n| *n > 0)));
-    if !retained {
+    if !retained(number(context)) {
         LEDGER.violation("a context that nobody retains was made current");
         return CUDA_ERROR_INVALID_CONTEXT;
     }
-    CURRENT.with_borrow_mut(|current| current.push(number(context)));
+    CURRENT.with_borrow_mut(|stack| stack.contexts.push(number(context)));
     CUDA_SUCCESS
 }
 
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn cuCtxPopCurrent_v2(context: *mut CUcontext) -> CUresult {
     let failure = LEDGER.enter("cuCtxPopCurrent_v2");
-    let Some(popped) = CURRENT.with_borrow_mut(Vec::pop) else {
-        LEDGER.violation("cuCtxPopCurrent_v2 without a current context");
+    let popped = CURRENT.with_borrow_mut(|stack| match stack.contexts.len() {
+        1 if stack.set => None,
+        _ => stack.contexts.pop(),
+    });
+    let Some(popped) = popped else {
+        LEDGER.violation("cuCtxPopCurrent_v2 of more than was pushed");
         return CUDA_ERROR_INVALID_CONTEXT;
     };
     unsafe { context.write(pointer(popped)) };
@@ -247,16 +237,47 @@ pub(crate) unsafe extern "C" fn cuCtxPopCurrent_v2(context: *mut CUcontext) -> C
 }
 
 #[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuCtxSetCurrent(context: CUcontext) -> CUresult {
+    enter!("cuCtxSetCurrent");
+    if context.is_some() && !retained(number(context)) {
+        LEDGER.violation("a context that nobody retains was made current");
+        return CUDA_ERROR_INVALID_CONTEXT;
+    }
+    CURRENT.with_borrow_mut(|stack| {
+        // In place of the one on top, which stays owed a pop if it was pushed.
+        match (stack.contexts.last_mut(), context) {
+            (Some(top), Some(_)) => *top = number(context),
+            (None, Some(_)) => {
+                stack.contexts.push(number(context));
+                stack.set = true;
+            }
+            (_, None) => {
+                stack.contexts.pop();
+                stack.set &= !stack.contexts.is_empty();
+            }
+        }
+    });
+    CUDA_SUCCESS
+}
+
+/// Everything is done already.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuCtxSynchronize() -> CUresult {
+    enter!("cuCtxSynchronize", current);
+    CUDA_SUCCESS
+}
+
+#[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn cuCtxGetCurrent(context: *mut CUcontext) -> CUresult {
-    let current = CURRENT.with_borrow(|current| current.last().copied());
+    let current = CURRENT.with_borrow(|stack| stack.contexts.last().copied());
     unsafe { context.write(current.and_then(pointer)) };
     CUDA_SUCCESS
 }
 
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) -> CUresult {
-    enter!("cuMemGetInfo_v2", current);
-    let used = with(|state| state.used);
+    let context = enter!("cuMemGetInfo_v2", current);
+    let used = with(|state| state.memory.used(context));
     unsafe { free.write(memory().saturating_sub(used) as usize) };
     unsafe { total.write(memory() as usize) };
     CUDA_SUCCESS
@@ -270,24 +291,38 @@ pub(crate) unsafe extern "C" fn cuMemAllocPitch_v2(
     height: usize,
     element: c_uint,
 ) -> CUresult {
-    enter!("cuMemAllocPitch_v2", current);
+    let context = enter!("cuMemAllocPitch_v2", current);
     if width == 0 || height == 0 || !matches!(element, 4 | 8 | 16) {
         return CUDA_ERROR_INVALID_VALUE;
     }
     let row = width.next_multiple_of(PITCH);
-    let Some(found) = with(|state| state.allocate(row * height, memory())) else { return CUDA_ERROR_OUT_OF_MEMORY };
+    let Some(found) = with(|state| state.memory.allocate(row * height, context, memory())) else {
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    };
     unsafe { address.write(found) };
     unsafe { pitch.write(row) };
     CUDA_SUCCESS
 }
 
 #[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuMemAlloc_v2(address: *mut CUdeviceptr, bytes: usize) -> CUresult {
+    let context = enter!("cuMemAlloc_v2", current);
+    if bytes == 0 {
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    let Some(found) = with(|state| state.memory.allocate(bytes, context, memory())) else {
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    };
+    unsafe { address.write(found) };
+    CUDA_SUCCESS
+}
+
+#[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn cuMemFree_v2(address: CUdeviceptr) -> CUresult {
     let failure = LEDGER.enter("cuMemFree_v2");
-    if CURRENT.with_borrow(Vec::is_empty) {
-        LEDGER.violation("cuMemFree_v2 without a current context");
-    }
-    if !with(|state| state.free(address)) {
+    // Given back all the same.
+    let _ = context("cuMemFree_v2");
+    if !with(|state| state.memory.free(address)) {
         LEDGER.violation("memory was freed that is none");
         return CUDA_ERROR_INVALID_VALUE;
     }
@@ -301,8 +336,8 @@ pub(crate) unsafe extern "C" fn cuMemGetAddressRange_v2(
     address: CUdeviceptr,
 ) -> CUresult {
     let found = with(|state| {
-        let (block, at) = state.find(address, 1)?;
-        Some((address - at as u64, block.len()))
+        let (base, block) = state.memory.find(address, 1)?;
+        Some((base, block.len))
     });
     let Some((start, len)) = found else { return CUDA_ERROR_INVALID_VALUE };
     if let Some(base) = NonNull::new(base) {
@@ -312,58 +347,4 @@ pub(crate) unsafe extern "C" fn cuMemGetAddressRange_v2(
         unsafe { bytes.write(len) };
     }
     CUDA_SUCCESS
-}
-
-/// One side of a copy.
-#[derive(Clone, Copy)]
-enum Side {
-    Host(*mut u8),
-    Device(u64),
-}
-
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn cuMemcpy2D_v2(copy: *const CUDA_MEMCPY2D) -> CUresult {
-    enter!("cuMemcpy2D_v2", current);
-    let copy = unsafe { &*copy };
-    let side = |kind, host: Option<NonNull<std::ffi::c_void>>, device| match kind {
-        CU_MEMORYTYPE_HOST => host.map(|host| Side::Host(host.as_ptr().cast())),
-        CU_MEMORYTYPE_DEVICE => Some(Side::Device(device)),
-        _ => None,
-    };
-    let from = side(copy.srcMemoryType, copy.srcHost, copy.srcDevice);
-    let to = side(copy.dstMemoryType, copy.dstHost, copy.dstDevice);
-    let (Some(from), Some(to)) = (from, to) else { return CUDA_ERROR_INVALID_VALUE };
-    let (width, offsets) = (copy.WidthInBytes, [copy.srcXInBytes, copy.srcY, copy.dstXInBytes, copy.dstY]);
-    if offsets != [0; 4] || copy.srcPitch < width || copy.dstPitch < width {
-        LEDGER.violation("a copy with offsets, or with rows longer than the pitch");
-        return CUDA_ERROR_INVALID_VALUE;
-    }
-    with(|state| {
-        for row in 0..copy.Height {
-            if !unsafe { copy_row(state, (from, row * copy.srcPitch), (to, row * copy.dstPitch), width) } {
-                LEDGER.violation("a copy leaves the memory that it is from or to");
-                return CUDA_ERROR_ILLEGAL_ADDRESS;
-            }
-        }
-        CUDA_SUCCESS
-    })
-}
-
-unsafe fn copy_row(state: &mut State, from: (Side, usize), to: (Side, usize), width: usize) -> bool {
-    let mut row = vec![0; width];
-    match from.0 {
-        Side::Host(host) => unsafe { std::ptr::copy_nonoverlapping(host.add(from.1), row.as_mut_ptr(), width) },
-        Side::Device(address) => match state.find(address + from.1 as u64, width) {
-            Some((block, at)) => row.copy_from_slice(&block[at..at + width]),
-            None => return false,
-        },
-    }
-    match to.0 {
-        Side::Host(host) => unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), host.add(to.1), width) },
-        Side::Device(address) => match state.find(address + to.1 as u64, width) {
-            Some((block, at)) => block[at..at + width].copy_from_slice(&row),
-            None => return false,
-        },
-    }
-    true
 }

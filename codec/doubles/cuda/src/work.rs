@@ -1,0 +1,253 @@
+//! Modules, streams, events, launches. Whatever is queued is done when the call returns.
+#![allow(unsafe_code, non_snake_case, reason = "a C interface; what callers owe is in NVIDIA's manual")]
+// Every pointer below is the caller's, who owes what NVIDIA's manual of the function says: valid for what is written or read.
+#![allow(clippy::undocumented_unsafe_blocks, reason = "said once above for all of them")]
+
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ptr::NonNull;
+use std::time::Instant;
+
+use headframe_double_ledger::{Table, number, pointer};
+use headframe_nv_sys::cuda::*;
+
+use crate::{LEDGER, context, launch, with};
+
+/// A module, function or event as C has it.
+type Handle = Option<NonNull<c_void>>;
+
+const CUDA_ERROR_INVALID_PTX: CUresult = CUresult(218);
+const CUDA_ERROR_NOT_FOUND: CUresult = CUresult(500);
+const CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES: c_uint = 3;
+const CU_FUNC_ATTRIBUTE_NUM_REGS: c_uint = 4;
+
+/// What is known of a mark in a stream.
+struct Event {
+    context: u64,
+    recorded: Option<Instant>,
+}
+
+/// Modules, by the context that they are in. Their kernels have the handles behind theirs.
+static MODULES: Table<u64> = Table::new(0xAD00_0000);
+/// Streams, by the context that they are in.
+static STREAMS: Table<u64> = Table::new(0x57E0_0000);
+static EVENTS: Table<Event> = Table::new(0xE7E0_0000);
+
+/// Modules, streams and events.
+pub(crate) fn live() -> (usize, usize, usize) {
+    (MODULES.len(), STREAMS.len(), EVENTS.len())
+}
+
+/// Whether something of a context is left.
+pub(crate) fn left(context: u64) -> bool {
+    let handles = |table: &Table<u64>| table.all(|all| all.values().any(|of| *of == context));
+    handles(&MODULES) || handles(&STREAMS) || EVENTS.all(|all| all.values().any(|event| event.context == context))
+}
+
+/// Whether a handle is known and of this context.
+fn of(known: Option<u64>, context: u64, function: &str, what: &str) -> bool {
+    match known {
+        Some(of) if of == context => return true,
+        Some(_) => LEDGER.violation(format!("{function} with {what} of another context")),
+        None => LEDGER.violation(format!("{function} with {what} that is none")),
+    }
+    false
+}
+
+/// Whether work may be queued in a stream: that of everybody, or one of this context.
+pub(crate) fn stream(context: u64, stream: CUstream, function: &str) -> bool {
+    stream.is_none() || of(STREAMS.with(number(stream), |of| *of), context, function, "a stream")
+}
+
+fn event(context: u64, event: Handle, function: &str) -> bool {
+    of(EVENTS.with(number(event), |event| event.context), context, function, "an event")
+}
+
+/// Gives something back, also where a fault strikes or no context is current.
+fn give_back(function: &'static str, what: &str, removed: impl FnOnce() -> Option<u64>) -> CUresult {
+    let failure = LEDGER.enter(function);
+    let current = context(function);
+    let Some(of) = removed() else {
+        LEDGER.violation(format!("{function} with {what} that is none"));
+        return CUDA_ERROR_INVALID_HANDLE;
+    };
+    if current.is_ok_and(|current| current != of) {
+        LEDGER.violation(format!("{function} with {what} of another context"));
+    }
+    failure.map_or_else(CUresult, |()| CUDA_SUCCESS)
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuModuleLoadData(module: *mut Handle, image: *const c_void) -> CUresult {
+    let context = enter!("cuModuleLoadData", current);
+    if unsafe { CStr::from_ptr(image.cast()) }.to_bytes() != launch::PTX.as_bytes() {
+        LEDGER.violation("a module that is not kernels/ptx/headframe.ptx, whose kernels alone run here");
+        return CUDA_ERROR_INVALID_PTX;
+    }
+    unsafe { module.write(pointer(MODULES.insert(context))) };
+    CUDA_SUCCESS
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuModuleUnload(module: Handle) -> CUresult {
+    give_back("cuModuleUnload", "a module", || MODULES.remove(number(module)))
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuModuleGetFunction(
+    function: *mut Handle,
+    module: Handle,
+    name: *const c_char,
+) -> CUresult {
+    let context = enter!("cuModuleGetFunction", current);
+    if !of(MODULES.with(number(module), |of| *of), context, "cuModuleGetFunction", "a module") {
+        return CUDA_ERROR_INVALID_HANDLE;
+    }
+    let name = unsafe { CStr::from_ptr(name) }.to_bytes();
+    let Some(kernel) = launch::KERNELS.iter().position(|known| known.as_bytes() == name) else {
+        LEDGER.violation("a kernel that the module does not have");
+        return CUDA_ERROR_NOT_FOUND;
+    };
+    unsafe { function.write(pointer(number(module) + 1 + kernel as u64)) };
+    CUDA_SUCCESS
+}
+
+/// The kernel that a handle is of, if its module is loaded in this context.
+fn kernel(context: u64, function: Handle, call: &str) -> Option<usize> {
+    let handle = number(function);
+    let (module, kernel) = (handle & !15, (handle & 15).wrapping_sub(1) as usize);
+    let known = MODULES.with(module, |of| *of).filter(|_| kernel < launch::KERNELS.len());
+    of(known, context, call, "a kernel").then_some(kernel)
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuFuncGetAttribute(value: *mut c_int, attribute: c_uint, function: Handle) -> CUresult {
+    let context = enter!("cuFuncGetAttribute", current);
+    if kernel(context, function, "cuFuncGetAttribute").is_none() {
+        return CUDA_ERROR_INVALID_HANDLE;
+    }
+    match attribute {
+        // There are none here.
+        CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES | CU_FUNC_ATTRIBUTE_NUM_REGS => unsafe { value.write(0) },
+        _ => return CUDA_ERROR_INVALID_VALUE,
+    }
+    CUDA_SUCCESS
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuLaunchKernel(
+    function: Handle,
+    blocks: c_uint,
+    count: c_uint,
+    deep: c_uint,
+    threads: c_uint,
+    threads_down: c_uint,
+    threads_deep: c_uint,
+    shared: c_uint,
+    stream: CUstream,
+    parameters: *mut *mut c_void,
+    extra: *mut *mut c_void,
+) -> CUresult {
+    let context = enter!("cuLaunchKernel", current);
+    let Some(kernel) = kernel(context, function, "cuLaunchKernel") else { return CUDA_ERROR_INVALID_HANDLE };
+    if !self::stream(context, stream, "cuLaunchKernel") {
+        return CUDA_ERROR_INVALID_HANDLE;
+    }
+    // What a grid may have, and the blocks that these kernels are written for.
+    let grid = (1..=0x7fff_ffff).contains(&blocks) && (1..=0xffff).contains(&count) && deep == 1;
+    let block = (threads, threads_down, threads_deep, shared) == (launch::threads(), 1, 1, 0);
+    if !grid || !block || parameters.is_null() || !extra.is_null() {
+        LEDGER.violation("a launch of a shape that the kernels do not have");
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    let beyond = with(|state| unsafe {
+        launch::run(state, context, kernel, parameters.cast::<*const c_void>(), (blocks, count))
+    });
+    if beyond > 0 {
+        LEDGER.violation(format!("{} reached {beyond} times for memory that is none", launch::KERNELS[kernel]));
+        return CUDA_ERROR_ILLEGAL_ADDRESS;
+    }
+    CUDA_SUCCESS
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuStreamCreate(stream: *mut CUstream, flags: c_uint) -> CUresult {
+    let context = enter!("cuStreamCreate", current);
+    if flags > 1 {
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    unsafe { stream.write(pointer(STREAMS.insert(context))) };
+    CUDA_SUCCESS
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuStreamDestroy_v2(stream: CUstream) -> CUresult {
+    give_back("cuStreamDestroy_v2", "a stream", || STREAMS.remove(number(stream)))
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuStreamSynchronize(stream: CUstream) -> CUresult {
+    let context = enter!("cuStreamSynchronize", current);
+    if !self::stream(context, stream, "cuStreamSynchronize") {
+        return CUDA_ERROR_INVALID_HANDLE;
+    }
+    CUDA_SUCCESS
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuStreamWaitEvent(stream: CUstream, event: Handle, flags: c_uint) -> CUresult {
+    let context = enter!("cuStreamWaitEvent", current);
+    if !self::stream(context, stream, "cuStreamWaitEvent") || !self::event(context, event, "cuStreamWaitEvent") {
+        return CUDA_ERROR_INVALID_HANDLE;
+    }
+    if flags == 0 { CUDA_SUCCESS } else { CUDA_ERROR_INVALID_VALUE }
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuEventCreate(event: *mut Handle, flags: c_uint) -> CUresult {
+    let context = enter!("cuEventCreate", current);
+    if flags > 3 {
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    unsafe { event.write(pointer(EVENTS.insert(Event { context, recorded: None }))) };
+    CUDA_SUCCESS
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuEventDestroy_v2(event: Handle) -> CUresult {
+    give_back("cuEventDestroy_v2", "an event", || EVENTS.remove(number(event)).map(|event| event.context))
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuEventRecord(event: Handle, stream: CUstream) -> CUresult {
+    let context = enter!("cuEventRecord", current);
+    if !self::stream(context, stream, "cuEventRecord") || !self::event(context, event, "cuEventRecord") {
+        return CUDA_ERROR_INVALID_HANDLE;
+    }
+    EVENTS.with(number(event), |event| event.recorded = Some(Instant::now()));
+    CUDA_SUCCESS
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuEventSynchronize(event: Handle) -> CUresult {
+    let context = enter!("cuEventSynchronize", current);
+    if self::event(context, event, "cuEventSynchronize") { CUDA_SUCCESS } else { CUDA_ERROR_INVALID_HANDLE }
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuEventQuery(event: Handle) -> CUresult {
+    let context = enter!("cuEventQuery", current);
+    if self::event(context, event, "cuEventQuery") { CUDA_SUCCESS } else { CUDA_ERROR_INVALID_HANDLE }
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuEventElapsedTime(milliseconds: *mut f32, from: Handle, to: Handle) -> CUresult {
+    let context = enter!("cuEventElapsedTime", current);
+    let recorded = |event: Handle| {
+        let known = self::event(context, event, "cuEventElapsedTime");
+        known.then(|| EVENTS.with(number(event), |event| event.recorded)).flatten().flatten()
+    };
+    let (Some(from), Some(to)) = (recorded(from), recorded(to)) else { return CUDA_ERROR_INVALID_HANDLE };
+    let elapsed = to.saturating_duration_since(from).as_secs_f32();
+    unsafe { milliseconds.write(elapsed * 1000.0) };
+    CUDA_SUCCESS
+}
