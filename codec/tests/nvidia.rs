@@ -8,7 +8,7 @@ use std::process::Command;
 use doubles::{Doubles, encode, file, picture, settings};
 use headframe_codec::nvidia::{
     Api, Capabilities, Decoder, DecoderLimits, Driver, EncodedPicture, EncoderSession, EncoderSettings, NvidiaError,
-    RateControl, Source, Surface, VideoCodec,
+    RateControl, Surface, VideoCodec,
 };
 use headframe_codec::{Class, Codec};
 
@@ -474,7 +474,10 @@ fn a_session_cannot_become_another_kind_or_change_half_way() {
 
 #[test]
 fn the_real_driver_is_looked_for_by_default() {
+    // In a process of its own: in this one a double may be open, and the loader would give that.
+    let output = Command::new(env!("CARGO_BIN_EXE_headframe-codec")).args(["gpu", "--json"]).output().unwrap();
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     // This machine may have one or not: either way there is an answer.
-    let found = Capabilities::probe(&Source::System);
-    assert!(!found.devices.is_empty() || !found.problems.is_empty());
+    let some = |what: &str| !found[what].as_array().unwrap().is_empty();
+    assert!(some("devices") || some("problems"), "{found}");
 }

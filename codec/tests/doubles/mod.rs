@@ -19,7 +19,9 @@ const LIBRARIES: [(&str, &str); 4] = [
 ];
 
 pub(crate) struct Doubles {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
+    /// Removed at the end; none if the folder is another's.
+    _own: Option<tempfile::TempDir>,
 }
 
 impl Doubles {
@@ -30,19 +32,24 @@ impl Doubles {
 
     /// A driver with some of the libraries.
     pub(crate) fn with(names: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let own = tempfile::tempdir().unwrap();
+        let folder = own.path().to_owned();
         // Where cargo puts libraries that tests depend on: beside the tests.
         let built = std::env::current_exe().unwrap();
         for (file, name) in LIBRARIES.into_iter().filter(|(_, name)| names.contains(name)) {
             let double = built.with_file_name(format!("libheadframe_double_{name}.so"));
-            std::fs::copy(&double, folder.path().join(file))
-                .unwrap_or_else(|error| panic!("{}: {error}", double.display()));
+            std::fs::copy(&double, folder.join(file)).unwrap_or_else(|error| panic!("{}: {error}", double.display()));
         }
-        Self { folder }
+        Self { folder, _own: Some(own) }
+    }
+
+    /// The driver that another process has made.
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), _own: None }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     pub(crate) fn source(&self) -> Source {

@@ -73,12 +73,30 @@ pub fn driver_version() -> Result<i32, CudaError> {
     Ok(version)
 }
 
-/// All cards that this process sees, none of them opened.
+/// All cards that this process sees, none of them opened. One that the driver cannot describe is left out; opening it says
+/// why. An error if there is no other.
 pub fn devices() -> Result<Vec<Description>, CudaError> {
-    Ok(found()?.into_iter().map(|(_, description)| description).collect())
+    let (mut described, mut failed) = (Vec::new(), None);
+    for card in found()? {
+        match card.description {
+            Ok(description) => described.push(description),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    match failed {
+        Some(error) if described.is_empty() => Err(error),
+        _ => Ok(described),
+    }
 }
 
-fn found() -> Result<Vec<(sys::CUdevice, Description)>, CudaError> {
+/// A card, as far as the driver knows it.
+struct Found {
+    device: sys::CUdevice,
+    uuid: Result<Uuid, CudaError>,
+    description: Result<Description, CudaError>,
+}
+
+fn found() -> Result<Vec<Found>, CudaError> {
     let driver = driver()?;
     // SAFETY: no memory is passed; may be called any number of times.
     match check("cuInit", unsafe { (driver.init)(0) }) {
@@ -93,26 +111,47 @@ fn found() -> Result<Vec<(sys::CUdevice, Description)>, CudaError> {
     if count <= 0 {
         return Err(CudaError::NoDevice);
     }
-    (0..count)
+    let cards = (0..count)
         .map(|ordinal| {
             let mut device = 0;
             // SAFETY: `device` is a place for one handle; the number is below the count.
-            check("cuDeviceGet", unsafe { (driver.device)(&mut device, ordinal) })?;
-            Ok((device, describe(driver, device)?))
+            let uuid = check("cuDeviceGet", unsafe { (driver.device)(&mut device, ordinal) });
+            let uuid = uuid.and_then(|()| uuid_of(driver, device));
+            let description = uuid.clone().and_then(|uuid| describe(driver, device, uuid));
+            Found { device, uuid, description }
         })
-        .collect()
+        .collect();
+    Ok(cards)
 }
 
-fn describe(driver: &Driver, device: sys::CUdevice) -> Result<Description, CudaError> {
+/// The card of this name.
+fn find(uuid: Uuid) -> Result<(sys::CUdevice, Description), CudaError> {
+    let mut unknown = CudaError::UnknownDevice { uuid };
+    for card in found()? {
+        match card.uuid {
+            Ok(found) if found == uuid => return Ok((card.device, card.description?)),
+            Ok(_) => {}
+            // It may be the one.
+            Err(error) => unknown = error,
+        }
+    }
+    Err(unknown)
+}
+
+fn uuid_of(driver: &Driver, device: sys::CUdevice) -> Result<Uuid, CudaError> {
+    let mut uuid = Uuid([0; 16]);
+    // SAFETY: a `CUuuid` is 16 bytes.
+    check("cuDeviceGetUuid", unsafe { (driver.device_uuid)(&mut uuid.0, device) })?;
+    Ok(uuid)
+}
+
+fn describe(driver: &Driver, device: sys::CUdevice, uuid: Uuid) -> Result<Description, CudaError> {
     let mut name = [0; 256];
     // SAFETY: the length is that of the array, in which the driver ends the string.
     check("cuDeviceGetName", unsafe { (driver.device_name)(name.as_mut_ptr(), 256, device) })?;
     name[255] = 0;
     // SAFETY: there is a zero in it, at the latest the one just written.
     let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
-    let mut uuid = Uuid([0; 16]);
-    // SAFETY: a `CUuuid` is 16 bytes.
-    check("cuDeviceGetUuid", unsafe { (driver.device_uuid)(&mut uuid.0, device) })?;
     let mut memory = 0;
     // SAFETY: `memory` is a place for one number.
     check("cuDeviceTotalMem", unsafe { (driver.device_memory)(&mut memory, device) })?;
@@ -156,7 +195,7 @@ impl Entry {
 }
 
 /// An open card: its primary context, which all libraries of the process share, with the kernels loaded. Clones are the
-/// same card.
+/// same card, and equal to what was opened of it another time: memory and queues are the context's.
 #[derive(Clone)]
 pub struct Gpu(Arc<Opened>);
 
@@ -182,7 +221,8 @@ impl fmt::Debug for Gpu {
 
 impl PartialEq for Gpu {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        // A card has one primary context, which both hold.
+        self.0.context == other.0.context
     }
 }
 
@@ -191,8 +231,7 @@ impl Gpu {
     /// finds them in the folder that the environment's `CUDA_CACHE_PATH` names.
     pub fn open(uuid: Uuid) -> Result<Self, CudaError> {
         let driver = driver()?;
-        let card = found()?.into_iter().find(|(_, description)| description.uuid == uuid);
-        let (device, description) = card.ok_or(CudaError::UnknownDevice { uuid })?;
+        let (device, description) = find(uuid)?;
         if description.capability < LEAST {
             let ((major, minor), name) = (description.capability, description.name);
             return Err(CudaError::CardTooOld { name, major, minor });
@@ -260,6 +299,13 @@ impl Gpu {
     pub(super) fn current(&self) -> Result<&'static Driver, CudaError> {
         self.0.current()
     }
+
+    /// To give something back, which is tried also where the context is lost and cannot be this thread's: then the driver
+    /// says no.
+    fn current_or_lost(&self) -> &'static Driver {
+        let _ = self.current();
+        self.0.driver
+    }
 }
 
 impl Opened {
@@ -272,8 +318,9 @@ impl Opened {
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        // Errors here mean that the context is lost, and all of it with it.
-        if self.current().is_ok() && !self.module.is_null() {
+        // An error here means that the context is lost, and all of it with it. Everything is given back all the same.
+        let _ = self.current();
+        if !self.module.is_null() {
             // SAFETY: loaded by `open` in this context; everything that launches its kernels holds `self`.
             unsafe { (self.driver.module_unload)(self.module) };
         }
@@ -311,7 +358,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        let Ok(driver) = self.gpu.current() else { return };
+        let driver = self.gpu.current_or_lost();
         // Queued work may still use it. Nothing is freed while pictures are made, so the wait costs nothing then.
         // SAFETY: no arguments.
         unsafe { (driver.context_wait)() };
@@ -339,10 +386,9 @@ impl fmt::Debug for Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        if let Ok(driver) = self.gpu.current() {
-            // SAFETY: made by `Gpu::queue`; the driver lets its work end first.
-            unsafe { (driver.stream_destroy)(self.stream) };
-        }
+        let driver = self.gpu.current_or_lost();
+        // SAFETY: made by `Gpu::queue`; the driver lets its work end first.
+        unsafe { (driver.stream_destroy)(self.stream) };
     }
 }
 
@@ -366,13 +412,25 @@ impl Queue {
 
     /// A mark behind everything queued so far.
     pub fn record(&self) -> Result<Event, CudaError> {
+        self.mark(self.stream)
+    }
+
+    /// Everything queued from now on waits, on the card, for what is queued by now in the default stream, which the whole
+    /// process shares and queues do not wait for otherwise. NVDEC copies its pictures out there unless it is given a stream.
+    pub fn wait_for_shared(&self) -> Result<(), CudaError> {
+        let mark = self.mark(std::ptr::null_mut())?;
+        self.wait(&mark)
+    }
+
+    /// A mark behind everything queued so far in `stream`, of this context.
+    fn mark(&self, stream: sys::CUstream) -> Result<Event, CudaError> {
         let driver = self.gpu.current()?;
         let mut event = std::ptr::null_mut();
         // SAFETY: `event` is a place for one handle; `Event` gives it back.
         check("cuEventCreate", unsafe { (driver.event_create)(&mut event, 0) })?;
         let event = Event { gpu: self.gpu.clone(), event };
         // SAFETY: both handles are of this context.
-        check("cuEventRecord", unsafe { (driver.event_record)(event.event, self.stream) })?;
+        check("cuEventRecord", unsafe { (driver.event_record)(event.event, stream) })?;
         Ok(event)
     }
 
@@ -486,10 +544,9 @@ impl Event {
 
 impl Drop for Event {
     fn drop(&mut self) {
-        if let Ok(driver) = self.gpu.current() {
-            // SAFETY: made by `Queue::record`.
-            unsafe { (driver.event_destroy)(self.event) };
-        }
+        let driver = self.gpu.current_or_lost();
+        // SAFETY: made by `Queue::mark`.
+        unsafe { (driver.event_destroy)(self.event) };
     }
 }
 

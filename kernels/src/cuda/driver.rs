@@ -1,14 +1,15 @@
-//! The driver's functions, found at run time in the library that cudarc opens.
+//! The driver's functions, found at run time.
 //!
 //! Not cudarc's own wrappers: they panic where a function is missing, and take the driver's codes for a Rust enum, which a
 //! newer driver's code would make undefined. Here every function is looked up once, before the first call, and codes are
-//! numbers. Types and the search for the library are cudarc's.
+//! numbers. Types are cudarc's, and so is the search for a library that does not have its usual name.
 
 use std::ffi::{c_char, c_uint, c_void};
 use std::sync::OnceLock;
 
 use super::error::CudaError;
 use cudarc::driver::sys;
+use libloading::Library;
 
 macro_rules! functions {
     ($($name:ident = $symbol:literal ($($argument:ty),*);)*) => {
@@ -19,12 +20,7 @@ macro_rules! functions {
 
         impl Driver {
             fn find() -> Result<Self, CudaError> {
-                // SAFETY: opens the library, whose initialisers the vendor made to run in any process, and closes it.
-                if !unsafe { sys::is_culib_present() } {
-                    return Err(CudaError::NotInstalled);
-                }
-                // SAFETY: as above; it is there, so this does not panic, and it stays open from now on.
-                let library = unsafe { sys::culib() };
+                let library = library()?;
                 Ok(Self {
                     $($name: {
                         // SAFETY: the type is that of NVIDIA's `cuda.h` for this symbol, with its result and its
@@ -77,6 +73,23 @@ functions! {
     event_finish = "cuEventSynchronize" (sys::CUevent);
     event_query = "cuEventQuery" (sys::CUevent);
     event_elapsed = "cuEventElapsedTime" (*mut f32, sys::CUevent, sys::CUevent);
+}
+
+/// The library; it stays open. By the name that the driver itself gives it first: whatever the process has open under that
+/// name is taken then, so that all of it works with one driver. cudarc comes to this name last.
+fn library() -> Result<&'static Library, CudaError> {
+    static OPENED: OnceLock<Option<Library>> = OnceLock::new();
+    // SAFETY: opens the library, whose initialisers the vendor made to run in any process.
+    let open = || unsafe { Library::new("libcuda.so.1") }.ok();
+    if let Some(library) = OPENED.get_or_init(open) {
+        return Ok(library);
+    }
+    // SAFETY: as above, and closes it.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(CudaError::NotInstalled);
+    }
+    // SAFETY: as above; it is there, so this does not panic, and it stays open from now on.
+    Ok(unsafe { sys::culib() })
 }
 
 /// The driver, found once.

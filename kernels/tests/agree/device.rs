@@ -212,6 +212,7 @@ fn queues_wait_for_each_other() {
     let input = Input::new(source, &mut Noise::new(3));
     let [mut a, mut b, mut c] = [0; 3].map(|_| DevicePicture::new(&gpu, source).unwrap());
     first.upload(&input.view(), &mut a).unwrap();
+    first.wait_for_shared().unwrap();
     first.copy(&a, &mut b).unwrap();
     let copied = first.record().unwrap();
     second.wait(&copied).unwrap();
@@ -221,6 +222,18 @@ fn queues_wait_for_each_other() {
     assert!(copied.is_done().unwrap() && end.is_done().unwrap());
     assert!(end.since(&copied).unwrap() < Duration::from_secs(10));
     assert_eq!(channels(&second, &c), channels(&first, &a));
+}
+
+#[test]
+fn a_card_is_the_same_however_often_it_is_opened() {
+    let Some((gpu, queue)) = card() else { return };
+    let again = Gpu::open(gpu.description().uuid).unwrap();
+    assert_eq!(gpu, again);
+    let source = Source { width: 64, height: 36, format: Format::Nv12 };
+    let input = Input::new(source, &mut Noise::new(4));
+    let mut picture = DevicePicture::new(&again, source).unwrap();
+    queue.upload(&input.view(), &mut picture).unwrap();
+    assert_eq!(channels(&queue, &picture), channels(&again.queue().unwrap(), &picture));
 }
 
 #[test]

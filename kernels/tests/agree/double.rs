@@ -1,4 +1,4 @@
-//! The tests of `device.rs` where there is no card, on a test double: a `libcuda.so` that keeps the card's memory in the
+//! The tests of `device.rs` where there is no card, on a test double: a `libcuda.so.1` that keeps the card's memory in the
 //! process and runs the host build of the kernels (`double/libcuda.cpp`). It is found by the same search as the real one, so
 //! all of `src/cuda` runs; it watches for calls without a context, memory that is not allocated, and leaks.
 
@@ -13,7 +13,7 @@ fn folder() -> &'static Path {
     FOLDER.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cuda-double");
         std::fs::create_dir_all(&folder).unwrap();
-        compile("tests/agree/double/libcuda.cpp", &folder.join("libcuda.so"));
+        compile("tests/agree/double/libcuda.cpp", &folder.join("libcuda.so.1"));
         folder
     })
 }

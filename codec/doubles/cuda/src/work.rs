@@ -251,3 +251,104 @@ pub(crate) unsafe extern "C" fn cuEventElapsedTime(milliseconds: *mut f32, from:
     unsafe { milliseconds.write(elapsed * 1000.0) };
     CUDA_SUCCESS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::*;
+    use crate::copies::cuMemcpyHtoDAsync_v2;
+
+    /// A pair of planes of 64 by 4 samples as `kernels/cu/compare.h` has it, first of the 64 that a launch can name.
+    fn pairs(first: u64, second: u64, sums: u64) -> Vec<u64> {
+        let halves = |low: u64, high: u64| low | high << 32;
+        let pair = [first, second, halves(64, 64), halves(1, 1), halves(64, 4), sums];
+        pair.into_iter().chain(std::iter::repeat_n(0, 63 * 6)).collect()
+    }
+
+    fn report() -> String {
+        LEDGER.report(&crate::live())
+    }
+
+    /// A process of its own, which is this very program, reads device memory.
+    #[test]
+    fn the_host_dies_when_it_touches_device_memory() {
+        use std::os::unix::process::ExitStatusExt;
+        if std::env::var_os("DOUBLE_TOUCHES").is_some() {
+            let (mut context, mut address) = (None, 0);
+            unsafe {
+                cuInit(0);
+                cuDevicePrimaryCtxRetain(&mut context, 0);
+                cuCtxSetCurrent(context);
+                assert_eq!(cuMemAlloc_v2(&mut address, 256), CUDA_SUCCESS);
+                println!("touching");
+                let at = std::ptr::with_exposed_provenance::<u8>(address as usize);
+                println!("read {}", at.read_volatile());
+            }
+            return;
+        }
+        let test = "work::tests::the_host_dies_when_it_touches_device_memory";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = child.args(["--exact", test, "--nocapture"]).env("DOUBLE_TOUCHES", "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("touching") && !said.contains("read "), "{said}");
+        // SIGSEGV.
+        assert_eq!(output.status.signal(), Some(11));
+    }
+
+    /// The one test here that uses the library in this process: what it keeps is the process's.
+    #[test]
+    fn strict_about_memory_and_handles() {
+        let (mut context, mut a, mut b, mut sums) = (None, 0, 0, 0);
+        let (mut module, mut function, mut stream) = (None, None, None);
+        unsafe {
+            assert_eq!(cuInit(0), CUDA_SUCCESS);
+            assert_eq!(cuStreamCreate(&mut stream, 0), CUDA_ERROR_INVALID_CONTEXT);
+            assert_eq!(cuDevicePrimaryCtxRetain(&mut context, 0), CUDA_SUCCESS);
+            assert_eq!(cuCtxSetCurrent(context), CUDA_SUCCESS);
+            assert_eq!(cuStreamCreate(&mut stream, 1), CUDA_SUCCESS);
+            for to in [&mut a, &mut b, &mut sums] {
+                assert_eq!(cuMemAlloc_v2(to, 256), CUDA_SUCCESS);
+            }
+            let samples = [0u8, 3].map(|value| [value; 256]);
+            for (to, from) in [a, b].into_iter().zip(&samples) {
+                assert_eq!(cuMemcpyHtoDAsync_v2(to, from.as_ptr().cast(), 256, stream), CUDA_SUCCESS);
+                assert_eq!(cuMemcpyHtoDAsync_v2(to + 1, from.as_ptr().cast(), 256, stream), CUDA_ERROR_ILLEGAL_ADDRESS);
+            }
+            assert_eq!(cuModuleLoadData(&mut module, c".version 6.0".as_ptr().cast()), CUDA_ERROR_INVALID_PTX);
+            let text = std::ffi::CString::new(launch::PTX).unwrap();
+            assert_eq!(cuModuleLoadData(&mut module, text.as_ptr().cast()), CUDA_SUCCESS);
+            assert_eq!(cuModuleGetFunction(&mut function, module, c"none".as_ptr()), CUDA_ERROR_NOT_FOUND);
+            assert_eq!(cuModuleGetFunction(&mut function, module, c"error_tiles".as_ptr()), CUDA_SUCCESS);
+            let launch = |pairs: &mut [u64], threads| {
+                let mut side = 64;
+                let mut parameters = [pairs.as_mut_ptr().cast(), (&raw mut side).cast::<c_void>()];
+                let at = parameters.as_mut_ptr();
+                cuLaunchKernel(function, 1, 1, 1, threads, 1, 1, 0, stream, at, std::ptr::null_mut())
+            };
+            assert_eq!(launch(&mut pairs(a, b, sums), 256), CUDA_SUCCESS);
+            let mut sum = [0u64; 1];
+            assert_eq!(crate::copies::cuMemcpyDtoHAsync_v2(sum.as_mut_ptr().cast(), sums, 8, None), CUDA_SUCCESS);
+            assert_eq!(sum, [9 * 256]);
+            assert_eq!(launch(&mut pairs(a, b, sums), 128), CUDA_ERROR_INVALID_VALUE);
+            // One row too far, and memory that is the host's.
+            assert_eq!(launch(&mut pairs(a, b + 64, sums), 256), CUDA_ERROR_ILLEGAL_ADDRESS);
+            let mut own = [0u64; 4];
+            assert_eq!(
+                launch(&mut pairs(a, b, (&raw mut own).expose_provenance() as u64), 256),
+                CUDA_ERROR_ILLEGAL_ADDRESS
+            );
+            assert_eq!(own, [0; 4]);
+            assert_eq!(cuStreamSynchronize(module), CUDA_ERROR_INVALID_HANDLE);
+        }
+        assert!(report().starts_with("live 3 memory\nlive 1 context\nlive 1 module\nlive 1 stream\n"), "{}", report());
+        let seen = report().lines().filter(|line| line.starts_with("violation")).count();
+        assert_eq!(seen, 9, "{}", report());
+        unsafe {
+            assert_eq!([a, b, sums].map(|address| cuMemFree_v2(address)), [CUDA_SUCCESS; 3]);
+            assert_eq!((cuModuleUnload(module), cuStreamDestroy_v2(stream)), (CUDA_SUCCESS, CUDA_SUCCESS));
+            assert_eq!(cuDevicePrimaryCtxRelease_v2(0), CUDA_SUCCESS);
+            assert_eq!(cuStreamDestroy_v2(stream), CUDA_ERROR_INVALID_HANDLE);
+        }
+        assert!(!report().contains("live"), "{}", report());
+    }
+}

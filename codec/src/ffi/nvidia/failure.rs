@@ -178,6 +178,16 @@ mod tests {
         assert_eq!(cuda("cuCtxPushCurrent_v2", 600), Class::Transient);
         // A card in exclusive mode that another process holds, as the kernels' table has it.
         assert_eq!(cuda("cuDevicePrimaryCtxRetain", 46), Class::Transient);
+        // The same codes mean the same where the kernels meet them.
+        let kernels = |code| NvidiaError::from(CudaError::Driver { call: "cuLaunchKernel", code }).class();
+        for (code, due) in [(2, Class::Capacity), (801, Class::Capacity), (600, Class::Transient), (700, Class::Device)]
+        {
+            assert_eq!(kernels(code), due, "{code}");
+        }
+        assert_eq!(NvidiaError::from(CudaError::NotInstalled).class(), Class::Device);
+        assert_eq!(NvidiaError::from(CudaError::OtherCard).class(), Class::Device);
+        let far = headframe_kernels::ScaleError::Ratio { src: 4096, dst: 16 };
+        assert_eq!(NvidiaError::from(CudaError::from(far)).class(), Class::Input);
         for code in [100, 214, 304, 700, 702, 719, 999, 123_456] {
             assert_eq!(cuda("cuvidParseVideoData", code), Class::Device, "{code}");
         }

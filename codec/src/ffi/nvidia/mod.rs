@@ -2,8 +2,10 @@
 //! [`headframe_nv_sys`]'s; what leaves this folder is safe.
 //!
 //! `libcuda` is opened here and in [`headframe_kernels::cuda`]. They need different parts of it, and the kernels know
-//! nothing of this crate; the loader gives both the same library, and a card's primary context is one for the process. What
-//! both meet is written there: [`Uuid`](headframe_kernels::cuda::Uuid) and the class of a code.
+//! nothing of this crate; the loader gives both the same library, and a card's primary context is one for the process. They
+//! look for it by its name, which finds what is open under that name already, also where it came from a folder: so the driver
+//! is opened here first. What both meet is written there: [`Uuid`](headframe_kernels::cuda::Uuid) and the class of a code.
+//! [`Scaler`] is where the two come together.
 //!
 //! Every object holds what it lives in: a session its device, a device the driver. So things are given back in the right
 //! order however an error unwinds: pictures before their decoder, registrations before the session, memory before the

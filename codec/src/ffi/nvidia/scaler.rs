@@ -91,6 +91,8 @@ impl Kernels {
             None => CudaLadder::new(&self.gpu, source.source(), &sizes, Filter::CatmullRom, Layout::Nv12)?,
         };
         let ladder = self.ladder.insert(ladder);
+        // The decoder copies a picture out in the default stream, and may not be done when it is handed over.
+        self.queue.wait_for_shared()?;
         Ok(ladder.scale(&self.queue, &mut [Job { source: &source, outputs: &mut outputs }])?)
     }
 }

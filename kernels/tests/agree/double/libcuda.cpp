@@ -252,7 +252,7 @@ u32 cuEventDestroy_v2(void *event) {
 }
 u32 cuEventRecord(void *event, void *stream) {
   BEGIN("cuEventRecord");
-  NEEDS("cuEventRecord", handles.count(event) && handles.count(stream), INVALID_HANDLE);
+  NEEDS("cuEventRecord", handles.count(event) && (!stream || handles.count(stream)), INVALID_HANDLE);
   return OK;
 }
 u32 cuEventSynchronize(void *event) {
