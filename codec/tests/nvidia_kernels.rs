@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use doubles::{Doubles, picture, settings};
+use doubles::{Doubles, alone, child, picture, settings};
 use headframe_codec::Class;
 use headframe_codec::nvidia::{
     Decoder, DecoderLimits, Device, EncoderSession, EncoderSettings, NvidiaError, Planes, Scaler, Surface, VideoCodec,
@@ -21,26 +21,6 @@ use headframe_kernels::cuda::{self, CudaError, CudaLadder, CudaMetric, DevicePic
 use headframe_kernels::{Filter, Format, LadderScaler, PlaneMut, Source, SourceRef, Yuv420Mut};
 
 const LADDER: [(u32, u32); 4] = [(1280, 720), (854, 480), (640, 360), (426, 240)];
-
-/// This very program, to run one test on a driver.
-fn child(test: &str, doubles: &Doubles) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--nocapture"]).env("NVIDIA_KERNELS_FOLDER", doubles.path());
-    command.env("HEADFRAME_DOUBLES_STRICT", "1").env_remove("LD_LIBRARY_PATH");
-    command
-}
-
-/// Runs the test of this name in a process of its own, in which something wrong or left behind makes it fail.
-fn alone(test: &str, work: impl FnOnce(&Doubles)) {
-    if let Some(folder) = std::env::var_os("NVIDIA_KERNELS_FOLDER") {
-        let doubles = Doubles::at(Path::new(&folder));
-        work(&doubles);
-        return doubles.assert_clean();
-    }
-    let output = child(test, &Doubles::new()).output().unwrap();
-    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).join("\n");
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
-}
 
 /// What the CPU engine's scaler makes of a picture as [`Device::download`] gives it, laid out in the same way.
 fn due(source: Source, bytes: &[u8], sizes: &[(u32, u32)]) -> Vec<Vec<u8>> {

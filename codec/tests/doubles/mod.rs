@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use headframe_codec::Codec;
@@ -88,6 +89,26 @@ impl Doubles {
             }
         }
     }
+}
+
+/// This very program, to run one test on a driver.
+pub(crate) fn child(test: &str, doubles: &Doubles) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]).env("HEADFRAME_TEST_DRIVER", doubles.path());
+    command.env("HEADFRAME_DOUBLES_STRICT", "1").env_remove("LD_LIBRARY_PATH");
+    command
+}
+
+/// Runs the test of this name in a process of its own, because the kernels have one driver in a process. In it something wrong or left behind makes it fail.
+pub(crate) fn alone(test: &str, work: impl FnOnce(&Doubles)) {
+    if let Some(folder) = std::env::var_os("HEADFRAME_TEST_DRIVER") {
+        let doubles = Doubles::at(Path::new(&folder));
+        work(&doubles);
+        return doubles.assert_clean();
+    }
+    let output = child(test, &Doubles::new()).output().unwrap();
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).join("\n");
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 pub(crate) fn settings(size: (u32, u32)) -> EncoderSettings {

@@ -1,0 +1,206 @@
+//! The engine of NVIDIA cards over doubles of the driver, where a card has too little of something or fails: what goes to
+//! the processors, what an error means, and that nothing is left behind. Each test has a process of its own.
+#![cfg(feature = "engine")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod common;
+mod doubles;
+
+use std::time::Duration;
+
+use common::{decoded, segments, shown, small};
+use doubles::{Doubles, alone};
+use headframe_codec::engine::nvidia::Card;
+use headframe_codec::{Class, EngineError, Fps, Ladder, Limits, Rendition, SegmentOut, engine};
+
+fn ladder() -> Ladder {
+    let rung = |name, width, height| Rendition { gop_ms: 500, ..small(name, width, height) };
+    // The last one has its own rate: its pictures wait on the card until it is known how long they are shown.
+    let slow = Rendition { fps: Some(Fps { num: 12, den: 1 }), ..rung("slow", 240, 136) };
+    Ladder::new(vec![rung("a", 320, 180), rung("b", 256, 144), slow]).unwrap()
+}
+
+fn limits() -> Limits {
+    Limits { wall: Duration::from_secs(120), ..Limits::default() }
+}
+
+fn make(card: &Card, source: &[u8]) -> Result<SegmentOut, EngineError> {
+    card.transcode(&ladder(), source, &[], &limits())
+}
+
+/// All renditions of the source, whoever made them.
+#[track_caller]
+fn is_sound(out: &SegmentOut, source: &[u8]) {
+    assert_eq!(out.renditions.len(), 3);
+    for made in &out.renditions[..2] {
+        assert_eq!(shown(&made.bytes), shown(source), "{}", made.name);
+    }
+    for made in &out.renditions {
+        assert_eq!(made.frames, decoded(&made.bytes), "{}", made.name);
+    }
+    assert_eq!(out.renditions[2].frames, 12);
+}
+
+fn source() -> Vec<Vec<u8>> {
+    segments("640x360", "30", 2, "-bf 2")
+}
+
+#[test]
+fn a_segment_comes_out_the_same_whatever_came_before() {
+    alone("a_segment_comes_out_the_same_whatever_came_before", |doubles| {
+        let source = source();
+        let card = Card::new(doubles.device());
+        let both = [0, 1].map(|i| make(&card, &source[i]).unwrap().renditions);
+        assert_eq!(make(&card, &source[0]).unwrap().renditions, both[0]);
+        // Sessions of other sizes, which are reconfigured or closed.
+        let other = Ladder::new(vec![small("c", 640, 360), small("d", 160, 90)]).unwrap();
+        card.transcode(&other, &source[0], &[], &limits()).unwrap();
+        assert_eq!(make(&card, &source[1]).unwrap().renditions, both[1]);
+        let calls = doubles.report("nvenc").calls;
+        assert!(calls["nvEncReconfigureEncoder"] >= 6, "{calls:?}");
+        drop(card);
+        let fresh = Card::new(doubles.device());
+        assert_eq!(make(&fresh, &source[1]).unwrap().renditions, both[1]);
+    });
+}
+
+#[test]
+fn a_driver_that_does_not_reconfigure_only_costs_time() {
+    alone("a_driver_that_does_not_reconfigure_only_costs_time", |doubles| {
+        let source = source();
+        let card = Card::new(doubles.device());
+        let due = make(&card, &source[0]).unwrap();
+        for code in [8, 12] {
+            doubles.set("nvenc", "fault", &format!("nvEncReconfigureEncoder={code}@0x100"));
+            assert_eq!(make(&card, &source[0]).unwrap().renditions, due.renditions);
+            doubles.set("nvenc", "clear", "");
+        }
+    });
+}
+
+#[test]
+fn rungs_without_a_session_are_made_by_the_processors() {
+    alone("rungs_without_a_session_are_made_by_the_processors", |doubles| {
+        let source = source();
+        let processors = engine::transcode(&ladder(), &source[0], &[], &limits()).unwrap();
+        let card = Card::new(doubles.device());
+        let whole = make(&card, &source[0]).unwrap();
+        drop(card);
+        for sessions in [2, 1, 2] {
+            // The cap falls, and other programs leave and come.
+            doubles.set("nvenc", "sessions", &sessions.to_string());
+            let card = Card::new(doubles.device());
+            for _ in 0..2 {
+                let out = make(&card, &source[0]).unwrap();
+                is_sound(&out, &source[0]);
+                // Those that the card made are the card's, the others the processors' to the bit.
+                let by_card = out.renditions.iter().zip(&whole.renditions).filter(|(a, b)| a == b).count();
+                let by_processors = out.renditions.iter().zip(&processors.renditions).filter(|(a, b)| a == b).count();
+                assert_eq!((by_card, by_processors), (sessions, 3 - sessions));
+            }
+        }
+        assert_eq!(doubles.report("nvenc").violations, [""; 0]);
+    });
+}
+
+#[test]
+fn a_card_without_an_encoder_decodes_and_scales_for_the_processors() {
+    alone("a_card_without_an_encoder_decodes_and_scales_for_the_processors", |doubles| {
+        let source = source();
+        doubles.set("nvenc", "fault", "nvEncOpenEncodeSessionEx=1@0x10000");
+        let card = Card::new(doubles.device());
+        let mut paces = Vec::new();
+        for source in &source {
+            let due = engine::transcode(&ladder(), source, &paces, &limits()).unwrap();
+            let out = card.transcode(&ladder(), source, &paces, &limits()).unwrap();
+            // To the byte: the card decodes and scales as the processors do.
+            assert_eq!((&out.renditions, &out.source, &out.paces), (&due.renditions, &due.source, &due.paces));
+            paces = out.paces;
+        }
+        assert!(doubles.report("cuda").calls["cuLaunchKernel"] >= 60);
+    });
+}
+
+#[test]
+fn what_a_card_cannot_decode_is_left_to_the_processors() {
+    alone("what_a_card_cannot_decode_is_left_to_the_processors", |doubles| {
+        let card = Card::new(doubles.device());
+        let odd = segments("320x180", "30", 1, "-pix_fmt yuv422p");
+        let due = engine::transcode(&ladder(), &odd[0], &[], &limits()).unwrap();
+        assert_eq!(make(&card, &odd[0]).unwrap().renditions, due.renditions);
+        assert!(!doubles.report("cuvid").calls.contains_key("cuvidDecodePicture"));
+        // A chip that does not know the codec.
+        doubles.set("cuvid", "codecs", "vp9");
+        let plain = &source()[0];
+        let due = engine::transcode(&ladder(), plain, &[], &limits()).unwrap();
+        assert_eq!(make(&card, plain).unwrap().renditions, due.renditions);
+    });
+}
+
+/// Every function that a segment needs, failing on the first and on a later call: the segment is made by the processors, or
+/// the error has the class that it documents; then the card can be used again, and gives everything back.
+#[test]
+fn every_fault_ends_in_its_class_or_at_the_processors() {
+    const FUNCTIONS: [(&str, &str); 20] = [
+        ("cuda", "cuMemAllocPitch_v2"),
+        ("cuda", "cuMemAlloc_v2"),
+        ("cuda", "cuModuleLoadData"),
+        ("cuda", "cuLaunchKernel"),
+        ("cuda", "cuStreamSynchronize"),
+        ("cuda", "cuMemcpy2DAsync_v2"),
+        ("cuvid", "cuvidCreateVideoParser"),
+        ("cuvid", "cuvidGetDecoderCaps"),
+        ("cuvid", "cuvidCreateDecoder"),
+        ("cuvid", "cuvidDecodePicture"),
+        ("cuvid", "cuvidMapVideoFrame64"),
+        ("nvenc", "nvEncOpenEncodeSessionEx"),
+        ("nvenc", "nvEncInitializeEncoder"),
+        ("nvenc", "nvEncRegisterResource"),
+        ("nvenc", "nvEncCreateBitstreamBuffer"),
+        ("nvenc", "nvEncMapInputResource"),
+        ("nvenc", "nvEncEncodePicture"),
+        ("nvenc", "nvEncLockBitstream"),
+        ("nvenc", "nvEncUnlockBitstream"),
+        ("nvenc", "nvEncUnmapInputResource"),
+    ];
+    alone("every_fault_ends_in_its_class_or_at_the_processors", |doubles: &Doubles| {
+        let source = segments("320x180", "30", 1, "-bf 2").remove(0);
+        for (double, function) in FUNCTIONS {
+            // Out of memory, busy, and lost, as each library says it.
+            let codes = if double == "nvenc" { [10, 18, 5] } else { [2, 600, 719] };
+            for (code, class) in codes.into_iter().zip([Class::Capacity, Class::Transient, Class::Device]) {
+                for skip in [0, 4] {
+                    let card = Card::new(doubles.device());
+                    doubles.set(double, "fault", &format!("{function}={code}@{skip}"));
+                    let outcome = make(&card, &source);
+                    doubles.set(double, "clear", "");
+                    let what = format!("{function} with {code} at {skip}");
+                    match outcome {
+                        Ok(out) => is_sound(&out, &source),
+                        Err(EngineError::Card { class: found, reason }) => assert_eq!(found, class, "{what}: {reason}"),
+                        Err(error) => panic!("{what}: {error}"),
+                    }
+                    is_sound(&make(&card, &source).unwrap_or_else(|error| panic!("after {what}: {error}")), &source);
+                    drop(card);
+                    doubles.assert_clean();
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_segment_that_takes_too_long_is_given_up_and_the_card_goes_on() {
+    alone("a_segment_that_takes_too_long_is_given_up_and_the_card_goes_on", |doubles| {
+        let source = source();
+        let card = Card::new(doubles.device());
+        let hurried = Limits { wall: Duration::from_millis(60), ..limits() };
+        let error = card.transcode(&ladder(), &source[0], &[], &hurried).unwrap_err();
+        assert!(matches!(error, EngineError::Wall { limit_ms: 60 }), "{error}");
+        is_sound(&make(&card, &source[0]).unwrap(), &source[0]);
+        let small = Limits { frames: 20, ..limits() };
+        let error = card.transcode(&ladder(), &source[0], &[], &small).unwrap_err();
+        assert!(matches!(error, EngineError::Frames { limit: 20 }), "{error}");
+        is_sound(&make(&card, &source[1]).unwrap(), &source[1]);
+    });
+}
