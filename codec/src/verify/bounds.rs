@@ -29,12 +29,19 @@ pub struct Bounds {
     pub fine_loss_of_few_permille: u32,
     /// The same where the reference loses 35 % of them or more: there is not much left to lose.
     pub fine_loss_of_least_permille: u32,
+    /// Share of the fine details that the reference loses where a segment counts as starved: the ordered rate shows so little
+    /// of its pictures that encoders differ by what they give up.
+    pub starved_permille: u32,
+    /// The same where the segment is starved.
+    pub fine_loss_of_starved_permille: u32,
     /// Coarser details lost, quantiser taken into account.
     pub coarse_loss_permille: u32,
     /// Error of tile means, luma.
     pub means_permille: u32,
     /// The same, quantiser taken into account.
     pub means_fidelity_permille: u32,
+    /// The same where the segment is starved.
+    pub means_fidelity_of_starved_permille: u32,
     /// Chroma error of the segment.
     pub chroma_permille: u32,
     /// Error of tile means, chroma, quantiser taken into account.
@@ -45,6 +52,8 @@ pub struct Bounds {
     pub tile_permille: u32,
     /// The same, quantiser taken into account.
     pub tile_fidelity_permille: u32,
+    /// The same where the segment is starved.
+    pub tile_fidelity_of_starved_permille: u32,
     /// Chroma error of a tile.
     pub chroma_tile_permille: u32,
     /// The same, quantiser taken into account.
@@ -72,14 +81,18 @@ impl Default for Bounds {
             fine_loss_permille: 1500,
             fine_loss_of_few_permille: 1250,
             fine_loss_of_least_permille: 1140,
+            starved_permille: 450,
+            fine_loss_of_starved_permille: 1245,
             coarse_loss_permille: 1500,
             means_permille: 6000,
             means_fidelity_permille: 1700,
-            chroma_permille: 11_000,
+            means_fidelity_of_starved_permille: 2400,
+            chroma_permille: 17_000,
             chroma_means_permille: 4500,
             picture_permille: 11_000,
             tile_permille: 45_000,
             tile_fidelity_permille: 11_000,
+            tile_fidelity_of_starved_permille: 18_000,
             chroma_tile_permille: 60_000,
             chroma_tile_fidelity_permille: 36_000,
             slide_permille: 210,

@@ -130,9 +130,17 @@ struct Totals<'a> {
     chroma_means: Both,
     /// Fine details of the ordered pictures, as squared error.
     details: u64,
+    /// The reference loses so much of the fine details that others may lose other things.
+    starved: bool,
     /// Squared quantiser steps, for each [`WINDOW`] of pictures. The rendition's is never the smaller one, so that a finer
     /// quantiser earns nothing.
     steps: Vec<Both>,
+}
+
+fn starved(frames: &[FrameFindings], starved_permille: u32) -> bool {
+    let details: u64 = frames.iter().map(|frame| frame.levels[0].ordered.unsigned_abs()).sum();
+    let lost = |frame: &FrameFindings| (frame.levels[0].ordered - frame.levels[0].reference_ordered).max(0) as u64;
+    frames.iter().map(lost).sum::<u64>() > permille(details, starved_permille)
 }
 
 impl<'a> Totals<'a> {
@@ -160,6 +168,7 @@ impl<'a> Totals<'a> {
             chroma: sum(|frame| frame.chroma),
             means: sum(|frame| frame.luma_means),
             chroma_means: sum(|frame| frame.chroma_means),
+            starved: starved(frames, profile.bounds.starved_permille),
             details: frames.iter().map(|frame| frame.levels[0].ordered.unsigned_abs()).sum::<u64>() / 4,
             steps: frames.chunks(WINDOW).map(window).collect(),
         }
@@ -204,6 +213,7 @@ impl<'a> Totals<'a> {
                 false => yardstick,
             };
             let factor = match few {
+                true if self.starved => bounds.fine_loss_of_starved_permille,
                 true if plain > details / 100 * 35 => bounds.fine_loss_of_least_permille,
                 true => bounds.fine_loss_of_few_permille,
                 false => factor,
@@ -214,7 +224,11 @@ impl<'a> Totals<'a> {
             checks.push(most(name, have, bound));
         }
         let means = permille(self.means.reference + half, bounds.means_permille);
-        let finer = permille(self.coarser(|frame| frame.luma_means.reference) + half, bounds.means_fidelity_permille);
+        let fidelity = match self.starved {
+            true => bounds.means_fidelity_of_starved_permille,
+            false => bounds.means_fidelity_permille,
+        };
+        let finer = permille(self.coarser(|frame| frame.luma_means.reference) + half, fidelity);
         checks.push(most("error of tile means", self.means.rendition, means.min(finer)));
         // Both chroma planes together have half as many samples as luma.
         checks.push(most("chroma error", chroma.rendition, permille(chroma.reference + half, bounds.chroma_permille)));
@@ -222,7 +236,11 @@ impl<'a> Totals<'a> {
             permille(self.coarser(|frame| frame.chroma_means.reference) + self.all / 8, bounds.chroma_means_permille);
         checks.push(most("error of chroma tile means", self.chroma_means.rendition, means));
         checks.extend(self.worst_picture(bounds.picture_permille));
-        let luma = (bounds.tile_permille, bounds.tile_fidelity_permille);
+        let fidelity = match self.starved {
+            true => bounds.tile_fidelity_of_starved_permille,
+            false => bounds.tile_fidelity_permille,
+        };
+        let luma = (bounds.tile_permille, fidelity);
         checks.extend(self.worst_tile("error of a tile", luma, TILE as u32, profile, |frame| frame.luma_tile));
         let chroma = (bounds.chroma_tile_permille, bounds.chroma_tile_fidelity_permille);
         checks
