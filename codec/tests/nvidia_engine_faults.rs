@@ -204,3 +204,31 @@ fn a_segment_that_takes_too_long_is_given_up_and_the_card_goes_on() {
         is_sound(&make(&card, &source[1]).unwrap(), &source[1]);
     });
 }
+
+#[test]
+fn an_owner_can_try_a_card() {
+    let doubles = Doubles::new();
+    let files = source().into_iter().enumerate().map(|(i, segment)| {
+        let path = doubles.path().join(format!("{i}.ts"));
+        std::fs::write(&path, segment).unwrap();
+        path
+    });
+    let files: Vec<_> = files.collect();
+    let ladder = doubles.path().join("ladder.json");
+    std::fs::write(&ladder, serde_json::to_string(&self::ladder()).unwrap()).unwrap();
+    let tried = |encoder: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_headframe-codec"));
+        command.args(["gpu-test", "--json", "--seconds", "1", "--streams", "2", "--libraries"]).arg(doubles.path());
+        command.arg("--ladder").arg(&ladder).args(&files).env("HEADFRAME_DOUBLE_NVENC", encoder);
+        let output = command.env("HEADFRAME_DOUBLES_STRICT", "1").output().unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), report)
+    };
+    let (code, report) = tried("sessions=8");
+    assert_eq!(code, Some(0), "{report:#}");
+    assert_eq!((&report["decodes_and_scales_exactly"], &report["encodes_all_pictures"]), (&true.into(), &true.into()));
+    assert!(report["sustained"]["made"]["rungs_on_card"].as_u64().unwrap() >= 3, "{report:#}");
+    // Two sessions are not enough for three rungs, and it says so.
+    let (code, report) = tried("sessions=2");
+    assert_eq!((code, &report["encodes_all_pictures"]), (Some(1), &false.into()), "{report:#}");
+}

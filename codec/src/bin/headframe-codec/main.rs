@@ -4,6 +4,7 @@
 
 mod codecs;
 mod gpu;
+mod gpu_test;
 mod selftest;
 mod transcode;
 mod verify;
@@ -86,6 +87,17 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Try the NVIDIA engine on a card of this machine, with your own segments
+    #[command(
+        after_help = "Exit code: 0 when what the card decodes and scales equals what the processors make to the byte, and \
+        the card encoded every picture of every rung; 1 otherwise, with the reasons.\n\n\
+        No card has run this engine yet: please send what `--json` prints.\n\n\
+        Examples:\n  \
+        ffmpeg -i clip.mp4 -c copy -f segment -segment_time 2 -segment_format mpegts s%03d.ts\n  \
+        headframe-codec gpu-test s*.ts\n  \
+        headframe-codec gpu-test s*.ts --streams 24 --seconds 300 --json > result.json"
+    )]
+    GpuTest(gpu_test::Options),
     /// Say whether a rendition is what was ordered
     #[command(
         after_help = "Exit code: 0 it passes, 3 it fails, 4 it cannot be judged here (the source is damaged, or the \
@@ -170,6 +182,10 @@ fn main() -> ExitCode {
         Command::Gpu { libraries, json } => {
             gpu::run(libraries, json);
             Ok(())
+        }
+        Command::GpuTest(options) => {
+            log_to_stderr();
+            gpu_test::run(&options)
         }
         Command::Verify(options) => return verify::run(&options),
         Command::Judge(how) => verify::judge(&how),

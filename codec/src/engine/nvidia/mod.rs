@@ -19,6 +19,7 @@ mod turned;
 mod warm;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -50,12 +51,41 @@ use warm::Warm;
 pub struct Card {
     device: Arc<Device>,
     warm: Warm,
+    encodes: bool,
+    rungs_on_card: AtomicU64,
+    rungs_on_host: AtomicU64,
+    left: AtomicU64,
+}
+
+/// Who made what since a [`Card`] was taken into use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Tally {
+    /// Rungs of segments that the card encoded.
+    pub rungs_on_card: u64,
+    /// Rungs that the card decoded and scaled, and the processors encoded.
+    pub rungs_on_host: u64,
+    /// Segments that were left to the processors altogether.
+    pub segments_left: u64,
 }
 
 impl Card {
     /// A card that is in use already. Nothing is made on it until the first segment.
     pub fn new(device: Arc<Device>) -> Self {
-        Self { device, warm: Warm::default() }
+        let (warm, rungs_on_card, rungs_on_host, left) = Default::default();
+        Self { device, warm, encodes: true, rungs_on_card, rungs_on_host, left }
+    }
+
+    /// The same, but all rungs are encoded by the processors: what comes out must equal, byte for byte, what the engine of the
+    /// processors makes.
+    pub fn without_encoder(device: Arc<Device>) -> Self {
+        Self { encodes: false, ..Self::new(device) }
+    }
+
+    /// Who made what so far.
+    pub fn tally(&self) -> Tally {
+        let [rungs_on_card, rungs_on_host, segments_left] =
+            [&self.rungs_on_card, &self.rungs_on_host, &self.left].map(|count| count.load(Ordering::Relaxed));
+        Tally { rungs_on_card, rungs_on_host, segments_left }
     }
 
     /// Makes all renditions of `input`, or none, as [`super::transcode`] does.
@@ -88,10 +118,12 @@ impl Card {
             Err(Halt::Stop(Stop::HungUp)) => return Err(EngineError::NoFrames { units: media.video.len() as u32 }),
             Err(Halt::Unfit(reason)) if job.outlet.is_untouched() => {
                 tracing::info!(reason, "the processors make this segment: the card cannot");
+                self.left.fetch_add(1, Ordering::Relaxed);
                 cpu::run(ladder, &media, paces, limits, started, sink)?
             }
             Err(Halt::Card(error)) if error.class() == Class::Capacity && job.outlet.is_untouched() => {
                 tracing::info!(reason = %error, "the processors make this segment: the card cannot");
+                self.left.fetch_add(1, Ordering::Relaxed);
                 cpu::run(ladder, &media, paces, limits, started, sink)?
             }
             Err(Halt::Unfit(reason)) => {
@@ -123,6 +155,8 @@ impl Card {
             let mut made = done.made;
             let on_host = (0..ladder.renditions().len()).filter(|i| made.iter().all(|(of, _)| of != i));
             let on_host: Vec<_> = on_host.zip(encoded).collect();
+            self.rungs_on_card.fetch_add(made.len() as u64, Ordering::Relaxed);
+            self.rungs_on_host.fetch_add(on_host.len() as u64, Ordering::Relaxed);
             made.extend(on_host);
             made.sort_by_key(|(index, _)| *index);
             let (renditions, paces) = made.into_iter().map(|(_, made)| (made.out, made.pace)).unzip();

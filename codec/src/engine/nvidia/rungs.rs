@@ -94,7 +94,8 @@ where
             let aspect = shaped(sample_aspect(format), format.size, Default::default(), rendition);
             let told = settings::of(rendition, rate(rendition, job), aspect, format);
             let surface = || Surface::new(&card.device, (rendition.width, rendition.height), 8);
-            rungs.push(match card.warm.session(&card.device, &told)? {
+            let session = if card.encodes { card.warm.session(&card.device, &told)? } else { None };
+            rungs.push(match session {
                 Some(session) => {
                     let held = rendition.fps.map(|_| surface()).transpose()?;
                     let pace = self.paces.get(index).copied();

@@ -162,6 +162,11 @@ impl Driver {
         }))
     }
 
+    /// CUDA version, major and minor, that the driver knows.
+    pub fn cuda_version(&self) -> (u32, u32) {
+        self.version
+    }
+
     /// The NVENC API that is spoken; the reason if none is.
     pub fn encode_api(&self) -> Result<Api, NvidiaError> {
         self.encoding.as_ref().map(|encoding| encoding.api).map_err(Clone::clone)

@@ -1,0 +1,230 @@
+//! The engine of NVIDIA cards tried on a card of this machine, with its owner's own segments and in this process.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use headframe_codec::engine::{self, nvidia::Card, nvidia::Tally};
+use headframe_codec::nvidia::{Device, Driver, Source};
+use headframe_codec::{Ladder, Limits, SegmentOut};
+use serde::Serialize;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Segments of one stream, in order: MPEG-TS that begins with a key picture. Only files that you trust: they are read
+    /// outside of the sandbox
+    #[arg(required = true)]
+    segments: Vec<PathBuf>,
+    /// The card, as `headframe-codec gpu` names it. Default: the first one
+    #[arg(long)]
+    card: Option<String>,
+    /// Look for the driver's libraries in this folder and nowhere else
+    #[arg(long)]
+    libraries: Option<PathBuf>,
+    /// Ladder as JSON. Default: 240p to 720p
+    #[arg(long)]
+    ladder: Option<PathBuf>,
+    /// Streams at once in the last part
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
+    streams: u32,
+    /// Length of the last part, seconds
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found. Times are seconds.
+#[derive(Debug, Serialize)]
+struct Report {
+    version: &'static str,
+    card: String,
+    uuid: String,
+    cuda: (u32, u32),
+    nvenc_api: Option<String>,
+    /// Decoded and scaled by the card, encoded by the processors: the same bytes as without a card.
+    decodes_and_scales_exactly: bool,
+    /// Every rendition that the card encoded has every picture.
+    encodes_all_pictures: bool,
+    problems: Vec<String>,
+    sustained: Sustained,
+}
+
+/// Several streams at once, each segment as soon as the one before it is done.
+#[derive(Debug, Serialize)]
+struct Sustained {
+    streams: u32,
+    wall_s: f64,
+    /// Seconds of video made into ladders for each second: live ladders, if nothing else were in the way.
+    ladders: f64,
+    pictures_per_s: f64,
+    /// Of the whole process, for a second of video.
+    cpu_s_per_video_s: f64,
+    memory_mib: [u64; 2],
+    made: Tally,
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), String> {
+    let ladder = crate::transcode::ladder(options.ladder.as_deref(), None)?;
+    let read = |path: &PathBuf| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    let segments = options.segments.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let source = options.libraries.clone().map_or(Source::System, Source::Folder);
+    let failed = |error: headframe_codec::nvidia::NvidiaError| error.to_string();
+    let driver = Driver::open(&source).map_err(failed)?;
+    let cards = driver.devices().map_err(failed)?;
+    let wanted = |uuid: &str| options.card.as_deref().is_none_or(|card| card == uuid);
+    let info = cards.into_iter().find(|card| wanted(&card.uuid.to_string()));
+    let info = info.ok_or("there is no such card; `headframe-codec gpu` lists those there are")?;
+    let device = Device::open(&driver, info.uuid).map_err(failed)?;
+    let mut problems = Vec::new();
+    eprintln!("decoding and scaling on {}, encoding here", info.name);
+    let exact = decodes_and_scales_exactly(&Card::without_encoder(device.clone()), &ladder, &segments, &mut problems);
+    eprintln!("encoding on the card");
+    let whole = encodes_all_pictures(&Card::new(device.clone()), &ladder, &segments, &mut problems);
+    eprintln!("{} streams for {} s", options.streams, options.seconds);
+    let report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        card: info.name.clone(),
+        uuid: info.uuid.to_string(),
+        cuda: driver.cuda_version(),
+        nvenc_api: driver.encode_api().ok().map(|api| api.to_string()),
+        decodes_and_scales_exactly: exact,
+        encodes_all_pictures: whole,
+        sustained: sustain(&device, &ladder, &segments, options, &mut problems)?,
+        problems,
+    };
+    print(&report, options.json);
+    match report.problems.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{} problems, see above", report.problems.len())),
+    }
+}
+
+fn limits() -> Limits {
+    Limits { wall: Duration::from_secs(300), ..Limits::default() }
+}
+
+fn decodes_and_scales_exactly(card: &Card, ladder: &Ladder, segments: &[Vec<u8>], problems: &mut Vec<String>) -> bool {
+    let before = problems.len();
+    let mut paces = Vec::new();
+    for (i, segment) in segments.iter().enumerate() {
+        let due = engine::transcode(ladder, segment, &paces, &limits());
+        let have = card.transcode(ladder, segment, &paces, &limits());
+        match (due, have) {
+            (Ok(due), Ok(have)) => {
+                let other = due.renditions.iter().zip(&have.renditions).find(|(due, have)| due != have);
+                problems
+                    .extend(other.map(|(due, _)| format!("segment {i}: {} differs from the processors'", due.name)));
+                paces = due.paces;
+            }
+            (due, have) => {
+                problems.extend([due.err(), have.err()].into_iter().flatten().map(|e| format!("segment {i}: {e}")))
+            }
+        }
+    }
+    if card.tally().segments_left > 0 {
+        problems.push(format!("{} segments were left to the processors", card.tally().segments_left));
+    }
+    problems.len() == before
+}
+
+fn encodes_all_pictures(card: &Card, ladder: &Ladder, segments: &[Vec<u8>], problems: &mut Vec<String>) -> bool {
+    let before = problems.len();
+    for (i, segment) in segments.iter().enumerate() {
+        match card.transcode(ladder, segment, &[], &limits()) {
+            Ok(out) => problems.extend(short_of(&out, ladder).map(|what| format!("segment {i}: {what}"))),
+            Err(error) => problems.push(format!("segment {i}: {error}")),
+        }
+    }
+    let Tally { rungs_on_card, rungs_on_host, .. } = card.tally();
+    if rungs_on_host > 0 {
+        problems
+            .push(format!("{rungs_on_host} rungs of {} were encoded by the processors", rungs_on_card + rungs_on_host));
+    }
+    problems.len() == before
+}
+
+/// The first rendition at the source's rate that lacks pictures.
+fn short_of(out: &SegmentOut, ladder: &Ladder) -> Option<String> {
+    let all = ladder.renditions().iter().zip(&out.renditions);
+    let short = all.filter(|(want, have)| want.fps.is_none() && have.frames != out.source.frames).map(|(_, have)| have);
+    short.map(|have| format!("{} has {} of {} pictures", have.name, have.frames, out.source.frames)).next()
+}
+
+fn sustain(
+    device: &std::sync::Arc<Device>,
+    ladder: &Ladder,
+    segments: &[Vec<u8>],
+    options: &Options,
+    problems: &mut Vec<String>,
+) -> Result<Sustained, String> {
+    let card = Card::new(device.clone());
+    let used = || device.memory().map(|(free, total)| (total - free) >> 20).map_err(|error| error.to_string());
+    let started = Instant::now();
+    let (cpu, memory) = (process_seconds(), used()?);
+    let length = Duration::from_secs(options.seconds);
+    let stream = |first: usize| {
+        let (mut ticks, mut pictures) = (0, 0);
+        for segment in segments.iter().cycle().skip(first) {
+            if started.elapsed() >= length {
+                break;
+            }
+            let out = card.transcode(ladder, segment, &[], &limits()).map_err(|error| error.to_string())?;
+            ticks += out.source.duration;
+            pictures += u64::from(out.source.frames);
+        }
+        Ok::<_, String>((ticks, pictures))
+    };
+    let streams = options.streams as usize;
+    let done: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..streams).map(|i| scope.spawn(move || stream(i % segments.len()))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".to_owned())))
+            .collect()
+    });
+    let wall = started.elapsed().as_secs_f64();
+    problems.extend(done.iter().filter_map(|stream| stream.as_ref().err()).map(|error| format!("a stream: {error}")));
+    let sums = done.iter().flatten().fold((0, 0), |sum, stream| (sum.0 + stream.0, sum.1 + stream.1));
+    let video = sums.0 as f64 / 90_000.0;
+    Ok(Sustained {
+        streams: options.streams,
+        wall_s: wall,
+        ladders: video / wall,
+        pictures_per_s: sums.1 as f64 / wall,
+        cpu_s_per_video_s: (process_seconds() - cpu) / video.max(0.001),
+        memory_mib: [memory, used()?],
+        made: card.tally(),
+    })
+}
+
+/// Processor time of this process, user and system (proc(5), fields 14 and 15 of `stat`, hundredths of a second).
+fn process_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+fn print(report: &Report, json: bool) {
+    if json {
+        println!("{:#}", serde_json::json!(report));
+        return;
+    }
+    let Report { card, uuid, cuda, nvenc_api, sustained: it, .. } = report;
+    let yes = |it: bool| if it { "yes" } else { "NO" };
+    println!("{card} ({uuid}), CUDA {}.{}, NVENC {}", cuda.0, cuda.1, nvenc_api.as_deref().unwrap_or("none"));
+    println!("decodes and scales exactly    {}", yes(report.decodes_and_scales_exactly));
+    println!("encodes all pictures          {}", yes(report.encodes_all_pictures));
+    println!(
+        "{} streams for {:.1} s: {:.2} live ladders, {:.0} pictures/s",
+        it.streams, it.wall_s, it.ladders, it.pictures_per_s
+    );
+    println!("processor time                {:.3} s for a second of video", it.cpu_s_per_video_s);
+    println!("card's memory in use          {} MiB before, {} MiB after", it.memory_mib[0], it.memory_mib[1]);
+    let Tally { rungs_on_card, rungs_on_host, segments_left } = it.made;
+    println!(
+        "rungs encoded by the card {rungs_on_card}, by the processors {rungs_on_host}; segments left to them {segments_left}"
+    );
+    report.problems.iter().for_each(|problem| println!("problem: {problem}"));
+}
