@@ -4,18 +4,16 @@
 //! What never ran on a real card is marked so in the README. In the tests, doubles of the driver's libraries
 //! (`codec/doubles`) stand in, which decode and encode on the CPU.
 //!
-//! An engine on top of this does, for each segment of a stream:
-//! 1. [`Decoder::feed`] with every access unit, [`Decoder::flush`] at the end. Its sink gets each [`Picture`] where it
-//!    lies on the card.
-//! 2. In the sink, for every rung: [`EncoderSession::input`] gives the surface to scale into. [`Scaler::scale`] makes all
-//!    of them from the picture, with the kernels of [`headframe_kernels::cuda`] on the same primary context, and returns when
-//!    the card has finished: the next two steps may follow at once.
-//! 3. [`EncoderSession::encode`] with the picture's time and whether it is to be an IDR picture; drop the picture.
-//! 4. [`EncoderSession::output`] whenever [`EncoderSession::input`] says that it is full, or all the time on a thread that
-//!    has the session to itself; [`EncoderSession::drain`] at the segment's end.
+//! [`crate::engine::nvidia`] makes segments with it:
+//! 1. [`Decoder::feed`] with every access unit, [`Decoder::flush`] at the end, [`Decoder::restart`] before the next stream or
+//!    segment. Its sink gets each [`Picture`] where it lies on the card.
+//! 2. In the sink, for every rung: [`EncoderSession::input`] gives the surface that [`Scaler::scale`] writes; it returns when the
+//!    card is done.
+//! 3. [`EncoderSession::encode`] with the picture's time and whether it is to be an IDR picture; the picture is dropped.
+//! 4. [`EncoderSession::output`] where [`EncoderSession::has_room`] says no; [`EncoderSession::drain`] at the segment's end.
 //! 5. Between segments, [`EncoderSession::reconfigure`] with the next rung's settings where
 //!    [`EncoderSettings::can_become`] allows it, also when nothing changes: it begins anew, and the output is that of a new
-//!    session. Where the driver refuses, drop the session and open another.
+//!    session. Where the driver refuses, the session is dropped and another one opened.
 //!
 //! How many sessions there are to share is learned with [`Device::free_sessions`] and from
 //! [`NvidiaError::no_more_sessions`]. [`NvidiaError::class`] says what an error means for the segment, the session and the card.

@@ -357,7 +357,12 @@ impl Stream {
         if self.error.is_some() {
             return 0;
         }
-        run(self).unwrap_or_else(|error| {
+        // A panic must not cross the driver's own frames, and would end the process with all its streams.
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(self)));
+        let panicked = || {
+            Err(NvidiaError::Nonsense { call: "cuvidParseVideoData", what: "a panic in our callback; this is a bug" })
+        };
+        outcome.unwrap_or_else(|_| panicked()).unwrap_or_else(|error| {
             self.error = Some(error);
             0
         })
