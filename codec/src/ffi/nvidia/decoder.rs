@@ -5,6 +5,7 @@
 //! shown is mapped at once, which copies it out of the decoder's own buffers, so the parser may use those again.
 
 use std::ffi::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
