@@ -89,7 +89,7 @@ pub struct P2p {
 pub struct Codec {
     /// The worker program. Empty: `headframe-codec` beside this one.
     pub program: PathBuf,
-    /// Worker processes, each doing one segment at a time. 0: one for every two cores.
+    /// Worker processes, each doing one segment at a time. 0: one for every two cores, and one more if there are two.
     pub workers: usize,
     /// A segment that takes longer than this is given up.
     #[serde(with = "humantime_serde")]

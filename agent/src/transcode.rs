@@ -8,7 +8,7 @@ use headframe_codec::admission::{Admission, Full};
 use headframe_codec::error::{Class, TranscodeError};
 use headframe_codec::ladder::{Codec, Ladder};
 use headframe_codec::segment::{SegmentIn, SegmentOut};
-use headframe_codec::worker::{Pool, PoolConfig, PoolStats, codec_program, codecs};
+use headframe_codec::worker::{Pool, PoolConfig, PoolStats, codec_program, codecs, usual_workers};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,7 @@ impl Transcoder {
         let program = if config.program.as_os_str().is_empty() { codec_program() } else { config.program.clone() };
         let codecs = codecs(&program, PATIENCE).context("cannot find out what can be transcoded here")?.into();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = if config.workers == 0 { (cores / 2).max(1) } else { config.workers };
+        let workers = if config.workers == 0 { usual_workers(cores) } else { config.workers };
         let pool = Pool::start(PoolConfig { program, workers, ..PoolConfig::default() })
             .context("cannot start the transcoding workers")?;
         let admission = Arc::new(Mutex::new(Admission::new(cores)));

@@ -73,9 +73,9 @@ pub(crate) struct CompareOptions {
     /// Repeat a run during which others used the machine, at most N times, and keep the least disturbed
     #[arg(long, value_name = "N", default_value = "0", value_parser = number(0, 20))]
     pub(crate) retries: usize,
-    /// Segments in our pool at once: 1 is one live stream; with several, separated by commas, each is a contestant of
-    /// its own and the first one gives the ratios
-    #[arg(long, value_name = "N,..", default_value = "1", value_delimiter = ',', value_parser = number(1, 64))]
+    /// Segments in our pool at once, as many as it has workers; several numbers, separated by commas, are contestants of
+    /// their own, and the first one gives the ratios. Default: as a node has them, one for every two cores and one more
+    #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = number(1, 64))]
     pub(crate) in_flight: Vec<usize>,
     /// Store everything found as JSON
     #[arg(long, value_name = "FILE")]
@@ -165,7 +165,7 @@ pub(crate) struct DensityOptions {
 /// that it is true. Nothing else should run on the machine meanwhile.
 #[derive(Debug, Args)]
 pub(crate) struct CertifyOptions {
-    /// Codec workers. Default: as a node has them, half the number of cores, since each uses several
+    /// Codec workers. Default: as a node has them, one for every two cores and one more
     #[arg(long, value_name = "N", value_parser = number(1, 64))]
     pub(crate) workers: Option<usize>,
     /// Length of a step, seconds; 60 or more for a certificate that others rely on

@@ -15,7 +15,7 @@ use crate::report::{self, Sign};
 use crate::sign::Signer;
 use crate::stage::{ladder, start_pool};
 use anyhow::{Context as _, Result, bail};
-use headframe_codec::worker::Pool;
+use headframe_codec::worker::{Pool, usual_workers};
 use headframe_codec::{Ladder, Rendition, SegmentIn, SegmentOut};
 use judge::{Latency, Sampled, Settings};
 use load::{Rig, Sample, Seen, Source, Step};
@@ -100,7 +100,7 @@ pub(crate) fn run(options: &CertifyOptions) -> Result<()> {
     let progress = Progress::new();
     let folder = tempfile::Builder::new().prefix("headframe-bench-").tempdir().context("make a folder for inputs")?;
     let (input, cut) = input(&ffmpeg, folder.path(), options, &progress)?;
-    let workers = options.workers.unwrap_or_else(|| (machine::cores() / 2).max(1));
+    let workers = options.workers.unwrap_or_else(|| usual_workers(machine::cores()));
     let pool = start_pool(&codec, workers)?;
     progress.step("warming up, and looking at the input");
     let (sources, input) = look(&pool, &ladder, (input, options.start), &cut)?;

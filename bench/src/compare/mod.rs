@@ -7,11 +7,13 @@ mod table;
 mod verdict;
 
 use crate::figures::{self, Head, QUIET_CORES};
+use crate::machine;
 use crate::options::CompareOptions;
 use crate::progress::Progress;
 use crate::stage::Stage;
 use anyhow::{Context as _, Result};
 use contest::{Outcome, Way};
+use headframe_codec::worker::usual_workers;
 use quality::Measured;
 use ratio::{Ratio, Summary};
 use serde::Serialize;
@@ -59,12 +61,16 @@ struct Quality<'a> {
 pub(crate) fn run(options: &CompareOptions) -> Result<()> {
     let progress = Progress::new();
     let stage = Stage::set(&options.input, 60, &progress)?;
-    let ways = ratio::ways(&options.in_flight, &stage.ffmpegs);
+    let in_flight = match &options.in_flight[..] {
+        [] => &[usual_workers(machine::cores())],
+        given => given,
+    };
+    let ways = ratio::ways(in_flight, &stage.ffmpegs);
     let runs = take_turns(&stage, &ways, (options.runs, options.retries), &progress)?;
     let seconds = stage.seconds();
     let summary: Vec<Summary<'_>> = ways.iter().filter_map(|way| ratio::summarise(*way, &runs, seconds)).collect();
     let mut ratios = Vec::new();
-    for in_flight in &options.in_flight {
+    for in_flight in in_flight {
         let ours = Way::Headframe { in_flight: *in_flight };
         for kind in ["continuous", "segments"] {
             ratios.extend(ratio::ratio(kind, ours, &ways, &runs));

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use codecs::{CodecsError, codecs};
-pub use pool::{Pool, PoolConfig, PoolError, PoolStats};
+pub use pool::{Pool, PoolConfig, PoolError, PoolStats, usual_workers};
 
 /// Name of the program that contains the worker.
 pub const PROGRAM: &str = "headframe-codec";

@@ -31,6 +31,15 @@ const MAX_STRIKES: u8 = 2;
 /// Consecutive failed starts from which on callers are told instead of being kept waiting.
 const HOPELESS_STARTS: u32 = 3;
 
+/// Workers that a machine with so many cores does best with: one for every two cores, because each uses several, and one more, whose
+/// segment begins when another one is half decoded and keeps the cores busy while that runs dry.
+pub fn usual_workers(cores: usize) -> usize {
+    match cores {
+        0 | 1 => 1,
+        _ => (cores / 2 + 1).min(64),
+    }
+}
+
 /// How to run a pool.
 #[derive(Debug, Clone)]
 pub struct PoolConfig {
@@ -589,6 +598,11 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_worker_more_than_half_the_cores() {
+        assert_eq!([0, 1, 2, 3, 4, 8, 500].map(usual_workers), [1, 1, 2, 2, 3, 5, 64]);
+    }
 
     #[test]
     fn strikes_add_up_and_the_oldest_is_forgotten() {
