@@ -164,7 +164,7 @@ fn every_fault_ends_in_its_class_or_at_the_processors() {
         ("nvenc", "nvEncUnmapInputResource"),
     ];
     alone("every_fault_ends_in_its_class_or_at_the_processors", |doubles: &Doubles| {
-        let source = segments("320x180", "30", 1, "-bf 2").remove(0);
+        let source = segments("320x180", "15", 1, "-bf 2 -g 15 -keyint_min 15").remove(0);
         for (double, function) in FUNCTIONS {
             // Out of memory, busy, and lost, as each library says it.
             let codes = if double == "nvenc" { [10, 18, 5] } else { [2, 600, 719] };

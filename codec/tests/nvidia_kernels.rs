@@ -323,7 +323,7 @@ fn what_cannot_be_scaled_is_refused() {
 #[test]
 fn a_card_that_is_lost_is_the_devices_fault() {
     let test = "a_card_that_is_lost_is_the_devices_fault";
-    if let Some(folder) = std::env::var_os("NVIDIA_KERNELS_FOLDER") {
+    if let Some(folder) = std::env::var_os("HEADFRAME_TEST_DRIVER") {
         let doubles = Doubles::at(Path::new(&folder));
         let mut failed = Vec::new();
         for skip in 0..200 {
@@ -354,7 +354,7 @@ fn a_card_that_is_lost_is_the_devices_fault() {
 #[test]
 fn a_launch_that_hangs_can_be_ended_from_outside() {
     let test = "a_launch_that_hangs_can_be_ended_from_outside";
-    if let Some(folder) = std::env::var_os("NVIDIA_KERNELS_FOLDER") {
+    if let Some(folder) = std::env::var_os("HEADFRAME_TEST_DRIVER") {
         scaled_once(&Doubles::at(Path::new(&folder)).device()).unwrap();
         return;
     }
