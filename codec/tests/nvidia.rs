@@ -1,4 +1,5 @@
 //! The NVIDIA objects over doubles of the driver: capabilities, round trips, sessions that change.
+#![cfg(feature = "engine")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod doubles;

@@ -1,4 +1,5 @@
 //! Every fault that a double can be told of ends in the class that `NvidiaError` documents, and leaves nothing behind.
+#![cfg(feature = "engine")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod doubles;

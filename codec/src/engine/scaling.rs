@@ -175,15 +175,17 @@ pub(super) fn shaped(
 
 /// The ratio with both numbers below 2^16, as the bitstream wants it.
 pub(super) fn reduced(num: u64, den: u64) -> (i32, i32) {
-    let (mut a, mut b) = (num, den);
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    let (mut num, mut den) = (num / a.max(1), den / a.max(1));
+    let common = gcd(num, den).max(1);
+    let (mut num, mut den) = (num / common, den / common);
     while num > 65_535 || den > 65_535 {
         (num, den) = (num / 2, den / 2);
     }
     (num.max(1) as i32, den.max(1) as i32)
+}
+
+/// What both can be divided by; 0 of two zeros.
+pub(super) fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]

@@ -137,10 +137,12 @@ struct Totals<'a> {
     steps: Vec<Both>,
 }
 
-fn starved(frames: &[FrameFindings], starved_permille: u32) -> bool {
-    let details: u64 = frames.iter().map(|frame| frame.levels[0].ordered.unsigned_abs()).sum();
-    let lost = |frame: &FrameFindings| (frame.levels[0].ordered - frame.levels[0].reference_ordered).max(0) as u64;
-    frames.iter().map(lost).sum::<u64>() > permille(details, starved_permille)
+/// Details of the ordered pictures, fine (0) or coarse (1), and how much of them the reference loses.
+fn details(frames: &[FrameFindings], level: usize) -> (u64, u64) {
+    let levels = frames.iter().map(|frame| &frame.levels[level]);
+    levels.fold((0, 0), |(all, lost), it| {
+        (all + it.ordered.unsigned_abs(), lost + (it.ordered - it.reference_ordered).max(0) as u64)
+    })
 }
 
 impl<'a> Totals<'a> {
@@ -160,6 +162,7 @@ impl<'a> Totals<'a> {
                 reference => Both { rendition: steps.rendition.max(reference), reference },
             }
         };
+        let (fine, fine_lost) = details(frames, 0);
         Self {
             frames,
             samples,
@@ -168,8 +171,8 @@ impl<'a> Totals<'a> {
             chroma: sum(|frame| frame.chroma),
             means: sum(|frame| frame.luma_means),
             chroma_means: sum(|frame| frame.chroma_means),
-            starved: starved(frames, profile.bounds.starved_permille),
-            details: frames.iter().map(|frame| frame.levels[0].ordered.unsigned_abs()).sum::<u64>() / 4,
+            starved: fine_lost > permille(fine, profile.bounds.starved_permille),
+            details: fine / 4,
             steps: frames.chunks(WINDOW).map(window).collect(),
         }
     }
@@ -203,9 +206,7 @@ impl<'a> Totals<'a> {
             let have: i64 = self.frames.iter().map(|f| lost(f, f.levels[level].rendition_ordered)).sum();
             let have = have.max(0) as u64 / divisor;
             let yardstick = self.coarser(|f| lost(f, f.levels[level].reference_ordered).max(0) as u64) / divisor;
-            let details: u64 = self.frames.iter().map(|f| f.levels[level].ordered.unsigned_abs()).sum();
-            let plain =
-                self.frames.iter().map(|f| lost(f, f.levels[level].reference_ordered).max(0) as u64).sum::<u64>();
+            let (details, plain) = details(self.frames, level);
             // Where the reference itself loses much, a quantiser twice as coarse loses less than twice as much.
             let few = level == 0 && plain > details / 5;
             let yardstick = match few {

@@ -31,8 +31,8 @@ const MAX_STRIKES: u8 = 2;
 /// Consecutive failed starts from which on callers are told instead of being kept waiting.
 const HOPELESS_STARTS: u32 = 3;
 
-/// Workers that a machine with so many cores does best with: one for every two cores, because each uses several, and one more, whose
-/// segment begins when another one is half decoded and keeps the cores busy while that runs dry.
+/// Workers that a machine with so many cores does best with: one for every two cores, because each uses several, and one
+/// more, whose segment begins when another one is half decoded and keeps the cores busy while that runs dry.
 pub fn usual_workers(cores: usize) -> usize {
     match cores {
         0 | 1 => 1,

@@ -99,7 +99,8 @@ pub(crate) fn child(test: &str, doubles: &Doubles) -> Command {
     command
 }
 
-/// Runs the test of this name in a process of its own, because the kernels have one driver in a process. In it something wrong or left behind makes it fail.
+/// Runs the test of this name in a process of its own, because the kernels have one driver in a process. In it something
+/// wrong or left behind makes it fail.
 pub(crate) fn alone(test: &str, work: impl FnOnce(&Doubles)) {
     if let Some(folder) = std::env::var_os("HEADFRAME_TEST_DRIVER") {
         let doubles = Doubles::at(Path::new(&folder));

@@ -112,25 +112,23 @@ impl Card {
         let media = prepare(ladder, input, limits, started)?;
         let outlet = Outlet::new(sink, limits.output_bytes);
         let job = Job { media: &media, timeline: Timeline::of(&media.video), limits, started, outlet };
-        let mut out = match self.run(ladder, &job, paces) {
-            Ok(out) => out,
+        let unfit = match self.run(ladder, &job, paces) {
+            Ok(mut out) => {
+                out.timings.total = started.elapsed();
+                return Ok(out);
+            }
             Err(Halt::Stop(Stop::Failed(error))) => return Err(error),
             Err(Halt::Stop(Stop::HungUp)) => return Err(EngineError::NoFrames { units: media.video.len() as u32 }),
-            Err(Halt::Unfit(reason)) if job.outlet.is_untouched() => {
-                tracing::info!(reason, "the processors make this segment: the card cannot");
-                self.left.fetch_add(1, Ordering::Relaxed);
-                cpu::run(ladder, &media, paces, limits, started, sink)?
-            }
-            Err(Halt::Card(error)) if error.class() == Class::Capacity && job.outlet.is_untouched() => {
-                tracing::info!(reason = %error, "the processors make this segment: the card cannot");
-                self.left.fetch_add(1, Ordering::Relaxed);
-                cpu::run(ladder, &media, paces, limits, started, sink)?
-            }
-            Err(Halt::Unfit(reason)) => {
-                return Err(EngineError::Card { class: Class::Capacity, reason: reason.into() });
-            }
-            Err(Halt::Card(error)) => return Err(error.into()),
+            Err(Halt::Card(error)) if error.class() != Class::Capacity => return Err(error.into()),
+            Err(Halt::Card(error)) => error.to_string(),
+            Err(Halt::Unfit(reason)) => reason.to_owned(),
         };
+        if !job.outlet.is_untouched() {
+            return Err(EngineError::Card { class: Class::Capacity, reason: unfit });
+        }
+        tracing::info!(reason = unfit, "the processors make this segment: the card cannot");
+        self.left.fetch_add(1, Ordering::Relaxed);
+        let mut out = cpu::run(ladder, &media, paces, limits, started, sink)?;
         out.timings.total = started.elapsed();
         Ok(out)
     }

@@ -1,6 +1,6 @@
 //! From a rendition to what an encoder session is told.
 
-use super::super::scaling::reduced;
+use super::super::scaling::{gcd, reduced};
 use crate::ladder::{Fps, Preset, Rate, Rendition};
 use crate::nvidia::{EncoderSettings, Format, RateControl, Tuning};
 use crate::sessions::Spec;
@@ -13,7 +13,8 @@ pub(super) fn of(rendition: &Rendition, fps: Fps, aspect: (i32, i32), format: &F
     let class = Spec { codec, ten_bit: false, bframes: 0, preset, width, height }.class();
     // At most 4096 * 65535.
     let (across, down) = (width * aspect.0.unsigned_abs().max(1), height * aspect.1.unsigned_abs().max(1));
-    let common = gcd(across, down);
+    // Both are above zero, and so is what divides them.
+    let common = gcd(across.into(), down.into()) as u32;
     EncoderSettings {
         codec,
         size: (width, height),
@@ -38,11 +39,6 @@ pub(super) fn of(rendition: &Rendition, fps: Fps, aspect: (i32, i32), format: &F
         lookahead: 0,
         colour: format.colour,
     }
-}
-
-/// Of numbers above zero.
-fn gcd(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// The sample aspect ratio of pictures of `format`; zeros where the stream does not say.
