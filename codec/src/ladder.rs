@@ -347,6 +347,12 @@ impl Ladder {
     pub fn renditions(&self) -> &[Rendition] {
         &self.0
     }
+
+    /// How many renditions have more samples in a picture.
+    pub fn larger(&self, than: &Rendition) -> usize {
+        let samples = |rendition: &Rendition| u64::from(rendition.width) * u64::from(rendition.height);
+        self.0.iter().filter(|rendition| samples(rendition) > samples(than)).count()
+    }
 }
 
 impl TryFrom<Vec<Rendition>> for Ladder {

@@ -37,7 +37,7 @@ pub(super) fn run(
     let before = process_time();
     thread::scope(|scope| {
         let mut scaling = Scaling::new(job, ladder);
-        let mut threads = Threads::none();
+        let mut threads = Threads::of(ladder);
         for (i, rendition) in ladder.renditions().iter().enumerate() {
             threads.spawn(scope, job, (i, rendition), paces.get(i).copied(), scaling.feed(rendition))?;
         }

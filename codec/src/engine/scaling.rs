@@ -13,7 +13,7 @@ use crate::ffi::picture::{Image, Look, Picture};
 use crate::ladder::{Ladder, Rendition};
 
 /// Pictures that may wait for one encoder: enough to ride out its uneven pace, few enough to keep a ladder below 190 MB.
-const QUEUE: usize = 3;
+const QUEUE: usize = 2;
 /// Pictures of one rung: those in its queue, one that is being encoded, one whose end is not known yet, one being made.
 const RING: usize = QUEUE + 3;
 

@@ -10,6 +10,7 @@ pub(crate) mod heap;
 pub(crate) mod nvidia;
 pub(crate) mod picture;
 pub(crate) mod pinned;
+pub(crate) mod priority;
 pub(crate) mod quantisers;
 mod svtav1;
 mod x264;

@@ -135,7 +135,7 @@ impl Card {
 
     fn run(&self, ladder: &Ladder, job: &Job<'_>, paces: &[Pace]) -> Result<SegmentOut, Halt> {
         thread::scope(|scope| {
-            let mut threads = Threads::none();
+            let mut threads = Threads::of(ladder);
             let spawn = |rung, waiting| {
                 let (index, _): (usize, _) = rung;
                 threads.spawn(scope, job, rung, paces.get(index).copied(), waiting)

@@ -198,8 +198,12 @@ pub const ATTACKS: &[Attack] = &[
         let limit = libc::rlimit { rlim_cur: 8, rlim_max: 8 };
         call(libc::SYS_setrlimit, [u64::from(libc::RLIMIT_NOFILE), (&raw const limit) as u64, 0, 0, 0])
     }),
-    attack("priority", "get ahead of others", Seccomp, true, || {
-        call(libc::SYS_setpriority, [u64::from(libc::PRIO_PROCESS), 0, 19, 0, 0])
+    attack("priority", "get ahead of others", Seccomp, false, || {
+        call(libc::SYS_setpriority, [u64::from(libc::PRIO_PROCESS), 0, -20i64 as u64, 0, 0])
+    }),
+    attack("others", "slow another process down", Seccomp, true, || {
+        // Its own by number, so that it does no harm where nothing stops it.
+        call(libc::SYS_setpriority, [u64::from(libc::PRIO_PROCESS), u64::from(std::process::id()), 19, 0, 0])
     }),
     attack("code", "map memory to write and execute", Seccomp, true, || {
         let protection = (libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC) as u64;

@@ -356,6 +356,12 @@ fn seccomp() -> Result<(), SandboxError> {
         };
         let descriptors = [libc::F_GETFD, libc::F_SETFD, libc::F_ADD_SEALS, libc::F_GET_SEALS];
         rules.insert(libc::SYS_fcntl, one_of(1, &descriptors)?);
+        // A thread may stand back behind the others; a negative niceness would be a huge number here.
+        let own_thread = || Ok::<_, seccompiler::Error>(vec![equal(0, libc::PRIO_PROCESS.into())?, equal(1, 0)?]);
+        let mut back = own_thread()?;
+        back.push(condition(2, SeccompCmpOp::Le, 19)?);
+        rules.insert(libc::SYS_getpriority, vec![SeccompRule::new(own_thread()?)?]);
+        rules.insert(libc::SYS_setpriority, vec![SeccompRule::new(back)?]);
         let state = [libc::PR_SET_NAME, libc::PR_GET_SECCOMP, libc::PR_GET_NO_NEW_PRIVS, libc::PR_GET_DUMPABLE];
         rules.insert(libc::SYS_prctl, one_of(0, &state)?);
         let arch = std::env::consts::ARCH.try_into()?;
