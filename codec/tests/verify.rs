@@ -232,13 +232,40 @@ fn a_fixed_rate_and_other_sizes_pass() {
         return;
     }
     let limits = Limits { wall: Duration::from_secs(120), ..Limits::default() };
-    for (width, height, fps) in [(320, 180, Some((15, 1))), (98, 54, None), (720, 404, Some((30000, 1001)))] {
-        let order = Rendition { width, height, fps: fps.map(|(num, den)| Fps { num, den }), ..order() };
+    for (width, height, fps, bitrate_bps) in
+        [(320, 180, Some((15, 1)), RATE), (98, 54, None, RATE), (720, 404, Some((30000, 1001)), 5 * RATE)]
+    {
+        let fps = fps.map(|(num, den)| Fps { num, den });
+        let order = Rendition { width, height, fps, bitrate_bps, ..order() };
         let out = transcode(&Ladder::new(vec![order.clone()]).unwrap(), source(), &[], &limits).unwrap();
         let profile = Profile::of(order).unwrap();
         let judgement = verify(source(), &out.renditions[0].bytes, &profile, &Limits::default(), How::default());
         assert_eq!(judgement.unwrap().verdict, Verdict::Pass, "{width}x{height}");
     }
+}
+
+/// At a rate that leaves little of the pictures nobody vouches for a rendition; what is plainly wrong still fails.
+#[test]
+fn a_starving_order_is_not_vouched_for() {
+    if !has_reference() {
+        return;
+    }
+    let limits = Limits { wall: Duration::from_secs(120), ..Limits::default() };
+    let order = Rendition { width: 720, height: 404, ..order() };
+    let made = |source: &[u8]| {
+        let ladder = Ladder::new(vec![order.clone()]).unwrap();
+        transcode(&ladder, source, &[], &limits).unwrap().renditions.remove(0).bytes
+    };
+    let profile = Profile::of(order.clone()).unwrap();
+    let verdict = |bytes: &[u8]| verify(source(), bytes, &profile, &limits, How::default()).unwrap().verdict;
+    let honest = verdict(&made(source()));
+    assert!(matches!(&honest, Verdict::Abstain { reason } if reason.contains("too low")), "{honest:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("in.ts");
+    std::fs::write(&path, source()).unwrap();
+    let mirrored = "-vsync passthrough -c:v libx264 -preset veryfast -crf 16 -g 50";
+    let mirrored = verdict(&made(&ffmpeg(&["-copyts", "-i", path_text(&path)], "hflip", mirrored)));
+    assert!(matches!(mirrored, Verdict::Fail { .. }), "{mirrored:?}");
 }
 
 #[test]

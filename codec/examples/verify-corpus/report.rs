@@ -101,11 +101,10 @@ pub(crate) fn report(path: &Path) -> Result<bool, String> {
         {
             println!("{place}: {reason}");
         }
-        if kind != Kind::Limit && honest != (judgement.verdict == Verdict::Pass) {
-            wrong.push(match judgement.verdict {
-                Verdict::Fail { reason } | Verdict::Abstain { reason } => format!("{place}: {reason}"),
-                Verdict::Pass => format!("{place}: passes; nearest bound {} at {}", top.1, top.0),
-            });
+        match judgement.verdict {
+            Verdict::Fail { reason } if honest => wrong.push(format!("{place}: {reason}")),
+            Verdict::Pass if cheat => wrong.push(format!("{place}: passes; nearest bound {} at {}", top.1, top.0)),
+            _ => {}
         }
     }
     println!(

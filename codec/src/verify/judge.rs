@@ -88,6 +88,7 @@ pub fn judge(findings: &Findings, profile: &Profile) -> Judgement {
         (Some(fault), ..) => Verdict::Fail { reason: fault.to_string() },
         (None, Some(reason), _) => Verdict::Abstain { reason: reason.clone() },
         (None, None, Some(check)) => Verdict::Fail { reason: words(check) },
+        (None, None, None) if totals.starved => Verdict::Abstain { reason: totals.hunger(profile) },
         (None, None, None) => Verdict::Pass,
     };
     Judgement {
@@ -130,8 +131,11 @@ struct Totals<'a> {
     chroma_means: Both,
     /// Fine details of the ordered pictures, as squared error.
     details: u64,
-    /// The reference loses so much of the fine details that others may lose other things.
+    /// The reference loses so much of the fine details that others may lose other things: who loses yet other ones still
+    /// fails, but who does not need not have tried.
     starved: bool,
+    /// How much it loses, in thousandths.
+    lost: u64,
     /// Squared quantiser steps, for each [`WINDOW`] of pictures. The rendition's is never the smaller one, so that a finer
     /// quantiser earns nothing.
     steps: Vec<Both>,
@@ -172,9 +176,19 @@ impl<'a> Totals<'a> {
             means: sum(|frame| frame.luma_means),
             chroma_means: sum(|frame| frame.chroma_means),
             starved: fine_lost > permille(fine, profile.bounds.starved_permille),
+            lost: (u128::from(fine_lost) * 1000 / u128::from(fine.max(1))) as u64,
             details: fine / 4,
             steps: frames.chunks(WINDOW).map(window).collect(),
         }
+    }
+
+    /// Why nobody can vouch for a rendition that keeps every bound.
+    fn hunger(&self, profile: &Profile) -> String {
+        format!(
+            "nothing is wrong with it, but the ordered rate is too low for these pictures: the reference loses {} of 1000 of \
+             their fine details itself (from {} on a mild blur cannot be told from honest work)",
+            self.lost, profile.bounds.starved_permille
+        )
     }
 
     /// The sum of `of` over all pictures, each for a quantiser as coarse as the rendition's at that time.
