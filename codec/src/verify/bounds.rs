@@ -19,6 +19,8 @@ pub struct Bounds {
     pub other_bytes_per_second: u32,
     /// Least bytes of slices, relative to the reference encode, where pictures move and are not near-perfect.
     pub rate_under_permille: u32,
+    /// The same where they move fast.
+    pub rate_under_of_fast_permille: u32,
     /// Luma error of the segment.
     pub luma_permille: u32,
     /// Luma error of the segment, after the coarser quantiser of the rendition is taken into account.
@@ -27,7 +29,8 @@ pub struct Bounds {
     pub fine_loss_permille: u32,
     /// The same where the reference loses a fifth of them or more.
     pub fine_loss_of_few_permille: u32,
-    /// The same where the reference loses 35 % of them or more: there is not much left to lose.
+    /// The same where the reference loses 35 % of them or more, since there is not much left to lose; in between it falls
+    /// evenly.
     pub fine_loss_of_least_permille: u32,
     /// Share of the fine details that the reference loses where a segment counts as starved: the ordered rate shows so little
     /// of its pictures that encoders differ by what they give up.
@@ -68,6 +71,15 @@ pub struct Bounds {
     pub scaler_permille: u32,
 }
 
+impl Bounds {
+    /// The bound on fine details where the reference loses `lost` of 1000 of them, 200 or more.
+    pub(super) fn fine_loss_of_lost(&self, lost: u64) -> u32 {
+        let (few, least) = (self.fine_loss_of_few_permille, self.fine_loss_of_least_permille);
+        let part = lost.clamp(200, 350) as u32 - 200;
+        few - few.saturating_sub(least) * part / 150
+    }
+}
+
 impl Default for Bounds {
     fn default() -> Self {
         Self {
@@ -76,6 +88,7 @@ impl Default for Bounds {
             rate_over_permille: 200,
             other_bytes_per_second: 60_000,
             rate_under_permille: 525,
+            rate_under_of_fast_permille: 575,
             luma_permille: 7000,
             fidelity_permille: 1900,
             fine_loss_permille: 1500,

@@ -118,6 +118,10 @@ fn words(check: &Check) -> String {
 /// by design, and spend a segment's bits at different times.
 const WINDOW: usize = 15;
 
+/// Squared change of a sample from picture to picture, on average, from which on pictures move so fast that all honest
+/// encoders need most of their bits. A window that moves over a still picture has half of it.
+const FAST: u64 = 150;
+
 /// Sums over all pictures.
 struct Totals<'a> {
     frames: &'a [FrameFindings],
@@ -229,8 +233,7 @@ impl<'a> Totals<'a> {
             };
             let factor = match few {
                 true if self.starved => bounds.fine_loss_of_starved_permille,
-                true if plain > details / 100 * 35 => bounds.fine_loss_of_least_permille,
-                true => bounds.fine_loss_of_few_permille,
+                true => bounds.fine_loss_of_lost(self.lost),
                 false => factor,
             };
             let scaler = permille(details / divisor, bounds.scaler_permille);
@@ -267,7 +270,11 @@ impl<'a> Totals<'a> {
     fn rate(&self, findings: &Findings, profile: &Profile) -> Option<Check> {
         let change: u64 = self.frames.iter().map(|frame| frame.step.change).sum();
         let needed = change > self.all && self.luma.rendition > self.all / 2;
-        let least = permille(findings.slice_bytes.reference, profile.bounds.rate_under_permille);
+        let least = match change > FAST * self.all {
+            true => profile.bounds.rate_under_of_fast_permille,
+            false => profile.bounds.rate_under_permille,
+        };
+        let least = permille(findings.slice_bytes.reference, least);
         let check = most("bytes of slices for moving pictures", findings.slice_bytes.rendition, least);
         needed.then_some(Check { at_least: true, ..check })
     }
