@@ -75,8 +75,9 @@ impl Bounds {
     /// The bound on fine details where the reference loses `lost` of 1000 of them, 200 or more.
     pub(super) fn fine_loss_of_lost(&self, lost: u64) -> u32 {
         let (few, least) = (self.fine_loss_of_few_permille, self.fine_loss_of_least_permille);
-        let part = lost.clamp(200, 350) as u32 - 200;
-        few - few.saturating_sub(least) * part / 150
+        let part = lost.clamp(200, 350) - 200;
+        let fall = u64::from(few.saturating_sub(least)) * part / 150;
+        few - u32::try_from(fall).unwrap_or(few)
     }
 }
 
@@ -113,5 +114,25 @@ impl Default for Bounds {
             motion_permille: 400,
             scaler_permille: 20,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_on_fine_details_falls_evenly() {
+        let bounds = Bounds::default();
+        let at = |lost| bounds.fine_loss_of_lost(lost);
+        assert_eq!((at(0), at(200), at(275), at(350), at(1000)), (1250, 1250, 1195, 1140, 1140));
+        // A profile may say anything.
+        let odd = |few, least| Bounds {
+            fine_loss_of_few_permille: few,
+            fine_loss_of_least_permille: least,
+            ..Bounds::default()
+        };
+        assert_eq!(odd(u32::MAX, 0).fine_loss_of_lost(350), 0);
+        assert_eq!(odd(1000, 2000).fine_loss_of_lost(350), 1000);
     }
 }
