@@ -68,6 +68,13 @@ impl Ffmpeg {
         &self.version
     }
 
+    /// What it prints for a list such as `-filters`.
+    pub(crate) fn listed(&self, list: &str) -> Result<String> {
+        let output = Command::new(&self.program).args(["-hide_banner", list]).stdin(Stdio::null()).output();
+        let output = output.with_context(|| format!("cannot run {}", self.program.display()))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Runs it in `folder` to its end.
     pub(crate) fn run<S: AsRef<OsStr>>(&self, folder: &Path, args: &[S]) -> Result<()> {
         let output = self.command(folder).args(args).stdout(Stdio::null()).output();

@@ -6,6 +6,7 @@
 //! | [`kernels`] | our kernels against a copy and against FFmpeg's scalers |
 //! | [`latency`] | from a segment in to its last byte out |
 //! | [`density`] | live ladders for each core |
+//! | [`gpu`] | what one graphics card does: its parts, ladders on it, and what they cost its host |
 //! | [`certify`] | how many live streams the machine sustains: search, load, verdict |
 //! | [`report`], [`canonical`], [`sign`] | reports that prove who made them and that nobody changed them |
 //! | [`clip`], [`ffmpeg`] | test material, and the program that cuts and decodes it |
@@ -20,6 +21,7 @@ mod compare;
 mod density;
 mod ffmpeg;
 mod figures;
+mod gpu;
 mod kernels;
 mod latency;
 mod machine;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Kernels(options) => kernels::run(&options),
         Command::Latency(options) => latency::run(&options),
         Command::Density(options) => density::run(&options),
+        Command::Gpu(options) => gpu::run(&options),
         Command::Certify(options) => certify::run(&options),
         Command::Verify(options) => verify(&options),
     };

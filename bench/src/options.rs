@@ -23,6 +23,7 @@ pub(crate) enum Command {
     Kernels(KernelsOptions),
     Latency(LatencyOptions),
     Density(DensityOptions),
+    Gpu(GpuOptions),
     Certify(CertifyOptions),
     Verify(VerifyOptions),
 }
@@ -153,6 +154,52 @@ pub(crate) struct DensityOptions {
     pub(crate) json: Option<PathBuf>,
 }
 
+/// What one NVIDIA card does, and what it costs the machine that it is in.
+///
+/// First each part alone, with more at once until that gains nothing: decoding, scaling to all sizes, both together,
+/// encoding. Then whole ladders as fast as they go, encoded by the card and, decoded and scaled by the card, by the
+/// processors. Last, live: every stream gives a segment when it has played, which must be done within 0.8 of its length;
+/// 1 % may be late. The most ladders that are on time are sustained_ladders.
+///
+/// For one live ladder the tables tell, for each second of its video: processor time, encoding in software apart from
+/// everything else; bytes over PCIe to the card and back, counted where the engine hands them to the driver; and how much
+/// of the card's memory one more ladder takes. An x1 riser is simulated: the same counts are made to take their time at
+/// --riser MB/s in each direction. What the driver sends for itself is neither counted nor slowed down.
+///
+/// ffmpeg (-hwaccel cuda, scale_cuda, h264_nvenc) does the same ladder where it has been built with that. ladder_ratio is
+/// our ladders over ffmpeg's: above 1 we are faster.
+///
+/// Without a card it says what is missing and exits with 1. The acceptance test of a card, which checks and does not measure, is
+/// `headframe-codec gpu-test`. Neither has run on a card with encoders yet: please send us what both find.
+///
+/// Nothing else should run on card and machine meanwhile. It takes some minutes.
+#[derive(Debug, Args)]
+pub(crate) struct GpuOptions {
+    #[command(flatten)]
+    pub(crate) input: InputOptions,
+    /// The card, as `headframe-codec gpu` names it. Default: the first one
+    #[arg(long, value_name = "UUID")]
+    pub(crate) card: Option<String>,
+    /// Look for the driver's libraries in this folder and nowhere else. Test doubles say that they are such
+    #[arg(long, value_name = "DIR")]
+    pub(crate) libraries: Option<PathBuf>,
+    /// Most streams at once
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) streams: u32,
+    /// Length of a step at full speed, seconds
+    #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds_per_step: u64,
+    /// Length of a step in real time, seconds; 0: none
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=3600))]
+    pub(crate) live: u64,
+    /// MB/s of the riser that is simulated; 200 is about what PCIe 1.0 x1 carries. 0: none
+    #[arg(long, value_name = "MB/S", default_value_t = 200, value_parser = clap::value_parser!(u64).range(..=64_000))]
+    pub(crate) riser: u64,
+    /// Store everything found as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
 /// How many live streams this machine turns into ladders on time.
 ///
 /// Each stream delivers a segment of 2 s every 2 s, from a phase and a part of the input of its own. A segment is late when
@@ -269,6 +316,8 @@ mod tests {
             "certify --workers 0",
             "certify --keystore k",
             "certify --hello h",
+            "gpu --streams 0",
+            "gpu --seconds-per-step 0",
             "verify",
         ] {
             assert!(parse(&format!("headframe-bench {bad}")).is_err(), "{bad}");

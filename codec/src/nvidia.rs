@@ -30,9 +30,9 @@
 //! ```
 
 pub use crate::ffi::nvidia::{
-    Capabilities, Colour, Decoder, DecoderLimits, Decodes, Device, DeviceCapabilities, DeviceInfo, Driver,
-    EncodedPicture, EncoderSession, EncoderSettings, Encodes, Format, Health, NvidiaError, Picture, Planes,
-    RateControl, Scaler, Surface, Tuning, VideoCodec,
+    BrokenDevice, Capabilities, Colour, Decoder, DecoderLimits, Decodes, Device, DeviceCapabilities, DeviceInfo,
+    Driver, EncodedPicture, EncoderSession, EncoderSettings, Encodes, Format, Health, NvidiaError, Picture, Planes,
+    RateControl, Scaler, Surface, Traffic, Tuning, VideoCodec,
 };
 pub use headframe_kernels::cuda::Uuid;
-pub use headframe_nv_sys::{Api, LoadError, Source};
+pub use headframe_nv_sys::{Api, LoadError, Source, doubles};

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use doubles::{Doubles, encode, file, picture, settings};
 use headframe_codec::nvidia::{
-    Api, Capabilities, Decoder, DecoderLimits, Driver, EncodedPicture, EncoderSession, EncoderSettings, NvidiaError,
-    RateControl, Surface, VideoCodec,
+    Api, Capabilities, Decoder, DecoderLimits, Device, Driver, EncodedPicture, EncoderSession, EncoderSettings,
+    NvidiaError, RateControl, Surface, VideoCodec,
 };
 use headframe_codec::{Class, Codec};
 
@@ -471,6 +471,51 @@ fn a_session_cannot_become_another_kind_or_change_half_way() {
     session.reconfigure(&now).unwrap();
     drop((session, device));
     doubles.assert_clean();
+}
+
+#[test]
+fn a_broken_card_does_not_hide_the_others() {
+    let doubles = Doubles::new();
+    doubles.set("cuda", "devices", "3");
+    let driver = Driver::open(&doubles.source()).unwrap();
+    let all: Vec<_> = driver.devices().unwrap().into_iter().map(|card| card.uuid).collect();
+    let fails = |call: &str, skip: u32, times: u32| {
+        doubles.set("cuda", "clear", "");
+        doubles.set("cuda", "fault", &format!("{call}=999@{skip}x{times}"));
+    };
+    for call in ["cuDeviceGetName", "cuDeviceGetPCIBusId", "cuDeviceTotalMem_v2", "cuDeviceGetUuid", "cuDeviceGet"] {
+        fails(call, 1, 1);
+        let others: Vec<_> = driver.devices().unwrap().into_iter().map(|card| (card.ordinal, card.uuid)).collect();
+        assert_eq!(others, [(0, all[0]), (2, all[2])], "{call}");
+        fails(call, 1, 1);
+        let found = Capabilities::probe(&doubles.source());
+        assert_eq!((found.devices.len(), &found.problems[..]), (2, &[][..]), "{call}");
+        assert!(found.devices.iter().all(|card| !card.decodes.is_empty() && !card.encodes.is_empty()), "{call}");
+        let [broken] = &found.broken[..] else { panic!("{:?}", found.broken) };
+        let known = !["cuDeviceGetUuid", "cuDeviceGet"].contains(&call);
+        assert_eq!((broken.ordinal, broken.uuid.clone()), (1, known.then(|| all[1].to_string())), "{call}");
+        assert!(broken.reason.starts_with(&format!("{call}: ")) && broken.reason.contains("999"), "{}", broken.reason);
+        // The others can be taken into use, this one says what it has.
+        fails(call, 1, 1);
+        assert_eq!(Device::open(&driver, all[2]).unwrap().info().uuid, all[2], "{call}");
+        fails(call, 1, 1);
+        let error = Device::open(&driver, all[1]).map(|_| ()).unwrap_err();
+        assert!(matches!(error, NvidiaError::Cuda { call: of, code: 999, .. } if of == call), "{error}");
+    }
+    // None at all is an error, not an empty list.
+    fails("cuDeviceGetName", 0, 3);
+    assert!(matches!(driver.devices(), Err(NvidiaError::Cuda { code: 999, .. })));
+    doubles.set("cuda", "clear", "");
+    drop(driver);
+    doubles.assert_clean();
+    let text = std::process::Command::new(env!("CARGO_BIN_EXE_headframe-codec"))
+        .args(["gpu", "--libraries"])
+        .arg(doubles.path())
+        .env("HEADFRAME_DOUBLE_CUDA", "devices=2;fault=cuDeviceGetName=999@1x1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("card 1, GPU-") && text.contains("BROKEN: cuDeviceGetName"), "{text}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The command line. Few flags: what a role does is in its configuration file.
 
+mod doctor;
 mod keys;
 mod status;
 
@@ -30,6 +31,13 @@ pub struct Cli {
 const EXIT_CODES: &str =
     "Exit codes: 0 ok, 1 failure, 2 usage, 78 bad configuration, 79 not safe to run (a person must look).";
 
+const DOCTOR: &str = "Nothing is changed. A line for each check: ok, warn (it works, but worse than it could) or FAIL, with the cause, \
+    and below it what to do.\n\n\
+    Exit codes: 0 nothing failed, 1 something did, 2 usage.\n\n\
+    Examples:\n  \
+    sudo headframe doctor\n  \
+    headframe doctor --config headframe.toml --role gateway --json";
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LogFormat {
     Text,
@@ -51,6 +59,9 @@ enum Command {
     Keys(keys::KeysCommand),
     /// What a running rig or gateway is doing
     Status(status::StatusArgs),
+    /// Check what this machine needs: programs, sandbox, memory, disk, clock, chain, graphics cards
+    #[command(after_help = DOCTOR)]
+    Doctor(doctor::DoctorArgs),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -96,6 +107,16 @@ enum RoleArg {
     LocalGateway,
 }
 
+impl RoleArg {
+    fn role(self) -> For {
+        match self {
+            Self::Node => For::Node,
+            Self::Gateway => For::Gateway,
+            Self::LocalGateway => For::LocalGateway,
+        }
+    }
+}
+
 /// Starts logging to standard error.
 pub fn start_log(cli: &Cli) {
     use tracing_subscriber::EnvFilter;
@@ -119,17 +140,13 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Devnet(args) => demo::devnet(args).await,
         Command::Keys(command) => keys::run(command),
         Command::Status(args) => status::run(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
         Command::Config(ConfigCommand::Default) => {
             print!("{}", toml::to_string_pretty(&Config::default())?);
             Ok(())
         }
         Command::Config(ConfigCommand::Check { config, role }) => {
-            let role = match role {
-                RoleArg::Node => For::Node,
-                RoleArg::Gateway => For::Gateway,
-                RoleArg::LocalGateway => For::LocalGateway,
-            };
-            load(&config, role)?;
+            load(&config, role.role())?;
             println!("ok");
             Ok(())
         }

@@ -198,7 +198,7 @@ fn x264_class(preset: Preset) -> &'static str {
 }
 
 /// Pictures in `gop_ms`, at least one.
-fn gop(gop_ms: u32, fps: Fps) -> u64 {
+pub(crate) fn gop(gop_ms: u32, fps: Fps) -> u64 {
     let (num, den) = (u64::from(fps.num), u64::from(fps.den.max(1)));
     ((u64::from(gop_ms) * num + 500 * den) / (1000 * den)).max(1)
 }

@@ -32,6 +32,6 @@ pub mod nvenc;
 pub mod nvml;
 pub mod version;
 
-pub use load::{LoadError, Source};
+pub use load::{LoadError, Source, doubles};
 pub use shape::Reserved;
 pub use version::Api;

@@ -74,6 +74,20 @@ impl Library {
     }
 }
 
+/// Every library of the driver that is used.
+const LIBRARIES: [&str; 4] = ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1", "libnvidia-ml.so.1"];
+
+/// Those of the driver's libraries that are test doubles and say so themselves: what is measured over them says nothing
+/// about a card.
+pub fn doubles(source: &Source) -> Vec<&'static str> {
+    let is_double = |file: &&'static str| {
+        // Every double has a function to be asked with; nothing of NVIDIA's has one of this name. It is not called.
+        Library::open(source, file)
+            .is_ok_and(|it| it.function::<unsafe extern "C" fn()>("headframe_double_report").is_ok())
+    };
+    LIBRARIES.into_iter().filter(is_double).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

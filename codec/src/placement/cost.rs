@@ -1,6 +1,9 @@
 //! What a stream takes of a card, and how that is learned. Figures to begin with are planning guesses of published engine
 //! rates, 1080p pictures a second and engine; every card corrects them by what it really does.
 
+#[cfg(test)]
+mod model;
+
 use std::time::Duration;
 
 use crate::admission::{self, blend};

@@ -18,6 +18,13 @@ pub(crate) fn run(libraries: Option<PathBuf>, json: bool) {
     for device in &found.devices {
         card(device);
     }
+    for card in &found.broken {
+        let name = card.uuid.as_deref().unwrap_or("of unknown number");
+        println!("card {}, {name}: BROKEN: {}", card.ordinal, card.reason);
+    }
+    if !found.doubles.is_empty() {
+        println!("TEST DOUBLE: {} only stand in for NVIDIA's; this is said of no card", found.doubles.join(", "));
+    }
     for problem in &found.problems {
         println!("problem: {problem}");
     }

@@ -1,13 +1,14 @@
 //! The engine of NVIDIA cards tried on a card of this machine, with its owner's own segments and in this process.
 
 use std::path::PathBuf;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use headframe_codec::engine::{self, nvidia::Card, nvidia::Tally};
-use headframe_codec::nvidia::{Device, Driver, Source};
+use headframe_codec::nvidia::Device;
 use headframe_codec::{Ladder, Limits, SegmentOut};
 use serde::Serialize;
+
+use crate::streams::{self, process_seconds};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -67,15 +68,9 @@ struct Sustained {
 
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let ladder = crate::transcode::ladder(options.ladder.as_deref(), None)?;
-    let read = |path: &PathBuf| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
-    let segments = options.segments.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let source = options.libraries.clone().map_or(Source::System, Source::Folder);
+    let segments = streams::read(&options.segments)?;
     let failed = |error: headframe_codec::nvidia::NvidiaError| error.to_string();
-    let driver = Driver::open(&source).map_err(failed)?;
-    let cards = driver.devices().map_err(failed)?;
-    let wanted = |uuid: &str| options.card.as_deref().is_none_or(|card| card == uuid);
-    let info = cards.into_iter().find(|card| wanted(&card.uuid.to_string()));
-    let info = info.ok_or("there is no such card; `headframe-codec gpu` lists those there are")?;
+    let (driver, info) = streams::card(options.libraries.as_deref(), options.card.as_deref())?;
     let device = Device::open(&driver, info.uuid).map_err(failed)?;
     let mut problems = Vec::new();
     eprintln!("decoding and scaling on {}, encoding here", info.name);
@@ -101,7 +96,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     }
 }
 
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits { wall: Duration::from_secs(300), ..Limits::default() }
 }
 
@@ -161,49 +156,21 @@ fn sustain(
 ) -> Result<Sustained, String> {
     let card = Card::new(device.clone());
     let used = || device.memory().map(|(free, total)| (total - free) >> 20).map_err(|error| error.to_string());
-    let started = Instant::now();
     let (cpu, memory) = (process_seconds(), used()?);
     let length = Duration::from_secs(options.seconds);
-    let stream = |first: usize| {
-        let (mut ticks, mut pictures) = (0, 0);
-        for segment in segments.iter().cycle().skip(first) {
-            if started.elapsed() >= length {
-                break;
-            }
-            let out = card.transcode(ladder, segment, &[], &limits()).map_err(|error| error.to_string())?;
-            ticks += out.source.duration;
-            pictures += u64::from(out.source.frames);
-        }
-        Ok::<_, String>((ticks, pictures))
-    };
-    let streams = options.streams as usize;
-    let done: Vec<_> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..streams).map(|i| scope.spawn(move || stream(i % segments.len()))).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".to_owned())))
-            .collect()
-    });
-    let wall = started.elapsed().as_secs_f64();
-    problems.extend(done.iter().filter_map(|stream| stream.as_ref().err()).map(|error| format!("a stream: {error}")));
-    let sums = done.iter().flatten().fold((0, 0), |sum, stream| (sum.0 + stream.0, sum.1 + stream.1));
-    let video = sums.0 as f64 / 90_000.0;
+    let make = |segment: &[u8]| card.transcode(ladder, segment, &[], &limits()).map_err(|error| error.to_string());
+    let done = streams::run(options.streams as usize, length, segments, &make);
+    problems.extend(done.errors.iter().map(|error| format!("a stream: {error}")));
+    let (wall, video) = (done.wall_s, done.video_s());
     Ok(Sustained {
         streams: options.streams,
         wall_s: wall,
         ladders: video / wall,
-        pictures_per_s: sums.1 as f64 / wall,
+        pictures_per_s: done.pictures as f64 / wall,
         cpu_s_per_video_s: (process_seconds() - cpu) / video.max(0.001),
         memory_mib: [memory, used()?],
         made: card.tally(),
     })
-}
-
-/// Processor time of this process, user and system (proc(5), fields 14 and 15 of `stat`, hundredths of a second).
-fn process_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 fn print(report: &Report, json: bool) {

@@ -4,8 +4,10 @@
 
 mod codecs;
 mod gpu;
+mod gpu_measure;
 mod gpu_test;
 mod selftest;
+mod streams;
 mod transcode;
 mod verify;
 
@@ -98,6 +100,9 @@ enum Command {
         headframe-codec gpu-test s*.ts --streams 24 --seconds 300 --json > result.json"
     )]
     GpuTest(gpu_test::Options),
+    /// Measure a card; `headframe-bench gpu` runs this and tells the result (internal)
+    #[command(hide = true)]
+    GpuMeasure(gpu_measure::Options),
     /// Say whether a rendition is what was ordered
     #[command(
         after_help = "Exit code: 0 it passes, 3 it fails, 4 it cannot be judged here (the source is damaged, or the \
@@ -186,6 +191,10 @@ fn main() -> ExitCode {
         Command::GpuTest(options) => {
             log_to_stderr();
             gpu_test::run(&options)
+        }
+        Command::GpuMeasure(options) => {
+            log_to_stderr();
+            gpu_measure::run(&options)
         }
         Command::Verify(options) => return verify::run(&options),
         Command::Judge(how) => verify::judge(&how),

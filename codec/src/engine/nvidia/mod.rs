@@ -12,6 +12,7 @@
 //! No card has run this yet; the tests run it over doubles of the driver's libraries.
 
 mod host;
+pub mod measure;
 mod on_card;
 mod rungs;
 mod settings;
@@ -55,6 +56,8 @@ pub struct Card {
     rungs_on_card: AtomicU64,
     rungs_on_host: AtomicU64,
     left: AtomicU64,
+    /// Processor time, nanoseconds.
+    software_encoding: AtomicU64,
 }
 
 /// Who made what since a [`Card`] was taken into use.
@@ -71,8 +74,8 @@ pub struct Tally {
 impl Card {
     /// A card that is in use already. Nothing is made on it until the first segment.
     pub fn new(device: Arc<Device>) -> Self {
-        let (warm, rungs_on_card, rungs_on_host, left) = Default::default();
-        Self { device, warm, encodes: true, rungs_on_card, rungs_on_host, left }
+        let (warm, rungs_on_card, rungs_on_host, left, software_encoding) = Default::default();
+        Self { device, warm, encodes: true, rungs_on_card, rungs_on_host, left, software_encoding }
     }
 
     /// The same, but all rungs are encoded by the processors: what comes out must equal, byte for byte, what the engine of the
@@ -86,6 +89,16 @@ impl Card {
         let [rungs_on_card, rungs_on_host, segments_left] =
             [&self.rungs_on_card, &self.rungs_on_host, &self.left].map(|count| count.load(Ordering::Relaxed));
         Tally { rungs_on_card, rungs_on_host, segments_left }
+    }
+
+    /// Processor time that went into encoding what the card did not encode: apart from the rest, which is what a card
+    /// costs its host.
+    pub fn software_encoding(&self) -> Duration {
+        Duration::from_nanos(self.software_encoding.load(Ordering::Relaxed))
+    }
+
+    fn encoded_in_software(&self, took: Duration) {
+        self.software_encoding.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
     }
 
     /// Makes all renditions of `input`, or none, as [`super::transcode`] does.
@@ -129,6 +142,7 @@ impl Card {
         tracing::info!(reason = unfit, "the processors make this segment: the card cannot");
         self.left.fetch_add(1, Ordering::Relaxed);
         let mut out = cpu::run(ladder, &media, paces, limits, started, sink)?;
+        self.encoded_in_software(out.timings.encode);
         out.timings.total = started.elapsed();
         Ok(out)
     }
@@ -149,7 +163,9 @@ impl Card {
                 (Ok(_), Err(error)) => return Err(error.into()),
                 (Ok(done), Ok(encoded)) => (done, encoded),
             };
-            let encode = done.encode + encoded.iter().map(|made| made.encode).sum();
+            let in_software = encoded.iter().map(|made| made.encode).sum();
+            self.encoded_in_software(in_software);
+            let encode = done.encode + in_software;
             let mut made = done.made;
             let on_host = (0..ladder.renditions().len()).filter(|i| made.iter().all(|(of, _)| of != i));
             let on_host: Vec<_> = on_host.zip(encoded).collect();

@@ -504,6 +504,9 @@ impl Decoder {
             return Err(NvidiaError::Broken { what: "decoder" });
         }
         let cuvid = cuvid(&self.device)?;
+        let link = &self.device.link;
+        // Before the pictures come: they are made of it.
+        link.carry(&link.to_card, packet.payload_size as usize);
         let _current = self.device.current()?;
         let sink = NonNull::from(sink);
         // SAFETY: only the lifetime changes; the pointer is taken away again below, before the borrow ends.

@@ -2,6 +2,7 @@
 
 use std::ffi::c_void;
 use std::marker::PhantomData;
+use std::num::NonZeroU64;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use headframe_nv_sys::cuda::{
 
 use super::driver::{DeviceInfo, Driver};
 use super::failure::NvidiaError;
+use super::link::{Link, Traffic};
 
 /// A card in use. Holds its primary context, the same that [`headframe_kernels::cuda::Gpu`] of this card holds.
 pub struct Device {
@@ -19,6 +21,7 @@ pub struct Device {
     handle: CUdevice,
     context: NonNull<c_void>,
     info: DeviceInfo,
+    pub(super) link: Link,
 }
 
 // SAFETY: a context may be made current on any thread, also on several at once; the driver serialises.
@@ -36,7 +39,7 @@ impl Device {
         driver.check("cuDevicePrimaryCtxRetain", code)?;
         let call = "cuDevicePrimaryCtxRetain";
         let context = context.ok_or(NvidiaError::Nonsense { call, what: "no context" })?;
-        Ok(Arc::new(Self { driver: Arc::clone(driver), handle, context, info }))
+        Ok(Arc::new(Self { driver: Arc::clone(driver), handle, context, info, link: Link::default() }))
     }
 
     /// What the card is.
@@ -60,6 +63,17 @@ impl Device {
         let code = unsafe { (self.driver.cuda.cuMemGetInfo_v2)(&mut free, &mut total) };
         self.driver.check("cuMemGetInfo_v2", code)?;
         Ok((free as u64, total as u64))
+    }
+
+    /// What went over its link so far.
+    pub fn traffic(&self) -> Traffic {
+        self.link.traffic()
+    }
+
+    /// Simulates a link of so many bytes a second in each direction, until told otherwise: whatever [`Self::traffic`] counts
+    /// takes at least its time. For benchmarks.
+    pub fn simulate_link(&self, bytes_per_second: Option<NonZeroU64>) {
+        self.link.slow_down(bytes_per_second);
     }
 
     /// Makes the context current on this thread until the guard is dropped.
@@ -121,7 +135,11 @@ impl Device {
         let _current = self.current()?;
         // SAFETY: the host side has `Height` rows of `WidthInBytes`, see the callers; the device side belongs to a live
         // surface or picture, which `Planes` borrows; the copy is done when the call returns.
-        self.driver.check("cuMemcpy2D_v2", unsafe { (self.driver.cuda.cuMemcpy2D_v2)(copy) })
+        self.driver.check("cuMemcpy2D_v2", unsafe { (self.driver.cuda.cuMemcpy2D_v2)(copy) })?;
+        let to_card = copy.dstMemoryType == CU_MEMORYTYPE_DEVICE;
+        let lane = if to_card { &self.link.to_card } else { &self.link.to_host };
+        self.link.carry(lane, copy.WidthInBytes * copy.Height);
+        Ok(())
     }
 }
 

@@ -36,6 +36,24 @@ pub struct DeviceInfo {
     pub memory_bytes: u64,
 }
 
+/// A card that the driver counts and does not describe: off the bus, or broken otherwise. The others work all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BrokenDevice {
+    /// The driver's own number.
+    pub ordinal: u32,
+    /// What it is known by, where the driver still tells.
+    pub uuid: Option<String>,
+    /// What failed.
+    pub reason: String,
+}
+
+/// A card, as far as the driver knows it.
+struct Found {
+    ordinal: u32,
+    uuid: Result<Uuid, NvidiaError>,
+    described: Result<(CUdevice, DeviceInfo), NvidiaError>,
+}
+
 fn as_text<S: Serializer>(uuid: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(uuid)
 }
@@ -101,14 +119,18 @@ pub struct Capabilities {
     pub encode_api: Option<String>,
     /// The cards.
     pub devices: Vec<DeviceCapabilities>,
+    /// Cards that cannot be used, nor even described.
+    pub broken: Vec<BrokenDevice>,
     /// What is missing and why.
     pub problems: Vec<String>,
+    /// Libraries that are test doubles: then all of this is said of no card.
+    pub doubles: Vec<&'static str>,
 }
 
 impl Capabilities {
     /// Asks everything that can be asked. To learn what a card encodes, one session is opened on it and closed again.
     pub fn probe(source: &Source) -> Self {
-        let mut found = Self::default();
+        let mut found = Self { doubles: headframe_nv_sys::doubles(source), ..Self::default() };
         let driver = match Driver::open(source) {
             Ok(driver) => driver,
             Err(error) => {
@@ -125,9 +147,19 @@ impl Capabilities {
         if let Err(error) = &driver.cuvid {
             found.problems.push(error.to_string());
         }
-        match driver.devices() {
-            Ok(devices) => found.devices = devices.into_iter().map(|info| driver.abilities(info)).collect(),
-            Err(error) => found.problems.push(error.to_string()),
+        let cards = driver.found().unwrap_or_else(|error| {
+            found.problems.push(error.to_string());
+            Vec::new()
+        });
+        for card in cards {
+            match card.described {
+                Ok((_, info)) => found.devices.push(driver.abilities(info)),
+                Err(error) => found.broken.push(BrokenDevice {
+                    ordinal: card.ordinal,
+                    uuid: card.uuid.ok().map(|uuid| uuid.to_string()),
+                    reason: error.to_string(),
+                }),
+            }
         }
         found
     }
@@ -172,23 +204,61 @@ impl Driver {
         self.encoding.as_ref().map(|encoding| encoding.api).map_err(Clone::clone)
     }
 
-    /// All cards, by the driver's own number.
+    /// The cards, by the driver's own number. One that cannot be described is left out, and named in the log: it does not
+    /// keep the others from being used.
+    ///
+    /// # Errors
+    /// There are cards, and none can be described; or they cannot even be counted.
     pub fn devices(&self) -> Result<Vec<DeviceInfo>, NvidiaError> {
+        let (mut described, mut failed) = (Vec::new(), None);
+        for card in self.found()? {
+            match card.described {
+                Ok((_, info)) => described.push(info),
+                Err(error) => {
+                    tracing::warn!(ordinal = card.ordinal, reason = %error, "a card is left out: it cannot be described");
+                    failed = failed.or(Some(error));
+                }
+            }
+        }
+        match failed {
+            Some(error) if described.is_empty() => Err(error),
+            _ => Ok(described),
+        }
+    }
+
+    /// Every card that the driver counts.
+    fn found(&self) -> Result<Vec<Found>, NvidiaError> {
         let mut count: c_int = 0;
         // SAFETY: writes one integer.
         self.check("cuDeviceGetCount", unsafe { (self.cuda.cuDeviceGetCount)(&mut count) })?;
-        (0..u32::try_from(count).unwrap_or(0)).map(|ordinal| self.device(ordinal).map(|(_, info)| info)).collect()
+        let card = |ordinal| {
+            let handle = self.handle(ordinal);
+            let uuid = handle.clone().and_then(|device| self.uuid(device));
+            let described = handle.and_then(|device| {
+                let info = self.describe(ordinal, device, uuid.clone()?)?;
+                Ok((device, info))
+            });
+            Found { ordinal, uuid, described }
+        };
+        Ok((0..u32::try_from(count).unwrap_or(0)).map(card).collect())
     }
 
-    /// The driver's handle of a card, and what it is.
-    fn device(&self, ordinal: u32) -> Result<(CUdevice, DeviceInfo), NvidiaError> {
+    fn handle(&self, ordinal: u32) -> Result<CUdevice, NvidiaError> {
         let mut device: CUdevice = 0;
         let number = c_int::try_from(ordinal).unwrap_or(c_int::MAX);
         // SAFETY: writes one integer; an ordinal that is not there is an error.
         self.check("cuDeviceGet", unsafe { (self.cuda.cuDeviceGet)(&mut device, number) })?;
+        Ok(device)
+    }
+
+    fn uuid(&self, device: CUdevice) -> Result<Uuid, NvidiaError> {
         let mut uuid = cuda::CUuuid::default();
         // SAFETY: writes 16 bytes.
         self.check("cuDeviceGetUuid", unsafe { (self.cuda.cuDeviceGetUuid)(&mut uuid, device) })?;
+        Ok(Uuid(uuid.bytes))
+    }
+
+    fn describe(&self, ordinal: u32, device: CUdevice, uuid: Uuid) -> Result<DeviceInfo, NvidiaError> {
         let name = self.text("cuDeviceGetName", |at, len| {
             // SAFETY: writes at most `len` bytes, which are there.
             unsafe { (self.cuda.cuDeviceGetName)(at, len, device) }
@@ -208,19 +278,21 @@ impl Driver {
         let mut bytes = 0;
         // SAFETY: writes one integer.
         self.check("cuDeviceTotalMem_v2", unsafe { (self.cuda.cuDeviceTotalMem_v2)(&mut bytes, device) })?;
-        let uuid = Uuid(uuid.bytes);
-        let info = DeviceInfo { ordinal, uuid, pci, name, compute: (major, minor), memory_bytes: bytes as u64 };
-        Ok((device, info))
+        Ok(DeviceInfo { ordinal, uuid, pci, name, compute: (major, minor), memory_bytes: bytes as u64 })
     }
 
-    /// The card with this number of its own.
+    /// The card with this number of its own, and why not, if it is there and cannot be described. Where cards do not even
+    /// tell their number, it may be one of them.
     pub(super) fn find(&self, uuid: Uuid) -> Result<(CUdevice, DeviceInfo), NvidiaError> {
-        for info in self.devices()? {
-            if info.uuid == uuid {
-                return self.device(info.ordinal);
+        let mut nameless = None;
+        for card in self.found()? {
+            match card.uuid {
+                Ok(of) if of == uuid => return card.described,
+                Ok(_) => {}
+                Err(error) => nameless = nameless.or(Some(error)),
             }
         }
-        Err(NvidiaError::NoDevice { which: uuid.to_string() })
+        Err(nameless.unwrap_or_else(|| NvidiaError::NoDevice { which: uuid.to_string() }))
     }
 
     fn abilities(self: &Arc<Self>, info: DeviceInfo) -> DeviceCapabilities {

@@ -323,6 +323,8 @@ impl EncoderSession {
         let status = unsafe { (encoding.functions.unlock)(self.session.handle, bitstream) };
         self.session.check("nvEncUnlockBitstream", status)?;
         let data = read.map_err(|what| NvidiaError::Nonsense { call, what })?;
+        let link = &self.session.device.link;
+        link.carry(&link.to_host, data.len());
         if lock.outputTimeStamp != time.cast_unsigned() {
             return Err(NvidiaError::Nonsense { call, what: "another picture than the next" });
         }

@@ -1,0 +1,149 @@
+//! `headframe-bench gpu` without a card, and over test doubles of the driver: that it runs and counts right, and says that no
+//! card was measured. Speed is not looked at: a double has none.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const LADDER: &str = r#"[{"name":"180p","width":320,"height":180,"bitrate_bps":300000},
+    {"name":"90p","width":160,"height":90,"bitrate_bps":100000}]"#;
+/// Bytes of all renditions of one picture in 4:2:0.
+const RAW: u64 = (320 * 180 + 160 * 90) * 3 / 2;
+
+fn bench(folder: &Path, codec: &Path, args: &[&str], encoder: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headframe-bench"));
+    command.current_dir(folder).env_remove("HEADFRAME_CLIP").env("HEADFRAME_DOUBLE_NVENC", encoder);
+    command.args(["gpu", "--libraries", "driver", "--codec"]).arg(codec).args(args).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A folder with a clip of 4 s, a ladder and an empty folder for a driver; nothing and one line where that cannot be had.
+fn small() -> Option<(tempfile::TempDir, PathBuf)> {
+    let codec = std::env::var_os("HEADFRAME_CODEC")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_headframe-bench")).with_file_name("headframe-codec"));
+    if !codec.is_file() {
+        println!("skipped: {} is not built (cargo build -p headframe-codec)", codec.display());
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let source = ["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=640x360:r=15:d=4,format=yuv420p"];
+    let encoder = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "30", "-b:v", "800k"];
+    match Command::new("ffmpeg").args(source).args(encoder).arg(folder.path().join("clip.mp4")).status() {
+        Ok(status) => assert!(status.success(), "ffmpeg made no clip"),
+        Err(error) => {
+            println!("skipped: no ffmpeg ({error})");
+            return None;
+        }
+    }
+    std::fs::write(folder.path().join("ladder.json"), LADDER).unwrap();
+    std::fs::create_dir(folder.path().join("driver")).unwrap();
+    Some((folder, codec))
+}
+
+/// Puts the doubles where the driver is looked for.
+fn install(folder: &Path) {
+    let built = std::env::current_exe().unwrap();
+    for (file, name) in [
+        ("libcuda.so.1", "cuda"),
+        ("libnvcuvid.so.1", "cuvid"),
+        ("libnvidia-encode.so.1", "nvenc"),
+        ("libnvidia-ml.so.1", "nvml"),
+    ] {
+        let double = built.with_file_name(format!("libheadframe_double_{name}.so"));
+        std::fs::copy(double, folder.join("driver").join(file)).unwrap();
+    }
+}
+
+#[test]
+fn without_a_card_it_says_what_is_missing() {
+    let Some((folder, codec)) = small() else { return };
+    let none = bench(folder.path(), &codec, &["--clip", "clip.mp4"], "");
+    assert_eq!(none.status.code(), Some(1), "{}", text(&none));
+    assert!(text(&none).contains("no NVIDIA card that could be measured: libcuda.so.1"), "{}", text(&none));
+    install(folder.path());
+    let other = bench(folder.path(), &codec, &["--card", "GPU-0"], "");
+    assert!(other.status.code() == Some(1) && text(&other).contains("no card GPU-0"), "{}", text(&other));
+}
+
+#[test]
+fn over_doubles_it_runs_counts_right_and_says_that_they_are_doubles() {
+    let Some((folder, codec)) = small() else { return };
+    install(folder.path());
+    let args = "--clip clip.mp4 --seconds 4 --ladder ladder.json --streams 2 --seconds-per-step 1 --live 4 --riser 50 \
+                --json report.json";
+    let args: Vec<_> = args.split_ascii_whitespace().collect();
+    let output = bench(folder.path(), &codec, &args, "sessions=6");
+    assert!(output.status.success(), "{}", text(&output));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(printed.matches("TEST DOUBLE, NOT A CARD: libcuda.so.1").count(), 2, "{printed}");
+    assert!(printed.contains("SIMULATED riser 50 MB/s") && printed.contains("the riser is SIMULATED"), "{printed}");
+    assert!(printed.contains("NOT MEASURED: there is no card: the driver is a test double"), "{printed}");
+
+    let report: Value = serde_json::from_slice(&std::fs::read(folder.path().join("report.json")).unwrap()).unwrap();
+    assert!(report["test_double"].as_str().unwrap().contains("libnvidia-encode.so.1"), "{report:#}");
+    assert_eq!(
+        (&report["sessions"], &report["ratio"], &report["nvenc_api"]),
+        (&6.into(), &Value::Null, &"13.0".into())
+    );
+    assert_eq!(report["problems"], serde_json::json!([]));
+    for part in ["decode", "scale", "decode_and_scale", "encode"] {
+        let rates = report["parts"].as_array().unwrap().iter().filter(|rate| rate["part"] == part);
+        let rates: Vec<_> = rates.map(|rate| rate["hd_pictures_per_s"].as_f64().unwrap()).collect();
+        assert!(rates.len() >= 2 && rates.iter().all(|rate| *rate > 0.0), "{part}: {report:#}");
+    }
+    let runs = report["ladders"].as_array().unwrap();
+    let some = |who: &str, slow: bool| runs.iter().find(|run| run["who"] == who && run["link"].is_null() != slow);
+    for run in runs {
+        let number = |name: &str| run[name].as_f64().unwrap();
+        let [pictures, to_host, to_card] =
+            [&run["pictures"], &run["traffic"]["to_host"], &run["traffic"]["to_card"]].map(|it| it.as_u64().unwrap());
+        assert!(pictures > 0 && to_card > 0 && number("ladders") > 0.0 && number("cpu_s_per_video_s") > 0.0, "{run}");
+        let per_second = to_host as f64 / number("video_s");
+        assert!((per_second / number("to_host_bytes_per_video_s") - 1.0).abs() < 1e-6, "{run}");
+        // What goes up is the clip, whoever encodes.
+        let clip = report["clip"]["bytes"].as_u64().unwrap() as f64 / 4.0;
+        assert!((0.5..1.0).contains(&(number("to_card_bytes_per_video_s") / clip)), "{clip}: {run}");
+        let (card, host) = (&run["made"]["rungs_on_card"], &run["made"]["rungs_on_host"]);
+        if run["who"] == "processors" {
+            assert_eq!((to_host, card), (pictures * RAW, &0.into()), "raw pictures come down: {run}");
+            assert!(number("software_encoding_s_per_video_s") > 0.0);
+        } else {
+            assert!(to_host < pictures * RAW / 4 && host == 0, "only compressed pictures come down: {run}");
+            assert_eq!(number("software_encoding_s_per_video_s"), 0.0);
+        }
+    }
+    for who in ["card", "processors"] {
+        let slow = some(who, true).unwrap();
+        assert_eq!(slow["link"]["bytes_per_s"], 50_000_000, "{who}");
+        assert!(some(who, false).is_some(), "{who}");
+        // The time that the bytes take is there.
+        let took = slow["traffic"]["to_host"].as_f64().unwrap() / 50e6;
+        assert!(slow["wall_s"].as_f64().unwrap() >= took, "{slow}");
+    }
+    let live = report["live"].as_array().unwrap();
+    let last = live.last();
+    let due = last.map_or(0, |last| if last["on_time"] == true { last["streams"].as_u64().unwrap() } else { 0 });
+    assert_eq!(report["sustained_ladders"], due, "{live:?}");
+    assert!(printed.contains(&format!("sustained_ladders {due}")), "{printed}");
+}
+
+#[test]
+fn a_card_without_an_encoder_is_measured_with_the_processors_encoding() {
+    let Some((folder, codec)) = small() else { return };
+    install(folder.path());
+    let args = "--clip clip.mp4 --seconds 2 --ladder ladder.json --streams 1 --seconds-per-step 1 --live 0 --riser 0";
+    let args: Vec<_> = args.split_ascii_whitespace().chain(["--json", "report.json"]).collect();
+    let output = bench(folder.path(), &codec, &args, "codecs=");
+    assert!(output.status.success(), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&std::fs::read(folder.path().join("report.json")).unwrap()).unwrap();
+    assert_eq!((&report["encodes"], &report["sessions"]), (&false.into(), &0.into()), "{report:#}");
+    let runs = report["ladders"].as_array().unwrap();
+    assert!(runs.len() == 1 && runs[0]["who"] == "processors" && report["sustained_ladders"].is_null(), "{report:#}");
+    assert!(report["parts"].as_array().unwrap().iter().all(|rate| rate["part"] != "encode"), "{report:#}");
+    assert!(text(&output).contains("this card has no encoder"), "{}", text(&output));
+}

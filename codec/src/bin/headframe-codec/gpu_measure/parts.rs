@@ -1,0 +1,133 @@
+//! The parts of a card, each alone: pictures a second.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use headframe_codec::engine::nvidia::Card;
+use headframe_codec::engine::nvidia::measure::{Reel, Stills};
+use serde::Serialize;
+
+use super::{Bench, say};
+use crate::gpu_test::limits;
+
+/// Pictures that are kept on the card for each thread that scales or encodes.
+const STILLS: usize = 8;
+/// Luma samples of 1080p.
+const HD: f64 = 1920.0 * 1080.0;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Part {
+    Decode,
+    /// Of pictures that lie on the card, to all sizes.
+    Scale,
+    DecodeAndScale,
+    /// Of pictures of all sizes that lie on the card.
+    Encode,
+}
+
+/// How fast a part is.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Rate {
+    part: Part,
+    at_once: usize,
+    /// Of the source; when encoding, of one rung.
+    pictures_per_s: f64,
+    /// The same in luma samples of 1080p.
+    hd_pictures_per_s: f64,
+}
+
+/// All parts that the card has, with as many at once as it takes to fill it.
+pub(super) fn all(bench: &Bench<'_>) -> Result<Vec<Rate>, String> {
+    let mut rates = Vec::new();
+    let parts = [Part::Decode, Part::Scale, Part::DecodeAndScale, Part::Encode];
+    for part in parts.into_iter().filter(|part| *part != Part::Encode || bench.sessions > 0) {
+        let most = match part {
+            // A thread has one session.
+            Part::Encode => bench.sessions,
+            _ => bench.options.streams as usize,
+        };
+        let (tried, _) = bench.until_full(most, |rate: &Rate| rate.pictures_per_s, |n| one(bench, part, n))?;
+        rates.extend(tried);
+    }
+    Ok(rates)
+}
+
+/// One part with so many threads.
+fn one(bench: &Bench<'_>, part: Part, at_once: usize) -> Result<Rate, String> {
+    say(&format!("{} alone, {at_once} at once", name(part)));
+    let card = Card::new(bench.device.clone());
+    let failed = |error: headframe_codec::EngineError| error.to_string();
+    let reels = bench.segments.iter().map(|segment| Reel::cut(&bench.ladder, segment, &limits()));
+    let reels = reels.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    // Threads write into their own.
+    let still = |i: usize| card.stills(&reels[i % reels.len()], &bench.ladder, &limits(), STILLS).map_err(failed);
+    let stills: Vec<Stills> = match part {
+        Part::Scale | Part::Encode => (0..at_once).map(still).collect::<Result<_, _>>()?,
+        Part::Decode | Part::DecodeAndScale => Vec::new(),
+    };
+    let (width, height) = source_size(bench, &card)?;
+    let source = f64::from(width) * f64::from(height);
+    let rungs: Vec<f64> =
+        bench.ladder.renditions().iter().map(|it| f64::from(it.width) * f64::from(it.height)).collect();
+    let (stop, samples, pictures) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let started = Instant::now();
+    let thread = |i: usize| {
+        for turn in i.. {
+            if stop.load(Ordering::Relaxed) || started.elapsed() >= bench.length() {
+                break;
+            }
+            let reel = &reels[turn % reels.len()];
+            let (made, of) = match part {
+                Part::Decode => (card.decode(reel, &limits()), source),
+                Part::DecodeAndScale => (card.decode_and_scale(reel, &bench.ladder, &limits()), source),
+                Part::Scale => (card.scale(&stills[i]), source),
+                Part::Encode => {
+                    let rung = turn % rungs.len();
+                    // A second or so of it, as long as a lease might be.
+                    let made = card.encode(&stills[i], rung, 30).map(|made| made.unwrap_or(0));
+                    (made, rungs[rung])
+                }
+            };
+            let made = made.map_err(|error| {
+                stop.store(true, Ordering::Relaxed);
+                error.to_string()
+            })?;
+            if made == 0 {
+                stop.store(true, Ordering::Relaxed);
+                return Err("an encoder session was taken by another program meanwhile".to_owned());
+            }
+            pictures.fetch_add(made, Ordering::Relaxed);
+            samples.fetch_add((made as f64 * of) as u64, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    let ended = thread::scope(|scope| {
+        let threads: Vec<_> = (0..at_once).map(|i| scope.spawn(move || thread(i))).collect();
+        let panicked = |_| Err("a thread panicked".to_owned());
+        threads.into_iter().map(|it| it.join().unwrap_or_else(panicked)).collect::<Result<Vec<()>, _>>()
+    });
+    ended.map_err(|error| format!("{}: {error}", name(part)))?;
+    let wall = started.elapsed().as_secs_f64();
+    Ok(Rate {
+        part,
+        at_once,
+        pictures_per_s: pictures.into_inner() as f64 / wall,
+        hd_pictures_per_s: samples.into_inner() as f64 / HD / wall,
+    })
+}
+
+fn source_size(bench: &Bench<'_>, card: &Card) -> Result<(u32, u32), String> {
+    let out = bench.transcode(card, &bench.segments[0])?;
+    Ok((out.source.width, out.source.height))
+}
+
+fn name(part: Part) -> &'static str {
+    match part {
+        Part::Decode => "decoding",
+        Part::Scale => "scaling",
+        Part::DecodeAndScale => "decoding and scaling",
+        Part::Encode => "encoding",
+    }
+}
