@@ -4,7 +4,8 @@
 //! What never ran on a real card is marked so in the README. In the tests, doubles of the driver's libraries
 //! (`codec/doubles`) stand in, which decode and encode on the CPU.
 //!
-//! [`crate::engine::nvidia`] makes segments with it:
+//! [`crate::engine::nvidia`] makes segments with it, or with FFmpeg's way to the driver where [`crate::engine::nvidia::choose`] finds
+//! that this one does not work on a card:
 //! 1. [`Decoder::feed`] with every access unit, [`Decoder::flush`] at the end, [`Decoder::restart`] before the next stream or
 //!    segment. Its sink gets each [`Picture`] where it lies on the card.
 //! 2. In the sink, for every rung: [`EncoderSession::input`] gives the surface that [`Scaler::scale`] writes; it returns when the

@@ -7,3 +7,6 @@ mod common;
 mod mangle;
 
 use headframe_codec::engine::transcode;
+
+/// Whether damaged pictures are counted.
+const TELLS_DAMAGE: bool = true;

@@ -14,6 +14,9 @@ use doubles::Doubles;
 use headframe_codec::engine::nvidia::Card;
 use headframe_codec::{EngineError, Ladder, Limits, Pace, SegmentOut};
 
+/// Whether damaged pictures are counted.
+const TELLS_DAMAGE: bool = true;
+
 /// One card for all cases: they also show that what is kept between segments does not show in the next.
 fn transcode(ladder: &Ladder, input: &[u8], paces: &[Pace], limits: &Limits) -> Result<SegmentOut, EngineError> {
     static CARD: OnceLock<(Doubles, Card)> = OnceLock::new();

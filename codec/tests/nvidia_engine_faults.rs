@@ -1,5 +1,5 @@
 //! The engine of NVIDIA cards over doubles of the driver, where a card has too little of something or fails: what goes to
-//! the processors, what an error means, and that nothing is left behind. Each test has a process of its own.
+//! the processors, what an error means, and that nothing is left behind; with both engines. Each test has a process of its own.
 #![cfg(feature = "engine")]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use common::{decoded, segments, shown, small};
 use doubles::{Doubles, alone};
-use headframe_codec::engine::nvidia::Card;
-use headframe_codec::{Class, EngineError, Fps, Ladder, Limits, Rendition, SegmentOut, engine};
+use headframe_codec::engine::nvidia::{Card, Choice, Engine, choose};
+use headframe_codec::{Class, Codec, Container, EngineError, Fps, Ladder, Limits, Rendition, SegmentOut, engine};
 
 fn ladder() -> Ladder {
     let rung = |name, width, height| Rendition { gop_ms: 500, ..small(name, width, height) };
@@ -78,70 +78,116 @@ fn a_driver_that_does_not_reconfigure_only_costs_time() {
     });
 }
 
+/// FFmpeg does not close sessions that were refused, as it should.
+fn with(doubles: &Doubles, engine: Engine) -> Card {
+    if engine == Engine::Ffmpeg {
+        doubles.set("nvenc", "refused", "none");
+    }
+    Card::with(doubles.device(), engine)
+}
+
 #[test]
 fn rungs_without_a_session_are_made_by_the_processors() {
-    alone("rungs_without_a_session_are_made_by_the_processors", |doubles| {
-        let source = source();
-        let processors = engine::transcode(&ladder(), &source[0], &[], &limits()).unwrap();
-        let card = Card::new(doubles.device());
-        let whole = make(&card, &source[0]).unwrap();
-        drop(card);
-        for sessions in [2, 1, 2] {
-            // The cap falls, and other programs leave and come.
-            doubles.set("nvenc", "sessions", &sessions.to_string());
-            let card = Card::new(doubles.device());
-            for _ in 0..2 {
-                let out = make(&card, &source[0]).unwrap();
-                is_sound(&out, &source[0]);
-                // Those that the card made are the card's, the others the processors' to the bit.
-                let by_card = out.renditions.iter().zip(&whole.renditions).filter(|(a, b)| a == b).count();
-                let by_processors = out.renditions.iter().zip(&processors.renditions).filter(|(a, b)| a == b).count();
-                assert_eq!((by_card, by_processors), (sessions, 3 - sessions));
-            }
+    let test = "rungs_without_a_session_are_made_by_the_processors";
+    alone(test, |doubles| without_a_session(doubles, Engine::Direct));
+}
+
+#[test]
+fn rungs_without_a_session_of_ffmpeg_are_made_by_the_processors() {
+    let test = "rungs_without_a_session_of_ffmpeg_are_made_by_the_processors";
+    alone(test, |doubles| without_a_session(doubles, Engine::Ffmpeg));
+}
+
+fn without_a_session(doubles: &Doubles, engine: Engine) {
+    let source = source();
+    let processors = engine::transcode(&ladder(), &source[0], &[], &limits()).unwrap();
+    let card = with(doubles, engine);
+    let whole = make(&card, &source[0]).unwrap();
+    drop(card);
+    for sessions in [2, 1, 2] {
+        // The cap falls, and other programs leave and come.
+        doubles.set("nvenc", "sessions", &sessions.to_string());
+        let card = with(doubles, engine);
+        for _ in 0..2 {
+            let out = make(&card, &source[0]).unwrap();
+            is_sound(&out, &source[0]);
+            // Those that the card made are the card's, the others the processors' to the bit.
+            let by_card = out.renditions.iter().zip(&whole.renditions).filter(|(a, b)| a == b).count();
+            let by_processors = out.renditions.iter().zip(&processors.renditions).filter(|(a, b)| a == b).count();
+            assert_eq!((by_card, by_processors), (sessions, 3 - sessions));
         }
-        assert_eq!(doubles.report("nvenc").violations, [""; 0]);
-    });
+    }
+    assert_eq!(doubles.report("nvenc").violations, [""; 0]);
 }
 
 #[test]
 fn a_card_without_an_encoder_decodes_and_scales_for_the_processors() {
-    alone("a_card_without_an_encoder_decodes_and_scales_for_the_processors", |doubles| {
-        let source = source();
-        doubles.set("nvenc", "fault", "nvEncOpenEncodeSessionEx=1@0x10000");
-        let card = Card::new(doubles.device());
-        let mut paces = Vec::new();
-        for source in &source {
-            let due = engine::transcode(&ladder(), source, &paces, &limits()).unwrap();
-            let out = card.transcode(&ladder(), source, &paces, &limits()).unwrap();
-            // To the byte: the card decodes and scales as the processors do.
-            assert_eq!((&out.renditions, &out.source, &out.paces), (&due.renditions, &due.source, &due.paces));
-            paces = out.paces;
-        }
-        assert!(doubles.report("cuda").calls["cuLaunchKernel"] >= 60);
-    });
+    let test = "a_card_without_an_encoder_decodes_and_scales_for_the_processors";
+    alone(test, |doubles| without_an_encoder(doubles, Engine::Direct));
+}
+
+#[test]
+fn a_card_without_an_encoder_decodes_with_ffmpeg_for_the_processors() {
+    let test = "a_card_without_an_encoder_decodes_with_ffmpeg_for_the_processors";
+    alone(test, |doubles| without_an_encoder(doubles, Engine::Ffmpeg));
+}
+
+fn without_an_encoder(doubles: &Doubles, engine: Engine) {
+    let source = source();
+    doubles.set("nvenc", "fault", "nvEncOpenEncodeSessionEx=1@0x10000");
+    let card = with(doubles, engine);
+    let mut paces = Vec::new();
+    for source in &source {
+        let due = engine::transcode(&ladder(), source, &paces, &limits()).unwrap();
+        let out = card.transcode(&ladder(), source, &paces, &limits()).unwrap();
+        // To the byte: the card decodes and scales as the processors do.
+        assert_eq!((&out.renditions, &out.source, &out.paces), (&due.renditions, &due.source, &due.paces));
+        paces = out.paces;
+    }
+    assert!(doubles.report("cuda").calls["cuLaunchKernel"] >= 60);
 }
 
 #[test]
 fn what_a_card_cannot_decode_is_left_to_the_processors() {
-    alone("what_a_card_cannot_decode_is_left_to_the_processors", |doubles| {
-        let card = Card::new(doubles.device());
-        let odd = segments("320x180", "30", 1, "-pix_fmt yuv422p");
-        let due = engine::transcode(&ladder(), &odd[0], &[], &limits()).unwrap();
-        assert_eq!(make(&card, &odd[0]).unwrap().renditions, due.renditions);
-        assert!(!doubles.report("cuvid").calls.contains_key("cuvidDecodePicture"));
-        // A chip that does not know the codec.
-        doubles.set("cuvid", "codecs", "vp9");
-        let plain = &source()[0];
-        let due = engine::transcode(&ladder(), plain, &[], &limits()).unwrap();
-        assert_eq!(make(&card, plain).unwrap().renditions, due.renditions);
+    alone("what_a_card_cannot_decode_is_left_to_the_processors", |doubles| undecoded(doubles, Engine::Direct));
+}
+
+#[test]
+fn what_a_card_cannot_decode_with_ffmpeg_is_left_to_the_processors() {
+    alone("what_a_card_cannot_decode_with_ffmpeg_is_left_to_the_processors", |doubles| {
+        undecoded(doubles, Engine::Ffmpeg);
     });
+}
+
+fn undecoded(doubles: &Doubles, engine: Engine) {
+    let card = with(doubles, engine);
+    let odd = segments("320x180", "30", 1, "-pix_fmt yuv422p");
+    let due = engine::transcode(&ladder(), &odd[0], &[], &limits()).unwrap();
+    assert_eq!(make(&card, &odd[0]).unwrap().renditions, due.renditions);
+    assert!(!doubles.report("cuvid").calls.contains_key("cuvidDecodePicture"));
+    // A chip that does not know the codec.
+    doubles.set("cuvid", "codecs", "vp9");
+    let plain = &source()[0];
+    let due = engine::transcode(&ladder(), plain, &[], &limits()).unwrap();
+    assert_eq!(make(&card, plain).unwrap().renditions, due.renditions);
 }
 
 /// Every function that a segment needs, failing on the first and on a later call: the segment is made by the processors, or
 /// the error has the class that it documents; then the card can be used again, and gives everything back.
 #[test]
 fn every_fault_ends_in_its_class_or_at_the_processors() {
-    const FUNCTIONS: [(&str, &str); 20] = [
+    alone("every_fault_ends_in_its_class_or_at_the_processors", |doubles| faults(doubles, Engine::Direct));
+}
+
+#[test]
+fn every_fault_under_ffmpeg_ends_in_its_class_or_at_the_processors() {
+    alone("every_fault_under_ffmpeg_ends_in_its_class_or_at_the_processors", |doubles| {
+        faults(doubles, Engine::Ffmpeg);
+    });
+}
+
+fn faults(doubles: &Doubles, engine: Engine) {
+    const FUNCTIONS: [(&str, &str); 22] = [
         ("cuda", "cuMemAllocPitch_v2"),
         ("cuda", "cuMemAlloc_v2"),
         ("cuda", "cuModuleLoadData"),
@@ -162,46 +208,117 @@ fn every_fault_ends_in_its_class_or_at_the_processors() {
         ("nvenc", "nvEncLockBitstream"),
         ("nvenc", "nvEncUnlockBitstream"),
         ("nvenc", "nvEncUnmapInputResource"),
+        // FFmpeg's alone.
+        ("cuvid", "cuvidParseVideoData"),
+        ("nvenc", "nvEncSetIOCudaStreams"),
     ];
-    alone("every_fault_ends_in_its_class_or_at_the_processors", |doubles: &Doubles| {
-        let source = segments("320x180", "15", 1, "-bf 2 -g 15 -keyint_min 15").remove(0);
-        for (double, function) in FUNCTIONS {
-            // Out of memory, busy, and lost, as each library says it.
-            let codes = if double == "nvenc" { [10, 18, 5] } else { [2, 600, 719] };
-            for (code, class) in codes.into_iter().zip([Class::Capacity, Class::Transient, Class::Device]) {
-                for skip in [0, 4] {
-                    let card = Card::new(doubles.device());
-                    doubles.set(double, "fault", &format!("{function}={code}@{skip}"));
-                    let outcome = make(&card, &source);
-                    doubles.set(double, "clear", "");
-                    let what = format!("{function} with {code} at {skip}");
-                    match outcome {
-                        Ok(out) => is_sound(&out, &source),
-                        Err(EngineError::Card { class: found, reason }) => assert_eq!(found, class, "{what}: {reason}"),
-                        Err(error) => panic!("{what}: {error}"),
-                    }
-                    is_sound(&make(&card, &source).unwrap_or_else(|error| panic!("after {what}: {error}")), &source);
-                    drop(card);
-                    doubles.assert_clean();
+    let source = segments("320x180", "15", 1, "-bf 2 -g 15 -keyint_min 15").remove(0);
+    for (double, function) in FUNCTIONS {
+        // Out of memory, busy, and lost, as each library says it.
+        let codes = if double == "nvenc" { [10, 18, 5] } else { [2, 600, 719] };
+        for (code, class) in codes.into_iter().zip([Class::Capacity, Class::Transient, Class::Device]) {
+            for skip in [0, 4] {
+                let card = with(doubles, engine);
+                doubles.set(double, "fault", &format!("{function}={code}@{skip}"));
+                let outcome = make(&card, &source);
+                doubles.set(double, "clear", "");
+                let what = format!("{function} with {code} at {skip}");
+                match outcome {
+                    Ok(out) => is_sound(&out, &source),
+                    Err(EngineError::Card { class: found, reason }) => assert_eq!(found, class, "{what}: {reason}"),
+                    Err(error) => panic!("{what}: {error}"),
                 }
+                is_sound(&make(&card, &source).unwrap_or_else(|error| panic!("after {what}: {error}")), &source);
+                drop(card);
+                doubles.assert_clean();
             }
         }
-    });
+    }
 }
 
 #[test]
 fn a_segment_that_takes_too_long_is_given_up_and_the_card_goes_on() {
-    alone("a_segment_that_takes_too_long_is_given_up_and_the_card_goes_on", |doubles| {
+    let test = "a_segment_that_takes_too_long_is_given_up_and_the_card_goes_on";
+    alone(test, |doubles| too_long(doubles, Engine::Direct));
+}
+
+#[test]
+fn a_segment_that_takes_too_long_with_ffmpeg_is_given_up_and_the_card_goes_on() {
+    let test = "a_segment_that_takes_too_long_with_ffmpeg_is_given_up_and_the_card_goes_on";
+    alone(test, |doubles| too_long(doubles, Engine::Ffmpeg));
+}
+
+fn too_long(doubles: &Doubles, engine: Engine) {
+    let source = source();
+    let card = with(doubles, engine);
+    let hurried = Limits { wall: Duration::from_millis(60), ..limits() };
+    let error = card.transcode(&ladder(), &source[0], &[], &hurried).unwrap_err();
+    assert!(matches!(error, EngineError::Wall { limit_ms: 60 }), "{error}");
+    is_sound(&make(&card, &source[0]).unwrap(), &source[0]);
+    let small = Limits { frames: 20, ..limits() };
+    let error = card.transcode(&ladder(), &source[0], &[], &small).unwrap_err();
+    assert!(matches!(error, EngineError::Frames { limit: 20 }), "{error}");
+    is_sound(&make(&card, &source[1]).unwrap(), &source[1]);
+}
+
+#[test]
+fn the_engine_that_passes_its_test_is_chosen() {
+    alone("the_engine_that_passes_its_test_is_chosen", |doubles| {
+        let (card, choice) = choose(&doubles.device()).unwrap();
+        assert_eq!(choice, Choice { engine: Engine::Direct, encodes: true, refused: vec![] });
+        assert_eq!(card.engine(), Engine::Direct);
+        // Without a session it decodes and scales.
+        doubles.set("nvenc", "sessions", "0");
+        let (_, choice) = choose(&doubles.device()).unwrap();
+        assert_eq!(choice, Choice { engine: Engine::Direct, encodes: false, refused: vec![] });
+        doubles.set("nvenc", "sessions", "8");
+        // A decoder that works for nobody.
+        doubles.set("cuvid", "fault", "cuvidCreateDecoder=719");
+        let error = choose(&doubles.device()).err().unwrap();
+        assert_eq!(error.0.iter().map(|refusal| refusal.engine).collect::<Vec<_>>(), Engine::ALL);
+        assert!(error.0.iter().all(|refusal| refusal.reason.contains("CUDA_ERROR_LAUNCH_FAILED")), "{error}");
+        doubles.set("cuvid", "clear", "");
+    });
+}
+
+#[test]
+fn ffmpeg_takes_over_where_the_first_engine_fails() {
+    alone("ffmpeg_takes_over_where_the_first_engine_fails", |doubles| {
+        // In the driver's eyes, our first call is wrong; FFmpeg asks again.
+        doubles.set("nvenc", "fault", "NvEncodeAPICreateInstance=15@0x1");
+        let (card, choice) = choose(&doubles.device()).unwrap();
+        assert_eq!((choice.engine, choice.encodes, card.engine()), (Engine::Ffmpeg, true, Engine::Ffmpeg));
+        assert_eq!(choice.refused.len(), 1);
+        assert!(choice.refused[0].reason.contains("NvEncodeAPICreateInstance"), "{choice:?}");
+        doubles.set("nvenc", "clear", "");
         let source = source();
-        let card = Card::new(doubles.device());
-        let hurried = Limits { wall: Duration::from_millis(60), ..limits() };
-        let error = card.transcode(&ladder(), &source[0], &[], &hurried).unwrap_err();
-        assert!(matches!(error, EngineError::Wall { limit_ms: 60 }), "{error}");
         is_sound(&make(&card, &source[0]).unwrap(), &source[0]);
-        let small = Limits { frames: 20, ..limits() };
-        let error = card.transcode(&ladder(), &source[0], &[], &small).unwrap_err();
-        assert!(matches!(error, EngineError::Frames { limit: 20 }), "{error}");
-        is_sound(&make(&card, &source[1]).unwrap(), &source[1]);
+        assert_eq!((card.tally().rungs_on_card, card.tally().rungs_on_host), (3, 0));
+        let calls = doubles.report("nvenc").calls;
+        assert!(calls["nvEncSetIOCudaStreams"] >= 5, "FFmpeg's alone: {calls:?}");
+    });
+}
+
+#[test]
+fn ffmpeg_makes_hevc_and_leaves_av1_to_the_processors() {
+    alone("ffmpeg_makes_hevc_and_leaves_av1_to_the_processors", |doubles| {
+        if !engine::codecs().contains(&Codec::Av1) {
+            println!("skipped: this FFmpeg makes no AV1");
+            return;
+        }
+        let hevc = Rendition { codec: Codec::Hevc, ..small("hevc", 320, 180) };
+        let av1 = Rendition { codec: Codec::Av1, container: Container::Cmaf, ..small("av1", 256, 144) };
+        let ladder = Ladder::new(vec![small("h264", 320, 180), hevc, av1]).unwrap();
+        let card = with(doubles, Engine::Ffmpeg);
+        let source = &source()[0];
+        let out = card.transcode(&ladder, source, &[], &limits()).unwrap();
+        assert_eq!((card.tally().rungs_on_card, card.tally().rungs_on_host), (2, 1));
+        for made in &out.renditions[..2] {
+            assert_eq!((shown(&made.bytes), made.frames), (shown(source), decoded(&made.bytes)), "{}", made.name);
+        }
+        assert_eq!(out.renditions[2].frames, out.renditions[0].frames);
+        let codecs = out.renditions.iter().map(|made| made.codecs[..4].to_owned()).collect::<Vec<_>>();
+        assert_eq!(codecs, ["avc1", "hvc1", "av01"]);
     });
 }
 
@@ -216,19 +333,26 @@ fn an_owner_can_try_a_card() {
     let files: Vec<_> = files.collect();
     let ladder = doubles.path().join("ladder.json");
     std::fs::write(&ladder, serde_json::to_string(&self::ladder()).unwrap()).unwrap();
-    let tried = |encoder: &str| {
+    let tried = |encoder: &str, engine: &str| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_headframe-codec"));
-        command.args(["gpu-test", "--json", "--seconds", "1", "--streams", "2", "--libraries"]).arg(doubles.path());
+        command.args(["gpu-test", "--json", "--seconds", "1", "--streams", "2", "--engine", engine]);
+        command.arg("--libraries").arg(doubles.path());
         command.arg("--ladder").arg(&ladder).args(&files).env("HEADFRAME_DOUBLE_NVENC", encoder);
         let output = command.env("HEADFRAME_DOUBLES_STRICT", "1").output().unwrap();
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         (output.status.code(), report)
     };
-    let (code, report) = tried("sessions=8");
+    let (code, report) = tried("sessions=8", "auto");
     assert_eq!(code, Some(0), "{report:#}");
     assert_eq!((&report["decodes_and_scales_exactly"], &report["encodes_all_pictures"]), (&true.into(), &true.into()));
     assert!(report["sustained"]["made"]["rungs_on_card"].as_u64().unwrap() >= 3, "{report:#}");
+    assert_eq!((&report["engine"], &report["refused"]), (&"direct".into(), &serde_json::json!([])), "{report:#}");
+    // A driver that our own functions do not get along with, once: it is not asked again.
+    let (code, report) = tried("sessions=8;fault=NvEncodeAPICreateInstance=15@0x1", "auto");
+    assert_eq!((code, &report["engine"]), (Some(0), &"ffmpeg".into()), "{report:#}");
+    assert_eq!(report["refused"][0]["engine"], "direct", "{report:#}");
+    assert!(report["sustained"]["made"]["rungs_on_card"].as_u64().unwrap() >= 3, "{report:#}");
     // Two sessions are not enough for three rungs, and it says so.
-    let (code, report) = tried("sessions=2");
+    let (code, report) = tried("sessions=2", "direct");
     assert_eq!((code, &report["encodes_all_pictures"]), (Some(1), &false.into()), "{report:#}");
 }

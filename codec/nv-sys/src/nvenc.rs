@@ -5,6 +5,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::ptr::NonNull;
 
 use crate::Reserved;
+use crate::cuda::CUstream;
 use crate::shape::{functions, integer, structure};
 
 /// Something of the driver's: a session, a registered or mapped resource, a bitstream buffer.
@@ -556,6 +557,8 @@ pub type Encode = unsafe extern "C" fn(Handle, *mut NV_ENC_PIC_PARAMS) -> NVENCS
 pub type Lock = unsafe extern "C" fn(Handle, *mut NV_ENC_LOCK_BITSTREAM) -> NVENCSTATUS;
 /// Gives something back: an output buffer, a lock, a mapped or registered resource.
 pub type GiveBack = unsafe extern "C" fn(Handle, Handle) -> NVENCSTATUS;
+/// Points to a stream for input and one for output. Used by FFmpeg only.
+pub type SetStreams = unsafe extern "C" fn(Handle, *mut CUstream, *mut CUstream) -> NVENCSTATUS;
 pub type Destroy = unsafe extern "C" fn(Handle) -> NVENCSTATUS;
 pub type LastError = unsafe extern "C" fn(Handle) -> *const c_char;
 
@@ -601,7 +604,7 @@ structure! {
         nvEncDestroyMVBuffer: Unused,
         nvEncRunMotionEstimationOnly: Unused,
         nvEncGetLastErrorString: Function<LastError>,
-        nvEncSetIOCudaStreams: Unused,
+        nvEncSetIOCudaStreams: Function<SetStreams>,
         nvEncGetEncodePresetConfigEx: Function<GetPresetConfigEx>,
         reserved2: Pointers<278>,
     }

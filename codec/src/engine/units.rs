@@ -71,8 +71,14 @@ mod tests {
     use super::*;
 
     fn order(units: &[(bool, i32, Option<i64>)]) -> Order {
-        let unit =
-            |&(key, shown, time): &(bool, i32, Option<i64>)| Unit { data: Vec::new(), time, key, shown, format: None };
+        let unit = |&(key, shown, time): &(bool, i32, Option<i64>)| Unit {
+            data: Vec::new(),
+            time,
+            key,
+            shown,
+            format: None,
+            size: (0, 0),
+        };
         Order::of(&units.iter().map(unit).collect::<Vec<_>>(), 3000)
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Unit {
     pub(crate) shown: i32,
     /// Of its samples, as its parameter sets have it; `None` where they are missing or nothing that is read here.
     pub(crate) format: Option<Format>,
+    /// Luma width and height, as its parameter sets have them; zeros where they are missing.
+    pub(crate) size: (u32, u32),
 }
 
 /// Cuts an elementary stream into access units.
@@ -87,6 +89,7 @@ impl Parser {
                     key: state.key_frame == 1,
                     shown: state.output_picture_number,
                     format: format_of(state.format).ok(),
+                    size: (state.width.max(0) as u32, state.height.max(0) as u32),
                 })?;
             }
             at += (used as usize).min(data.len() - at);

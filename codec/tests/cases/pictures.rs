@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::{clip, decoded, shown, small, video_entry, video_packets};
 use crate::mangle::{edit_nals, nal_type, split};
-use crate::transcode;
+use crate::{TELLS_DAMAGE, transcode};
 use headframe_codec::{Class, EngineError, Ladder, Limits, Pace, SegmentOut, engine};
 
 fn try_make(source: &[u8]) -> Result<SegmentOut, EngineError> {
@@ -367,5 +367,5 @@ fn a_lost_slice() {
     });
     let out = try_make(&source).unwrap();
     assert_eq!(sound(&out), shown(&clean));
-    assert!(out.source.damaged >= 1, "{:?}", out.source);
+    assert!(out.source.damaged >= 1 || !TELLS_DAMAGE, "{:?}", out.source);
 }

@@ -4,7 +4,7 @@
 // otherwise valid for what is written or read.
 #![allow(clippy::undocumented_unsafe_blocks, reason = "said once above for all of them")]
 
-use std::ffi::{c_char, c_int, c_uint};
+use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::ptr::NonNull;
 
 use headframe_double_ledger::{number, pointer, same_types};
@@ -12,8 +12,28 @@ use headframe_nv_sys::cuda::*;
 
 use crate::{CONTEXT, CURRENT, LEDGER, context, memory, retained, with, work};
 
-/// Rows of pitched memory begin at multiples of this, as on real cards.
+/// Rows of pitched memory begin at multiples of this, as on real cards; so do textures.
 const PITCH: usize = 512;
+
+/// `CU_DEVICE_ATTRIBUTE_TEXTURE_ALIGNMENT`, which FFmpeg asks for.
+const TEXTURE_ALIGNMENT: CUdevice_attribute = CUdevice_attribute(14);
+
+/// Errors that the tests have the driver make, and those that it makes by itself: code, name, words.
+const ERRORS: [(u32, &CStr, &CStr); 13] = [
+    (0, c"CUDA_SUCCESS", c"no error"),
+    (1, c"CUDA_ERROR_INVALID_VALUE", c"invalid argument"),
+    (2, c"CUDA_ERROR_OUT_OF_MEMORY", c"out of memory"),
+    (3, c"CUDA_ERROR_NOT_INITIALIZED", c"initialization error"),
+    (46, c"CUDA_ERROR_DEVICE_UNAVAILABLE", c"the device is busy or unavailable"),
+    (100, c"CUDA_ERROR_NO_DEVICE", c"no such device"),
+    (200, c"CUDA_ERROR_INVALID_IMAGE", c"device kernel image is invalid"),
+    (201, c"CUDA_ERROR_INVALID_CONTEXT", c"invalid device context"),
+    (600, c"CUDA_ERROR_NOT_READY", c"not ready"),
+    (700, c"CUDA_ERROR_ILLEGAL_ADDRESS", c"an illegal memory access was encountered"),
+    (719, c"CUDA_ERROR_LAUNCH_FAILED", c"unspecified launch failure"),
+    (801, c"CUDA_ERROR_NOT_SUPPORTED", c"operation not supported"),
+    (999, c"CUDA_ERROR_UNKNOWN", c"unknown error"),
+];
 
 headframe_double_ledger::export_control!(LEDGER, crate::live());
 
@@ -72,22 +92,22 @@ pub(crate) unsafe extern "C" fn cuDriverGetVersion(version: *mut c_int) -> CUres
 
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn cuGetErrorName(error: CUresult, name: *mut *const c_char) -> CUresult {
-    let text = match error {
-        CUDA_SUCCESS => c"CUDA_SUCCESS",
-        CUDA_ERROR_INVALID_VALUE => c"CUDA_ERROR_INVALID_VALUE",
-        CUDA_ERROR_OUT_OF_MEMORY => c"CUDA_ERROR_OUT_OF_MEMORY",
-        CUDA_ERROR_NOT_INITIALIZED => c"CUDA_ERROR_NOT_INITIALIZED",
-        CUDA_ERROR_NO_DEVICE => c"CUDA_ERROR_NO_DEVICE",
-        CUDA_ERROR_INVALID_CONTEXT => c"CUDA_ERROR_INVALID_CONTEXT",
-        CUDA_ERROR_ILLEGAL_ADDRESS => c"CUDA_ERROR_ILLEGAL_ADDRESS",
-        CUDA_ERROR_NOT_SUPPORTED => c"CUDA_ERROR_NOT_SUPPORTED",
-        CUDA_ERROR_UNKNOWN => c"CUDA_ERROR_UNKNOWN",
-        _ => {
-            unsafe { name.write(std::ptr::null()) };
-            return CUDA_ERROR_INVALID_VALUE;
-        }
+    let Some((_, text, _)) = ERRORS.iter().find(|(code, ..)| *code == error.0) else {
+        unsafe { name.write(std::ptr::null()) };
+        return CUDA_ERROR_INVALID_VALUE;
     };
     unsafe { name.write(text.as_ptr()) };
+    CUDA_SUCCESS
+}
+
+/// In the words of the driver, which FFmpeg puts into its log.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuGetErrorString(error: CUresult, words: *mut *const c_char) -> CUresult {
+    let Some((.., text)) = ERRORS.iter().find(|(code, ..)| *code == error.0) else {
+        unsafe { words.write(std::ptr::null()) };
+        return CUDA_ERROR_INVALID_VALUE;
+    };
+    unsafe { words.write(text.as_ptr()) };
     CUDA_SUCCESS
 }
 
@@ -159,6 +179,7 @@ pub(crate) unsafe extern "C" fn cuDeviceGetAttribute(
         CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR => major.parse().unwrap_or(0),
         CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR => minor.parse().unwrap_or(0),
         CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT => 1,
+        TEXTURE_ALIGNMENT => PITCH as c_int,
         _ => return CUDA_ERROR_INVALID_VALUE,
     };
     unsafe { value.write(number) };

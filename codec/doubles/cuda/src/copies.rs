@@ -21,6 +21,15 @@ enum Side {
     Device(u64),
 }
 
+impl Side {
+    fn after(self, bytes: usize) -> Self {
+        match self {
+            Self::Host(first) => Self::Host(first.wrapping_add(bytes)),
+            Self::Device(address) => Self::Device(address.wrapping_add(bytes as u64)),
+        }
+    }
+}
+
 /// Rows on one side.
 #[derive(Clone, Copy)]
 struct Rows {
@@ -75,12 +84,16 @@ unsafe fn copy_2d(copy: *const CUDA_MEMCPY2D) -> CUresult {
     let from = side(it.srcMemoryType, it.srcHost, it.srcDevice);
     let to = side(it.dstMemoryType, it.dstHost, it.dstDevice);
     let (Some(from), Some(to)) = (from, to) else { return CUDA_ERROR_INVALID_VALUE };
-    let offsets = [it.srcXInBytes, it.srcY, it.dstXInBytes, it.dstY];
-    if offsets != [0; 4] || it.srcPitch < it.WidthInBytes || it.dstPitch < it.WidthInBytes {
-        LEDGER.violation("a copy with offsets, or with rows longer than the pitch");
+    // FFmpeg copies nothing into the third plane of pictures that have two.
+    if it.WidthInBytes == 0 || it.Height == 0 {
+        return CUDA_SUCCESS;
+    }
+    if it.srcPitch < it.WidthInBytes || it.dstPitch < it.WidthInBytes {
+        LEDGER.violation("a copy with rows longer than the pitch");
         return CUDA_ERROR_INVALID_VALUE;
     }
-    let (from, to) = (Rows { side: from, pitch: it.srcPitch }, Rows { side: to, pitch: it.dstPitch });
+    let from = Rows { side: from.after(it.srcY * it.srcPitch + it.srcXInBytes), pitch: it.srcPitch };
+    let to = Rows { side: to.after(it.dstY * it.dstPitch + it.dstXInBytes), pitch: it.dstPitch };
     unsafe { self::copy(from, to, it.WidthInBytes, it.Height) }
 }
 

@@ -28,6 +28,7 @@ mod api;
 mod arena;
 mod copies;
 mod launch;
+mod looked_up;
 mod work;
 
 use std::cell::RefCell;

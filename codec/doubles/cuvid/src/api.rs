@@ -288,10 +288,11 @@ pub(crate) unsafe extern "C" fn cuvidParseVideoData(
     let mut outcome = Ok(());
     if let Some(data) = packet.payload.filter(|_| packet.payload_size > 0) {
         let unit = unsafe { std::slice::from_raw_parts(data.as_ptr(), packet.payload_size as usize) };
-        if packet.flags & CUVID_PKT_ENDOFPICTURE == 0 || packet.flags & CUVID_PKT_TIMESTAMP == 0 {
+        if packet.flags & CUVID_PKT_TIMESTAMP == 0 {
             LEDGER.violation("this double wants whole access units with times");
         }
-        outcome = parser.unit(unit, packet.timestamp, &mut client);
+        let ends = packet.flags & CUVID_PKT_ENDOFPICTURE != 0;
+        outcome = parser.unit(unit, packet.timestamp, ends, &mut client);
     }
     if outcome.is_ok() && packet.flags & CUVID_PKT_ENDOFSTREAM != 0 {
         outcome = parser.end(&mut client);

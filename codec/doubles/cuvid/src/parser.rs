@@ -38,6 +38,8 @@ pub(crate) struct Parser {
     count: i64,
     /// Surfaces and times of pictures that are decoded and not shown yet, by number.
     waiting: BTreeMap<i64, (i32, i64)>,
+    /// An access unit of which the client has not said that it is whole, and its time.
+    held: Option<(Vec<u8>, i64)>,
 }
 
 impl Parser {
@@ -45,15 +47,32 @@ impl Parser {
         let order = Libav::open(parameters.CodecType)?;
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let id = COUNT.fetch_add(1, Ordering::Relaxed);
-        Some(Self { id, parameters, order, look: None, surfaces: 1, next: 0, count: 0, waiting: BTreeMap::new() })
+        let (look, waiting, held) = (None, BTreeMap::new(), None);
+        Some(Self { id, parameters, order, look, surfaces: 1, next: 0, count: 0, waiting, held })
     }
 
     fn codec(&self) -> cudaVideoCodec {
         self.parameters.CodecType
     }
 
-    /// One access unit.
-    pub(crate) fn unit(&mut self, unit: &[u8], time: i64, to: &mut impl Callbacks) -> Result<(), Refused> {
+    /// One access unit. If the client does not say that it `ends` there, only the next one tells.
+    pub(crate) fn unit(&mut self, unit: &[u8], time: i64, ends: bool, to: &mut impl Callbacks) -> Result<(), Refused> {
+        self.release(to)?;
+        match ends {
+            true => self.whole(unit, time, to),
+            false => {
+                self.held = Some((unit.to_vec(), time));
+                Ok(())
+            }
+        }
+    }
+
+    /// What is held is whole after all.
+    fn release(&mut self, to: &mut impl Callbacks) -> Result<(), Refused> {
+        self.held.take().map_or(Ok(()), |(unit, time)| self.whole(&unit, time, to))
+    }
+
+    fn whole(&mut self, unit: &[u8], time: i64, to: &mut impl Callbacks) -> Result<(), Refused> {
         let number = self.count;
         self.count += 1;
         let understood = self.order.send(Some(unit), number);
@@ -67,6 +86,8 @@ impl Parser {
             self.look = Some(look);
             self.surfaces = match to.sequence(&mut format(self.codec(), &look)) {
                 0 => return Err(Refused),
+                // As many as the parser was made for.
+                1 => i32::try_from(self.parameters.ulMaxNumDecodeSurfaces).unwrap_or(i32::MAX),
                 n => n.max(1),
             };
         }
@@ -85,6 +106,7 @@ impl Parser {
 
     /// The end: all that is left is shown.
     pub(crate) fn end(&mut self, to: &mut impl Callbacks) -> Result<(), Refused> {
+        self.release(to)?;
         self.order.send(None, 0);
         let rest = self.order.shown();
         self.order.restart();

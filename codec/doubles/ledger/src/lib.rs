@@ -23,6 +23,20 @@ macro_rules! same_types {
     ($($name:ident),* $(,)?) => { $(const _: types::$name = $name;)* };
 }
 
+/// Exports functions that are only looked up. A call of one is written down as something done wrong, and returns the code.
+#[macro_export]
+macro_rules! looked_up {
+    ($ledger:ident, $result:ty, $code:expr; $($name:ident)*) => {
+        $(
+            #[unsafe(no_mangle)]
+            pub(crate) extern "C" fn $name() -> $result {
+                $ledger.violation(concat!(stringify!($name), ", which this double does not do"));
+                $code
+            }
+        )*
+    };
+}
+
 /// Exports the functions by which a test speaks to a double.
 #[macro_export]
 macro_rules! export_control {

@@ -8,11 +8,12 @@ use std::ffi::{c_char, c_int};
 
 use headframe_double_ledger::{number, pointer, same_types};
 use headframe_nv_sys::Api;
+use headframe_nv_sys::cuda::CUstream;
 use headframe_nv_sys::nvenc::*;
 use headframe_nv_sys::version::Structure;
 
 use crate::check::{self, CodecConfig};
-use crate::coder::{self, Coder, Order};
+use crate::coder::{self, Order};
 use crate::session::{Buffer, Fixed, Resource, Running, Session, State};
 use crate::{LEDGER, SESSIONS, client_api, driver_api};
 
@@ -89,6 +90,7 @@ pub(crate) unsafe extern "C" fn NvEncodeAPICreateInstance(list: *mut NV_ENCODE_A
     list.nvEncUnlockBitstream = Some(unlock);
     list.nvEncDestroyEncoder = Some(destroy);
     list.nvEncGetLastErrorString = Some(last_error);
+    list.nvEncSetIOCudaStreams = Some(set_streams);
     NV_ENC_SUCCESS
 }
 
@@ -109,7 +111,11 @@ unsafe extern "C" fn open(parameters: *mut NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS,
     let open = SESSIONS.all(|sessions| sessions.values().filter(|session| !session.refused).count());
     let full = open as u64 >= LEDGER.number("sessions", 64);
     let refusal = fault.or(full.then_some(NV_ENC_ERR_OUT_OF_MEMORY));
-    // Also one that is refused has a handle, and must be closed, as the header says.
+    // Also one that is refused has a handle, and must be closed, as the header says. FFmpeg does not.
+    if let (Some(refusal), Some("none")) = (refusal, LEDGER.value("refused").as_deref()) {
+        unsafe { session.write(None) };
+        return refusal;
+    }
     let handle = SESSIONS.insert(Session::new(api, number(parameters.device), refusal.is_some()));
     unsafe { session.write(pointer(handle)) };
     refusal.unwrap_or(NV_ENC_SUCCESS)
@@ -180,6 +186,7 @@ unsafe extern "C" fn preset(
         if !check::codecs(session.api).contains(&codec) || !NV_ENC_PRESET_GUIDS.contains(&preset) || tuning.0 == 0 {
             return NV_ENC_ERR_UNSUPPORTED_PARAM;
         }
+        config.presetCfg.rcParams.version = session.api.of(Structure::RateControl);
         // As the better presets of real drivers have it: B-frames, a long GOP, the codec's part as zeros.
         config.presetCfg.gopLength = 250;
         config.presetCfg.frameIntervalP = 4;
@@ -212,10 +219,10 @@ unsafe extern "C" fn initialize(session: Handle, it: *mut NV_ENC_INITIALIZE_PARA
         if session.running.is_some() {
             return session.violation(NV_ENC_ERR_INVALID_CALL, "a session was initialised twice");
         }
-        let Some(coder) = Coder::open(&fixed, &order) else {
-            return session.refuse(NV_ENC_ERR_UNSUPPORTED_PARAM, "the library behind this double refused");
-        };
-        session.running = Some(Running { fixed, order, coder, ended: false });
+        if order.bit_depth != 8 && (order.bit_depth != 10 || fixed.codec != NV_ENC_CODEC_HEVC_GUID) {
+            return session.refuse(NV_ENC_ERR_UNSUPPORTED_PARAM, "this double encodes no such samples");
+        }
+        session.running = Some(Running { fixed, order, coder: None, ended: false });
         NV_ENC_SUCCESS
     })
 }
@@ -230,6 +237,19 @@ unsafe extern "C" fn reconfigure(session: Handle, parameters: *mut NV_ENC_RECONF
             Ok((fixed, order)) => session.reconfigure(fixed, order, parameters.flags(session.api)),
             Err(status) => session.refuse(status, "this reconfiguration is refused"),
         }
+    })
+}
+
+/// Streams that reading and writing are ordered by; here all is done at once.
+unsafe extern "C" fn set_streams(session: Handle, input: *mut CUstream, output: *mut CUstream) -> NVENCSTATUS {
+    on("nvEncSetIOCudaStreams", session, |session| {
+        if session.running.is_none() {
+            return session.violation(NV_ENC_ERR_ENCODER_NOT_INITIALIZED, "streams before the initialisation");
+        }
+        if input.is_null() || output.is_null() {
+            return session.violation(NV_ENC_ERR_INVALID_PTR, "streams that are nowhere");
+        }
+        NV_ENC_SUCCESS
     })
 }
 
@@ -254,6 +274,8 @@ unsafe extern "C" fn destroy_bitstream(session: Handle, buffer: Handle) -> NVENC
         let handle = number(buffer);
         session.sent.retain(|sent| *sent != handle);
         match session.buffers.remove(&handle) {
+            // FFmpeg gives back also what it could not get.
+            None if handle == 0 && LEDGER.struck() => session.refuse(NV_ENC_ERR_INVALID_PTR, "no buffer"),
             None => session.violation(NV_ENC_ERR_INVALID_PTR, "a buffer was destroyed that is none"),
             Some(buffer) if buffer.state != State::Idle && !LEDGER.struck() => {
                 session.violation(NV_ENC_ERR_INVALID_CALL, "a buffer was destroyed while in use")

@@ -65,7 +65,12 @@ pub(crate) fn initialization(
     if !nvenc::NV_ENC_PRESET_GUIDS.contains(&it.presetGUID) || !(1..=3).contains(&it.tuningInfo.0) {
         return Err(wrong("a preset or tuning that there is not"));
     }
-    let (size, max) = ((it.encodeWidth, it.encodeHeight), (it.maxEncodeWidth, it.maxEncodeHeight));
+    let size = (it.encodeWidth, it.encodeHeight);
+    // Left out, it is the size: the session cannot grow.
+    let max = match (it.maxEncodeWidth, it.maxEncodeHeight) {
+        (0, 0) => size,
+        max => max,
+    };
     let fits = |(width, height): (u32, u32)| (MIN.0..=MAX.0).contains(&width) && (MIN.1..=MAX.1).contains(&height);
     if !fits(size) || !fits(max) || size.0 > max.0 || size.1 > max.1 {
         return Err(nvenc::NV_ENC_ERR_INVALID_PARAM);
@@ -115,8 +120,12 @@ pub(crate) struct CodecConfig {
 
 /// Range, primaries, transfer and matrix.
 fn colour(vui: &NV_ENC_CONFIG_H264_VUI_PARAMETERS) -> Option<[u32; 4]> {
-    let told = vui.videoSignalTypePresentFlag != 0 && vui.colourDescriptionPresentFlag != 0;
-    told.then_some([vui.videoFullRangeFlag, vui.colourPrimaries, vui.transferCharacteristics, vui.colourMatrix])
+    const UNSPECIFIED: u32 = 2;
+    let [primaries, transfer, matrix] = match vui.colourDescriptionPresentFlag {
+        0 => [UNSPECIFIED; 3],
+        _ => [vui.colourPrimaries, vui.transferCharacteristics, vui.colourMatrix],
+    };
+    (vui.videoSignalTypePresentFlag != 0).then_some([vui.videoFullRangeFlag, primaries, transfer, matrix])
 }
 
 impl CodecConfig {

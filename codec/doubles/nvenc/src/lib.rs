@@ -4,7 +4,8 @@
 //! session is closed, registered memory still there.
 //!
 //! It is told: `api` (`13.0`), `sessions` (most at once, 64), `engines` (1), `codecs` (`h264,hevc,av1`; AV1 is listed where
-//! the API has it and refused when it is to be made).
+//! the API has it and refused when it is to be made), `refused` (`none`: a session that is refused has no handle to be
+//! closed).
 #![deny(unsafe_code)]
 
 mod api;

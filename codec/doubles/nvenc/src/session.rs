@@ -55,7 +55,9 @@ pub(crate) struct Fixed {
 pub(crate) struct Running {
     pub(crate) fixed: Fixed,
     pub(crate) order: Order,
-    pub(crate) coder: Coder,
+    /// Opened for the first picture: FFmpeg lets nobody open libx265 while it opens an encoder of its own, which may be the
+    /// client of this double.
+    pub(crate) coder: Option<Coder>,
     /// The end of the stream was told.
     pub(crate) ended: bool,
 }
@@ -131,7 +133,11 @@ impl Session {
             return self.violation(nvenc::NV_ENC_ERR_INVALID_PARAM, "two pictures from one surface at once");
         }
         let Some(running) = &mut self.running else { return nvenc::NV_ENC_ERR_ENCODER_NOT_INITIALIZED };
-        let told = (picture.inputWidth, picture.inputHeight);
+        // FFmpeg leaves the size of a registered surface out, and drivers take that.
+        let told = match (picture.inputWidth, picture.inputHeight) {
+            (0, 0) => resource.size,
+            told => told,
+        };
         let pitch = picture.inputPitch as usize;
         if told != running.order.size
             || told != resource.size
@@ -151,7 +157,11 @@ impl Session {
             Err(_) => return self.refuse(nvenc::NV_ENC_ERR_DEVICE_NOT_EXIST, "the card does not answer"),
         };
         let key = picture.encodePicFlags & nvenc::NV_ENC_PIC_FLAG_FORCEIDR != 0;
-        let Some((data, key)) = running.coder.encode(&planes, key) else {
+        if running.coder.is_none() {
+            running.coder = Coder::open(&running.fixed, &running.order);
+        }
+        let encoded = running.coder.as_mut().and_then(|coder| coder.encode(&planes, key));
+        let Some((data, key)) = encoded else {
             return self.refuse(nvenc::NV_ENC_ERR_GENERIC, "the library behind this double gave no picture");
         };
         self.buffers.insert(output, Buffer { state: State::Sent, data, time: picture.inputTimeStamp, key, input });
@@ -184,12 +194,7 @@ impl Session {
         }
         // Without the reset it goes on: rate control and references are what they were.
         if reset || resized {
-            match Coder::open(&fixed, &order) {
-                Some(coder) => running.coder = coder,
-                None => {
-                    return self.refuse(nvenc::NV_ENC_ERR_UNSUPPORTED_PARAM, "the library behind this double refused");
-                }
-            }
+            running.coder = None;
         }
         running.order = order;
         running.ended = false;

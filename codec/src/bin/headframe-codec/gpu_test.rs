@@ -1,9 +1,11 @@
 //! The engine of NVIDIA cards tried on a card of this machine, with its owner's own segments and in this process.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use headframe_codec::engine::{self, nvidia::Card, nvidia::Tally};
+use headframe_codec::engine;
+use headframe_codec::engine::nvidia::{Card, Choice, Engine, NoEngine, Refusal, Tally, choose};
 use headframe_codec::nvidia::Device;
 use headframe_codec::{Ladder, Limits, SegmentOut};
 use serde::Serialize;
@@ -25,6 +27,10 @@ pub(crate) struct Options {
     /// Ladder as JSON. Default: 240p to 720p
     #[arg(long)]
     ladder: Option<PathBuf>,
+    /// How to get at the card's decoders and encoders: the driver's own interfaces, FFmpeg's, or the first of both that passes
+    /// its test
+    #[arg(long, value_enum, default_value_t = Way::Auto)]
+    engine: Way,
     /// Streams at once in the last part
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
     streams: u32,
@@ -36,6 +42,13 @@ pub(crate) struct Options {
     json: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Way {
+    Direct,
+    Ffmpeg,
+    Auto,
+}
+
 /// What was found. Times are seconds.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -44,6 +57,10 @@ struct Report {
     uuid: String,
     cuda: (u32, u32),
     nvenc_api: Option<String>,
+    /// What all of it was done with.
+    engine: Engine,
+    /// Engines that did not pass their own test, where one was to be found.
+    refused: Vec<Refusal>,
     /// Decoded and scaled by the card, encoded by the processors: the same bytes as without a card.
     decodes_and_scales_exactly: bool,
     /// Every rendition that the card encoded has every picture.
@@ -73,10 +90,12 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let (driver, info) = streams::card(options.libraries.as_deref(), options.card.as_deref())?;
     let device = Device::open(&driver, info.uuid).map_err(failed)?;
     let mut problems = Vec::new();
-    eprintln!("decoding and scaling on {}, encoding here", info.name);
-    let exact = decodes_and_scales_exactly(&Card::without_encoder(device.clone()), &ladder, &segments, &mut problems);
+    let (engine, refused) = engine(options.engine, &device, &mut problems);
+    let card = || Card::with(device.clone(), engine);
+    eprintln!("decoding and scaling on {} with the engine {engine}, encoding here", info.name);
+    let exact = decodes_and_scales_exactly(&card().leave_encoding(), &ladder, &segments, &mut problems);
     eprintln!("encoding on the card");
-    let whole = encodes_all_pictures(&Card::new(device.clone()), &ladder, &segments, &mut problems);
+    let whole = encodes_all_pictures(&card(), &ladder, &segments, &mut problems);
     eprintln!("{} streams for {} s", options.streams, options.seconds);
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
@@ -84,15 +103,32 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         uuid: info.uuid.to_string(),
         cuda: driver.cuda_version(),
         nvenc_api: driver.encode_api().ok().map(|api| api.to_string()),
+        engine,
+        refused,
         decodes_and_scales_exactly: exact,
         encodes_all_pictures: whole,
-        sustained: sustain(&device, &ladder, &segments, options, &mut problems)?,
+        sustained: sustain(&device, &card(), &ladder, &segments, options, &mut problems)?,
         problems,
     };
     print(&report, options.json);
     match report.problems.is_empty() {
         true => Ok(()),
         false => Err(format!("{} problems, see above", report.problems.len())),
+    }
+}
+
+/// The engine to use, and those that did not pass.
+fn engine(way: Way, device: &Arc<Device>, problems: &mut Vec<String>) -> (Engine, Vec<Refusal>) {
+    match way {
+        Way::Direct => (Engine::Direct, Vec::new()),
+        Way::Ffmpeg => (Engine::Ffmpeg, Vec::new()),
+        Way::Auto => match choose(device) {
+            Ok((_, Choice { engine, refused, .. })) => (engine, refused),
+            Err(NoEngine(refused)) => {
+                problems.push("no engine passes its own test on this card".to_owned());
+                (Engine::default(), refused)
+            }
+        },
     }
 }
 
@@ -148,13 +184,13 @@ fn short_of(out: &SegmentOut, ladder: &Ladder) -> Option<String> {
 }
 
 fn sustain(
-    device: &std::sync::Arc<Device>,
+    device: &Device,
+    card: &Card,
     ladder: &Ladder,
     segments: &[Vec<u8>],
     options: &Options,
     problems: &mut Vec<String>,
 ) -> Result<Sustained, String> {
-    let card = Card::new(device.clone());
     let used = || device.memory().map(|(free, total)| (total - free) >> 20).map_err(|error| error.to_string());
     let (cpu, memory) = (process_seconds(), used()?);
     let length = Duration::from_secs(options.seconds);
@@ -181,6 +217,10 @@ fn print(report: &Report, json: bool) {
     let Report { card, uuid, cuda, nvenc_api, sustained: it, .. } = report;
     let yes = |it: bool| if it { "yes" } else { "NO" };
     println!("{card} ({uuid}), CUDA {}.{}, NVENC {}", cuda.0, cuda.1, nvenc_api.as_deref().unwrap_or("none"));
+    println!("engine                        {}", report.engine);
+    for Refusal { engine, reason } in &report.refused {
+        println!("the engine {engine} does not work here: {reason}");
+    }
     println!("decodes and scales exactly    {}", yes(report.decodes_and_scales_exactly));
     println!("encodes all pictures          {}", yes(report.encodes_all_pictures));
     println!(

@@ -93,6 +93,8 @@ enum Command {
     #[command(
         after_help = "Exit code: 0 when what the card decodes and scales equals what the processors make to the byte, and \
         the card encoded every picture of every rung; 1 otherwise, with the reasons.\n\n\
+        There are two engines: `direct` uses the driver's own interfaces, `ffmpeg` those of FFmpeg. `auto` has each make a \
+        short stream, and takes the first one that makes it right.\n\n\
         No card has run this engine yet: please send what `--json` prints.\n\n\
         Examples:\n  \
         ffmpeg -i clip.mp4 -c copy -f segment -segment_time 2 -segment_format mpegts s%03d.ts\n  \

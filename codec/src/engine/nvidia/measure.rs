@@ -1,4 +1,5 @@
 //! What the parts of a card do, each alone and as often as wanted: for benchmarks. The whole is [`Card::transcode`].
+//! Decoders are the driver's own: FFmpeg's are not measured.
 
 use std::time::Instant;
 
@@ -6,6 +7,7 @@ use super::super::job::Job;
 use super::super::output::Outlet;
 use super::super::timeline::Timeline;
 use super::super::{prepare, units};
+use super::decoding::Decoding;
 use super::{Card, settings};
 use crate::budget::Limits;
 use crate::error::EngineError;
@@ -73,7 +75,7 @@ impl Card {
         limits: &Limits,
         mut take: impl FnMut(&Picture) -> Result<(), NvidiaError>,
     ) -> Result<u64, EngineError> {
-        let mut decoder = self.warm.decoder(&self.device, reel.codec, limits.frame_pixels)?;
+        let mut decoder = self.warm.direct_decoder(&self.device, reel.codec, limits.frame_pixels)?;
         let mut count = 0;
         let mut sink = |picture: Picture| {
             count += 1;
@@ -83,7 +85,7 @@ impl Card {
             decoder.feed(&unit.data, at as i64, &mut sink)?;
         }
         decoder.flush(&mut sink)?;
-        self.warm.keep_decoder(reel.codec, limits.frame_pixels, decoder);
+        self.warm.keep_decoder(reel.codec, limits.frame_pixels, Decoding::Direct(decoder));
         Ok(count)
     }
 

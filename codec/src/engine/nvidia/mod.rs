@@ -9,12 +9,19 @@
 //! What is scaled equals what the engine of the processors scales, sample for sample. What is encoded does not: the card's
 //! own encoder and rate control make it, anew in every segment; `paces` are for rungs that the processors make.
 //!
+//! There are two ways to the card's decoders and encoders, with our kernels in between: the driver's own interfaces, and those
+//! of FFmpeg, for a rig on which the first way does not pass its test. [`choose`] finds out.
+//!
 //! No card has run this yet; the tests run it over doubles of the driver's libraries.
 
+mod choice;
+mod decoding;
+mod encoding;
 mod host;
 pub mod measure;
 mod on_card;
 mod rungs;
+mod self_test;
 mod settings;
 mod turned;
 mod warm;
@@ -38,14 +45,18 @@ use crate::budget::Limits;
 use crate::error::{Class, EngineError};
 use crate::ffi::clock::thread_time;
 use crate::ffi::decoder::Unit;
+use crate::ffi::nvidia::libav::Opening;
 use crate::ladder::{Ladder, Rendition};
-use crate::nvidia::{Device, NvidiaError, Picture, VideoCodec};
+use crate::nvidia::{Device, NvidiaError, VideoCodec};
 use crate::pace::Pace;
 use crate::segment::{SegmentOut, SourceInfo, Timings};
 use crate::ts::VideoKind;
 
+use decoding::Decoded;
 use rungs::Rungs;
 use warm::Warm;
+
+pub use choice::{Choice, Engine, NoEngine, Refusal, choose, test};
 
 /// A card with everything that is kept between segments: decoders, encoder sessions, the scaler's tables. Several threads
 /// may transcode with it at once.
@@ -74,14 +85,29 @@ pub struct Tally {
 impl Card {
     /// A card that is in use already. Nothing is made on it until the first segment.
     pub fn new(device: Arc<Device>) -> Self {
-        let (warm, rungs_on_card, rungs_on_host, left, software_encoding) = Default::default();
-        Self { device, warm, encodes: true, rungs_on_card, rungs_on_host, left, software_encoding }
+        Self::with(device, Engine::Direct)
     }
 
-    /// The same, but all rungs are encoded by the processors: what comes out must equal, byte for byte, what the engine of the
+    /// The same with one or the other engine; [`choose`] says which one works.
+    pub fn with(device: Arc<Device>, engine: Engine) -> Self {
+        let (rungs_on_card, rungs_on_host, left, software_encoding) = Default::default();
+        Self { device, warm: Warm::of(engine), encodes: true, rungs_on_card, rungs_on_host, left, software_encoding }
+    }
+
+    /// All rungs are encoded by the processors: what comes out must equal, byte for byte, what the engine of the
     /// processors makes.
     pub fn without_encoder(device: Arc<Device>) -> Self {
-        Self { encodes: false, ..Self::new(device) }
+        Self::new(device).leave_encoding()
+    }
+
+    /// As [`Self::without_encoder`].
+    pub fn leave_encoding(self) -> Self {
+        Self { encodes: false, ..self }
+    }
+
+    /// How it gets at its decoders and encoders.
+    pub fn engine(&self) -> Engine {
+        self.warm.engine()
     }
 
     /// Who made what so far.
@@ -203,7 +229,13 @@ impl Card {
             VideoKind::H264 => VideoCodec::H264,
             VideoKind::Hevc => VideoCodec::Hevc,
         };
-        let mut decoder = self.warm.decoder(&self.device, codec, job.limits.frame_pixels)?;
+        let opening = opening(codec, &units);
+        if self.engine() == Engine::Ffmpeg
+            && units.iter().any(|unit| (unit.size, unit.format) != (units[0].size, units[0].format))
+        {
+            return Err(Halt::Unfit("pictures that change their size or depth, of which FFmpeg would lose some"));
+        }
+        let mut decoder = self.warm.decoder(&self.device, &opening, job.limits.frame_pixels)?;
         let mut reel = Reel {
             units: &units,
             intake: Intake::new(job, ladder, &units),
@@ -215,16 +247,20 @@ impl Card {
             if at == units.len() / 2 {
                 job.outlet.halfway()?;
             }
-            reel.intake.sent(unit.time);
+            // What it sees the end of now.
+            if let Some(whole) = at.checked_sub(decoder.lag()) {
+                reel.intake.sent(units[whole].time);
+            }
             let fed = decoder.feed(&unit.data, at as i64, &mut |picture| reel.take(self, picture));
             match reel.halted(fed) {
                 Err(Halt::Card(error)) if error.class() == Class::Input => {
-                    reel.intake.unsent(unit.time);
+                    reel.intake.unsent(units[at.saturating_sub(decoder.lag())].time);
                     reel.intake.lost();
                 }
                 other => other?,
             }
         }
+        units[units.len().saturating_sub(decoder.lag())..].iter().for_each(|unit| reel.intake.sent(unit.time));
         let flushed = decoder.flush(&mut |picture| reel.take(self, picture));
         reel.halted(flushed)?;
         let end = reel.intake.end().ok_or(EngineError::NoFrames { units: units.len() as u32 })?;
@@ -234,6 +270,13 @@ impl Card {
         let decode = thread_time().saturating_sub(before + scale + encode);
         Ok(Done { source: reel.intake.finish(end), made: finished.made, decode, scale, encode })
     }
+}
+
+/// What a decoder is told of a segment.
+fn opening(codec: VideoCodec, units: &[Unit]) -> Opening {
+    let first = units.first();
+    let ten_bit = first.is_some_and(|unit| unit.format == Some(Format::Yuv420Ten));
+    Opening { codec, size: first.map_or((0, 0), |unit| unit.size), ten_bit }
 }
 
 /// What the card made, and processor time.
@@ -294,19 +337,19 @@ where
     F: FnMut((usize, &'a Rendition), Waiting) -> Result<(), EngineError>,
 {
     /// Takes a picture from the decoder. Its error only stops the decoder; [`Self::halted`] has the reason.
-    fn take(&mut self, card: &Card, picture: Picture) -> Result<(), NvidiaError> {
+    fn take(&mut self, card: &Card, picture: &Decoded<'_>) -> Result<(), NvidiaError> {
         self.picture(card, picture).map_err(|halt| {
             self.halt = Some(halt);
             NvidiaError::Broken { what: "segment" }
         })
     }
 
-    fn picture(&mut self, card: &Card, picture: Picture) -> Result<(), Halt> {
-        let unit = usize::try_from(picture.time()).ok().and_then(|at| self.units.get(at));
-        let size = picture.format().size;
-        let seen = Seen { given: unit.and_then(|unit| unit.time), size, upright: size, damaged: picture.damaged() };
+    fn picture(&mut self, card: &Card, picture: &Decoded<'_>) -> Result<(), Halt> {
+        let unit = usize::try_from(picture.time).ok().and_then(|at| self.units.get(at));
+        let size = picture.format.size;
+        let seen = Seen { given: unit.and_then(|unit| unit.time), size, upright: size, damaged: picture.damaged };
         let pts = self.intake.picture(&seen)?;
-        self.rungs.take(card, &picture, pts)
+        self.rungs.take(card, picture, pts)
     }
 
     fn halted(&mut self, outcome: Result<(), NvidiaError>) -> Result<(), Halt> {

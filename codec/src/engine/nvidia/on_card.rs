@@ -5,16 +5,17 @@ use super::super::output::Output;
 use super::super::rung::{Keys, Made};
 use super::super::timeline::Cadence;
 use super::Halt;
+use super::encoding::Encoding;
 use crate::error::EngineError;
 use crate::ladder::{Fps, Rendition};
-use crate::nvidia::{EncodedPicture, EncoderSession, NvidiaError, Planes, Scaler, Surface};
+use crate::nvidia::{EncodedPicture, NvidiaError, Planes, Scaler, Surface};
 use crate::pace::{Budget, Pace};
 use crate::ts::VideoUnit;
 
 pub(super) struct OnCard<'a> {
     rendition: &'a Rendition,
     job: &'a Job<'a>,
-    session: EncoderSession,
+    session: Encoding,
     /// Of a rendition with a frame rate of its own: its picture waits here until it is known how long it is shown.
     held: Option<Surface>,
     /// Something waits there.
@@ -30,7 +31,7 @@ impl<'a> OnCard<'a> {
     pub(super) fn new(
         (index, rendition): (usize, &'a Rendition),
         job: &'a Job<'a>,
-        session: EncoderSession,
+        session: Encoding,
         held: Option<Surface>,
         aspect: (i32, i32),
         pace: Option<Pace>,
@@ -105,7 +106,7 @@ impl<'a> OnCard<'a> {
     }
 
     /// Takes what is left. The session comes back drained.
-    pub(super) fn finish(mut self) -> Result<(Made, EncoderSession), Halt> {
+    pub(super) fn finish(mut self) -> Result<(Made, Encoding), Halt> {
         for picture in self.session.drain()? {
             self.push(picture)?;
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::job::Job;
 use super::super::rung::Made;
 use super::super::scaling::{Feed, Waiting, shaped};
+use super::decoding::Decoded;
 use super::host::OnHost;
 use super::on_card::{OnCard, rate};
 use super::settings::{self, sample_aspect};
@@ -13,7 +14,7 @@ use crate::error::EngineError;
 use crate::ffi::clock::thread_time;
 use crate::ffi::picture::Look;
 use crate::ladder::{Ladder, Rendition};
-use crate::nvidia::{Format, Picture, Planes, Scaler, Surface};
+use crate::nvidia::{Format, Planes, Scaler, Surface};
 use crate::pace::Pace;
 
 enum Rung<'a> {
@@ -60,16 +61,16 @@ where
     }
 
     /// Makes every rung's picture of `picture`, shown at `pts`.
-    pub(super) fn take(&mut self, card: &Card, picture: &Picture, pts: i64) -> Result<(), Halt> {
+    pub(super) fn take(&mut self, card: &Card, picture: &Decoded<'_>, pts: i64) -> Result<(), Halt> {
         let begun = thread_time();
         let (mut rungs, mut scaler) = match self.begun.take() {
             Some(begun) => begun,
-            None => (self.begin(card, picture.format())?, card.warm.scaler(&card.device)?),
+            None => (self.begin(card, &picture.format)?, card.warm.scaler(&card.device)?),
         };
         show(&mut rungs, &mut scaler, self.last, pts)?;
         let blanks = rungs.iter_mut().map(Rung::blank).collect::<Result<Vec<_>, _>>()?;
         let before = thread_time();
-        scaler.scale(&picture.planes(), &blanks)?;
+        scaler.scale(&picture.planes, &blanks)?;
         let scaled = thread_time();
         drop(blanks);
         for rung in &mut rungs {

@@ -84,6 +84,24 @@ impl Device {
         Ok(Current { driver: &self.driver, thread: PhantomData })
     }
 
+    /// Runs code that may leave the context current though it should not, and takes it back then.
+    pub(super) fn balanced<T>(&self, run: impl FnOnce() -> T) -> T {
+        let is_current = || {
+            let mut context: CUcontext = None;
+            // SAFETY: writes one handle.
+            let code = unsafe { (self.driver.cuda.cuCtxGetCurrent)(&mut context) };
+            code == CUDA_SUCCESS && context == Some(self.context)
+        };
+        // Where it is current already nobody can tell.
+        let before = is_current();
+        let outcome = run();
+        if !before && is_current() {
+            // SAFETY: undoes a push that was left behind, see above.
+            unsafe { (self.driver.cuda.cuCtxPopCurrent_v2)(&mut None) };
+        }
+        outcome
+    }
+
     /// Copies a picture to the card: its rows without gaps, luma and then chroma with U and V in turn. Returns when done.
     pub fn upload(&self, to: &Planes<'_>, picture: &[u8]) -> Result<(), NvidiaError> {
         if picture.len() != to.bytes() {

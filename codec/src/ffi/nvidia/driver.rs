@@ -321,6 +321,13 @@ impl Driver {
         check(&self.cuda, call, code)
     }
 
+    /// The code that the driver has this name for; unknown if none.
+    pub(super) fn code_of(&self, name: &str) -> CUresult {
+        const MOST: u32 = 1000;
+        let named = |code: &u32| matches!(self.check("", CUresult(*code)), Err(NvidiaError::Cuda { name: found, .. }) if found == name);
+        (1..MOST).find(named).map_or(cuda::CUDA_ERROR_UNKNOWN, CUresult)
+    }
+
     fn text(
         &self,
         call: &'static str,

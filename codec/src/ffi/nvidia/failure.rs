@@ -20,6 +20,9 @@ use crate::error::Class;
 /// What a code of CUDA means on every call, decoding or scaling, is written down once, in
 /// [`headframe_kernels::cuda::CudaError::class`]; here are those that mean more to a decoder.
 ///
+/// FFmpeg's codes say less: where its log has what the driver said, the error is that; otherwise what it does not support and
+/// what it has no memory for is capacity, and the rest the device's.
+///
 /// A driver call that never returns has no error: the process that made it is ended from outside, and its segments are
 /// tried again (`TranscodeError::WorkerDied`, transient).
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -63,6 +66,16 @@ pub enum NvidiaError {
         code: u32,
         /// The driver's words, if it has any.
         reason: String,
+    },
+    /// FFmpeg could not, and nothing is known of what the driver said.
+    #[error("{what}: code {code}{}{said}", if said.is_empty() { "" } else { ": " })]
+    Ffmpeg {
+        /// What it was asked for.
+        what: &'static str,
+        /// `AVERROR`.
+        code: i32,
+        /// What it wrote into its log.
+        said: String,
     },
     /// The kernels that scale could not be loaded or run.
     #[error(transparent)]
@@ -126,6 +139,12 @@ impl NvidiaError {
                 }
             }
             Self::Kernels(error) => class_of(error),
+            Self::Ffmpeg { code, .. } => match -code {
+                libc::ENOMEM | libc::ENOSYS | libc::ENOENT | libc::EINVAL => Class::Capacity,
+                libc::EAGAIN => Class::Transient,
+                _ if *code == ffmpeg_next::ffi::AVERROR_INVALIDDATA => Class::Input,
+                _ => Class::Device,
+            },
             Self::Nvenc { code, .. } => match NVENCSTATUS(*code) {
                 nvenc::NV_ENC_ERR_LOCK_BUSY | nvenc::NV_ENC_ERR_ENCODER_BUSY => Class::Transient,
                 nvenc::NV_ENC_ERR_OUT_OF_MEMORY

@@ -5,7 +5,7 @@
 //! nothing of this crate; the loader gives both the same library, and a card's primary context is one for the process. They
 //! look for it by its name, which finds what is open under that name already, also where it came from a folder: so the driver
 //! is opened here first. What both meet is written there: [`Uuid`](headframe_kernels::cuda::Uuid) and the class of a code.
-//! [`Scaler`] is where the two come together.
+//! [`Scaler`] is where the two come together. [`libav`] is another way to decoders and encoders, through FFmpeg.
 //!
 //! Every object holds what it lives in: a session its device, a device the driver. So things are given back in the right
 //! order however an error unwinds: pictures before their decoder, registrations before the session, memory before the
@@ -17,6 +17,7 @@ mod driver;
 mod encoder;
 mod failure;
 mod health;
+pub(crate) mod libav;
 mod link;
 mod scaler;
 mod session;

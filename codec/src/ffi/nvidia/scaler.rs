@@ -114,8 +114,8 @@ fn picture(gpu: &Gpu, planes: &Planes<'_>) -> Result<DevicePicture, NvidiaError>
     // Chroma is behind luma, in every surface there is; a distance below zero is too much for 32 bits as well.
     let chroma = u32::try_from(planes.chroma().wrapping_sub(planes.luma())).map_err(wide)?;
     let surface = batch::Surface { base: planes.luma(), offsets: [chroma, 0], pitches: [pitch, pitch] };
-    // SAFETY: `Planes` are made by a decoder's picture and by a surface only, of rows that they have, and borrow them; the
-    // caller compared the card. The value lives no longer than the call that has the borrow, which waits for the one queue
+    // SAFETY: `Planes` are made by a decoder's picture, by a surface and by a frame of FFmpeg's only, of rows that they have, and
+    // borrow them; the caller compared the card. The value lives no longer than the call that has the borrow, which waits for the one queue
     // that it is used in.
     Ok(unsafe { DevicePicture::foreign(gpu, Source { width, height, format }, surface) }?)
 }

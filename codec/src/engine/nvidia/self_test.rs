@@ -1,0 +1,194 @@
+//! A short stream made here, run through a card and judged: whether an engine works on it at all.
+
+use headframe_kernels::metric::{psnr_db, squared_error};
+
+use super::Card;
+use crate::budget::Limits;
+use crate::error::EngineError;
+use crate::ffi::decoder::{Decoder, Parser};
+use crate::ffi::encoder::{Encoder, Settings};
+use crate::ffi::picture::{Image, Look, Picture};
+use crate::ladder::{Fps, Ladder, Rate, Rendition};
+use crate::nvidia::Colour;
+use crate::segment::{SegmentOut, TICKS_PER_SECOND};
+use crate::ts::{self, VideoUnit};
+
+const SIZE: (u32, u32) = (640, 360);
+const PICTURES: u32 = 20;
+/// Pictures a second.
+const RATE: u32 = 30;
+const FRAME: i64 = TICKS_PER_SECOND / RATE as i64;
+/// What the card encodes must be this near to what it was given, dB of luma in each picture. The test below shows that x264 is
+/// nearer at the ordered rate, and that a picture in place of its neighbour is 5 dB further away.
+const LEAST_PSNR: f64 = 30.0;
+
+/// Runs it on the cards that `card` makes. Says whether the card encoded, too: it may have no encoder, or no session left.
+///
+/// # Errors
+/// Why it does not work, for a person.
+pub(super) fn run(card: impl Fn() -> Card) -> Result<bool, String> {
+    let said = |error: EngineError| error.to_string();
+    let source = source().map_err(said)?;
+    // As good as lossless, so that a sample that is off shows in the bytes.
+    let exact = ladder(Rate::Quality(1), 40_000_000).map_err(said)?;
+    let due = super::super::transcode(&exact, &source, &[], &limits()).map_err(said)?;
+    let scaling = card().leave_encoding();
+    let have = scaling.transcode(&exact, &source, &[], &limits()).map_err(said)?;
+    if scaling.tally().segments_left > 0 {
+        return Err("the card did not decode and scale".to_owned());
+    }
+    if (&have.renditions, &have.source) != (&due.renditions, &due.source) {
+        return Err("what the card decodes and scales differs from what the processors make".to_owned());
+    }
+    drop(scaling);
+    let encoding = card();
+    let have =
+        encoding.transcode(&ladder(Rate::Capped, 3_000_000).map_err(said)?, &source, &[], &limits()).map_err(said)?;
+    if encoding.tally().segments_left > 0 {
+        return Err("the card decoded and scaled only once".to_owned());
+    }
+    like(&due, &have).map_err(said)??;
+    Ok(encoding.tally().rungs_on_host == 0)
+}
+
+/// Whether two ladders show the same.
+fn like(due: &SegmentOut, have: &SegmentOut) -> Result<Result<(), String>, EngineError> {
+    for (due, have) in due.renditions.iter().zip(&have.renditions) {
+        let (want, got) = (pictures(&due.bytes)?, pictures(&have.bytes)?);
+        let name = &have.name;
+        let times = |pictures: &[Picture]| pictures.iter().map(Picture::sent_pts).collect::<Vec<_>>();
+        if times(&want) != times(&got) {
+            return Ok(Err(format!("{name} has not the pictures that it should: {} of {}", got.len(), want.len())));
+        }
+        for (number, (want, got)) in want.iter().zip(&got).enumerate() {
+            let near = luma_psnr(want, got)?;
+            if near.is_none_or(|near| near < LEAST_PSNR) {
+                let near = near.map_or("of another shape".to_owned(), |near| format!("{near:.1} dB off"));
+                return Ok(Err(format!("picture {number} of {name} is not what was encoded: {near}")));
+            }
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn luma_psnr(a: &Picture, b: &Picture) -> Result<Option<f64>, EngineError> {
+    let (a, b) = (a.view()?.yuv420(), b.view()?.yuv420());
+    let (Some(a), Some(b)) = (a, b) else { return Ok(None) };
+    let (a, b) = (a.planes()[0], b.planes()[0]);
+    Ok(squared_error(&a, &b).ok().map(|error| psnr_db(error, (a.width() * a.height()) as u64)))
+}
+
+fn limits() -> Limits {
+    Limits { wall: std::time::Duration::from_secs(60), ..Limits::default() }
+}
+
+/// Two rungs, of which one has a frame rate of its own.
+fn ladder(rate: Rate, bitrate_bps: u32) -> Result<Ladder, EngineError> {
+    let usual = Ladder::standard().renditions()[0].clone();
+    let rung = |name: &str, width, height, fps| Rendition {
+        name: name.to_owned(),
+        width,
+        height,
+        bitrate_bps,
+        fps,
+        gop_ms: 500,
+        rate,
+        ..usual.clone()
+    };
+    let slow = Fps { num: RATE / 2, den: 1 };
+    let rungs = vec![rung("test", 320, 180, None), rung("test-slow", 256, 144, Some(slow))];
+    Ladder::new(rungs).map_err(|error| EngineError::Codec {
+        what: "test".to_owned(),
+        code: 0,
+        reason: error.to_string(),
+    })
+}
+
+/// Decodes a rendition with the processors.
+fn pictures(bytes: &[u8]) -> Result<Vec<Picture>, EngineError> {
+    let media = ts::demux(bytes)?;
+    let (mut parser, mut units) = (Parser::new(media.kind)?, Vec::new());
+    let all = media.video.iter().map(|unit| (&unit.data[..], unit.pts));
+    for (data, pts) in all.chain([(&[][..], None)]) {
+        parser.feed(data, pts, |unit| {
+            units.push((unit.data, unit.time));
+            Ok(())
+        })?;
+    }
+    let mut decoder = Decoder::new(media.kind, limits().frame_pixels)?;
+    let mut pictures = Vec::new();
+    for unit in units.iter().map(|(data, time)| Some((&data[..], *time))).chain([None]) {
+        decoder.send(unit)?;
+        while let Some(picture) = decoder.receive()? {
+            pictures.push(picture);
+        }
+    }
+    Ok(pictures)
+}
+
+/// A segment of moving pictures in H.264.
+fn source() -> Result<Vec<u8>, EngineError> {
+    let usual = Ladder::standard().renditions()[0].clone();
+    let (width, height) = SIZE;
+    let rendition = Rendition { width, height, bitrate_bps: 20_000_000, ..usual };
+    let colour = Colour { full_range: false, primaries: 1, transfer: 1, matrix: 1 };
+    let look = Look::of((1, 1), &colour);
+    let fps = Fps { num: RATE, den: 1 };
+    let mut encoder = Encoder::new(&Settings { rendition: &rendition, rate_factor: 18.0, fps, gop: RATE, look })?;
+    let mut units = Vec::new();
+    let mut take = |encoder: &mut Encoder<'_>| {
+        while let Some(encoded) = encoder.receive()? {
+            let pts = TICKS_PER_SECOND + encoded.index * FRAME;
+            units.push(VideoUnit { pts, key: encoded.key, data: encoded.data });
+        }
+        Ok::<_, EngineError>(())
+    };
+    let mut image = Image::new(width, height)?;
+    for number in 0..PICTURES {
+        let (luma, chroma) = picture(number);
+        image.fill(&luma, &chroma)?;
+        encoder.send(Some((&mut image, number.into(), number == 0)))?;
+        take(&mut encoder)?;
+    }
+    encoder.send(None)?;
+    take(&mut encoder)?;
+    Ok(ts::mux(&units, &[], ts::H264))
+}
+
+/// Soft waves that move, and colours that do not: luma, and U and V in turn.
+fn picture(number: u32) -> (Vec<u8>, Vec<u8>) {
+    let wave = |at: u32| {
+        let phase = at % 128;
+        if phase < 64 { phase } else { 127 - phase }
+    };
+    let (width, height) = SIZE;
+    let luma = |y: u32| (0..width).map(move |x| (48 + wave(x + 20 * number) + wave(2 * y + x / 2 + 7 * number)) as u8);
+    let chroma = |y: u32| (0..width).map(move |x| (96 + if x % 2 == 0 { wave(x) } else { wave(2 * y) }) as u8);
+    ((0..height).flat_map(luma).collect(), (0..height / 2).flat_map(chroma).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_pictures_are_told_from_right_ones() {
+        let source = source().unwrap();
+        let made = |rate, bitrate| {
+            super::super::super::transcode(&ladder(rate, bitrate).unwrap(), &source, &[], &limits()).unwrap()
+        };
+        let due = made(Rate::Quality(1), 40_000_000);
+        let mut have = made(Rate::Capped, 3_000_000);
+        assert_eq!(like(&due, &have).unwrap(), Ok(()));
+        assert_eq!((have.renditions[0].frames, have.renditions[1].frames), (PICTURES, PICTURES / 2));
+        let all = pictures(&due.renditions[0].bytes).unwrap();
+        let apart = luma_psnr(&all[3], &all[4]).unwrap().unwrap();
+        assert!(apart < LEAST_PSNR - 5.0, "a picture that is late would not be noticed: {apart} dB");
+        have.renditions[0].bytes = made(Rate::Quality(51), 40_000).renditions[0].bytes.clone();
+        let error = like(&due, &have).unwrap().unwrap_err();
+        assert!(error.contains("of test is not what was encoded"), "{error}");
+        have.renditions[0].bytes = due.renditions[1].bytes.clone();
+        assert!(like(&due, &have).unwrap().unwrap_err().contains("10 of 20"));
+    }
+}
