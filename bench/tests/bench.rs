@@ -1,31 +1,21 @@
 //! The program as a person runs it, on a few seconds of small pictures.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod common;
+
+use common::{LADDER, codec, text};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-
-const LADDER: &str = r#"[{"name":"180p","width":320,"height":180,"bitrate_bps":300000},
-    {"name":"90p","width":160,"height":90,"bitrate_bps":100000}]"#;
 
 fn bench(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_headframe-bench"));
     command.current_dir(folder).env_remove("HEADFRAME_CLIP").args(args).output().unwrap()
 }
 
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
 /// A folder with a 4 s clip of 320x180 and a ladder of two; `None`, and one line, where that cannot be had.
 fn small() -> Option<(tempfile::TempDir, PathBuf)> {
-    let codec = std::env::var_os("HEADFRAME_CODEC")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_headframe-bench")).with_file_name("headframe-codec"));
-    if !codec.is_file() {
-        println!("skipped: {} is not built (cargo build -p headframe-codec)", codec.display());
-        return None;
-    }
+    let codec = codec()?;
     let folder = tempfile::tempdir().unwrap();
     let source = "testsrc2=s=320x180:r=30:d=4,noise=alls=6:allf=t+u,format=yuv420p";
     let encoder = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "60", "-b:v", "800k"];

@@ -2,12 +2,13 @@
 //! card was measured. Speed is not looked at: a double has none.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod common;
+
+use common::{LADDER, codec, text};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const LADDER: &str = r#"[{"name":"180p","width":320,"height":180,"bitrate_bps":300000},
-    {"name":"90p","width":160,"height":90,"bitrate_bps":100000}]"#;
 /// Bytes of all renditions of one picture in 4:2:0.
 const RAW: u64 = (320 * 180 + 160 * 90) * 3 / 2;
 
@@ -17,19 +18,9 @@ fn bench(folder: &Path, codec: &Path, args: &[&str], encoder: &str) -> Output {
     command.args(["gpu", "--libraries", "driver", "--codec"]).arg(codec).args(args).output().unwrap()
 }
 
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
 /// A folder with a clip of 4 s, a ladder and an empty folder for a driver; nothing and one line where that cannot be had.
 fn small() -> Option<(tempfile::TempDir, PathBuf)> {
-    let codec = std::env::var_os("HEADFRAME_CODEC")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_headframe-bench")).with_file_name("headframe-codec"));
-    if !codec.is_file() {
-        println!("skipped: {} is not built (cargo build -p headframe-codec)", codec.display());
-        return None;
-    }
+    let codec = codec()?;
     let folder = tempfile::tempdir().unwrap();
     let source = ["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=640x360:r=15:d=4,format=yuv420p"];
     let encoder = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "30", "-b:v", "800k"];

@@ -43,7 +43,7 @@ fn only_compressed_pictures_cross_the_link_and_all_of_them_are_counted() {
         assert_eq!(card.software_encoding(), Duration::ZERO);
         // Encoded by the processors, raw pictures cross it: one and a half bytes for each sample.
         let before = device.traffic();
-        let other = Card::without_encoder(device.clone());
+        let other = Card::new(device.clone()).leave_encoding();
         let out = other.transcode(&ladder(), source, &[], &limits()).unwrap();
         let raw = u64::from(out.source.frames) * (320 * 180 + 256 * 144) * 3 / 2;
         let now = device.traffic();

@@ -33,7 +33,7 @@ impl Job<'_> {
 }
 
 /// By how much a rung's encoder goes before that of the next smaller one. A thread then gets three times the share of the
-/// other, so that the longest work begins first, and few cores do not end with the largest rung alone: 5 to 8 % less time
+/// other, so that the longest work begins first, and few cores do not end with the largest rung alone: 4 to 8 % less time
 /// for a segment on two cores. Smaller rungs catch up while the decoder waits for them.
 const AHEAD: i32 = 5;
 

@@ -22,7 +22,7 @@ mod findings;
 mod judge;
 mod nal;
 mod ordered;
-mod pictures;
+pub(crate) mod pictures;
 mod pixels;
 mod profile;
 mod raster;

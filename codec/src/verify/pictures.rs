@@ -9,14 +9,14 @@ use crate::ffi::picture::Picture;
 use crate::ts::{Media, VideoKind, nearest};
 
 /// One access unit in Annex B form.
-pub(super) struct AccessUnit {
-    pub(super) data: Vec<u8>,
+pub(crate) struct AccessUnit {
+    pub(crate) data: Vec<u8>,
     /// On the source's timeline, without wraps.
-    pub(super) pts: Option<i64>,
+    pub(crate) pts: Option<i64>,
 }
 
 /// Cuts the video of `media`, its times as near to `reference` as they can be, at most `limit` units; more are an error.
-pub(super) fn cut(media: &Media, reference: i64, max_pixels: u64, limit: u32) -> Result<Vec<AccessUnit>, EngineError> {
+pub(crate) fn cut(media: &Media, reference: i64, max_pixels: u64, limit: u32) -> Result<Vec<AccessUnit>, EngineError> {
     let mut parser = Parser::new(media.kind)?;
     let mut units = Vec::new();
     let all = media.video.iter().map(|unit| (&unit.data[..], unit.pts.map(|pts| nearest(pts, reference))));
@@ -37,24 +37,24 @@ pub(super) fn cut(media: &Media, reference: i64, max_pixels: u64, limit: u32) ->
 }
 
 /// Decodes access units in the order in which they come.
-pub(super) struct Pictures {
+pub(crate) struct Pictures {
     decoder: Decoder,
     units: VecDeque<AccessUnit>,
     turning: Turning,
     flushed: bool,
     /// Access units of which the decoder could make nothing.
-    pub(super) refused: u32,
+    pub(crate) refused: u32,
 }
 
 impl Pictures {
-    pub(super) fn new(kind: VideoKind, units: Vec<AccessUnit>, max_pixels: u64) -> Result<Self, EngineError> {
+    pub(crate) fn new(kind: VideoKind, units: Vec<AccessUnit>, max_pixels: u64) -> Result<Self, EngineError> {
         let mut decoder = Decoder::new(kind, max_pixels)?;
         decoder.export_quantisers();
         Ok(Self { decoder, units: units.into(), turning: Turning::new(kind), flushed: false, refused: 0 })
     }
 
     /// The next picture in the order in which they are shown.
-    pub(super) fn next(&mut self) -> Result<Option<Picture>, EngineError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Picture>, EngineError> {
         loop {
             if let Some(mut picture) = self.decoder.receive()? {
                 picture.orientation = self.turning.of(&picture);

@@ -1,6 +1,6 @@
 //! The machine itself: cores, memory, disk, clock.
 
-use super::Check;
+use super::{Check, ask};
 use crate::config::Config;
 use headframe_codec::worker::usual_workers;
 use std::path::Path;
@@ -13,10 +13,10 @@ const REST_MIB: u64 = 100;
 const DISK_MIB: u64 = 10 << 10;
 const DISK_LEAST_MIB: u64 = 1 << 10;
 
-pub(super) fn all(config: &Config) -> Vec<Check> {
+pub(super) async fn all(config: &Config) -> Vec<Check> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if config.codec.workers == 0 { usual_workers(cores) } else { config.codec.workers };
-    vec![cores_check(cores, simd()), memory(available_mib(), workers), disk(&config.state_dir), clock()]
+    vec![cores_check(cores, simd()), memory(available_mib(), workers), disk(&config.state_dir), clock().await]
 }
 
 /// The instructions that make the most difference to the processors' engine. `None` where that cannot be told.
@@ -94,13 +94,11 @@ fn room(place: &str, mib: u64) -> Check {
     }
 }
 
-fn clock() -> Check {
+async fn clock() -> Check {
     let own = std::env::current_exe().and_then(std::fs::metadata).and_then(|it| it.modified());
-    let synchronised = std::process::Command::new("timedatectl")
-        .args(["show", "--property=NTPSynchronized", "--value"])
-        .stderr(std::process::Stdio::null())
-        .output();
-    let synchronised = synchronised.ok().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let asked = ["show", "--property=NTPSynchronized", "--value"];
+    let synchronised = ask(Path::new("timedatectl"), &asked, Duration::from_secs(5)).await;
+    let synchronised = synchronised.ok().map(|said| String::from_utf8_lossy(&said).trim().to_owned());
     judge_clock(SystemTime::now(), own.ok(), synchronised.as_deref())
 }
 

@@ -86,7 +86,7 @@ pub(super) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
     let role = args.role.role();
     let named = args.config.config.clone();
     let (config, mut checks) = configuration(named.as_deref(), Path::new(INSTALLED), role);
-    checks.extend(machine::all(&config));
+    checks.extend(machine::all(&config).await);
     let program = codec::program(&config);
     checks.extend(codec::all(&program, &config, args.selftest).await);
     if role != For::LocalGateway {

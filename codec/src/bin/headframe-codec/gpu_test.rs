@@ -1,6 +1,5 @@
 //! The engine of NVIDIA cards tried on a card of this machine, with its owner's own segments and in this process.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,23 +9,12 @@ use headframe_codec::nvidia::Device;
 use headframe_codec::{Ladder, Limits, SegmentOut};
 use serde::Serialize;
 
-use crate::streams::{self, process_seconds};
+use crate::streams::{self, Task, process_seconds};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Segments of one stream, in order: MPEG-TS that begins with a key picture. Only files that you trust: they are read
-    /// outside of the sandbox
-    #[arg(required = true)]
-    segments: Vec<PathBuf>,
-    /// The card, as `headframe-codec gpu` names it. Default: the first one
-    #[arg(long)]
-    card: Option<String>,
-    /// Look for the driver's libraries in this folder and nowhere else
-    #[arg(long)]
-    libraries: Option<PathBuf>,
-    /// Ladder as JSON. Default: 240p to 720p
-    #[arg(long)]
-    ladder: Option<PathBuf>,
+    #[command(flatten)]
+    task: Task,
     /// How to get at the card's decoders and encoders: the driver's own interfaces, FFmpeg's, or the first of both that passes
     /// its test
     #[arg(long, value_enum, default_value_t = Way::Auto)]
@@ -84,10 +72,10 @@ struct Sustained {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), String> {
-    let ladder = crate::transcode::ladder(options.ladder.as_deref(), None)?;
-    let segments = streams::read(&options.segments)?;
+    let ladder = crate::transcode::ladder(options.task.ladder.as_deref(), None)?;
+    let segments = streams::read(&options.task.segments)?;
     let failed = |error: headframe_codec::nvidia::NvidiaError| error.to_string();
-    let (driver, info) = streams::card(options.libraries.as_deref(), options.card.as_deref())?;
+    let (driver, info) = streams::card(&options.task)?;
     let device = Device::open(&driver, info.uuid).map_err(failed)?;
     let mut problems = Vec::new();
     let (engine, refused) = engine(options.engine, &device, &mut problems);

@@ -1,7 +1,7 @@
 //! What trying and measuring a card share: the card, the segments, and streams of them that are made at once.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,12 +9,36 @@ use std::time::{Duration, Instant};
 use headframe_codec::SegmentOut;
 use headframe_codec::nvidia::{DeviceInfo, Driver, Source};
 
-/// The driver in that folder, or the system's, and the card of this name, or the first one.
-pub(crate) fn card(libraries: Option<&Path>, wanted: Option<&str>) -> Result<(Arc<Driver>, DeviceInfo), String> {
-    let source = libraries.map_or(Source::System, |folder| Source::Folder(folder.to_owned()));
-    let driver = Driver::open(&source).map_err(|error| error.to_string())?;
+/// What is to be made, and where.
+#[derive(clap::Args)]
+pub(crate) struct Task {
+    /// Segments of one stream, in order: MPEG-TS that begins with a key picture. Only files that you trust: they are read
+    /// outside of the sandbox
+    #[arg(required = true)]
+    pub(crate) segments: Vec<PathBuf>,
+    /// The card, as `headframe-codec gpu` names it. Default: the first one
+    #[arg(long)]
+    card: Option<String>,
+    /// Look for the driver's libraries in this folder and nowhere else
+    #[arg(long)]
+    libraries: Option<PathBuf>,
+    /// Ladder as JSON. Default: 240p to 720p
+    #[arg(long)]
+    pub(crate) ladder: Option<PathBuf>,
+}
+
+impl Task {
+    /// Where the driver's libraries are.
+    pub(crate) fn source(&self) -> Source {
+        self.libraries.clone().map_or(Source::System, Source::Folder)
+    }
+}
+
+/// The driver and the card that were named, or the system's and the first one.
+pub(crate) fn card(task: &Task) -> Result<(Arc<Driver>, DeviceInfo), String> {
+    let driver = Driver::open(&task.source()).map_err(|error| error.to_string())?;
     let cards = driver.devices().map_err(|error| error.to_string())?;
-    let is_wanted = |card: &DeviceInfo| wanted.is_none_or(|wanted| card.uuid.to_string() == wanted);
+    let is_wanted = |card: &DeviceInfo| task.card.as_deref().is_none_or(|wanted| card.uuid.to_string() == wanted);
     let info = cards.into_iter().find(is_wanted);
     let info = info.ok_or("there is no such card; `headframe-codec gpu` lists those there are")?;
     Ok((driver, info))

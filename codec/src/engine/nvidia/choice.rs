@@ -71,7 +71,7 @@ pub struct NoEngine(pub Vec<Refusal>);
 pub fn choose(device: &Arc<Device>) -> Result<(Card, Choice), NoEngine> {
     let mut refused = Vec::new();
     for engine in Engine::ALL {
-        match test(device, engine) {
+        match self_test::run(|| Card::with(Arc::clone(device), engine)) {
             Ok(encodes) => return Ok((Card::with(Arc::clone(device), engine), Choice { engine, encodes, refused })),
             Err(reason) => {
                 tracing::warn!(%engine, reason, card = %device.info().uuid, "an engine does not work on this card");
@@ -80,12 +80,4 @@ pub fn choose(device: &Arc<Device>) -> Result<(Card, Choice), NoEngine> {
         }
     }
     Err(NoEngine(refused))
-}
-
-/// Whether an engine works on a card, and if so, whether it encoded, too: see [`choose`].
-///
-/// # Errors
-/// Why it does not work, for a person.
-pub fn test(device: &Arc<Device>, engine: Engine) -> Result<bool, String> {
-    self_test::run(|| Card::with(Arc::clone(device), engine))
 }

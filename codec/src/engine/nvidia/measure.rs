@@ -15,7 +15,6 @@ use crate::ffi::decoder::Unit;
 use crate::ladder::{Fps, Ladder};
 use crate::nvidia::{Format, NvidiaError, Picture, Planes, Surface, VideoCodec};
 use crate::segment::TICKS_PER_SECOND;
-use crate::ts::VideoKind;
 
 /// A segment cut into access units, so that what is left is the card's work.
 pub struct Reel {
@@ -34,11 +33,7 @@ impl Reel {
         let media = prepare(ladder, input, limits, started)?;
         let outlet = Outlet::new(&|_| Ok(()), limits.output_bytes);
         let job = Job { media: &media, timeline: Timeline::of(&media.video), limits, started, outlet };
-        let codec = match media.kind {
-            VideoKind::H264 => VideoCodec::H264,
-            VideoKind::Hevc => VideoCodec::Hevc,
-        };
-        Ok(Self { codec, units: units::cut(&job)?, fps: job.timeline.fps })
+        Ok(Self { codec: media.kind.into(), units: units::cut(&job)?, fps: job.timeline.fps })
     }
 
     /// Bytes that go to the card each time that it is decoded.

@@ -50,13 +50,12 @@ use crate::ladder::{Ladder, Rendition};
 use crate::nvidia::{Device, NvidiaError, VideoCodec};
 use crate::pace::Pace;
 use crate::segment::{SegmentOut, SourceInfo, Timings};
-use crate::ts::VideoKind;
 
 use decoding::Decoded;
 use rungs::Rungs;
 use warm::Warm;
 
-pub use choice::{Choice, Engine, NoEngine, Refusal, choose, test};
+pub use choice::{Choice, Engine, NoEngine, Refusal, choose};
 
 /// A card with everything that is kept between segments: decoders, encoder sessions, the scaler's tables. Several threads
 /// may transcode with it at once.
@@ -96,11 +95,6 @@ impl Card {
 
     /// All rungs are encoded by the processors: what comes out must equal, byte for byte, what the engine of the
     /// processors makes.
-    pub fn without_encoder(device: Arc<Device>) -> Self {
-        Self::new(device).leave_encoding()
-    }
-
-    /// As [`Self::without_encoder`].
     pub fn leave_encoding(self) -> Self {
         Self { encodes: false, ..self }
     }
@@ -225,10 +219,7 @@ impl Card {
         if units.iter().any(|unit| turned::says_so(job.media.kind, &unit.data)) {
             return Err(Halt::Unfit("pictures that are to be turned"));
         }
-        let codec = match job.media.kind {
-            VideoKind::H264 => VideoCodec::H264,
-            VideoKind::Hevc => VideoCodec::Hevc,
-        };
+        let codec = VideoCodec::from(job.media.kind);
         let opening = opening(codec, &units);
         if self.engine() == Engine::Ffmpeg
             && units.iter().any(|unit| (unit.size, unit.format) != (units[0].size, units[0].format))

@@ -5,13 +5,13 @@ use headframe_kernels::metric::{psnr_db, squared_error};
 use super::Card;
 use crate::budget::Limits;
 use crate::error::EngineError;
-use crate::ffi::decoder::{Decoder, Parser};
 use crate::ffi::encoder::{Encoder, Settings};
 use crate::ffi::picture::{Image, Look, Picture};
 use crate::ladder::{Fps, Ladder, Rate, Rendition};
 use crate::nvidia::Colour;
 use crate::segment::{SegmentOut, TICKS_PER_SECOND};
 use crate::ts::{self, VideoUnit};
+use crate::verify::pictures::{Pictures, cut};
 
 const SIZE: (u32, u32) = (640, 360);
 const PICTURES: u32 = 20;
@@ -107,21 +107,11 @@ fn ladder(rate: Rate, bitrate_bps: u32) -> Result<Ladder, EngineError> {
 /// Decodes a rendition with the processors.
 fn pictures(bytes: &[u8]) -> Result<Vec<Picture>, EngineError> {
     let media = ts::demux(bytes)?;
-    let (mut parser, mut units) = (Parser::new(media.kind)?, Vec::new());
-    let all = media.video.iter().map(|unit| (&unit.data[..], unit.pts));
-    for (data, pts) in all.chain([(&[][..], None)]) {
-        parser.feed(data, pts, |unit| {
-            units.push((unit.data, unit.time));
-            Ok(())
-        })?;
-    }
-    let mut decoder = Decoder::new(media.kind, limits().frame_pixels)?;
+    let pixels = limits().frame_pixels;
+    let mut left = Pictures::new(media.kind, cut(&media, TICKS_PER_SECOND, pixels, 2 * PICTURES)?, pixels)?;
     let mut pictures = Vec::new();
-    for unit in units.iter().map(|(data, time)| Some((&data[..], *time))).chain([None]) {
-        decoder.send(unit)?;
-        while let Some(picture) = decoder.receive()? {
-            pictures.push(picture);
-        }
+    while let Some(picture) = left.next()? {
+        pictures.push(picture);
     }
     Ok(pictures)
 }

@@ -7,6 +7,7 @@ use headframe_nv_sys::nvenc::{GUID, NV_ENC_CODEC_AV1_GUID, NV_ENC_CODEC_H264_GUI
 use serde::Serialize;
 
 use crate::ladder::Codec;
+use crate::ts::VideoKind;
 
 /// What the card's decoder may know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -20,6 +21,15 @@ pub enum VideoCodec {
     Vp9,
     /// AV1.
     Av1,
+}
+
+impl From<VideoKind> for VideoCodec {
+    fn from(kind: VideoKind) -> Self {
+        match kind {
+            VideoKind::H264 => Self::H264,
+            VideoKind::Hevc => Self::Hevc,
+        }
+    }
 }
 
 impl VideoCodec {

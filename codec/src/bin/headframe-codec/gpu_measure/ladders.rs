@@ -83,7 +83,7 @@ impl Run {
 pub(super) fn card(bench: &Bench<'_>, who: Who) -> Card {
     match who {
         Who::Card => Card::new(bench.device.clone()),
-        Who::Processors => Card::without_encoder(bench.device.clone()),
+        Who::Processors => Card::new(bench.device.clone()).leave_encoding(),
     }
 }
 

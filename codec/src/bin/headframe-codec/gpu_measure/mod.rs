@@ -6,17 +6,16 @@ mod live;
 mod parts;
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use headframe_codec::engine::nvidia::Card;
-use headframe_codec::nvidia::{Device, DeviceInfo, Driver, Source, doubles};
+use headframe_codec::nvidia::{Device, DeviceInfo, Driver, doubles};
 use headframe_codec::{Ladder, SegmentOut};
 use serde::Serialize;
 
 use crate::gpu_test::limits;
-use crate::streams;
+use crate::streams::{self, Task};
 use ladders::{Link, Run, Who};
 
 /// More sessions than this are not looked for.
@@ -26,14 +25,8 @@ const GAIN: f64 = 1.05;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    #[arg(required = true)]
-    segments: Vec<PathBuf>,
-    #[arg(long)]
-    card: Option<String>,
-    #[arg(long)]
-    libraries: Option<PathBuf>,
-    #[arg(long)]
-    ladder: Option<PathBuf>,
+    #[command(flatten)]
+    task: Task,
     /// Most streams at once
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=256))]
     streams: u32,
@@ -73,6 +66,8 @@ struct Bench<'a> {
     segments: Vec<Vec<u8>>,
     /// Playing time of each.
     lengths: Vec<Duration>,
+    /// Luma width and height of their pictures.
+    source: (u32, u32),
     sessions: usize,
     options: &'a Options,
 }
@@ -115,18 +110,18 @@ fn say(what: &str) {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), String> {
-    let ladder = crate::transcode::ladder(options.ladder.as_deref(), None)?;
-    let segments = streams::read(&options.segments)?;
-    let (driver, info) = streams::card(options.libraries.as_deref(), options.card.as_deref())?;
+    let ladder = crate::transcode::ladder(options.task.ladder.as_deref(), None)?;
+    let segments = streams::read(&options.task.segments)?;
+    let (driver, info) = streams::card(&options.task)?;
     let device = Device::open(&driver, info.uuid).map_err(|error| error.to_string())?;
     let encodes = device.encodes().is_ok_and(|codecs| !codecs.is_empty());
     let sessions = if encodes { device.free_sessions(SESSIONS).map_err(|error| error.to_string())? } else { 0 };
     say("every segment once");
     let mut problems = Vec::new();
-    let lengths = first(&device, &ladder, &segments, &mut problems)?;
-    let bench = Bench { driver, device, ladder, segments, lengths, sessions, options };
+    let (lengths, source) = first(&device, &ladder, &segments, &mut problems)?;
+    let bench = Bench { driver, device, ladder, segments, lengths, source, sessions, options };
     let parts = parts::all(&bench)?;
-    let streams = NonZeroUsize::new(options.streams as usize).map_or(1, NonZeroUsize::get);
+    let streams = options.streams as usize;
     let mut ladders = Vec::new();
     let mut on_card = None;
     if encodes {
@@ -154,7 +149,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let report = Report {
         cuda: bench.driver.cuda_version(),
         nvenc_api: bench.driver.encode_api().ok().map(|api| api.to_string()),
-        doubles: doubles(&options.libraries.clone().map_or(Source::System, Source::Folder)),
+        doubles: doubles(&options.task.source()),
         card: info,
         encodes,
         sessions,
@@ -167,22 +162,23 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-/// Makes every segment once, which loads all there is to load. How long each plays.
+/// Makes every segment once, which loads all there is to load. How long each plays, and how large the first one's pictures are.
 fn first(
     device: &Arc<Device>,
     ladder: &Ladder,
     segments: &[Vec<u8>],
     problems: &mut Vec<String>,
-) -> Result<Vec<Duration>, String> {
+) -> Result<(Vec<Duration>, (u32, u32)), String> {
     let card = Card::new(device.clone());
-    let mut lengths = Vec::new();
+    let (mut lengths, mut size) = (Vec::new(), None);
     for segment in segments {
         let out = card.transcode(ladder, segment, &[], &limits()).map_err(|error| error.to_string())?;
+        size.get_or_insert((out.source.width, out.source.height));
         lengths.push(Duration::from_secs_f64(out.source.duration.max(0) as f64 / 90_000.0));
     }
     let left = card.tally().segments_left;
     if left > 0 {
         problems.push(format!("{left} segments of {} cannot be done by this card", segments.len()));
     }
-    Ok(lengths)
+    Ok((lengths, size.ok_or("no segments")?))
 }

@@ -67,8 +67,7 @@ fn one(bench: &Bench<'_>, part: Part, at_once: usize) -> Result<Rate, String> {
         Part::Scale | Part::Encode => (0..at_once).map(still).collect::<Result<_, _>>()?,
         Part::Decode | Part::DecodeAndScale => Vec::new(),
     };
-    let (width, height) = source_size(bench, &card)?;
-    let source = f64::from(width) * f64::from(height);
+    let source = f64::from(bench.source.0) * f64::from(bench.source.1);
     let rungs: Vec<f64> =
         bench.ladder.renditions().iter().map(|it| f64::from(it.width) * f64::from(it.height)).collect();
     let (stop, samples, pictures) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
@@ -116,11 +115,6 @@ fn one(bench: &Bench<'_>, part: Part, at_once: usize) -> Result<Rate, String> {
         pictures_per_s: pictures.into_inner() as f64 / wall,
         hd_pictures_per_s: samples.into_inner() as f64 / HD / wall,
     })
-}
-
-fn source_size(bench: &Bench<'_>, card: &Card) -> Result<(u32, u32), String> {
-    let out = bench.transcode(card, &bench.segments[0])?;
-    Ok((out.source.width, out.source.height))
 }
 
 fn name(part: Part) -> &'static str {
