@@ -13,7 +13,7 @@ die() {
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # step TITLE LOG COMMAND...: runs the command with its output in target/run/LOG.log. Shows that it lives: on a terminal the
-# seconds and the last line, elsewhere a line every 30 s. On failure the end of the log; returns the command's status.
+# seconds and the last line, elsewhere a line every 30 s. On failure what says why; returns the command's status.
 step() {
   local title=$1 log=$logs/$2.log watcher status=0 started=$SECONDS
   shift 2
@@ -29,9 +29,26 @@ step() {
     [ $((SECONDS - started)) -ge 2 ] && say "  ok    $title ($((SECONDS - started)) s)"
     return 0
   fi
-  say "  FAIL  $title, status $status after $((SECONDS - started)) s; the end of $log:"
-  tail -n 40 "$log" | sed 's/^/  | /' >&2
+  say "  FAIL  $title, status $status after $((SECONDS - started)) s; from $log:"
+  failures "$log" | sed 's/^/  | /' >&2
   return $status
+}
+
+# failures LOG: what says why it failed. Tests that failed are far from the end where others ran after them: their own
+# words, as cargo test repeats them ("---- NAME stdout ----"), else the end of the log.
+failures() {
+  local said
+  said=$(awk '
+    /^---- .* stdout ----$/ { shown = 1; lines = 0 }
+    /^(failures:|test result: )/ { shown = 0 }
+    shown && lines++ < 40
+  ' "$1" | head -n 200 || true)
+  if [ -n "$said" ]; then
+    printf '%s\n' "$said"
+    grep -E '^test .* \.\.\. FAILED$|^error: test failed|^error: [0-9]+ target' "$1" || true
+  else
+    tail -n 40 "$1"
+  fi
 }
 
 watch_terminal() {
