@@ -12,8 +12,8 @@ die() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# step TITLE LOG COMMAND...: runs the command with its output in target/run/LOG.log. Shows that it lives: on a terminal the
-# seconds and the last line, elsewhere a line every 30 s. On failure what says why; returns the command's status.
+# step TITLE LOG COMMAND...: runs the command with its output in target/run/LOG.log. Shows that it lives: on a terminal
+# the seconds and the last line, elsewhere a line every 30 s. On failure what says why; returns the command's status.
 step() {
   local title=$1 log=$logs/$2.log watcher status=0 started=$SECONDS
   shift 2

@@ -29,7 +29,9 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf, String> {
     let shown = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     fs::create_dir_all(&options.out).map_err(|error| shown(&options.out, error))?;
     let path = options.out.join("findings.jsonl");
+    let before = if options.orders.is_empty() { Vec::new() } else { other_orders(&path, &options.orders)? };
     let mut file = File::create(&path).map_err(|error| shown(&path, error))?;
+    before.iter().try_for_each(|line| writeln!(file, "{line}")).map_err(|error| shown(&path, error))?;
     let has = |program: &Path, encoder: &str| {
         let output = Command::new(program).args(["-hide_banner", "-encoders"]).output();
         output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(encoder))
@@ -54,7 +56,8 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf, String> {
         sources.push((*name, source(options, name, origin)?));
     }
     let (mut count, mut costs) = (0, Costs::default());
-    for order in ORDERS {
+    let chosen = |name: &str| options.orders.is_empty() || options.orders.iter().any(|order| order == name);
+    for order in ORDERS.iter().filter(|order| chosen(order.0)) {
         // Scaled once; most recipes start from here.
         let mut scaled = Vec::new();
         for (name, source) in sources.iter().filter(|_| !options.measure_only) {
@@ -160,6 +163,17 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf, String> {
         costs.verify.as_secs_f64(),
     );
     Ok(path)
+}
+
+/// Lines of an earlier run, other than of these orders.
+fn other_orders(findings: &Path, orders: &[String]) -> Result<Vec<String>, String> {
+    if let Some(unknown) = orders.iter().find(|name| !ORDERS.iter().any(|order| order.0 == **name)) {
+        let known: Vec<_> = ORDERS.iter().map(|order| order.0).collect();
+        return Err(format!("no order {unknown}; there are: {}", known.join(" ")));
+    }
+    let Ok(text) = fs::read_to_string(findings) else { return Ok(Vec::new()) };
+    let other = |line: &&str| serde_json::from_str::<Line>(line).is_ok_and(|line| !orders.contains(&line.order));
+    Ok(text.lines().filter(other).map(str::to_owned).collect())
 }
 
 fn ffmpeg(program: &Path, arguments: &str, more: &[&str], out: &Path) -> Result<(), String> {

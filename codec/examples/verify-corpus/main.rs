@@ -2,7 +2,7 @@
 //! went. What was measured is kept in `findings.jsonl`, so that other bounds can be tried without encoding again.
 //!
 //! ```text
-//! scripts/verify-corpus [--out FOLDER] [--clip FILE] [--ffmpeg FILE]... [--quick] [--later SECONDS] [--encode | --measure] [--judge FINDINGS]
+//! scripts/verify-corpus [--out FOLDER] [--clip FILE] [--ffmpeg FILE]... [--quick] [--later SECONDS] [--order NAME]... [--encode | --measure] [--judge FINDINGS]
 //! ```
 
 mod build;
@@ -32,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
     /// Only the clip, from this many seconds later: pictures that the bounds were not chosen on.
     pub(crate) later: Option<f64>,
+    /// Only these of the orders, all where empty; what was found of the others before is kept.
+    pub(crate) orders: Vec<String>,
     /// Only make the renditions; they are kept for the next run.
     pub(crate) encode_only: bool,
     /// Only measure renditions made before.
@@ -46,6 +48,7 @@ fn run() -> Result<bool, String> {
         ffmpegs: vec![],
         quick: false,
         later: None,
+        orders: vec![],
         encode_only: false,
         measure_only: false,
         judge: None,
@@ -57,6 +60,7 @@ fn run() -> Result<bool, String> {
             "--out" => options.out = value()?,
             "--clip" => options.clip = Some(value()?),
             "--ffmpeg" => options.ffmpegs.push(value()?),
+            "--order" => options.orders.push(value()?.to_string_lossy().into_owned()),
             "--measure" => options.measure_only = true,
             "--encode" => options.encode_only = true,
             "--later" => {
