@@ -298,11 +298,11 @@ fn parent() -> u64 {
     u64::from(std::os::unix::process::parent_id())
 }
 
-/// A call by its number.
+/// A call by its number. The kernel reads all 64 bits of an argument: the sixth, which is zero, needs them too.
 fn call(number: i64, [a, b, c, d, e]: [u64; 5]) -> io::Result<()> {
     // SAFETY: every attack passes numbers, or addresses of values that live until it returns; what the kernel may write
     // to is mutable, and no call changes memory that this process still relies on.
-    match unsafe { libc::syscall(number, a, b, c, d, e, 0) } {
+    match unsafe { libc::syscall(number, a, b, c, d, e, 0u64) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
