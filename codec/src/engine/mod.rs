@@ -23,6 +23,7 @@ pub(crate) mod sound;
 pub(crate) mod timeline;
 mod units;
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -53,16 +54,17 @@ pub fn transcode(ladder: &Ladder, input: &[u8], paces: &[Pace], limits: &Limits)
 }
 
 /// As [`transcode`], but every part goes to `sink` as soon as it is made, and the renditions that are returned have no
-/// bytes of their own. After an error the parts are worth nothing.
-pub fn transcode_in_parts(
+/// bytes of their own. After an error the parts are worth nothing. An input that is given away is freed once it is
+/// demultiplexed.
+pub fn transcode_in_parts<'a>(
     ladder: &Ladder,
-    input: &[u8],
+    input: impl Into<Cow<'a, [u8]>>,
     paces: &[Pace],
     limits: &Limits,
     sink: Sink<'_>,
 ) -> Result<SegmentOut, EngineError> {
     let started = Instant::now();
-    let media = prepare(ladder, input, limits, started)?;
+    let media = prepare(ladder, input.into(), limits, started)?;
     let mut out = cpu::run(ladder, &media, paces, limits, started, sink)?;
     out.timings.total = started.elapsed();
     Ok(out)
@@ -88,7 +90,7 @@ fn whole(
 }
 
 /// What every engine begins with: limits, demultiplexing, sound.
-fn prepare(ladder: &Ladder, input: &[u8], limits: &Limits, started: Instant) -> Result<Media, EngineError> {
+fn prepare(ladder: &Ladder, input: Cow<'_, [u8]>, limits: &Limits, started: Instant) -> Result<Media, EngineError> {
     if input.len() as u64 > limits.input_bytes {
         return Err(EngineError::InputBytes { bytes: input.len() as u64, limit: limits.input_bytes });
     }
@@ -96,7 +98,8 @@ fn prepare(ladder: &Ladder, input: &[u8], limits: &Limits, started: Instant) -> 
         return Err(EngineError::NoEncoder { encoder: rendition.codec.encoder().to_owned() });
     }
     memory::check(ladder, limits)?;
-    let mut media = ts::demux(input)?;
+    let mut media = ts::demux(&input)?;
+    drop(input);
     sound::to_aac(&mut media, limits, started)?;
     Ok(media)
 }

@@ -74,7 +74,7 @@ fn work(
         return Err(EngineError::InputBytes { bytes: len, limit: limits.input_bytes });
     }
     let input = file.take(len).map_err(unreadable)?;
-    engine::transcode_in_parts(ladder, &input, paces, limits, sink)
+    engine::transcode_in_parts(ladder, input, paces, limits, sink)
 }
 
 /// Sends a part. Several threads do so at once; a frame is one message and never mixed with others.

@@ -30,7 +30,7 @@ impl Reel {
     /// As [`Card::transcode`] has them before the first picture.
     pub fn cut(ladder: &Ladder, input: &[u8], limits: &Limits) -> Result<Self, EngineError> {
         let started = Instant::now();
-        let media = prepare(ladder, input, limits, started)?;
+        let media = prepare(ladder, input.into(), limits, started)?;
         let outlet = Outlet::new(&|_| Ok(()), limits.output_bytes);
         let job = Job { media: &media, timeline: Timeline::of(&media.video), limits, started, outlet };
         Ok(Self { codec: media.kind.into(), units: units::cut(&job)?, fps: job.timeline.fps })

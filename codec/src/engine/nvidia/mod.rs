@@ -26,6 +26,7 @@ mod settings;
 mod turned;
 mod warm;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -133,16 +134,16 @@ impl Card {
     }
 
     /// Makes all renditions of `input` in parts, as [`super::transcode_in_parts`] does.
-    pub fn transcode_in_parts(
+    pub fn transcode_in_parts<'a>(
         &self,
         ladder: &Ladder,
-        input: &[u8],
+        input: impl Into<Cow<'a, [u8]>>,
         paces: &[Pace],
         limits: &Limits,
         sink: Sink<'_>,
     ) -> Result<SegmentOut, EngineError> {
         let started = Instant::now();
-        let media = prepare(ladder, input, limits, started)?;
+        let media = prepare(ladder, input.into(), limits, started)?;
         let outlet = Outlet::new(sink, limits.output_bytes);
         let job = Job { media: &media, timeline: Timeline::of(&media.video), limits, started, outlet };
         let unfit = match self.run(ladder, &job, paces) {
