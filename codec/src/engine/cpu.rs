@@ -3,8 +3,8 @@
 //! One thread decodes and scales, so that a picture is still in the cache when the rungs are made of it and only the
 //! rungs' small pictures wait in queues; every rung is encoded on a thread of its own.
 
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{mem, thread};
 
 use super::intake::{Intake, Seen};
 use super::job::{Job, Stop, Threads};
@@ -22,18 +22,21 @@ use crate::ffi::picture::Picture;
 use crate::ladder::{Codec, Ladder};
 use crate::pace::Pace;
 use crate::segment::{SegmentOut, SourceInfo, Timings};
-use crate::ts::Media;
+use crate::ts::{Media, Unit};
 
 pub(super) fn run(
     ladder: &Ladder,
-    media: &Media,
+    mut media: Media,
     paces: &[Pace],
     limits: &Limits,
     started: Instant,
     sink: Sink<'_>,
 ) -> Result<SegmentOut, EngineError> {
     let outlet = Outlet::new(sink, limits.output_bytes);
-    let job = &Job { media, timeline: Timeline::of(&media.video), limits, started, outlet };
+    let timeline = Timeline::of(&media.video);
+    // Freed piece by piece as it is cut: these bytes are in memory twice otherwise.
+    let video = mem::take(&mut media.video);
+    let job = &Job { media: &media, timeline, limits, started, outlet };
     let before = process_time();
     thread::scope(|scope| {
         let mut scaling = Scaling::new(job, ladder);
@@ -41,12 +44,12 @@ pub(super) fn run(
         for (i, rendition) in ladder.renditions().iter().enumerate() {
             threads.spawn(scope, job, (i, rendition), paces.get(i).copied(), scaling.feed(rendition))?;
         }
-        let decoded = decode(job, ladder, scaling);
+        let decoded = decode(job, video, ladder, scaling);
         let made = threads.join();
         // Each side stops when the other does; what counts is who stopped for a reason of its own.
         match (decoded, made) {
             (Err(Stop::Failed(error)), _) | (_, Err(error)) => Err(error),
-            (Err(Stop::HungUp), Ok(_)) => Err(EngineError::NoFrames { units: media.video.len() as u32 }),
+            (Err(Stop::HungUp), Ok(_)) => Err(EngineError::NoFrames { units: job.timeline.times.len() as u32 }),
             (Ok(decoded), Ok(made)) => Ok(finish(ladder, made, decoded, process_time().saturating_sub(before))),
         }
     })
@@ -74,25 +77,26 @@ struct Decoded {
 }
 
 /// Decodes everything and sends every picture to every rung.
-fn decode(job: &Job<'_>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decoded, Stop> {
-    let media = job.media;
+fn decode(job: &Job<'_>, video: Vec<Unit>, ladder: &Ladder, scaling: Scaling<'_>) -> Result<Decoded, Stop> {
+    let kind = job.media.kind;
     let before = thread_time();
-    let units = units::cut(job)?;
+    let units = units::cut(job, video.into_iter().map(|unit| unit.data))?;
     let mut feed = Feed {
         job,
         scaling,
-        decoder: Decoder::new(media.kind, job.limits.frame_pixels)?,
+        decoder: Decoder::new(kind, job.limits.frame_pixels)?,
         intake: Intake::new(job, ladder, &units),
-        turning: Turning::new(media.kind),
+        turning: Turning::new(kind),
     };
-    for (at, unit) in units.iter().enumerate() {
-        if at == units.len() / 2 {
+    let count = units.len();
+    for (at, unit) in units.into_iter().enumerate() {
+        if at == count / 2 {
             job.outlet.halfway()?;
         }
         feed.send(Some((&unit.data, unit.time)))?;
     }
     feed.send(None)?;
-    let end = feed.intake.end().ok_or(EngineError::NoFrames { units: units.len() as u32 })?;
+    let end = feed.intake.end().ok_or(EngineError::NoFrames { units: count as u32 })?;
     let scale = feed.scaling.finish(end)?;
     let source = feed.intake.finish(end);
     Ok(Decoded { source, decode: thread_time().saturating_sub(before + scale), scale })

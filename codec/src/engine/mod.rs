@@ -65,7 +65,7 @@ pub fn transcode_in_parts<'a>(
 ) -> Result<SegmentOut, EngineError> {
     let started = Instant::now();
     let media = prepare(ladder, input.into(), limits, started)?;
-    let mut out = cpu::run(ladder, &media, paces, limits, started, sink)?;
+    let mut out = cpu::run(ladder, media, paces, limits, started, sink)?;
     out.timings.total = started.elapsed();
     Ok(out)
 }

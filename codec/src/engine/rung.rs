@@ -166,7 +166,7 @@ impl Rung<'_> {
 
     fn finish(mut self) -> Result<Made, EngineError> {
         let Some(encoder) = &mut self.encoder else {
-            return Err(EngineError::NoFrames { units: self.job.media.video.len() as u32 });
+            return Err(EngineError::NoFrames { units: self.job.timeline.times.len() as u32 });
         };
         encoder.send(None)?;
         self.drain()?;

@@ -38,18 +38,22 @@ impl Order {
     }
 }
 
-/// Cuts the video of a job into access units, before anything of it is decoded.
-pub(super) fn cut(job: &Job<'_>) -> Result<Vec<Unit>, EngineError> {
-    let media = job.media;
-    let mut parser = Parser::new(media.kind)?;
-    let mut units = Vec::with_capacity(media.video.len());
-    let mut tail = Tail::new(media.kind);
-    let flush = [(&[][..], None)];
-    let all = media.video.iter().zip(&job.timeline.times).map(|(unit, time)| (&unit.data[..], *time));
-    // To the parser, no bytes mean the end.
-    let all = all.filter(|(data, _)| !data.is_empty());
-    for (data, time) in all.chain(flush) {
+/// Cuts the `video` of a job, which comes in the pieces that the timeline was made of, into access units, before anything
+/// of it is decoded.
+pub(super) fn cut<T: AsRef<[u8]>>(job: &Job<'_>, video: impl IntoIterator<Item = T>) -> Result<Vec<Unit>, EngineError> {
+    let kind = job.media.kind;
+    let mut parser = Parser::new(kind)?;
+    let mut units = Vec::with_capacity(job.timeline.times.len());
+    let mut tail = Tail::new(kind);
+    let all = video.into_iter().zip(&job.timeline.times).map(|(data, time)| (Some(data), *time));
+    for (data, time) in all.chain([(None, None)]) {
         job.check_time()?;
+        let end = data.is_none();
+        let data = data.as_ref().map_or(&[][..], AsRef::as_ref);
+        // To the parser, no bytes mean the end.
+        if data.is_empty() && !end {
+            continue;
+        }
         parser.feed(&tail.moved(data), time, |unit| {
             // A picture may come as two fields.
             if units.len() >= 2 * job.limits.frames as usize {

@@ -33,7 +33,11 @@ impl Reel {
         let media = prepare(ladder, input.into(), limits, started)?;
         let outlet = Outlet::new(&|_| Ok(()), limits.output_bytes);
         let job = Job { media: &media, timeline: Timeline::of(&media.video), limits, started, outlet };
-        Ok(Self { codec: media.kind.into(), units: units::cut(&job)?, fps: job.timeline.fps })
+        Ok(Self {
+            codec: media.kind.into(),
+            units: units::cut(&job, media.video.iter().map(|unit| &unit.data))?,
+            fps: job.timeline.fps,
+        })
     }
 
     /// Bytes that go to the card each time that it is decoded.

@@ -162,7 +162,8 @@ impl Card {
         }
         tracing::info!(reason = unfit, "the processors make this segment: the card cannot");
         self.left.fetch_add(1, Ordering::Relaxed);
-        let mut out = cpu::run(ladder, &media, paces, limits, started, sink)?;
+        drop(job);
+        let mut out = cpu::run(ladder, media, paces, limits, started, sink)?;
         self.encoded_in_software(out.timings.encode);
         out.timings.total = started.elapsed();
         Ok(out)
@@ -209,7 +210,7 @@ impl Card {
         spawn: impl FnMut((usize, &'a Rendition), Waiting) -> Result<(), EngineError>,
     ) -> Result<Done, Halt> {
         let before = thread_time();
-        let units = units::cut(job)?;
+        let units = units::cut(job, job.media.video.iter().map(|unit| &unit.data))?;
         // The card would take what is missing from the segment before, of whatever stream that was.
         if !units.first().is_some_and(|unit| unit.key) {
             return Err(Halt::Unfit("a segment that does not begin with a key picture"));
