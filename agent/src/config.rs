@@ -3,6 +3,7 @@
 //! Read from a TOML file, then from `HEADFRAME_*` variables, then from flags; unknown keys are errors. Secrets are paths.
 
 use headframe_codec::ladder::{Container, Ladder};
+use headframe_codec::worker::Cards;
 use headframe_market::pricing::Pricing;
 use headframe_market::{Price, Wei, machine::client::EscrowRules, machine::operator::ClaimRules};
 use serde::{Deserialize, Serialize};
@@ -94,6 +95,8 @@ pub struct Codec {
     /// A segment that takes longer than this is given up.
     #[serde(with = "humantime_serde")]
     pub deadline: Duration,
+    /// Graphics cards that transcode: `all` that work, `none`, or a list of UUIDs.
+    pub cards: Cards,
 }
 
 /// What is kept for players.
@@ -195,7 +198,7 @@ impl Default for P2p {
 
 impl Default for Codec {
     fn default() -> Self {
-        Self { program: PathBuf::new(), workers: 0, deadline: Duration::from_secs(30) }
+        Self { program: PathBuf::new(), workers: 0, deadline: Duration::from_secs(30), cards: Cards::All }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Metrics {
     pub workers: IntGauge,
     /// Segments refused because they killed workers.
     pub quarantined: IntGauge,
+    /// Graphics cards, by UUID.
+    pub cards: Cards,
     /// Jobs of this node by stage.
     pub jobs: GaugeVec,
     /// Claims of this node by stage.
@@ -59,6 +61,30 @@ pub struct Metrics {
     pub guard_refusals: IntCounterVec,
     /// Connected peers.
     pub peers: IntGauge,
+}
+
+/// What graphics cards do, by UUID: a machine has few of them, and they stay.
+pub struct Cards {
+    /// 1 while it takes work.
+    pub up: GaugeVec,
+    /// Segments made.
+    pub segments: GaugeVec,
+    /// Segments that it could not make, by class of the error.
+    pub errors: GaugeVec,
+    /// Segments of its streams that went to the processors, by reason.
+    pub left: GaugeVec,
+    /// Encoder sessions of all cards: believed to be had (cap), open, leased; and rungs waiting.
+    pub all_sessions: GaugeVec,
+    /// Encoder sessions open on it.
+    pub sessions: GaugeVec,
+    /// Rungs that got none, by reason.
+    pub overflowed: GaugeVec,
+    /// Rungs by who encoded them: card, processors.
+    pub rungs: GaugeVec,
+    /// Times that it was put out, by reason.
+    pub put_out: GaugeVec,
+    /// Times that it came back.
+    pub readmitted: GaugeVec,
 }
 
 /// The exact names of the label values used with [`Metrics::segments`].
@@ -109,6 +135,18 @@ impl Metrics {
             worker_restarts: to.gauges("worker_restarts", "Workers replaced since the start.", &["reason"])?,
             workers: to.gauge("workers", "Worker processes running.")?,
             quarantined: to.gauge("quarantined_inputs", "Inputs refused because they killed workers.")?,
+            cards: Cards {
+                up: to.gauges("card_up", "1 while the graphics card takes work.", &["uuid"])?,
+                segments: to.gauges("card_segments", "Segments made on the card.", &["uuid"])?,
+                errors: to.gauges("card_errors", "Segments it could not make, by class.", &["uuid", "class"])?,
+                left: to.gauges("card_segments_left", "Segments left to the processors.", &["uuid", "reason"])?,
+                all_sessions: to.gauges("encoder_sessions", "Encoder sessions of all cards.", &["state"])?,
+                sessions: to.gauges("card_sessions", "Encoder sessions open on the card.", &["uuid"])?,
+                overflowed: to.gauges("card_rungs_overflowed", "Renditions without a session.", &["uuid", "reason"])?,
+                rungs: to.gauges("card_rungs", "Renditions of segments by who encoded them.", &["uuid", "by"])?,
+                put_out: to.gauges("card_put_out", "Times the card was put out.", &["uuid", "reason"])?,
+                readmitted: to.gauges("card_readmitted", "Times the card came back.", &["uuid"])?,
+            },
             jobs: to.gauges("jobs", "Jobs of this key by stage.", &["state"])?,
             claims: to.gauges("claims", "Claims of this key by stage.", &["state"])?,
             transactions: to.counters("transactions_total", "Transactions by kind.", &["kind", "result"])?,

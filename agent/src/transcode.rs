@@ -8,7 +8,7 @@ use headframe_codec::admission::{Admission, Full};
 use headframe_codec::error::{Class, TranscodeError};
 use headframe_codec::ladder::{Codec, Ladder};
 use headframe_codec::segment::{SegmentIn, SegmentOut};
-use headframe_codec::worker::{Pool, PoolConfig, PoolStats, codec_program, codecs, usual_workers};
+use headframe_codec::worker::{CardConfig, Pool, PoolConfig, PoolStats, codec_program, codecs, usual_workers};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -56,7 +56,8 @@ impl Transcoder {
         let codecs = codecs(&program, PATIENCE).context("cannot find out what can be transcoded here")?.into();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if config.workers == 0 { usual_workers(cores) } else { config.workers };
-        let pool = Pool::start(PoolConfig { program, workers, ..PoolConfig::default() })
+        let cards = CardConfig { which: config.cards.clone(), ..CardConfig::default() };
+        let pool = Pool::start(PoolConfig { program, workers, cards, ..PoolConfig::default() })
             .context("cannot start the transcoding workers")?;
         let admission = Arc::new(Mutex::new(Admission::new(cores)));
         Ok(Self { pool: Arc::new(pool), deadline: config.deadline, metrics, admission, codecs })

@@ -13,8 +13,11 @@ use bytes::{Bytes, BytesMut};
 use headframe_chain::outbox::Settings as OutboxSettings;
 use headframe_chain::watcher::Settings as WatcherSettings;
 use headframe_chain::{Event, Head, Outbox, OutboxError, Rpc, RpcError, Watcher};
+use headframe_codec::error::Class;
 use headframe_codec::ladder::Ladder;
-use headframe_codec::worker::{Death, PoolStats};
+use headframe_codec::placement::Why;
+use headframe_codec::sessions::Overflow;
+use headframe_codec::worker::{CardState, CardStats, Death, PoolStats};
 use headframe_contracts::Deployment;
 use headframe_market::{Address, B256, Role};
 use serde::Serialize;
@@ -243,6 +246,42 @@ pub(crate) fn refresh_codec(metrics: &Metrics, stats: &PoolStats) {
         let count = stats.restarts.get(&reason).copied().unwrap_or(0);
         metrics.worker_restarts.with_label_values(&[reason.name()]).set(count as f64);
     }
+    stats.cards.iter().for_each(|card| refresh_card(&metrics.cards, card));
+    if let Some(sessions) = &stats.sessions {
+        let states = [
+            ("cap", sessions.cap),
+            ("open", sessions.open),
+            ("leased", sessions.leased),
+            ("waiting", sessions.waiting),
+        ];
+        for (state, count) in states {
+            metrics.cards.all_sessions.with_label_values(&[state]).set(f64::from(count));
+        }
+    }
+}
+
+fn refresh_card(metrics: &crate::metrics::Cards, card: &CardStats) {
+    let uuid = card.uuid.as_str();
+    let count = |count: Option<&u64>| count.copied().unwrap_or(0) as f64;
+    metrics.up.with_label_values(&[uuid]).set(f64::from(u8::from(card.state == CardState::Up)));
+    metrics.segments.with_label_values(&[uuid]).set(card.segments as f64);
+    metrics.readmitted.with_label_values(&[uuid]).set(card.readmitted as f64);
+    for class in Class::ALL {
+        metrics.errors.with_label_values(&[uuid, class.name()]).set(count(card.errors.get(&class)));
+    }
+    for why in Why::ALL {
+        metrics.put_out.with_label_values(&[uuid, why.name()]).set(count(card.put_out.get(why.name())));
+    }
+    for reason in CardStats::LEFT {
+        metrics.left.with_label_values(&[uuid, reason]).set(count(card.left.get(reason)));
+    }
+    metrics.sessions.with_label_values(&[uuid]).set(f64::from(card.sessions));
+    for reason in Overflow::NAMES {
+        metrics.overflowed.with_label_values(&[uuid, reason]).set(count(card.overflowed.get(reason)));
+    }
+    for (by, rungs) in [("card", card.rungs_on_card), ("processors", card.rungs_on_host)] {
+        metrics.rungs.with_label_values(&[uuid, by]).set(rungs as f64);
+    }
 }
 
 /// Brings the chain's gauges up to date.
@@ -278,6 +317,28 @@ pub(crate) fn workers_json(stats: &PoolStats) -> Value {
         "rss_bytes": stats.rss_bytes,
         "restarts": stats.restarts.iter().map(|(reason, count)| (reason.name(), *count)).collect::<std::collections::BTreeMap<_, _>>(),
         "quarantined": stats.quarantined,
+        "cards": stats.cards.iter().map(card_json).collect::<Vec<_>>(),
+        "sessions": stats.sessions.as_ref().map(|it| json!({
+            "cap": it.cap, "cap_is_limit": it.cap_is_limit, "open": it.open, "leased": it.leased, "waiting": it.waiting,
+        })),
+    })
+}
+
+fn card_json(card: &CardStats) -> Value {
+    json!({
+        "uuid": card.uuid,
+        "name": card.name,
+        "state": card.state.name(),
+        "pid": card.pid,
+        "in_hand": card.in_hand,
+        "segments": card.segments,
+        "errors": card.errors.iter().map(|(class, count)| (class.name(), *count)).collect::<std::collections::BTreeMap<_, _>>(),
+        "left_to_processors": card.left,
+        "sessions": card.sessions,
+        "without_session": card.overflowed,
+        "rungs": { "card": card.rungs_on_card, "processors": card.rungs_on_host },
+        "put_out": card.put_out,
+        "readmitted": card.readmitted,
     })
 }
 
@@ -305,6 +366,7 @@ pub(crate) fn reachable(at: SocketAddr) -> SocketAddr {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use headframe_codec::sessions::Stats;
 
     #[test]
     fn the_profile_depends_on_every_value_of_the_ladder() {
@@ -313,6 +375,30 @@ mod tests {
         let text = serde_json::to_string(&standard).unwrap();
         let other: Ladder = serde_json::from_str(&text.replace("800000", "800001")).unwrap();
         assert_ne!(profile(&standard), profile(&other));
+    }
+
+    #[test]
+    fn every_card_has_its_lines_from_the_start_on() {
+        let metrics = Metrics::new().unwrap();
+        let uuid = "GPU-01234567-89ab-cdef-0123-456789abcdef".to_owned();
+        let card = CardStats { uuid, state: CardState::Up, segments: 7, ..CardStats::default() };
+        let sessions = Some(Stats { cap: 8, ..Stats::default() });
+        refresh_codec(&metrics, &PoolStats { cards: vec![card], sessions, ..PoolStats::default() });
+        let text = metrics.text();
+        let of = "uuid=\"GPU-01234567-89ab-cdef-0123-456789abcdef\"";
+        for line in [
+            format!("headframe_card_up{{{of}}} 1"),
+            format!("headframe_card_segments{{{of}}} 7"),
+            format!("headframe_card_errors{{class=\"device\",{of}}} 0"),
+            format!("headframe_card_segments_left{{reason=\"busy\",{of}}} 0"),
+            format!("headframe_card_put_out{{reason=\"transient\",{of}}} 0"),
+            format!("headframe_card_rungs_overflowed{{reason=\"late\",{of}}} 0"),
+            format!("headframe_card_sessions{{{of}}} 0"),
+            "headframe_encoder_sessions{state=\"cap\"} 8".to_owned(),
+            format!("headframe_card_rungs{{by=\"processors\",{of}}} 0"),
+        ] {
+            assert!(text.contains(&line), "{line} in {text}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::worker::Death;
 
 /// What to do about an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
     /// The segment is at fault: no machine will do better. Give up this segment.
@@ -17,6 +17,21 @@ pub enum Class {
     Capacity,
     /// This machine's codec does not work. Send everything elsewhere.
     Device,
+}
+
+impl Class {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Input, Self::Transient, Self::Capacity, Self::Device];
+
+    /// A short constant name, fit for a metric's label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Transient => "transient",
+            Self::Capacity => "capacity",
+            Self::Device => "device",
+        }
+    }
 }
 
 /// Why the engine could not transcode a segment.

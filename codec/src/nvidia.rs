@@ -32,8 +32,8 @@
 
 pub use crate::ffi::nvidia::{
     BrokenDevice, Capabilities, Colour, Decoder, DecoderLimits, Decodes, Device, DeviceCapabilities, DeviceInfo,
-    Driver, EncodedPicture, EncoderSession, EncoderSettings, Encodes, Format, Health, NvidiaError, Picture, Planes,
-    RateControl, Scaler, Surface, Traffic, Tuning, VideoCodec,
+    Driver, EncodedPicture, EncoderSession, EncoderSettings, Encodes, Format, Health, IdleSession, NvidiaError,
+    Picture, Planes, RateControl, Scaler, Surface, Traffic, Tuning, VideoCodec,
 };
 pub use headframe_kernels::cuda::Uuid;
 pub use headframe_nv_sys::{Api, LoadError, Source, doubles};

@@ -9,6 +9,7 @@ use crate::demo::{self, DemoArgs};
 use crate::gateway::Mode;
 use crate::wiring::Unsafe;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use headframe_codec::worker::Cards;
 use std::path::PathBuf;
 
 /// Turns a mining rig into a live-video transcoder that earns on an open market.
@@ -47,7 +48,7 @@ enum LogFormat {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Run a rig: bid for jobs, transcode, serve, claim the fees
-    Run(ConfigArg),
+    Run(RunArgs),
     /// Run a broadcaster's gateway: RTMP in, transcoding from the market (or this machine), HLS out
     Gateway(GatewayArgs),
     /// The whole market on this machine, with a real clip, watched step by step
@@ -75,9 +76,26 @@ struct ConfigArg {
 }
 
 #[derive(Args, Debug)]
+struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[command(flatten)]
+    cards: CardsArg,
+}
+
+#[derive(Args, Debug)]
+struct CardsArg {
+    /// Graphics cards that transcode, instead of codec.cards: all, none, or UUIDs with commas between them
+    #[arg(long, env = "HEADFRAME_CARDS", value_name = "CARDS")]
+    cards: Option<Cards>,
+}
+
+#[derive(Args, Debug)]
 struct GatewayArgs {
     #[command(flatten)]
     config: ConfigArg,
+    #[command(flatten)]
+    cards: CardsArg,
     /// Transcode on this machine: a plain media server, no chain, no keys
     #[arg(long)]
     local: bool,
@@ -134,7 +152,11 @@ pub fn start_log(cli: &Cli) {
 /// Runs the command.
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Command::Run(arg) => crate::node::run(load(&arg, For::Node)?).await,
+        Command::Run(args) => {
+            let mut config = load(&args.config, For::Node)?;
+            args.cards.apply(&mut config);
+            crate::node::run(config).await
+        }
         Command::Gateway(args) => gateway(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Devnet(args) => demo::devnet(args).await,
@@ -158,6 +180,7 @@ async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
         return crate::gateway::run(load(&args.config, For::Gateway)?, Mode::Market).await;
     }
     let mut config = Config::load(args.config.config.as_deref())?;
+    args.cards.apply(&mut config);
     if args.config.config.is_none() {
         config.state_dir = std::env::temp_dir().join(format!("headframe-local-{}", std::process::id()));
     }
@@ -173,6 +196,14 @@ async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
     }
     config.validate(For::LocalGateway)?;
     crate::gateway::run(config, Mode::Local { tell_key }).await
+}
+
+impl CardsArg {
+    fn apply(self, config: &mut Config) {
+        if let Some(cards) = self.cards {
+            config.codec.cards = cards;
+        }
+    }
 }
 
 fn load(arg: &ConfigArg, role: For) -> anyhow::Result<Config> {
@@ -213,6 +244,18 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn cards_can_be_chosen_by_flag() {
+        let mut config = Config::default();
+        for (flag, due) in [("none", "none"), ("GPU-01234567-89ab-cdef-0123-456789abcdef", "GPU-01234567")] {
+            let cli = Cli::parse_from(["headframe", "run", "--cards", flag]);
+            let Command::Run(args) = cli.command else { panic!("not a run") };
+            args.cards.apply(&mut config);
+            assert!(config.codec.cards.to_string().starts_with(due), "{:?}", config.codec.cards);
+        }
+        assert!(Cli::try_parse_from(["headframe", "run", "--cards", "best"]).is_err());
     }
 
     #[test]

@@ -47,6 +47,11 @@ fn text(status: &Value) -> String {
     if let Some(codecs) = codecs {
         lines.push(format!("{:<20} {}", "codecs", codecs.iter().map(word).collect::<Vec<_>>().join(" ")));
     }
+    let workers = [&status["workers"], &status["transcoding"]["workers"]].into_iter().find(|it| !it.is_null());
+    for card in workers.and_then(|workers| workers["cards"].as_array()).into_iter().flatten() {
+        let (uuid, name, state) = (word(&card["uuid"]), word(&card["name"]), word(&card["state"]));
+        lines.push(format!("card {uuid} {name}: {state}, {} segments made", card["segments"]));
+    }
     for ladder in status["ladders"].as_array().into_iter().flatten() {
         let names: Vec<String> = ladder["renditions"].as_array().into_iter().flatten().map(word).collect();
         let state =
@@ -96,6 +101,9 @@ mod tests {
         {
             assert!(told.contains(line), "{told}");
         }
+        let cards = json!([{ "uuid": "GPU-1", "name": "RTX", "state": "out", "segments": 3 }]);
+        let told = text(&json!({ "role": "node", "workers": { "cards": cards } }));
+        assert!(told.contains("card GPU-1 RTX: out, 3 segments made\n"), "{told}");
         let local = text(&json!({ "role": "gateway", "transcoding": { "codecs": ["h264"] } }));
         assert!(local.contains("codecs               h264\n"), "{local}");
     }

@@ -216,6 +216,8 @@ impl Cluster {
             config.node.claims.batch = 10;
             config.node.claims.max_wait_blocks = 60;
             config.codec.workers = 1;
+            // All of them would want the same ones.
+            config.codec.cards = headframe_codec::worker::Cards::None;
             let admin = port(name, 7935 + 10 * i as u16)?;
             config.admin.listen = ([127, 0, 0, 1], admin).into();
             p2p(&mut config, port(name, 9935 + 10 * i as u16)?, &mut bootstrap);

@@ -142,8 +142,12 @@ impl<'a> Feed<'a> {
 
     /// The picture that is held is shown from `from` until `until`: at no more than `most` times.
     pub(super) fn show(&mut self, from: i64, until: i64, most: usize) -> Result<(), Stop> {
+        self.show_at(self.cadence.times(from, until).take(most + 1).collect())
+    }
+
+    /// The picture that is held is shown at these times.
+    pub(super) fn show_at(&mut self, times: Vec<i64>) -> Result<(), Stop> {
         let Some((image, look)) = self.held.take() else { return Ok(()) };
-        let times: Vec<i64> = self.cadence.times(from, until).take(most + 1).collect();
         if times.is_empty() {
             self.spare.push(image);
             return Ok(());

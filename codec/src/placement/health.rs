@@ -16,8 +16,8 @@ const REMEMBERED: usize = 1024;
 /// So many ends of its worker in this time put a card out.
 const DEATHS: usize = 3;
 const DEATHS_TIME: Duration = Duration::from_secs(600);
-/// Time outside: doubled whenever it comes too soon after the last.
-const FIRST_OUT: Duration = Duration::from_secs(10);
+/// Time outside at first: doubled whenever it comes too soon after the last.
+pub const FIRST_OUT: Duration = Duration::from_secs(10);
 const LONGEST_OUT: Duration = Duration::from_secs(600);
 /// Well for so long, a card is out for the shortest time again.
 const FORGIVEN: Duration = Duration::from_secs(600);
@@ -51,6 +51,9 @@ pub enum Why {
 }
 
 impl Why {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Device, Self::Transient, Self::Deaths, Self::Probe];
+
     /// A short constant name, fit for a metric's label.
     pub fn name(self) -> &'static str {
         match self {
@@ -81,14 +84,16 @@ pub(super) struct Health {
     /// Segments, and whether each failed in passing.
     recent: VecDeque<(Moment, bool)>,
     deaths: VecDeque<Moment>,
+    first_out: Duration,
     pause: Duration,
     /// When it was last put out.
     out_at: Option<Moment>,
 }
 
 impl Health {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(first_out: Duration) -> Self {
         Self {
+            first_out,
             state: State::Well,
             recent: VecDeque::new(),
             deaths: VecDeque::new(),
@@ -181,7 +186,7 @@ impl Health {
 
     fn put_out(&mut self, why: Why, now: Moment) -> (Why, Duration) {
         let soon = self.out_at.is_some_and(|at| now.since(at) < FORGIVEN.saturating_add(self.pause));
-        self.pause = if soon { (self.pause * 2).min(LONGEST_OUT) } else { FIRST_OUT };
+        self.pause = if soon { (self.pause * 2).min(LONGEST_OUT) } else { self.first_out };
         self.out_at = Some(now);
         self.state = State::Out { until: now.after(self.pause) };
         self.recent.clear();
@@ -199,7 +204,7 @@ mod tests {
     }
 
     fn run(outcomes: impl IntoIterator<Item = Outcome>) -> Option<Why> {
-        let mut health = Health::new();
+        let mut health = Health::new(FIRST_OUT);
         outcomes.into_iter().zip(0..).find_map(|(outcome, second)| health.on(outcome, at(second))).map(|out| out.0)
     }
 
@@ -214,7 +219,7 @@ mod tests {
         assert_eq!(run([Died, Good, Died, Good, Died]), Some(Why::Deaths));
         // Never more than two in one minute; never more than two in ten.
         let every = |seconds: usize, outcome| {
-            let mut health = Health::new();
+            let mut health = Health::new(FIRST_OUT);
             (0..3000).step_by(seconds).find_map(|second| health.on(outcome, at(second))).map(|out| out.0)
         };
         assert_eq!(
@@ -226,7 +231,7 @@ mod tests {
 
     #[test]
     fn few_among_many_are_borne() {
-        let mut health = Health::new();
+        let mut health = Health::new(FIRST_OUT);
         for segment in 0..2000_u64 {
             let outcome = if segment % 50 == 0 { Outcome::Failed(Class::Transient) } else { Outcome::Good };
             assert_eq!(health.on(outcome, Moment(Duration::from_millis(segment * 60))), None);
@@ -235,7 +240,7 @@ mod tests {
 
     #[test]
     fn comes_back_after_a_probe_and_a_trial() {
-        let mut health = Health::new();
+        let mut health = Health::new(FIRST_OUT);
         assert_eq!(health.on(Outcome::Failed(Class::Device), at(0)), Some((Why::Device, FIRST_OUT)));
         assert!(!health.is_in() && !health.probe_due(at(9)) && health.next_wake() == Some(at(10)));
         assert!(health.probe_due(at(10)) && !health.probe_due(at(10)), "one probe at a time");
@@ -247,7 +252,7 @@ mod tests {
 
     #[test]
     fn the_pause_doubles_and_is_bounded_and_forgiven() {
-        let mut health = Health::new();
+        let mut health = Health::new(FIRST_OUT);
         let mut now = at(0);
         let mut pauses = vec![health.on(Outcome::Failed(Class::Device), now).map(|out| out.1.as_secs())];
         for _ in 0..8 {
@@ -267,7 +272,7 @@ mod tests {
 
     #[test]
     fn an_error_on_trial_is_one_too_many() {
-        let mut health = Health::new();
+        let mut health = Health::new(FIRST_OUT);
         assert!(health.on(Outcome::Failed(Class::Device), at(0)).is_some() && health.probe_due(at(10)));
         assert_eq!(health.probed(true, at(10)), Some(Ok(())));
         let out = health.on(Outcome::Failed(Class::Transient), at(12));

@@ -38,7 +38,7 @@ use crate::units::{CardId, MAX_CARDS, Moment};
 use cost::{Costs, Load, learn};
 pub use cost::{Demand, Source};
 use health::Health;
-pub use health::{Outcome, Why};
+pub use health::{FIRST_OUT, Outcome, Why};
 
 /// How full a card may be with a new stream.
 pub const FILL: f64 = 0.85;
@@ -205,12 +205,20 @@ pub struct Placement {
     processors: f64,
     processor_time: f64,
     moved: Option<Moment>,
+    /// For how long a card is out at first.
+    first_out: Duration,
 }
 
 impl Placement {
     /// For a machine with so many processors; none for one where processors encode nothing.
     pub fn new(processors: usize) -> Self {
+        Self::with_pause(processors, FIRST_OUT)
+    }
+
+    /// The same, where cards are out for so long at first.
+    pub fn with_pause(processors: usize, first_out: Duration) -> Self {
         Self {
+            first_out,
             cards: BTreeMap::new(),
             streams: BTreeMap::new(),
             processors: processors as f64 * SHARE,
@@ -225,10 +233,11 @@ impl Placement {
         if self.cards.len() >= MAX_CARDS && !self.cards.contains_key(&id) {
             return;
         }
+        let first_out = self.first_out;
         let fresh = || Card {
             equipment,
             costs: Costs::new(),
-            health: Health::new(),
+            health: Health::new(first_out),
             lateness: Lateness::default(),
             sessions: 0,
             none_since: Some(now),
@@ -293,6 +302,18 @@ impl Placement {
             return Some(Ok(place));
         }
         Some(Ok(here))
+    }
+
+    /// What a stream asks for is better known now, or has changed. It stays where it is.
+    pub fn revise(&mut self, name: &str, demand: Demand) {
+        if let Some(stream) = self.streams.get_mut(name) {
+            stream.demand = demand;
+        }
+    }
+
+    /// Whether a card may have work.
+    pub fn is_in(&self, id: CardId) -> bool {
+        self.cards.get(&id).is_some_and(|card| card.health.is_in())
     }
 
     /// A stream is over.

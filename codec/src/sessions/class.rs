@@ -1,5 +1,7 @@
 //! What an encoder session can be used for: some things are fixed when it is made, the others change from lease to lease.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ladder::{Codec, Preset};
 
 /// Sizes that sessions are made for, long side first: 720p, 1080p in whole macroblocks, 2160p. A larger session takes more
@@ -9,7 +11,7 @@ const CEILINGS: [(u32, u32); 3] = [(1280, 720), (1920, 1088), (4096, 2304)];
 const LARGEST: (u32, u32) = (4096, 4096);
 
 /// What one lease makes of a rung.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
     /// How pictures are coded.
     pub codec: Codec,
@@ -26,7 +28,7 @@ pub struct Spec {
 }
 
 /// What is fixed when a session is made: NVENC changes size, bit rate and frame rate by reconfigure, and these not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Class {
     /// How pictures are coded.
     pub codec: Codec,

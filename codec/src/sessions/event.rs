@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::class::{Class, Spec};
 use crate::units::{CardId, Moment};
 
@@ -76,7 +78,7 @@ pub enum Event {
 }
 
 /// Why there is no session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// The driver takes no more of them. NVENC says "out of memory" for this too: the worker looks at what the card has free.
     Sessions,
@@ -87,7 +89,7 @@ pub enum Refusal {
 }
 
 /// How a lease ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// The rung is made. `setup` is what the step before the first picture took.
     Done {
@@ -105,7 +107,7 @@ pub enum End {
 }
 
 /// What the worker does with the session before the first picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
     /// Nothing was made with it yet: make it of this class.
     Begin(Class),
@@ -206,10 +208,13 @@ pub enum Overflow {
 impl Overflow {
     /// Number of reasons.
     pub const COUNT: usize = 6;
+    /// Their names, by [`Self::index`].
+    pub const NAMES: [&'static str; Self::COUNT] =
+        ["queue_full", "no_engine", "no_session", "late", "failing", "no_worker"];
 
     /// A short constant name, fit for a metric's label.
     pub fn name(&self) -> &'static str {
-        ["queue_full", "no_engine", "no_session", "late", "failing", "no_worker"][self.index()]
+        Self::NAMES[self.index()]
     }
 
     /// Place in [`super::Stats::overflowed`].

@@ -11,7 +11,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::process::{Pid, Resource, Rlimit};
 
 use super::ipc::{self, Answer, IpcError, PartHead, RenditionHead, Request};
 use super::vitals::Vitals;
@@ -27,7 +26,7 @@ const LAST_LINES: usize = 4;
 /// Longest line of standard error taken as one.
 const MAX_LINE: u64 = 4096;
 /// Time between a worker's own time limit and the parent's patience.
-const GRACE: Duration = Duration::from_millis(500);
+pub(super) const GRACE: Duration = Duration::from_millis(500);
 
 /// How a job ended without an answer.
 pub(super) struct Lost {
@@ -61,10 +60,14 @@ pub(super) fn command(program: &Path) -> Command {
     command
 }
 
+pub(super) fn not_ready(program: &Path, answer: &Answer) -> String {
+    format!("{} answered {answer:?} instead of being ready; versions differ?", program.display())
+}
+
 /// A running worker. Dropping it kills it.
 pub(super) struct Worker {
     child: Child,
-    socket: OwnedFd,
+    socket: Arc<OwnedFd>,
     last_words: Arc<Mutex<VecDeque<String>>>,
     reader: Option<thread::JoinHandle<()>>,
     next_id: u64,
@@ -75,12 +78,27 @@ impl Worker {
     /// Starts a worker and waits until it has proven its sandbox. The calling thread must outlive the worker: workers
     /// die with the thread that started them (`PR_SET_PDEATHSIG`).
     pub(super) fn start(config: &PoolConfig) -> Result<Self, String> {
+        let limits = [("--memory", config.limits.memory_bytes), ("--output", config.limits.output_bytes)];
+        let limits = limits.map(|(flag, value)| [flag.to_owned(), value.to_string()]).concat();
+        match Self::launch(config, &limits, config.start_timeout)? {
+            (worker, Answer::Ready { version: ipc::VERSION, sandbox }) => {
+                tracing::debug!(pid = worker.pid(), sandbox, "codec worker is ready");
+                Ok(worker)
+            }
+            (_, answer) => Err(not_ready(&config.program, &answer)),
+        }
+    }
+
+    /// The same with these arguments behind the role; what it says first is for the caller to judge.
+    pub(super) fn launch(
+        config: &PoolConfig,
+        arguments: &[String],
+        patience: Duration,
+    ) -> Result<(Self, Answer), String> {
         let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(|error| format!("no socket: {error}"))?;
         let mut command = command(&config.program);
-        command.args(&config.role);
-        command.args(["--memory", &config.limits.memory_bytes.to_string()]);
-        command.args(["--output", &config.limits.output_bytes.to_string()]);
+        command.args(&config.role).args(arguments);
         command.args(["--parent", &std::process::id().to_string()]);
         // SVT-AV1 writes to standard error what it is told; only errors are worth a line.
         command.env("SVT_LOG", "1");
@@ -94,18 +112,20 @@ impl Worker {
         let last_words = Arc::new(Mutex::new(VecDeque::new()));
         let reader = child.stderr.take().and_then(|pipe| spawn_reader(pipe, child.id(), Arc::clone(&last_words)));
         let vitals = Vitals::of(child.id());
-        let mut worker = Self { child, socket, last_words, reader, next_id: 0, vitals };
-        match ipc::receive::<Answer>(&worker.socket, Some(Instant::now() + config.start_timeout)) {
-            Ok((Answer::Ready { version: ipc::VERSION, sandbox }, None)) => {
-                tracing::debug!(pid = worker.pid(), sandbox, "codec worker is ready");
-                Ok(worker)
-            }
-            Ok((answer, _)) => Err(format!("{program} answered {answer:?} instead of being ready; versions differ?")),
+        let mut worker = Self { child, socket: Arc::new(socket), last_words, reader, next_id: 0, vitals };
+        match ipc::receive::<Answer>(&worker.socket, Some(Instant::now() + patience)) {
+            Ok((answer, None)) => Ok((worker, answer)),
+            Ok((answer, Some(_))) => Err(not_ready(&config.program, &answer)),
             Err(error) => {
                 let death = worker.end(Death::Start);
                 Err(format!("{program} did not become ready: {error} ({}); {}", death.name(), worker.last_words()))
             }
         }
+    }
+
+    /// Its socket, to be used by whoever has several segments in its hands at once.
+    pub(super) fn socket(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.socket)
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -139,7 +159,7 @@ impl Worker {
         hear: &mut dyn FnMut(Heard) -> Result<(), String>,
     ) -> Result<Result<Done, EngineError>, Lost> {
         let stuck_at = Instant::now() + limits.wall + GRACE;
-        self.set_cpu_budget(limits);
+        self.vitals.budget(limits);
         let id = self.next_id;
         self.next_id += 1;
         let lost = |death, detail: String| Lost { death, detail };
@@ -178,21 +198,6 @@ impl Worker {
                 }
                 (answer, _) => return Err(lost(Death::Protocol, format!("unexpected answer {answer:?}"))),
             }
-        }
-    }
-
-    /// Processor seconds: what it has used so far, plus the segment's wall time on every processor it may use.
-    fn set_cpu_budget(&self, limits: &Limits) {
-        let processors = thread::available_parallelism().map_or(1, usize::from) as u64;
-        let budget = self.vitals.used() + 2 + (limits.wall.as_secs() + 1) * processors;
-        self.vitals.allow(budget);
-        // Its hard limit is ours, inherited.
-        let maximum = rustix::process::getrlimit(Resource::Cpu).maximum;
-        let budget = Rlimit { current: Some(maximum.map_or(budget, |maximum| maximum.min(budget))), maximum };
-        if let Some(pid) = i32::try_from(self.pid()).ok().and_then(Pid::from_raw)
-            && let Err(error) = rustix::process::prlimit(Some(pid), Resource::Cpu, budget)
-        {
-            tracing::debug!(pid = self.pid(), %error, "cannot set the worker's processor budget");
         }
     }
 
@@ -257,12 +262,12 @@ fn death_of(status: ExitStatus) -> Death {
 const MAX_ERROR: usize = 2048;
 
 /// It ends up in logs, where control characters could pass for something else.
-fn is_plain(text: &str) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     text.len() <= MAX_ERROR && !text.chars().any(char::is_control)
 }
 
 /// The worker is not trusted: sums are made of these numbers.
-fn check_source(source: &SourceInfo, timings: &Timings, limits: &Limits) -> Result<(), String> {
+pub(super) fn check_source(source: &SourceInfo, timings: &Timings, limits: &Limits) -> Result<(), String> {
     let clock = 0..1i64 << 33;
     if !clock.contains(&source.first_pts) || !clock.contains(&source.duration) || source.frames > limits.frames {
         return Err(format!("a source that cannot be: {source:?}"));

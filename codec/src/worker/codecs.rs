@@ -1,16 +1,14 @@
 //! What a worker program can make, asked before any work is taken.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::ExitStatus;
+use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::{PROGRAM_VARIABLE, child};
+use super::PROGRAM_VARIABLE;
+use super::ask::{AskError, Said, ask};
 use crate::ladder::Codec;
 
 /// Bytes that are read of an answer, and of what is said on standard error.
@@ -55,26 +53,11 @@ struct Listed {
 /// The codecs for which the FFmpeg of `program` has an encoder, as `headframe-codec codecs` lists them. Blocks for as long
 /// as it takes, at most `patience`; a program that takes longer is ended.
 pub fn codecs(program: &Path, patience: Duration) -> Result<Vec<Codec>, CodecsError> {
-    let until = Instant::now() + patience;
-    let mut command = child::command(program);
-    command.args(["codecs", "--json"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let failed = |error: std::io::Error| CodecsError::Run { program: program.into(), reason: error.to_string() };
-    let mut running = Running(command.spawn().map_err(failed)?);
-    let late = || CodecsError::Late { program: program.into(), patience };
-    let pipes = (running.0.stdout.take().map(read), running.0.stderr.take().map(read));
-    let left = || until.saturating_duration_since(Instant::now());
-    let all = |pipe: Option<Receiver<Vec<u8>>>| match pipe {
-        Some(pipe) => pipe.recv_timeout(left()).map_err(|_| late()),
-        None => Ok(Vec::new()),
-    };
-    let (answer, complaint) = (all(pipes.0)?, all(pipes.1)?);
-    let status = loop {
-        match running.0.try_wait().map_err(failed)? {
-            Some(status) => break status,
-            None if left().is_zero() => return Err(late()),
-            None => thread::sleep(Duration::from_millis(2)),
-        }
-    };
+    let Said { status, answer, complaint } =
+        ask(program, &["codecs", "--json"], patience, MAX_ANSWER).map_err(|error| match error {
+            AskError::Run(reason) => CodecsError::Run { program: program.into(), reason },
+            AskError::Late => CodecsError::Late { program: program.into(), patience },
+        })?;
     match serde_json::from_slice::<Vec<Listed>>(&answer) {
         // One that is not known here cannot be ordered here.
         Ok(list) if status.success() => {
@@ -88,32 +71,11 @@ pub fn codecs(program: &Path, patience: Duration) -> Result<Vec<Codec>, CodecsEr
     }
 }
 
-/// Ended when it is dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Fails only if it has ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Reads on a thread of its own, which ends with the pipe: what the program started may keep that open.
-fn read(pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (send, receive) = channel();
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What came before an error is as good an answer; nobody may listen any more.
-        let _ = pipe.take(MAX_ANSWER).read_to_end(&mut bytes);
-        let _ = send.send(bytes);
-    });
-    receive
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(10);

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::card::lending::Word;
 use crate::budget::Limits;
 use crate::error::EngineError;
 use crate::ladder::Ladder;
@@ -25,7 +26,7 @@ use crate::pace::Pace;
 use crate::segment::{SourceInfo, Timings};
 
 /// Spoken by both sides; a worker of another version is refused.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// Most bytes of one frame.
 pub const MAX_FRAME: usize = 64 << 10;
 /// Time between two attempts to send while too much is under way.
@@ -87,6 +88,29 @@ pub enum Answer {
         /// How the sandbox describes itself, for the log.
         sandbox: String,
     },
+    /// The same of a worker that has a graphics card, which has made a segment of our own inside of the sandbox.
+    Card {
+        /// [`VERSION`].
+        version: u32,
+        /// How the sandbox describes itself, for the log.
+        sandbox: String,
+        /// What the card is and can do.
+        card: CardReady,
+    },
+    /// Of encoder sessions, from a worker that has a card.
+    Session {
+        /// What.
+        said: Word,
+    },
+    /// Who made what on a card since its worker started. Said before the end of each segment.
+    Tally {
+        /// Rungs that the card encoded.
+        rungs_on_card: u64,
+        /// Rungs that the card decoded and scaled, and the processors encoded, in the worker.
+        rungs_on_host: u64,
+        /// Segments that the worker's processors made altogether.
+        segments_left: u64,
+    },
     /// A part of a rendition, in the file that comes along: first its initialisation segment, then the part itself.
     Part {
         /// From the request.
@@ -119,6 +143,28 @@ pub enum Answer {
         /// Why.
         error: EngineError,
     },
+}
+
+/// A graphics card that a worker has in use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CardReady {
+    /// Its name for good, `GPU-` and five groups of digits.
+    pub uuid: String,
+    /// Name of the product.
+    pub name: String,
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+    /// Decode engines of the chip.
+    pub decoders: u32,
+    /// Encode engines of the chip; 0 where it has none.
+    pub encoders: u32,
+    /// Versions of the driver's interfaces: CUDA, and NVENC where it is there.
+    pub driver: String,
+    /// What it decodes and encodes, a line each, for the log.
+    pub abilities: Vec<String>,
+    /// Measured at the start: bytes a second from the card to the host.
+    pub link_bytes: u64,
 }
 
 /// A [`crate::Part`] without its bytes.
@@ -157,6 +203,20 @@ pub struct RenditionHead {
 
 /// Sends one frame and at most one file.
 pub fn send(socket: impl AsFd, frame: &impl Serialize, file: Option<BorrowedFd<'_>>) -> Result<(), IpcError> {
+    send_with(socket, frame, file, SendFlags::NOSIGNAL)
+}
+
+/// Sends one frame where there is room for it, and fails where there is none.
+pub fn send_now(socket: impl AsFd, frame: &impl Serialize) -> Result<(), IpcError> {
+    send_with(socket, frame, None, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+}
+
+fn send_with(
+    socket: impl AsFd,
+    frame: &impl Serialize,
+    file: Option<BorrowedFd<'_>>,
+    flags: SendFlags,
+) -> Result<(), IpcError> {
     let bytes = serde_json::to_vec(frame).map_err(|error| IpcError::Protocol(error.to_string()))?;
     if bytes.len() > MAX_FRAME {
         return Err(IpcError::Protocol(format!("a frame of {} bytes exceeds {MAX_FRAME}", bytes.len())));
@@ -169,7 +229,7 @@ pub fn send(socket: impl AsFd, frame: &impl Serialize, file: Option<BorrowedFd<'
     }
     let socket = socket.as_fd();
     let sent = loop {
-        match sendmsg(socket, &[io::IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL) {
+        match sendmsg(socket, &[io::IoSlice::new(&bytes)], &mut control, flags) {
             // So many files of this user are on their way that the kernel takes no more until some have arrived.
             Err(rustix::io::Errno::TOOMANYREFS) => std::thread::sleep(CONGESTION),
             Err(rustix::io::Errno::INTR) => {}

@@ -2,10 +2,14 @@
 //!
 //! Parent and child share one socket, over which typed frames of at most 64 KiB pass; segment bytes travel in sealed
 //! memory files. Before its first byte of input the child locks itself up and proves it (`sandbox`), or refuses to work.
-//! A [`Pool`] keeps a number of such children alive, hands segments out, and draws conclusions from their deaths.
+//! A [`Pool`] keeps a number of such children alive, hands segments out, and draws conclusions from their deaths. One more
+//! child for each graphics card makes what the card can ([`card`]).
 
+mod ask;
+pub mod card;
 mod child;
 mod codecs;
+mod config;
 pub mod ipc;
 mod parts;
 mod pool;
@@ -21,8 +25,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use card::{CardConfig, CardState, CardStats, Cards};
 pub use codecs::{CodecsError, codecs};
-pub use pool::{Pool, PoolConfig, PoolError, PoolStats, usual_workers};
+pub use config::{PoolConfig, PoolError, PoolStats, usual_workers};
+pub use pool::Pool;
 
 /// Name of the program that contains the worker.
 pub const PROGRAM: &str = "headframe-codec";

@@ -1,27 +1,25 @@
 //! A number of workers, kept alive, shared fairly by any number of threads.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 
+use super::card::{Attempt, Fleet, MOST_SEGMENTS, Task};
 use super::child::{Done, Heard, Lost, Worker};
 use super::parts::Parts;
 use super::streams::Streams;
 use super::vitals::Vitals;
-use super::{Death, codec_program, ipc};
-use crate::budget::Limits;
+use super::{Death, PoolConfig, PoolError, PoolStats, ipc};
 use crate::error::{EngineError, TranscodeError};
 use crate::ladder::Ladder;
 use crate::segment::{Part, SegmentIn, SegmentOut};
 
 /// How often idle workers are looked at.
-const ROUND: Duration = Duration::from_millis(200);
+pub(super) const ROUND: Duration = Duration::from_millis(200);
 /// Deaths in a row without a finished job from which on new starts are delayed.
 const FREE_DEATHS: u32 = 3;
 /// For how long at most a segment in its first half keeps others waiting: a slow or hostile one must not for long.
@@ -31,100 +29,12 @@ const MAX_STRIKES: u8 = 2;
 /// Consecutive failed starts from which on callers are told instead of being kept waiting.
 const HOPELESS_STARTS: u32 = 3;
 
-/// Workers that a machine with so many cores does best with: one for every two cores, because each uses several, and one
-/// more, whose segment begins when another one is half decoded and keeps the cores busy while that runs dry.
-pub fn usual_workers(cores: usize) -> usize {
-    match cores {
-        0 | 1 => 1,
-        _ => (cores / 2 + 1).min(64),
-    }
-}
-
-/// How to run a pool.
-#[derive(Debug, Clone)]
-pub struct PoolConfig {
-    /// The program `headframe-codec`; see [`codec_program`].
-    pub program: PathBuf,
-    /// Its first arguments: `worker`, or something else to try the pool with a worker that lies.
-    pub role: Vec<String>,
-    /// Workers, each of which does one segment at a time: 1 to 64.
-    pub workers: usize,
-    /// What one segment may cost.
-    pub limits: Limits,
-    /// Contents remembered for having killed workers.
-    pub quarantine: usize,
-    /// Time for a worker to come up.
-    pub start_timeout: Duration,
-    /// Longest delay between starts while workers keep dying.
-    pub max_backoff: Duration,
-}
-
-impl Default for PoolConfig {
-    fn default() -> Self {
-        Self {
-            program: codec_program(),
-            role: vec!["worker".to_owned()],
-            workers: 1,
-            limits: Limits::default(),
-            quarantine: 1024,
-            start_timeout: Duration::from_secs(10),
-            max_backoff: Duration::from_secs(5),
-        }
-    }
-}
-
-/// Why a pool did not start.
-#[derive(Debug, Error)]
-pub enum PoolError {
-    /// A setting out of range.
-    #[error("a pool has 1 to 64 workers, not {have}")]
-    Workers {
-        /// Workers asked for.
-        have: usize,
-    },
-    /// The first worker did not come up.
-    #[error("the codec worker does not start: {reason}")]
-    Start {
-        /// Why.
-        reason: String,
-    },
-}
-
-/// A pool at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PoolStats {
-    /// Workers alive.
-    pub workers: usize,
-    /// Workers transcoding.
-    pub busy: usize,
-    /// Callers waiting for a worker.
-    pub waiting: usize,
-    /// Workers replaced since the start, by reason.
-    pub restarts: BTreeMap<Death, u64>,
-    /// Contents in quarantine.
-    pub quarantined: usize,
-    /// Segments answered, failures included.
-    pub segments: u64,
-    /// Resident memory of all workers, bytes.
-    pub rss_bytes: u64,
-    /// Their process ids.
-    pub pids: Vec<u32>,
-    /// How long the last start took until the sandbox was proven.
-    pub last_start: Duration,
-}
-
-impl PoolStats {
-    /// Workers replaced, whatever the reason.
-    pub fn restarts_total(&self) -> u64 {
-        self.restarts.values().sum()
-    }
-}
-
 /// Workers and their watchman. All methods may be called from several threads at once.
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
     watchman: Mutex<Option<thread::JoinHandle<()>>>,
+    fleet: Fleet,
 }
 
 struct Shared {
@@ -179,6 +89,10 @@ impl Pool {
         if !(1..=64).contains(&config.workers) {
             return Err(PoolError::Workers { have: config.workers });
         }
+        if !(1..=MOST_SEGMENTS).contains(&config.cards.segments) {
+            return Err(PoolError::CardSegments { have: config.cards.segments });
+        }
+        let fleet = Fleet::start(&config);
         let beginners = thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
         let shared = Arc::new(Shared {
             config,
@@ -191,7 +105,7 @@ impl Pool {
         // Workers die with the thread that starts them, so one thread starts them all and stays until the last is gone.
         let watchman = thread::Builder::new().name("codec-pool".to_owned()).spawn(move || watch.watch());
         let watchman = watchman.map_err(|error| PoolError::Start { reason: error.to_string() })?;
-        let pool = Self { shared, watchman: Mutex::new(Some(watchman)) };
+        let pool = Self { shared, watchman: Mutex::new(Some(watchman)), fleet };
         let mut state = pool.shared.lock();
         while state.pids.is_empty() && state.failed_starts == 0 {
             state = pool.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -211,6 +125,8 @@ impl Pool {
     /// At most two segments of a stream are in work at once: each goes on from the rate control of the one before the
     /// last, so that equal streams give equal bytes, however the work is spread.
     ///
+    /// Where a graphics card has room for the stream, it makes the segment, and the processors what it could not.
+    ///
     /// Callers get workers in the order in which they came. A worker that dies costs one automatic retry; content that
     /// killed two workers is refused from then on.
     pub fn transcode(
@@ -227,6 +143,8 @@ impl Pool {
     ///
     /// Where a worker dies and another one tries again, no part is given twice: equal input gives equal bytes, so the
     /// second goes on where the first left off. If it does not, it is taken for broken.
+    ///
+    /// What a graphics card makes is given when all of it is there, because the processors could not go on behind it.
     ///
     /// `parts` is called on the calling thread. While it does not return, the worker soon has to wait.
     pub fn transcode_in_parts(
@@ -270,6 +188,23 @@ impl Pool {
         };
         let turn = self.shared.streams.turn(segment.stream, number, ladder, until);
         let turn = turn.ok_or_else(|| late("waiting for an earlier segment of the stream"))?;
+        let (stream_name, paces, file_of) = (segment.stream, turn.paces(), (&file, len));
+        let task = Task { stream: stream_name, number, ladder, paces, hash, limits, file: file_of, until };
+        match self.fleet.attempt(&task) {
+            Attempt::Made(out, made) => {
+                self.shared.answered(&hash);
+                turn.done(&out.paces);
+                made.iter().for_each(parts);
+                return Ok(out);
+            }
+            Attempt::Refused(error) => {
+                self.shared.answered(&hash);
+                return Err(refuse(error));
+            }
+            Attempt::Left => {}
+            Attempt::Died if self.shared.strike(&hash) >= MAX_STRIKES => return Err(quarantined()),
+            Attempt::Died => {}
+        }
         // What an attempt that failed has given away.
         let mut given: Option<Parts<'_>> = None;
         let mut retry = true;
@@ -339,13 +274,18 @@ impl Pool {
 
     /// The pool at this moment.
     pub fn stats(&self) -> PoolStats {
+        let (cards, deaths) = (self.fleet.stats(), self.fleet.deaths());
         let state = self.shared.lock();
         let pids: Vec<u32> = state.pids.keys().copied().collect();
+        let mut restarts = state.restarts.clone();
+        deaths.into_iter().for_each(|(death, count)| *restarts.entry(death).or_default() += count);
         PoolStats {
+            cards,
+            sessions: self.fleet.sessions(),
             workers: pids.len(),
             busy: state.busy,
             waiting: state.queue.len(),
-            restarts: state.restarts.clone(),
+            restarts,
             quarantined: state.strikes.iter().filter(|(_, strikes)| *strikes >= MAX_STRIKES).count(),
             segments: state.segments,
             rss_bytes: pids.iter().map(|pid| Worker::rss_bytes(*pid)).sum(),
@@ -356,6 +296,7 @@ impl Pool {
 
     /// Takes no more work, lets running segments finish, and ends all workers. Idempotent; also done on drop.
     pub fn shutdown(&self) {
+        self.fleet.shutdown();
         let mut state = self.shared.lock();
         state.stopping = true;
         let idle = std::mem::take(&mut state.idle);
@@ -436,13 +377,22 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// A card has answered.
+    fn answered(&self, hash: &[u8; 32]) {
+        self.lock().answered(hash);
+    }
+
+    /// A card's worker died of this content; returns how many workers have.
+    fn strike(&self, hash: &[u8; 32]) -> u8 {
+        self.lock().strike(hash, self.config.quarantine)
+    }
+
     fn release(&self, worker: Worker, hash: &[u8; 32]) {
         let mut state = self.lock();
         state.busy -= 1;
         state.beginning.retain(|(began, _)| *began != worker.pid());
-        state.segments += 1;
         state.deaths_in_row = 0;
-        state.strikes.retain(|(known, _)| known != hash);
+        state.answered(hash);
         if state.stopping {
             state.pids.remove(&worker.pid());
         } else {
@@ -520,7 +470,7 @@ impl Shared {
 }
 
 /// No delay for the first few deaths, then doubling from 100 ms.
-fn backoff(misery: u32, most: Duration) -> Duration {
+pub(super) fn backoff(misery: u32, most: Duration) -> Duration {
     match misery.checked_sub(FREE_DEATHS) {
         None => Duration::ZERO,
         Some(over) => (Duration::from_millis(100) * (1 << over.min(10))).min(most),
@@ -580,6 +530,11 @@ impl State {
         }
     }
 
+    fn answered(&mut self, hash: &[u8; 32]) {
+        self.segments += 1;
+        self.strikes.retain(|(known, _)| known != hash);
+    }
+
     fn strikes_of(&self, hash: &[u8; 32]) -> u8 {
         self.strikes.iter().find(|(known, _)| known == hash).map_or(0, |(_, strikes)| *strikes)
     }
@@ -598,11 +553,6 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_worker_more_than_half_the_cores() {
-        assert_eq!([0, 1, 2, 3, 4, 8, 500].map(usual_workers), [1, 1, 2, 2, 3, 5, 64]);
-    }
 
     #[test]
     fn strikes_add_up_and_the_oldest_is_forgotten() {

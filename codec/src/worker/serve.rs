@@ -16,7 +16,7 @@ use crate::pace::Pace;
 use crate::segment::{Part, RenditionOut, SegmentOut};
 
 /// A worker without work for so long keeps no memory.
-const IDLE: Duration = Duration::from_secs(10);
+pub(super) const IDLE: Duration = Duration::from_secs(10);
 
 /// Why a worker ended.
 #[derive(Debug, Error)]
@@ -27,6 +27,9 @@ pub enum ServeError {
     /// The parent's socket failed.
     #[error("the parent's socket: {0}")]
     Ipc(#[from] IpcError),
+    /// The graphics card does not work inside of the sandbox.
+    #[error("the card does not work in the sandbox: {0}")]
+    Card(String),
 }
 
 /// Serves the socket on standard input. Must be called before the process has any second thread.
@@ -65,20 +68,24 @@ fn work(
     ladder: &Ladder,
     paces: &[Pace],
     limits: &Limits,
-    mut file: Sealed,
+    file: Sealed,
     sink: engine::Sink<'_>,
 ) -> Result<SegmentOut, EngineError> {
+    engine::transcode_in_parts(ladder, input(limits, file)?, paces, limits, sink)
+}
+
+/// The bytes of a segment.
+pub(super) fn input(limits: &Limits, mut file: Sealed) -> Result<Vec<u8>, EngineError> {
     let unreadable = |error: IpcError| EngineError::Memory { what: format!("read the segment ({error})") };
     let len = file.remaining();
     if len > limits.input_bytes {
         return Err(EngineError::InputBytes { bytes: len, limit: limits.input_bytes });
     }
-    let input = file.take(len).map_err(unreadable)?;
-    engine::transcode_in_parts(ladder, input, paces, limits, sink)
+    file.take(len).map_err(unreadable)
 }
 
 /// Sends a part. Several threads do so at once; a frame is one message and never mixed with others.
-fn give(socket: BorrowedFd<'_>, id: u64, part: &Part) -> Result<(), IpcError> {
+pub(super) fn give(socket: BorrowedFd<'_>, id: u64, part: &Part) -> Result<(), IpcError> {
     let Part { rendition, number, ref init, ref bytes, pts, duration, frames, independent, last } = *part;
     let file = ipc::sealed([init.as_deref().unwrap_or_default(), bytes])?;
     let (init, len) = (init.as_ref().map(|init| init.len() as u64), bytes.len() as u64);
@@ -86,7 +93,7 @@ fn give(socket: BorrowedFd<'_>, id: u64, part: &Part) -> Result<(), IpcError> {
     ipc::send(socket, &Answer::Part { id, head }, Some(file.as_fd()))
 }
 
-fn done(id: u64, out: SegmentOut) -> Answer {
+pub(super) fn done(id: u64, out: SegmentOut) -> Answer {
     let head = |RenditionOut { frames, codecs, .. }| RenditionHead { frames, codecs };
     let renditions = out.renditions.into_iter().map(head).collect();
     Answer::Done { id, renditions, source: out.source, timings: out.timings, paces: out.paces }

@@ -3,25 +3,59 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use rustix::process::{Pid, Resource, Rlimit};
 
 use super::Death;
+use crate::budget::Limits;
 
 /// Processor seconds until the parent sets a budget for the first segment.
 pub const START_CPU_SECONDS: u64 = 30;
 /// Threads of one worker: several for each of ten renditions, and room.
 pub const MAX_THREADS: u64 = 256;
+/// Threads of a worker with a graphics card, which has several segments in hand, and a driver with threads of its own.
+pub const MAX_CARD_THREADS: u64 = 1024;
 
 /// One process and what it is allowed.
 #[derive(Debug, Clone)]
 pub struct Vitals {
     pid: u32,
+    threads: u64,
     cpu_seconds: Arc<AtomicU64>,
 }
 
 impl Vitals {
     /// A child of this process that has just been started.
     pub fn of(pid: u32) -> Self {
-        Self { pid, cpu_seconds: Arc::new(AtomicU64::new(START_CPU_SECONDS)) }
+        Self { pid, threads: MAX_THREADS, cpu_seconds: Arc::new(AtomicU64::new(START_CPU_SECONDS)) }
+    }
+
+    /// The same for a worker with a graphics card.
+    #[must_use]
+    pub fn with_card(self) -> Self {
+        Self { threads: MAX_CARD_THREADS, ..self }
+    }
+
+    /// Allows what a segment may cost from now on: what has been used so far, plus the segment's wall time on every
+    /// processor it may use.
+    pub fn budget(&self, limits: &Limits) {
+        let processors = thread::available_parallelism().map_or(1, usize::from) as u64;
+        let budget = self.used() + 2 + (limits.wall.as_secs() + 1) * processors;
+        self.allow(budget);
+        // Its hard limit is ours, inherited.
+        let maximum = rustix::process::getrlimit(Resource::Cpu).maximum;
+        let budget = Rlimit { current: Some(maximum.map_or(budget, |maximum| maximum.min(budget))), maximum };
+        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw)
+            && let Err(error) = rustix::process::prlimit(Some(pid), Resource::Cpu, budget)
+        {
+            tracing::debug!(pid = self.pid, %error, "cannot set the worker's processor budget");
+        }
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Processor seconds that it has used so far; 0 when it is gone.
@@ -38,7 +72,7 @@ impl Vitals {
     /// signal comes first.
     pub fn broken(&self) -> Option<Death> {
         let stat = self.stat()?;
-        if stat.threads > MAX_THREADS {
+        if stat.threads > self.threads {
             Some(Death::Policy)
         } else if stat.cpu_ms / 1000 > self.cpu_seconds.load(Ordering::Relaxed) {
             Some(Death::Cpu)

@@ -15,8 +15,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use headframe_codec::nvidia::Uuid;
 use headframe_codec::worker::sandbox::{Profile, lie};
-use headframe_codec::worker::serve;
+use headframe_codec::worker::{card as card_worker, serve};
 
 #[derive(Parser)]
 #[command(
@@ -127,7 +128,16 @@ enum Command {
     },
     /// Serve a parent process on standard input (internal)
     #[command(hide = true)]
-    Worker(Confinement),
+    Worker {
+        #[command(flatten)]
+        confinement: Confinement,
+        /// With the graphics card of this UUID
+        #[arg(long, value_parser = |text: &str| text.parse::<Uuid>())]
+        card: Option<Uuid>,
+        /// Look for the driver's libraries in this folder and nowhere else
+        #[arg(long, requires = "card")]
+        libraries: Option<PathBuf>,
+    },
     /// Try one attack inside the sandbox (internal)
     #[command(hide = true)]
     Attack {
@@ -139,6 +149,9 @@ enum Command {
         /// Without any sandbox, to see that the attack is one; only those that do no harm
         #[arg(long, conflicts_with = "without_seccomp")]
         unconfined: bool,
+        /// In the sandbox of a worker with a graphics card
+        #[arg(long, conflicts_with_all = ["without_seccomp", "unconfined"])]
+        card: bool,
     },
     /// Prove a sandbox and then lie to the parent process on standard input (internal)
     #[command(hide = true)]
@@ -170,9 +183,16 @@ impl Confinement {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Worker(confinement) => serve::serve(&confinement.profile()).map_err(|error| error.to_string()),
-        Command::Attack { name, confinement, without_seccomp, unconfined } => {
-            return selftest::attack(&name, &Profile { without_seccomp, ..confinement.profile() }, unconfined);
+        Command::Worker { confinement, card, libraries } => {
+            let profile = confinement.profile();
+            let served = match card {
+                Some(uuid) => card_worker::serve(&profile, uuid, libraries),
+                None => serve::serve(&profile),
+            };
+            served.map_err(|error| error.to_string())
+        }
+        Command::Attack { name, confinement, without_seccomp, unconfined, card } => {
+            return selftest::attack(&name, &Profile { without_seccomp, ..confinement.profile() }, unconfined, card);
         }
         Command::Lie { name, confinement } => {
             lie::serve(&name, &confinement.profile()).map_err(|error| error.to_string())

@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Processor seconds of an attacker, and a second more: less than the one that wants all of it takes.
 const CPU_SECONDS: u64 = 0;
 
+/// What a worker with a graphics card may do: it uses the card, and has more descriptors.
+const WITH_CARD: [&str; 2] = ["device", "descriptors"];
+
 /// Errors that say "not allowed", or "no more".
 const DENIALS: [i32; 9] = [
     libc::EPERM,
@@ -48,6 +51,8 @@ const DENIALS: [i32; 9] = [
 enum Layers {
     /// Everything.
     All,
+    /// Everything that a worker with a graphics card has.
+    Card,
     /// Everything but seccomp.
     WithoutSeccomp,
     /// What a worker checks before it works.
@@ -60,6 +65,7 @@ impl Layers {
     fn words(self) -> &'static str {
         match self {
             Self::All => "all layers",
+            Self::Card => "with a card",
             Self::WithoutSeccomp => "without seccomp",
             Self::Start => "start",
             Self::Pool => "pool",
@@ -91,7 +97,7 @@ struct Report {
 }
 
 /// The child's side: enter the sandbox, try, say how it went.
-pub(crate) fn attack(name: &str, profile: &Profile, unconfined: bool) -> ExitCode {
+pub(crate) fn attack(name: &str, profile: &Profile, unconfined: bool, card: bool) -> ExitCode {
     let Some(attack) = ATTACKS.iter().find(|attack| attack.name == name) else {
         eprintln!("no such attack: {name}");
         return ExitCode::FAILURE;
@@ -101,7 +107,11 @@ pub(crate) fn attack(name: &str, profile: &Profile, unconfined: bool) -> ExitCod
         return ExitCode::FAILURE;
     }
     if !unconfined {
-        match sandbox::enter(profile) {
+        let entered = match card {
+            true => sandbox::card::enter(profile, None, || Ok(())).map(|(report, ())| report),
+            false => sandbox::enter(profile),
+        };
+        match entered {
             Ok(report) if profile.without_seccomp && attack.held == Held::TwiceOnNew && !report.landlock_full => {
                 return ExitCode::from(ONE_LAYER);
             }
@@ -182,8 +192,10 @@ fn try_attack(attack: &Attack, layers: Layers) -> Result<Option<Attempt>, String
     let parent = std::process::id().to_string();
     let (ours, theirs) = UnixStream::pair().map_err(|error| error.to_string())?;
     let mut args = vec!["attack", attack.name, "--parent", &parent];
-    if layers == Layers::WithoutSeccomp {
-        args.push("--without-seccomp");
+    match layers {
+        Layers::WithoutSeccomp => args.push("--without-seccomp"),
+        Layers::Card => args.push("--card"),
+        _ => {}
     }
     let (output, killed) = Attacker::start(&args, theirs.into(), Some(ours))?.end(true)?;
     if output.status.code() == Some(i32::from(ONE_LAYER)) {
@@ -237,8 +249,13 @@ fn examine(each: &mut dyn FnMut(&Attempt)) -> Result<Report, String> {
     };
     for attack in ATTACKS {
         let outside = if attack.works_outside { Some(works_outside(attack)?) } else { None };
-        for layers in [Layers::All, Layers::WithoutSeccomp] {
-            if layers == Layers::All || attack.held != Held::Seccomp {
+        for layers in [Layers::All, Layers::Card, Layers::WithoutSeccomp] {
+            let tried = match layers {
+                Layers::Card => !WITH_CARD.contains(&attack.name),
+                Layers::WithoutSeccomp => attack.held != Held::Seccomp,
+                _ => true,
+            };
+            if tried {
                 let attempt = try_attack(attack, layers)?;
                 attempt.into_iter().for_each(|attempt| add(Attempt { works_outside: outside, ..attempt }));
             }

@@ -4,12 +4,20 @@ use crate::ffi::nvidia::libav;
 use crate::nvidia::{EncodedPicture, EncoderSession, NvidiaError, Planes};
 
 /// A session in work on a rung of a segment.
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     Direct(EncoderSession),
     Ffmpeg(libav::Session),
 }
 
 impl Encoding {
+    /// The session, if it is ours.
+    pub(crate) fn direct(self) -> Option<EncoderSession> {
+        match self {
+            Self::Direct(session) => Some(session),
+            Self::Ffmpeg(_) => None,
+        }
+    }
+
     /// The surface to fill next; the same one until it is encoded.
     pub(super) fn input(&mut self) -> Result<Planes<'_>, NvidiaError> {
         match self {

@@ -3,7 +3,7 @@
 use super::super::job::{Job, Stop};
 use super::super::scaling::Feed;
 use super::Halt;
-use crate::ffi::picture::{Image, Look};
+use crate::ffi::picture::Look;
 use crate::ladder::Rendition;
 use crate::nvidia::{Device, Planes, Surface};
 
@@ -33,23 +33,23 @@ impl<'a> OnHost<'a> {
 
     /// The picture is there: it is copied from the card, and waits until it is known how long it is shown.
     pub(super) fn scaled(&mut self, device: &Device) -> Result<(), Halt> {
-        let mut image = self.feed.blank()?;
-        let picture = device.download(&self.blank())?;
-        self.part(&picture, &mut image)?;
-        self.feed.hold(image, self.look);
-        Ok(())
-    }
-
-    /// Takes U and V apart.
-    fn part(&self, picture: &[u8], image: &mut Image) -> Result<(), Stop> {
-        let (width, height) = (self.rendition.width as usize, self.rendition.height as usize);
-        let (luma, chroma) = picture.split_at(width * height);
-        image.fill(luma, chroma)?;
-        Ok(())
+        let from = self.surface.planes((self.rendition.width, self.rendition.height));
+        copied(device, &from, &mut self.feed, self.look)
     }
 
     /// A picture that waits is shown from `from` until `until`.
     pub(super) fn show(&mut self, from: i64, until: i64) -> Result<(), Stop> {
         self.feed.show(from, until, self.job.limits.frames as usize)
     }
+}
+
+/// Copies a picture from the card, to be held by `feed`; U and V are taken apart.
+pub(super) fn copied(device: &Device, from: &Planes<'_>, feed: &mut Feed<'_>, look: Look) -> Result<(), Halt> {
+    let mut image = feed.blank()?;
+    let picture = device.download(from)?;
+    let (width, height) = from.size();
+    let (luma, chroma) = picture.split_at(width as usize * height as usize);
+    image.fill(luma, chroma)?;
+    feed.hold(image, look);
+    Ok(())
 }

@@ -1,10 +1,11 @@
 //! The engine of NVIDIA cards: pictures are decoded, scaled to all rungs and encoded on the card, and never leave it.
 //!
-//! One thread feeds a segment to the card and takes the encoded pictures from it; it waits more than it works. A rung that
-//! gets no encoder session, or whose codec the card cannot encode, is copied to the host and encoded by the processors, on a
-//! thread of its own as in the engine of the processors; a card without an encoder does so with all of them. A segment that the card cannot decode or
-//! scale (4:2:2, turned pictures, a codec it does not know) is left to the processors altogether. Either way the reason is
-//! logged.
+//! One thread feeds a segment to the card; it waits more than it works. What is scaled waits in the card's memory. When all pictures
+//! are there, each rung waits for an encoder session on a thread of its own ([`Lender`]), has it for as long as it is encoded, and
+//! gives it back. A rung that gets none is copied to the host and encoded by the processors. So is one whose codec or size the
+//! card does not encode, from the first picture on; a card without an encoder does so with all of them. A segment that the card
+//! cannot decode or scale (4:2:2, turned pictures, a codec it does not know) is left to the processors altogether. Either way the
+//! reason is logged.
 //!
 //! What is scaled equals what the engine of the processors scales, sample for sample. What is encoded does not: the card's
 //! own encoder and rate control make it, anew in every segment; `paces` are for rungs that the processors make.
@@ -18,6 +19,7 @@ mod choice;
 mod decoding;
 mod encoding;
 mod host;
+mod lend;
 pub mod measure;
 mod on_card;
 mod rungs;
@@ -48,11 +50,13 @@ use crate::ffi::clock::thread_time;
 use crate::ffi::decoder::Unit;
 use crate::ffi::nvidia::libav::Opening;
 use crate::ladder::{Ladder, Rendition};
-use crate::nvidia::{Device, NvidiaError, VideoCodec};
+use crate::nvidia::{Device, Encodes, NvidiaError, VideoCodec};
 use crate::pace::Pace;
 use crate::segment::{SegmentOut, SourceInfo, Timings};
 
 use decoding::Decoded;
+pub(crate) use encoding::Encoding;
+pub(crate) use lend::{Failed, Lender, Make, Wish};
 use rungs::Rungs;
 use warm::Warm;
 
@@ -63,6 +67,8 @@ pub use choice::{Choice, Engine, NoEngine, Refusal, choose};
 pub struct Card {
     device: Arc<Device>,
     warm: Warm,
+    /// Who has the sessions, if not this card alone.
+    lender: Option<Arc<dyn Lender>>,
     encodes: bool,
     rungs_on_card: AtomicU64,
     rungs_on_host: AtomicU64,
@@ -88,10 +94,24 @@ impl Card {
         Self::with(device, Engine::Direct)
     }
 
+    /// The same, with sessions that are lent. What the card encodes is asked when it is first needed if it is not said.
+    pub(crate) fn with_lender(device: Arc<Device>, encodes: Option<Vec<Encodes>>, lender: Arc<dyn Lender>) -> Self {
+        let warm = Warm::knowing(encodes);
+        Self { lender: Some(lender), warm, ..Self::new(device) }
+    }
+
+    fn lend(&self, wish: &Wish, make: Make<'_>) -> Result<bool, Failed> {
+        match &self.lender {
+            Some(lender) => lender.lend(wish, make),
+            None => lend::own(&self.warm, &self.device, wish, make),
+        }
+    }
+
     /// The same with one or the other engine; [`choose`] says which one works.
     pub fn with(device: Arc<Device>, engine: Engine) -> Self {
         let (rungs_on_card, rungs_on_host, left, software_encoding) = Default::default();
-        Self { device, warm: Warm::of(engine), encodes: true, rungs_on_card, rungs_on_host, left, software_encoding }
+        let (warm, lender) = (Warm::of(engine), None);
+        Self { device, warm, lender, encodes: true, rungs_on_card, rungs_on_host, left, software_encoding }
     }
 
     /// All rungs are encoded by the processors: what comes out must equal, byte for byte, what the engine of the
@@ -185,17 +205,19 @@ impl Card {
                 (Ok(_), Err(error)) => return Err(error.into()),
                 (Ok(done), Ok(encoded)) => (done, encoded),
             };
-            let in_software = encoded.iter().map(|made| made.encode).sum();
-            self.encoded_in_software(in_software);
+            let in_software: Duration = encoded.iter().map(|made| made.encode).sum();
+            let overflowed: Duration = done.made.iter().filter(|(.., on)| !on).map(|(_, made, _)| made.encode).sum();
+            self.encoded_in_software(in_software + overflowed);
             let encode = done.encode + in_software;
             let mut made = done.made;
-            let on_host = (0..ladder.renditions().len()).filter(|i| made.iter().all(|(of, _)| of != i));
-            let on_host: Vec<_> = on_host.zip(encoded).collect();
-            self.rungs_on_card.fetch_add(made.len() as u64, Ordering::Relaxed);
-            self.rungs_on_host.fetch_add(on_host.len() as u64, Ordering::Relaxed);
+            let on_host = (0..ladder.renditions().len()).filter(|i| made.iter().all(|(of, ..)| of != i));
+            let on_host: Vec<_> = on_host.zip(encoded).map(|(of, made)| (of, made, false)).collect();
             made.extend(on_host);
-            made.sort_by_key(|(index, _)| *index);
-            let (renditions, paces) = made.into_iter().map(|(_, made)| (made.out, made.pace)).unzip();
+            let on_card = made.iter().filter(|(.., on_card)| *on_card).count();
+            self.rungs_on_card.fetch_add(on_card as u64, Ordering::Relaxed);
+            self.rungs_on_host.fetch_add((made.len() - on_card) as u64, Ordering::Relaxed);
+            made.sort_by_key(|(index, ..)| *index);
+            let (renditions, paces) = made.into_iter().map(|(_, made, _)| (made.out, made.pace)).unzip();
             let timings = Timings { decode: done.decode, scale: done.scale, encode, ..Timings::default() };
             Ok(SegmentOut { renditions, source: done.source, timings, paces })
         })
@@ -260,7 +282,7 @@ impl Card {
         let finished = reel.rungs.finish(self, end)?;
         self.warm.keep_decoder(codec, job.limits.frame_pixels, decoder);
         let (scale, encode) = (finished.scale, finished.encode);
-        let decode = thread_time().saturating_sub(before + scale + encode);
+        let decode = thread_time().saturating_sub(before + scale + finished.own);
         Ok(Done { source: reel.intake.finish(end), made: finished.made, decode, scale, encode })
     }
 }
@@ -275,7 +297,7 @@ fn opening(codec: VideoCodec, units: &[Unit]) -> Opening {
 /// What the card made, and processor time.
 struct Done {
     source: SourceInfo,
-    made: Vec<(usize, Made)>,
+    made: Vec<(usize, Made, bool)>,
     decode: Duration,
     scale: Duration,
     encode: Duration,

@@ -1,121 +1,190 @@
-//! A rung that the card encodes.
+//! A rung that the card is to encode: its pictures wait in the card's memory until it has a session.
 
-use super::super::job::Job;
+use std::thread;
+
+use super::super::job::{Job, Stop};
 use super::super::output::Output;
-use super::super::rung::{Keys, Made};
+use super::super::rung::{self, Keys, Made};
+use super::super::scaling::Feed;
 use super::super::timeline::Cadence;
-use super::Halt;
 use super::encoding::Encoding;
+use super::host::copied;
+use super::lend::{Failed, Wish};
+use super::{Card, Halt};
 use crate::error::EngineError;
+use crate::ffi::clock::thread_time;
+use crate::ffi::picture::Look;
 use crate::ladder::{Fps, Rendition};
-use crate::nvidia::{EncodedPicture, NvidiaError, Planes, Scaler, Surface};
+use crate::nvidia::{EncodedPicture, EncoderSettings, NvidiaError, Planes, Surface};
 use crate::pace::{Budget, Pace};
+use crate::sessions::Spec;
 use crate::ts::VideoUnit;
 
 pub(super) struct OnCard<'a> {
+    index: usize,
     rendition: &'a Rendition,
     job: &'a Job<'a>,
-    session: Encoding,
-    /// Of a rendition with a frame rate of its own: its picture waits here until it is known how long it is shown.
-    held: Option<Surface>,
-    /// Something waits there.
-    full: bool,
-    keys: Keys,
-    output: Output<'a>,
+    told: EncoderSettings,
+    look: Look,
+    pace: Option<Pace>,
+    /// With the times at which each is shown; the last one waits until it is known how long that is.
+    pictures: Vec<(Surface, Vec<i64>)>,
+    last: Option<Surface>,
+    /// One to be written to.
+    blank: Option<Surface>,
+    /// Times of all of them.
     sent: usize,
-    received: usize,
-    pace: Pace,
 }
 
 impl<'a> OnCard<'a> {
     pub(super) fn new(
         (index, rendition): (usize, &'a Rendition),
         job: &'a Job<'a>,
-        session: Encoding,
-        held: Option<Surface>,
-        aspect: (i32, i32),
+        told: EncoderSettings,
+        look: Look,
         pace: Option<Pace>,
     ) -> Self {
-        let mut output = Output::new(rendition, index, job);
-        output.aspect = aspect;
-        let keys = Keys::new(rendition, job.timeline.frame);
-        let pace = pace.unwrap_or_else(|| Pace::start(rendition, &Budget::new(rendition, rate(rendition, job))));
-        Self { rendition, job, session, held, full: false, keys, output, sent: 0, received: 0, pace }
+        let (pictures, last, blank, sent) = (Vec::new(), None, None, 0);
+        Self { index, rendition, job, told, look, pace, pictures, last, blank, sent }
     }
 
-    /// Where the next picture goes. It is read by [`Self::scaled`], so it must be written by then.
-    pub(super) fn blank(&mut self) -> Result<Planes<'_>, Halt> {
-        if self.held.is_none() {
-            self.make_room()?;
-        }
-        match &self.held {
-            Some(surface) => Ok(surface.planes((self.rendition.width, self.rendition.height))),
-            None => Ok(self.session.input()?),
-        }
+    /// Where the next picture goes.
+    pub(super) fn blank(&mut self, card: &Card) -> Result<Planes<'_>, Halt> {
+        let blank = match self.blank.take() {
+            Some(blank) => blank,
+            None => card.warm.surface(&card.device, self.size())?,
+        };
+        let size = self.size();
+        Ok(self.blank.insert(blank).planes(size))
     }
 
-    /// The picture is there; it is shown at `pts`.
-    pub(super) fn scaled(&mut self, pts: i64) -> Result<(), Halt> {
-        match self.held {
-            Some(_) => self.full = true,
-            None => self.encode(pts)?,
-        }
-        Ok(())
+    /// The picture is there.
+    pub(super) fn scaled(&mut self) {
+        self.last = self.blank.take();
     }
 
-    /// A picture that waits is shown from `from` until `until`.
-    pub(super) fn show(&mut self, scaler: &mut Scaler, from: i64, until: i64) -> Result<(), Halt> {
-        if !std::mem::take(&mut self.full) {
-            return Ok(());
-        }
-        let size = (self.rendition.width, self.rendition.height);
-        for time in Cadence::of(self.rendition).times(from, until) {
-            self.job.check_time()?;
-            self.make_room()?;
-            if let Some(surface) = &self.held {
-                scaler.copy(&surface.planes(size), &self.session.input()?)?;
-            }
-            self.encode(time)?;
-        }
-        Ok(())
-    }
-
-    fn encode(&mut self, time: i64) -> Result<(), Halt> {
-        if self.sent >= self.job.limits.frames as usize {
+    /// The last picture is shown from `from` until `until`.
+    pub(super) fn show(&mut self, from: i64, until: i64) -> Result<(), Stop> {
+        let Some(last) = self.last.take() else { return Ok(()) };
+        let most = self.job.limits.frames as usize;
+        let times: Vec<i64> = Cadence::of(self.rendition).times(from, until).take(most + 1).collect();
+        self.sent += times.len();
+        if self.sent > most {
             return Err(EngineError::Frames { limit: self.job.limits.frames }.into());
         }
-        self.session.encode(time, self.keys.due(time))?;
-        self.sent += 1;
-        Ok(())
-    }
-
-    /// Waits for encoded pictures until a surface is free. As many as there are stay in work, so the card is not idle.
-    fn make_room(&mut self) -> Result<(), Halt> {
-        while !self.session.has_room() {
-            let limit = self.session.in_flight();
-            let full = NvidiaError::Full { what: "surfaces of the encoder session", limit };
-            let picture = self.session.output()?.ok_or(full)?;
-            self.push(picture)?;
+        match times.is_empty() {
+            true => self.blank = Some(last),
+            false => self.pictures.push((last, times)),
         }
         Ok(())
     }
 
-    fn push(&mut self, picture: EncodedPicture) -> Result<(), EngineError> {
-        self.received += 1;
-        self.output.push(VideoUnit { pts: picture.time, key: picture.key, data: picture.data })
+    /// Waits for a session and encodes all pictures, or has the processors do it. Says who did.
+    pub(super) fn make(mut self, card: &Card) -> Result<(usize, Made, bool), Halt> {
+        let made = self.encode(card);
+        let size = self.size();
+        let surfaces = self.pictures.drain(..).map(|(surface, _)| surface).chain(self.blank.take());
+        surfaces.for_each(|surface| card.warm.keep_surface(size, surface));
+        made.map(|(made, on_card)| (self.index, made, on_card))
     }
 
-    /// Takes what is left. The session comes back drained.
-    pub(super) fn finish(mut self) -> Result<(Made, Encoding), Halt> {
-        for picture in self.session.drain()? {
-            self.push(picture)?;
+    fn encode(&mut self, card: &Card) -> Result<(Made, bool), Halt> {
+        let Rendition { codec, preset, width, height, .. } = *self.rendition;
+        let spec = Spec { codec, ten_bit: false, bframes: 0, preset, width, height };
+        let samples = f64::from(width) * f64::from(height) * self.sent as f64;
+        let until = self.job.started + self.job.limits.wall;
+        let wish = Wish { spec, settings: self.told, samples, until };
+        let mut units = Vec::new();
+        let mut with = |session: &mut Encoding, stopped: &dyn Fn() -> bool| {
+            units.clear();
+            self.with(card, session, stopped, &mut units)
+        };
+        match card.lend(&wish, &mut with) {
+            Ok(true) => {}
+            Ok(false) => return self.by_processors(card).map(|made| (made, false)),
+            Err(Failed::Card(error)) => return Err(error.into()),
+            Err(Failed::Else(error)) => return Err(error.into()),
         }
-        if self.received != self.sent || self.sent == 0 {
-            let reason = format!("the encoder returned {} of {} pictures", self.received, self.sent);
+        if units.len() != self.sent || units.is_empty() {
+            let reason = format!("the encoder returned {} of {} pictures", units.len(), self.sent);
             return Err(EngineError::Codec { what: "encode".to_owned(), code: 0, reason }.into());
         }
-        let made = Made { out: self.output.finish()?, pace: self.pace, encode: std::time::Duration::ZERO };
-        Ok((made, self.session))
+        let mut output = Output::new(self.rendition, self.index, self.job);
+        output.aspect = self.look.aspect;
+        for EncodedPicture { time, key, data } in units {
+            output.push(VideoUnit { pts: time, key, data })?;
+        }
+        let budget = Budget::new(self.rendition, rate(self.rendition, self.job));
+        let pace = self.pace.unwrap_or_else(|| Pace::start(self.rendition, &budget));
+        Ok((Made { out: output.finish()?, pace, encode: thread_time() }, true))
+    }
+
+    /// Everything with one session, which comes back drained unless it failed.
+    fn with(
+        &self,
+        card: &Card,
+        session: &mut Encoding,
+        stopped: &dyn Fn() -> bool,
+        units: &mut Vec<EncodedPicture>,
+    ) -> Result<(), Failed> {
+        let mut keys = Keys::new(self.rendition, self.job.timeline.frame);
+        let mut scaler = card.warm.scaler(&card.device)?;
+        for (surface, times) in &self.pictures {
+            for time in times {
+                let late = self.job.check_time().err();
+                let stop = late.or_else(|| {
+                    stopped().then_some(EngineError::Wall { limit_ms: self.job.limits.wall.as_millis() as u64 })
+                });
+                if let Some(error) = stop {
+                    session.drain()?;
+                    return Err(error.into());
+                }
+                while !session.has_room() {
+                    let limit = session.in_flight();
+                    let full = NvidiaError::Full { what: "surfaces of the encoder session", limit };
+                    units.push(session.output()?.ok_or(full)?);
+                }
+                scaler.copy(&surface.planes(self.size()), &session.input()?)?;
+                session.encode(*time, keys.due(*time))?;
+            }
+        }
+        units.extend(session.drain()?);
+        card.warm.keep_scaler(scaler);
+        Ok(())
+    }
+
+    /// The pictures are copied from the card and encoded here.
+    fn by_processors(&mut self, card: &Card) -> Result<Made, Halt> {
+        let (feed, waiting) = Feed::new(self.rendition);
+        let (rung, job, pace) = ((self.index, self.rendition), self.job, self.pace);
+        thread::scope(|scope| {
+            let thread = thread::Builder::new().name(format!("rung-{}", self.rendition.name));
+            let spawned = thread.spawn_scoped(scope, move || rung::run(rung, job, pace, &waiting));
+            let encoder = spawned.map_err(|_| EngineError::Memory { what: "start an encoder thread".to_owned() })?;
+            let (mut feed, size) = (feed, self.size());
+            let sent = self.pictures.iter().try_for_each(|(surface, times)| -> Result<(), Halt> {
+                copied(&card.device, &surface.planes(size), &mut feed, self.look)?;
+                Ok(feed.show_at(times.clone())?)
+            });
+            // It hears that no more pictures come.
+            drop(feed);
+            let panicked = || EngineError::Codec {
+                what: "encode".to_owned(),
+                code: 0,
+                reason: "the encoder thread panicked; this is a bug".to_owned(),
+            };
+            let made = encoder.join().unwrap_or_else(|_| Err(panicked()));
+            // Each side stops when the other does; what counts is who stopped for a reason of its own.
+            match (sent, made) {
+                (Err(Halt::Stop(Stop::HungUp)), Err(error)) => Err(error.into()),
+                (Err(halt), _) => Err(halt),
+                (Ok(()), made) => Ok(made?),
+            }
+        })
+    }
+
+    fn size(&self) -> (u32, u32) {
+        (self.rendition.width, self.rendition.height)
     }
 }
 

@@ -1,5 +1,6 @@
 //! All rungs of a segment: each picture is scaled into all of them at once.
 
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use super::super::job::Job;
@@ -23,9 +24,9 @@ enum Rung<'a> {
 }
 
 impl Rung<'_> {
-    fn blank(&mut self) -> Result<Planes<'_>, Halt> {
+    fn blank(&mut self, card: &Card) -> Result<Planes<'_>, Halt> {
         match self {
-            Self::OnCard(rung) => rung.blank(),
+            Self::OnCard(rung) => rung.blank(card),
             Self::OnHost(rung) => Ok(rung.blank()),
         }
     }
@@ -33,9 +34,11 @@ impl Rung<'_> {
 
 /// What the card made, with the rungs' places in the ladder, and processor time.
 pub(super) struct Finished {
-    pub(super) made: Vec<(usize, Made)>,
+    pub(super) made: Vec<(usize, Made, bool)>,
     pub(super) scale: Duration,
     pub(super) encode: Duration,
+    /// Of that, this thread's.
+    pub(super) own: Duration,
 }
 
 pub(super) struct Rungs<'a, F> {
@@ -67,15 +70,15 @@ where
             Some(begun) => begun,
             None => (self.begin(card, &picture.format)?, card.warm.scaler(&card.device)?),
         };
-        show(&mut rungs, &mut scaler, self.last, pts)?;
-        let blanks = rungs.iter_mut().map(Rung::blank).collect::<Result<Vec<_>, _>>()?;
+        show(&mut rungs, self.last, pts)?;
+        let blanks = rungs.iter_mut().map(|rung| rung.blank(card)).collect::<Result<Vec<_>, _>>()?;
         let before = thread_time();
         scaler.scale(&picture.planes, &blanks)?;
         let scaled = thread_time();
         drop(blanks);
         for rung in &mut rungs {
             match rung {
-                Rung::OnCard(rung) => rung.scaled(pts)?,
+                Rung::OnCard(rung) => rung.scaled(),
                 Rung::OnHost(rung) => rung.scaled(&card.device)?,
             }
         }
@@ -87,56 +90,67 @@ where
         Ok(())
     }
 
-    /// Finds an encoder for every rung.
+    /// Says who is to encode each rung.
     fn begin(&mut self, card: &Card, format: &Format) -> Result<Vec<Rung<'a>>, Halt> {
         let job = self.job;
         let mut rungs = Vec::new();
         for (index, rendition) in self.ladder.renditions().iter().enumerate() {
             let aspect = shaped(sample_aspect(format), format.size, Default::default(), rendition);
-            let told = settings::of(rendition, rate(rendition, job), aspect, format);
-            let surface = || Surface::new(&card.device, (rendition.width, rendition.height), 8);
-            let session = if card.encodes { card.warm.session(&card.device, &told)? } else { None };
-            rungs.push(match session {
-                Some(session) => {
-                    let held = rendition.fps.map(|_| surface()).transpose()?;
-                    let pace = self.paces.get(index).copied();
-                    Rung::OnCard(Box::new(OnCard::new((index, rendition), job, session, held, aspect, pace)))
-                }
-                None => {
-                    let (feed, waiting) = Feed::new(rendition);
-                    (self.spawn)((index, rendition), waiting)?;
-                    Rung::OnHost(OnHost::new(rendition, job, surface()?, feed, Look::of(aspect, &format.colour)))
-                }
+            let (told, look) =
+                (settings::of(rendition, rate(rendition, job), aspect, format), Look::of(aspect, &format.colour));
+            rungs.push(if card.encodes && card.warm.encodes(&card.device, &told)? {
+                let pace = self.paces.get(index).copied();
+                Rung::OnCard(Box::new(OnCard::new((index, rendition), job, told, look, pace)))
+            } else {
+                let (feed, waiting) = Feed::new(rendition);
+                (self.spawn)((index, rendition), waiting)?;
+                let surface = Surface::new(&card.device, (rendition.width, rendition.height), 8)?;
+                Rung::OnHost(OnHost::new(rendition, job, surface, feed, look))
             });
         }
         Ok(rungs)
     }
 
-    /// The last picture ends at `end`. Sessions go back to the card.
+    /// The last picture ends at `end`. What waits in the card's memory is encoded, each rung for itself.
     pub(super) fn finish(&mut self, card: &Card, end: i64) -> Result<Finished, Halt> {
         let begun = thread_time();
-        let mut made = Vec::new();
-        if let Some((mut rungs, mut scaler)) = self.begun.take() {
-            show(&mut rungs, &mut scaler, self.last, end)?;
-            for (index, rung) in rungs.into_iter().enumerate() {
-                // Dropped, a rung on the host hears that no more pictures come.
-                if let Rung::OnCard(rung) = rung {
-                    let (rung, session) = rung.finish()?;
-                    card.warm.keep_session(session);
-                    made.push((index, rung));
-                }
-            }
-            card.warm.keep_scaler(scaler);
-        }
-        let encode = self.encode + thread_time().saturating_sub(begun);
-        Ok(Finished { made, scale: self.scale, encode })
+        let Some((mut rungs, scaler)) = self.begun.take() else {
+            return Ok(Finished { made: Vec::new(), scale: self.scale, encode: self.encode, own: self.encode });
+        };
+        show(&mut rungs, self.last, end)?;
+        card.warm.keep_scaler(scaler);
+        // Dropped, a rung on the host hears that no more pictures come.
+        let on_card = rungs.into_iter().filter_map(|rung| match rung {
+            Rung::OnCard(rung) => Some(rung),
+            Rung::OnHost(_) => None,
+        });
+        let made = thread::scope(|scope| {
+            let begin = |rung: Box<OnCard<'a>>| {
+                let thread = thread::Builder::new().name("rung-on-card".to_owned());
+                let failed = |_| EngineError::Memory { what: "start a thread for a rung".to_owned() };
+                thread.spawn_scoped(scope, move || rung.make(card)).map_err(failed)
+            };
+            let begun: Vec<_> = on_card.map(begin).collect();
+            let panicked = || EngineError::Codec {
+                what: "encode".to_owned(),
+                code: 0,
+                reason: "the thread of a rung panicked; this is a bug".to_owned(),
+            };
+            let end = |thread: Result<ScopedJoinHandle<'_, _>, EngineError>| {
+                thread?.join().unwrap_or_else(|_| Err(panicked().into()))
+            };
+            begun.into_iter().map(end).collect::<Result<Vec<_>, Halt>>()
+        })?;
+        let others: Duration = made.iter().map(|(_, made, _)| made.encode).sum();
+        let own = self.encode + thread_time().saturating_sub(begun);
+        Ok(Finished { made, scale: self.scale, encode: own + others, own })
     }
 }
 
-fn show(rungs: &mut [Rung<'_>], scaler: &mut Scaler, from: i64, until: i64) -> Result<(), Halt> {
+fn show(rungs: &mut [Rung<'_>], from: i64, until: i64) -> Result<(), Halt> {
     for rung in rungs {
         match rung {
-            Rung::OnCard(rung) => rung.show(scaler, from, until)?,
+            Rung::OnCard(rung) => rung.show(from, until)?,
             Rung::OnHost(rung) => rung.show(from, until)?,
         }
     }

@@ -39,6 +39,16 @@ pub struct EncodedPicture {
     pub data: Vec<u8>,
 }
 
+/// A session of the driver that makes nothing yet. It is one of those that the system has, until it is dropped.
+pub struct IdleSession(Session);
+
+impl IdleSession {
+    /// Opens one. [`NvidiaError::no_more_sessions`] says whether it failed because the system has no more of them.
+    pub fn open(device: &Arc<Device>) -> Result<Self, NvidiaError> {
+        Session::open(device).map(Self)
+    }
+}
+
 /// An encoder session of a card. It takes one of the sessions that the system has, until it is dropped.
 pub struct EncoderSession {
     settings: EncoderSettings,
@@ -68,7 +78,13 @@ impl EncoderSession {
     /// Opens a session. Error 10 (class capacity) here means that the system has no more of them.
     pub fn open(device: &Arc<Device>, settings: &EncoderSettings) -> Result<Self, NvidiaError> {
         settings.check(encoding(device.driver())?.api)?;
-        let session = Session::open(device)?;
+        Self::begin(IdleSession::open(device)?, settings)
+    }
+
+    /// Makes something of a session; where that fails it is closed.
+    pub fn begin(IdleSession(session): IdleSession, settings: &EncoderSettings) -> Result<Self, NvidiaError> {
+        settings.check(session.encoding()?.api)?;
+        let device = &Arc::clone(&session.device);
         let mut it = Self {
             settings: *settings,
             session,

@@ -27,7 +27,7 @@ mod stream;
 pub use decoder::{Decoder, DecoderLimits, Format, Picture};
 pub use device::{Device, Planes, Surface};
 pub use driver::{BrokenDevice, Capabilities, Decodes, DeviceCapabilities, DeviceInfo, Driver, Encodes};
-pub use encoder::{EncodedPicture, EncoderSession};
+pub use encoder::{EncodedPicture, EncoderSession, IdleSession};
 pub use failure::NvidiaError;
 pub use health::Health;
 pub use link::Traffic;

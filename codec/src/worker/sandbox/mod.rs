@@ -9,9 +9,11 @@
 //! 5. seccomp: a list of the calls that transcoding needs; a few that libraries try are refused with an error, anything
 //!    else ends the process (SIGSYS).
 //!
-//! All of it happens while there is one thread, so that no thread can be left out. Later threads inherit it.
+//! All of it happens while there is one thread, so that no thread can be left out. Later threads inherit it. A worker with a
+//! graphics card has a driver with threads of its own by then: [`card`].
 
 pub mod attack;
+pub mod card;
 pub mod lie;
 
 use std::collections::BTreeMap;
@@ -19,7 +21,10 @@ use std::fmt;
 use std::fs;
 use std::io;
 
-use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus, Scope};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreated, RulesetStatus,
+    Scope,
+};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use seccompiler::{
@@ -110,25 +115,40 @@ pub fn enter(profile: &Profile) -> Result<Report, SandboxError> {
     check_descriptors()?;
     check_threads()?;
     one_arena()?;
-    set_limits(profile)?;
+    set_limits(profile.memory_bytes, profile.output_bytes, MAX_FILES)?;
     drop_capabilities()?;
+    stay_with(profile.parent)?;
+    rustix::thread::set_no_new_privs(true).map_err(layer("no new privileges"))?;
+    lock(profile, landlock, &Calls::of_worker())
+}
+
+/// Dies with the parent, which may be gone already.
+fn stay_with(parent: Option<u32>) -> Result<(), SandboxError> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(layer("death with the parent"))?;
-    if let Some(parent) = profile.parent {
+    if let Some(parent) = parent {
         // The parent may have died before the line above.
         let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get() as u32);
         if now != Some(parent) {
             return Err(SandboxError::Orphan { parent });
         }
     }
+    Ok(())
+}
+
+/// The last layers, and the proof of all.
+fn lock(
+    profile: &Profile,
+    landlock: impl FnOnce() -> Result<bool, SandboxError>,
+    calls: &Calls,
+) -> Result<Report, SandboxError> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(layer("dumpable"))?;
-    rustix::thread::set_no_new_privs(true).map_err(layer("no new privileges"))?;
     let landlock_full = landlock()?;
     check_landlock(landlock_full)?;
     if !has_no_capabilities()? {
         return Err(SandboxError::Hollow { layer: "capabilities", reason: "some are left".to_owned() });
     }
     if !profile.without_seccomp {
-        seccomp()?;
+        seccomp(calls)?;
         check_seccomp()?;
     }
     Ok(Report { landlock_full })
@@ -200,11 +220,11 @@ fn check_threads() -> Result<(), SandboxError> {
     if threads == 1 { Ok(()) } else { Err(SandboxError::Threads { threads }) }
 }
 
-fn set_limits(profile: &Profile) -> Result<(), SandboxError> {
+fn set_limits(memory_bytes: u64, output_bytes: u64, files: u64) -> Result<(), SandboxError> {
     let limits = [
-        (Resource::As, profile.memory_bytes),
-        (Resource::Fsize, profile.output_bytes),
-        (Resource::Nofile, MAX_FILES),
+        (Resource::As, memory_bytes),
+        (Resource::Fsize, output_bytes),
+        (Resource::Nofile, files),
         (Resource::Core, 0),
         (Resource::Cpu, vitals::START_CPU_SECONDS),
     ];
@@ -222,16 +242,23 @@ fn set_limits(profile: &Profile) -> Result<(), SandboxError> {
 
 /// Denies every path; says whether everything this crate knows of could be denied too.
 fn landlock() -> Result<bool, SandboxError> {
+    deny_but(Ok)
+}
+
+/// Denies every path but those that `rules` adds.
+fn deny_but(
+    rules: impl FnOnce(RulesetCreated) -> Result<RulesetCreated, landlock::RulesetError>,
+) -> Result<bool, SandboxError> {
     let ruleset = || -> Result<_, landlock::RulesetError> {
-        Ruleset::default()
+        let ruleset = Ruleset::default()
             .set_compatibility(CompatLevel::HardRequirement)
             .handle_access(AccessFs::from_all(ABI::V1))?
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(ABI::V5))?
             .handle_access(AccessNet::from_all(ABI::V4))?
             .scope(Scope::from_all(ABI::V6))?
-            .create()?
-            .restrict_self()
+            .create()?;
+        rules(ruleset)?.restrict_self()
     };
     let status = ruleset().map_err(layer("landlock (needs Linux 5.13 with Landlock enabled)"))?;
     match status.ruleset {
@@ -330,7 +357,24 @@ const ANSWERED: &[i64] = &[
     libc::SYS_sched_setaffinity,
 ];
 
-fn seccomp() -> Result<(), SandboxError> {
+/// The list of calls of one kind of worker.
+struct Calls {
+    allowed: Vec<i64>,
+    answered: Vec<i64>,
+    /// Allowed where one of the rules fits the arguments.
+    ruled: fn() -> Result<Rules, seccompiler::Error>,
+}
+
+/// Calls, each with its rules.
+type Rules = Vec<(i64, Vec<SeccompRule>)>;
+
+impl Calls {
+    fn of_worker() -> Self {
+        Self { allowed: ALLOWED.to_vec(), answered: ANSWERED.to_vec(), ruled: || Ok(vec![]) }
+    }
+}
+
+fn seccomp(calls: &Calls) -> Result<(), SandboxError> {
     let equal = |arg, value: u64| condition(arg, SeccompCmpOp::Eq, value);
     let masked = |arg, mask, value| condition(arg, SeccompCmpOp::MaskedEq(mask), value);
     let thread = (libc::CLONE_VM | libc::CLONE_SIGHAND | libc::CLONE_THREAD) as u64;
@@ -345,7 +389,8 @@ fn seccomp() -> Result<(), SandboxError> {
     let own = u64::from(std::process::id());
     let filters = || -> Result<[BpfProgram; 2], seccompiler::Error> {
         let plain = |calls: &mut dyn Iterator<Item = &i64>| calls.map(|call| (*call, vec![])).collect();
-        let mut rules: BTreeMap<i64, Vec<SeccompRule>> = plain(&mut ALLOWED.iter().chain(ANSWERED));
+        let mut rules: BTreeMap<i64, Vec<SeccompRule>> = plain(&mut calls.allowed.iter().chain(&calls.answered));
+        rules.extend((calls.ruled)()?);
         rules.insert(libc::SYS_mmap, vec![SeccompRule::new(vec![masked(2, executable, 0)?])?]);
         rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![masked(2, executable, 0)?])?]);
         rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![masked(0, thread | namespaces, thread)?])?]);
@@ -367,7 +412,7 @@ fn seccomp() -> Result<(), SandboxError> {
         let arch = std::env::consts::ARCH.try_into()?;
         let list = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
         let answers = SeccompFilter::new(
-            plain(&mut ANSWERED.iter()),
+            plain(&mut calls.answered.iter()),
             SeccompAction::Allow,
             SeccompAction::Errno(libc::ENOSYS as u32),
             arch,

@@ -1,0 +1,137 @@
+//! Workers with graphics cards: one process for each card, by its UUID, with several segments in hand.
+//!
+//! | file | knows |
+//! | --- | --- |
+//! | `choice` | which cards there are, and which of them the operator wants |
+//! | `fleet` | which card a stream's segments go to, and what its answers mean for the card |
+//! | `keeper` | one card's process: started, listened to, ended, started again |
+//! | `lender` | the encoder sessions of all cards, lent for one rung of one segment ([`crate::sessions`]) |
+//! | `lending` | what is said of them |
+//! | `serve`, `trial`, `counter` | the process' own side |
+//!
+//! A card that is out ([`crate::placement`]) has no process; starting one again is its probe, because a worker makes a segment
+//! of our own, exactly, before it is ready. Whatever a card does not make the processors' workers make, within the same
+//! deadline. What a card made of a segment is held back until it is whole, so that the processors can begin anew.
+
+mod choice;
+#[cfg(feature = "engine")]
+mod counter;
+mod fleet;
+mod keeper;
+mod lender;
+pub mod lending;
+#[cfg(feature = "engine")]
+mod serve;
+#[cfg(feature = "engine")]
+mod trial;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::Class;
+use crate::placement::FIRST_OUT;
+
+pub use choice::Cards;
+pub(super) use fleet::{Attempt, Fleet, Task};
+#[cfg(feature = "engine")]
+pub use serve::serve;
+
+/// Segments that one card may have in hand.
+pub const MOST_SEGMENTS: usize = 16;
+
+/// How to use graphics cards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardConfig {
+    /// Which.
+    pub which: Cards,
+    /// Where the driver's libraries are, if not where the system has them.
+    pub libraries: Option<PathBuf>,
+    /// Segments at once on each card: 1 to [`MOST_SEGMENTS`]. One alone would leave engines idle.
+    pub segments: usize,
+    /// Address space of a card's worker beyond what the driver has reserved when it is ready, bytes.
+    pub memory_bytes: u64,
+    /// Time for a card's worker to come up. A driver that compiles the kernels for the first time takes seconds.
+    pub start_timeout: Duration,
+    /// Time that a card is out at first, before it is probed.
+    pub first_out: Duration,
+}
+
+impl Default for CardConfig {
+    fn default() -> Self {
+        Self {
+            which: Cards::None,
+            libraries: None,
+            segments: 8,
+            memory_bytes: 8 << 30,
+            start_timeout: Duration::from_secs(50),
+            first_out: FIRST_OUT,
+        }
+    }
+}
+
+/// Where a card stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CardState {
+    /// Its worker is being started.
+    #[default]
+    Starting,
+    /// Its worker is ready.
+    Up,
+    /// It is out, or being probed.
+    Out,
+}
+
+impl CardState {
+    /// A short constant name, fit for a metric's label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Up => "up",
+            Self::Out => "out",
+        }
+    }
+}
+
+/// One card at one moment, and what happened since the start.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CardStats {
+    /// Its name for good.
+    pub uuid: String,
+    /// Name of the product.
+    pub name: String,
+    /// Where it stands.
+    pub state: CardState,
+    /// Its worker.
+    pub pid: Option<u32>,
+    /// Resident memory of its worker, bytes.
+    pub rss_bytes: u64,
+    /// Segments in hand.
+    pub in_hand: usize,
+    /// Segments made.
+    pub segments: u64,
+    /// Segments that it could not make, by class.
+    pub errors: BTreeMap<Class, u64>,
+    /// Segments of its streams that went to the processors, by reason: those of [`Self::LEFT`].
+    pub left: BTreeMap<&'static str, u64>,
+    /// Encoder sessions open on it.
+    pub sessions: u32,
+    /// Rungs that got no session, by [`crate::sessions::Overflow::name`].
+    pub overflowed: BTreeMap<&'static str, u64>,
+    /// Rungs that it encoded.
+    pub rungs_on_card: u64,
+    /// Rungs that it decoded and scaled, and the processors encoded in its worker: no session, or not such pictures.
+    pub rungs_on_host: u64,
+    /// Segments that the processors of its worker made altogether, because the card cannot decode or scale them.
+    pub segments_on_host: u64,
+    /// Times that it was put out, by [`crate::placement::Why::name`].
+    pub put_out: BTreeMap<&'static str, u64>,
+    /// Times that it came back.
+    pub readmitted: u64,
+}
+
+impl CardStats {
+    /// Why segments are left to the processors: it has no worker at the moment, no room for the stream, too much in hand; it gave
+    /// no answer in time, its worker died, or it could not, by class.
+    pub const LEFT: [&str; 8] = ["starting", "full", "busy", "late", "lost", "transient", "capacity", "device"];
+}

@@ -1,0 +1,163 @@
+//! The own side of a worker that has a graphics card: takes the card into use, locks up around it, proves that it works inside,
+//! then makes several segments at once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::super::ipc::{self, Answer, CardReady, IpcError, Request, Sealed};
+use super::super::sandbox::{self, Profile};
+use super::super::serve::{IDLE, ServeError, done, give, input};
+use super::MOST_SEGMENTS;
+use super::counter::Counter;
+use super::lending::ToCard;
+use super::trial;
+use crate::engine::Event;
+use crate::engine::nvidia::{Card, Tally};
+use crate::error::{Class, EngineError};
+use crate::ffi::heap;
+use crate::nvidia::{Decodes, Device, Driver, Encodes, NvidiaError, Source, Surface, Uuid};
+
+/// A picture with which the way to the host is measured, and how often: some megabytes each.
+const LINK_PICTURE: (u32, u32) = (1920, 1080);
+const LINK_TRIES: usize = 4;
+
+/// Serves the socket on standard input with the card of this UUID. Must be called before the process has any second thread.
+pub fn serve(profile: &Profile, uuid: Uuid, libraries: Option<PathBuf>) -> Result<(), ServeError> {
+    let source = libraries.clone().map_or(Source::System, Source::Folder);
+    let (report, Opened { device, encodes, ready }) =
+        sandbox::card::enter(profile, libraries.as_deref(), || open(&source, uuid))?;
+    // With sessions of its own, which are closed again.
+    trial::works(&Card::new(Arc::clone(&device))).map_err(ServeError::Card)?;
+    let socket = rustix::stdio::stdin();
+    let counter = Counter::new(Arc::clone(&device), socket);
+    let card = Arc::new(Card::with_lender(device, encodes, counter.clone()));
+    ipc::send(socket, &Answer::Card { version: ipc::VERSION, sandbox: report.to_string(), card: ready }, None)?;
+    heap::keep();
+    let at_work = Arc::new(AtomicUsize::new(0));
+    let mut kept = false;
+    loop {
+        let (request, file) = match ipc::receive(socket, kept.then(|| Instant::now() + IDLE)) {
+            Ok(received) => received,
+            Err(IpcError::Closed) => return Ok(()),
+            Err(IpcError::Timeout) => {
+                if at_work.load(Ordering::Relaxed) == 0 {
+                    heap::give_back();
+                    kept = false;
+                }
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let request = match request {
+            ToCard::Work(request) => request,
+            ToCard::Session(order) => {
+                counter.hear(order)?;
+                continue;
+            }
+        };
+        kept = true;
+        let Request::Transcode { id, len, .. } = &request;
+        let (id, file) = (*id, Sealed::open(file, *len)?);
+        if at_work.fetch_add(1, Ordering::Relaxed) >= MOST_SEGMENTS {
+            at_work.fetch_sub(1, Ordering::Relaxed);
+            let reason = format!("more than {MOST_SEGMENTS} segments at once");
+            let error = EngineError::Card { class: Class::Capacity, reason };
+            ipc::send(socket, &Answer::Failed { id, error }, None)?;
+            continue;
+        }
+        let (card, counted) = (Arc::clone(&card), Arc::clone(&at_work));
+        let work = move || {
+            // What cannot be said to the parent needs not be said: it is gone, and this process with it.
+            let _ = segment(&card, request, file);
+            counted.fetch_sub(1, Ordering::Relaxed);
+        };
+        if let Err(error) = thread::Builder::new().name(format!("segment-{id}")).spawn(work) {
+            at_work.fetch_sub(1, Ordering::Relaxed);
+            let error = EngineError::Memory { what: format!("start a thread for a segment ({error})") };
+            ipc::send(socket, &Answer::Failed { id, error }, None)?;
+        }
+    }
+}
+
+fn segment(card: &Card, request: Request, file: Sealed) -> Result<(), IpcError> {
+    let Request::Transcode { id, ladder, paces, limits, .. } = request;
+    let socket = rustix::stdio::stdin();
+    let sink = |event| match event {
+        Event::Part(part) => give(socket, id, &part).map_err(|error| EngineError::Memory { what: error.to_string() }),
+        // Nobody waits for that: others have begun long since.
+        Event::Halfway => Ok(()),
+    };
+    let made = input(&limits, file).and_then(|bytes| card.transcode_in_parts(&ladder, &bytes, &paces, &limits, &sink));
+    let Tally { rungs_on_card, rungs_on_host, segments_left } = card.tally();
+    ipc::send(socket, &Answer::Tally { rungs_on_card, rungs_on_host, segments_left }, None)?;
+    match made {
+        Ok(out) => ipc::send(socket, &done(id, out), None),
+        Err(error) => ipc::send(socket, &Answer::Failed { id, error }, None),
+    }
+}
+
+/// A card in use.
+struct Opened {
+    device: Arc<Device>,
+    /// What it encodes, if that could be asked.
+    encodes: Option<Vec<Encodes>>,
+    ready: CardReady,
+}
+
+/// Takes the card into use and makes everything that is made once, while files can still be opened.
+fn open(source: &Source, uuid: Uuid) -> Result<Opened, String> {
+    let all = || -> Result<_, NvidiaError> {
+        let driver = Driver::open(source)?;
+        let (major, minor) = driver.cuda_version();
+        let nvenc = driver.encode_api().map_or_else(|_| String::new(), |api| format!(", NVENC {api}"));
+        let version = format!("CUDA {major}.{minor}{nvenc}");
+        let device = Device::open(&driver, uuid)?;
+        let decodes = device.decodes()?;
+        // A chip without an encoder is of use as well, and so is one whose sessions others have.
+        let encodes = device.encodes();
+        let link_bytes = link_bytes(&device)?;
+        Ok((device, version, decodes, encodes, link_bytes))
+    };
+    let (device, driver, decodes, encodes, link_bytes) = all().map_err(|error| error.to_string())?;
+    trial::is_exact(&Card::new(Arc::clone(&device)).leave_encoding())?;
+    trial::works(&Card::new(Arc::clone(&device)))?;
+    // At least one engine, if it is only that others have all sessions for now.
+    let some = encodes.as_ref().err().is_some_and(NvidiaError::no_more_sessions);
+    let known = encodes.ok();
+    let encodes = known.as_deref().unwrap_or_default();
+    let info = device.info();
+    let ready = CardReady {
+        uuid: info.uuid.to_string(),
+        name: info.name.clone(),
+        memory_bytes: info.memory_bytes,
+        decoders: decodes.iter().map(|it| u32::from(it.engines)).max().unwrap_or(0),
+        encoders: encodes.iter().map(|it| it.engines).max().unwrap_or(u32::from(some)),
+        driver,
+        abilities: decodes.iter().map(decodes_what).chain(encodes.iter().map(encodes_what)).collect(),
+        link_bytes,
+    };
+    Ok(Opened { device, encodes: known, ready })
+}
+
+fn decodes_what(it: &Decodes) -> String {
+    format!("decodes {} in {} bits up to {}x{}", it.codec, it.bit_depth, it.max.0, it.max.1)
+}
+
+fn encodes_what(it: &Encodes) -> String {
+    format!("encodes {} up to {}x{}", it.codec.name(), it.max.0, it.max.1)
+}
+
+/// The best of some copies to the host, into memory that is not pinned, as pictures for the processors go there.
+fn link_bytes(device: &Arc<Device>) -> Result<u64, NvidiaError> {
+    let surface = Surface::new(device, LINK_PICTURE, 8)?;
+    let mut best = 1.0_f64;
+    for _ in 0..LINK_TRIES {
+        let began = Instant::now();
+        let bytes = device.download(&surface.planes(LINK_PICTURE))?.len();
+        best = best.max(bytes as f64 / began.elapsed().max(Duration::from_micros(1)).as_secs_f64());
+    }
+    Ok(best as u64)
+}

@@ -1,0 +1,133 @@
+//! The sandbox of a worker that has a graphics card.
+//!
+//! The driver's libraries are opened and the card is taken into use before it is complete, while the process has seen none of a
+//! stranger's bytes. What the driver does afterwards goes through the device nodes: `ioctl` on them and mappings of them, for
+//! some of which it opens a node once more. So this differs from [`super::enter`]:
+//!
+//! | layer | before the driver is opened | afterwards |
+//! | --- | --- | --- |
+//! | descriptors, capabilities, privileges, death with the parent | as with any worker | |
+//! | Landlock | system files can be read, NVIDIA's nodes used, nothing else: no home, no state | NVIDIA's nodes, nothing else |
+//! | limits | | address space: what the driver has reserved by then and as much more as given; more descriptors |
+//! | seccomp | | the same list, with `ioctl` and `openat` as ruled below, and the little in `ALLOWED` |
+//!
+//! seccomp holds for all threads. Landlock's second layer holds for the thread that enters and for all that it starts, the
+//! driver's own threads have the first.
+//!
+//! **No card has been inside yet**: it was tried over doubles of the driver only. What a driver wants beyond it shows when the
+//! worker starts, because it makes a segment of our own before it takes others: the worker ends, and the card is not used.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use landlock::{ABI, AccessFs, RulesetCreated, RulesetCreatedAttr, path_beneath_rules};
+use seccompiler::{SeccompCmpOp, SeccompRule};
+
+use super::{Calls, MAX_FILES, Profile, Report, SandboxError, condition, layer};
+
+/// Descriptors beyond those that the driver has when the sandbox closes: files of segments in hand, nodes opened once more.
+const MORE_FILES: u64 = 128;
+
+/// Where libraries of the system and of the driver are, and what a driver asks of the kernel while it starts.
+const READABLE: &[&str] =
+    &["/usr", "/lib", "/lib64", "/opt", "/run/nvidia", "/etc/ld.so.cache", "/etc/nvidia", "/proc", "/sys"];
+/// Nodes that any program may use.
+const PLAIN_NODES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+
+/// Calls that a driver makes beside those of any worker; none of them reaches outside.
+const ALLOWED: &[i64] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    libc::SYS_eventfd2,
+    libc::SYS_pipe2,
+    libc::SYS_mlock,
+    libc::SYS_munlock,
+    // A node is looked at before it is opened. Says that a file is there and how large, for any path.
+    libc::SYS_newfstatat,
+];
+/// Answered with "no such call": what a machine with one memory node can do without.
+const ANSWERED: &[i64] = &[libc::SYS_get_mempolicy, libc::SYS_set_mempolicy, libc::SYS_mbind];
+
+/// Requests of NVIDIA's kernel modules, from their published sources (github.com/NVIDIA/open-gpu-kernel-modules):
+/// `NV_IOCTL_MAGIC` of nv-ioctl-numbers.h, which is the second byte; plain small numbers in uvm_ioctl.h, and
+/// `UVM_INITIALIZE` and `UVM_DEINITIALIZE` of uvm_linux_ioctl.h. Terminals, sockets, block devices and virtual machines have
+/// others.
+const MAGIC: u64 = (b'F' as u64) << 8;
+const UVM: [u64; 2] = [0x3000_0001, 0x3000_0002];
+
+/// Locks this process up around what `open` takes into use, and checks every layer. There is no way back. `libraries` is
+/// where the driver lies, if not where the system has it. Must be called before the process has any second thread.
+pub fn enter<T>(
+    profile: &Profile,
+    libraries: Option<&Path>,
+    open: impl FnOnce() -> Result<T, String>,
+) -> Result<(Report, T), SandboxError> {
+    super::check_descriptors()?;
+    super::check_threads()?;
+    super::one_arena()?;
+    super::drop_capabilities()?;
+    super::stay_with(profile.parent)?;
+    rustix::thread::set_no_new_privs(true).map_err(layer("no new privileges"))?;
+    let readable = READABLE.iter().map(Path::new).chain(libraries);
+    super::deny_but(|ruleset| {
+        let nodes = nodes().into_iter().chain(PLAIN_NODES.iter().map(PathBuf::from));
+        usable(ruleset, nodes)?.add_rules(path_beneath_rules(readable, AccessFs::from_read(ABI::V1)))
+    })?;
+    let opened = open().map_err(layer("the card"))?;
+    let descriptors = fs::read_dir("/proc/self/fd").map_err(layer("list descriptors"))?.count() as u64;
+    let memory = address_space()?.saturating_add(profile.memory_bytes);
+    super::set_limits(memory, profile.output_bytes, descriptors + MAX_FILES + MORE_FILES)?;
+    let nodes = nodes();
+    let report = super::lock(profile, || super::deny_but(|ruleset| usable(ruleset, nodes)), &calls())?;
+    Ok((report, opened))
+}
+
+/// NVIDIA's device nodes, those that are there.
+fn nodes() -> Vec<PathBuf> {
+    let all = fs::read_dir("/dev").into_iter().flatten().flatten();
+    all.filter(|node| node.file_name().to_string_lossy().starts_with("nvidia")).map(|node| node.path()).collect()
+}
+
+fn usable(
+    ruleset: RulesetCreated,
+    nodes: impl IntoIterator<Item = PathBuf>,
+) -> Result<RulesetCreated, landlock::RulesetError> {
+    // Of a file only what there is to do with files is taken; the kernel's Landlock may not know `ioctl` yet.
+    let access = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::ReadDir | AccessFs::IoctlDev;
+    ruleset.add_rules(path_beneath_rules(nodes, access))
+}
+
+/// Bytes that this process has mapped or reserved; drivers reserve far more than there is memory.
+fn address_space() -> Result<u64, SandboxError> {
+    let text = fs::read_to_string("/proc/self/statm").map_err(layer("address space"))?;
+    let pages: Option<u64> = text.split(' ').next().and_then(|pages| pages.parse().ok());
+    let pages = pages.ok_or_else(|| layer("address space")("the kernel does not say"))?;
+    Ok(pages.saturating_mul(rustix::param::page_size() as u64))
+}
+
+fn calls() -> Calls {
+    let of_worker = Calls::of_worker();
+    Calls {
+        allowed: [of_worker.allowed, ALLOWED.to_vec()].concat(),
+        answered: of_worker
+            .answered
+            .into_iter()
+            .filter(|call| *call != libc::SYS_openat)
+            .chain(ANSWERED.to_vec())
+            .collect(),
+        ruled: || {
+            let masked = |arg, mask, value| condition(arg, SeccompCmpOp::MaskedEq(mask), value);
+            let one = |condition| SeccompRule::new(vec![condition]);
+            let requests = vec![
+                one(masked(1, 0xff00, MAGIC)?)?,
+                one(masked(1, 0xffff_ff00, 0)?)?,
+                one(condition(1, SeccompCmpOp::Eq, UVM[0])?)?,
+                one(condition(1, SeccompCmpOp::Eq, UVM[1])?)?,
+            ];
+            // Landlock says which paths; nothing is made in any case. `O_TMPFILE` has a bit of its own beside `O_DIRECTORY`.
+            let making = (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u64;
+            let opening = vec![one(masked(2, making, 0)?)?];
+            Ok(vec![(libc::SYS_ioctl, requests), (libc::SYS_openat, opening)])
+        },
+    }
+}

@@ -1,0 +1,332 @@
+//! A pool with graphics cards, over doubles of the driver: which segments they make, and that none is lost when they fail.
+#![cfg(feature = "engine")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod common;
+mod doubles;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{decoded, segments, shown, small};
+use doubles::Doubles;
+use headframe_codec::worker::{CardConfig, CardState, CardStats, Cards, Death, Pool, PoolConfig, PoolStats};
+use headframe_codec::{Class, Ladder, Limits, Rendition, SegmentIn, SegmentOut, engine};
+use rustix::process::{Pid, Signal, kill_process};
+
+const LONG: Duration = Duration::from_secs(100);
+/// The doubles' cards.
+const FIRST: &str = "GPU-68656164-6672-616d-652d-646f75626c00";
+const SECOND: &str = "GPU-68656164-6672-616d-652d-646f75626c01";
+
+/// A driver of doubles, and the worker program with something to tell the doubles in it.
+struct Rig {
+    doubles: Doubles,
+}
+
+impl Rig {
+    fn new(doubles: Doubles, cuda: &str) -> Self {
+        let rig = Self { doubles };
+        let program = env!("CARGO_BIN_EXE_headframe-codec");
+        let folder = rig.doubles.path().display();
+        let body = format!(
+            "#!/bin/sh\nexport HEADFRAME_DOUBLE_CUDA='{cuda}'\nfor a in \"$@\"; do\n  if [ -f \"{folder}/$a.sh\" ]; then . \
+             \"{folder}/$a.sh\"; fi\ndone\nexec {program} \"$@\"\n"
+        );
+        // Written by another process: a child that is started meanwhile would hold our file open, and it could not be run.
+        let write = r#"printf '%s' "$1" > "$2" && chmod +x "$2""#;
+        let mut shell = Command::new("sh");
+        assert!(shell.args(["-c", write, "sh", &body]).arg(rig.program()).status().unwrap().success());
+        rig
+    }
+
+    fn two_cards() -> Self {
+        Self::new(Doubles::new(), "devices=2")
+    }
+
+    fn program(&self) -> PathBuf {
+        self.doubles.path().join("program")
+    }
+
+    /// Workers of this card that are started from now on tell these doubles something.
+    fn tell(&self, uuid: &str, told: &[(&str, &str)]) {
+        let lines = told.iter().map(|(double, told)| format!("export HEADFRAME_DOUBLE_{double}='{told}'\n"));
+        let (file, new) =
+            (self.doubles.path().join(format!("{uuid}.sh")), self.doubles.path().join(format!("{uuid}.new")));
+        std::fs::write(&new, lines.collect::<String>()).unwrap();
+        std::fs::rename(new, file).unwrap();
+    }
+
+    fn pool(&self, which: Cards) -> Pool {
+        self.pool_with(CardConfig { which, ..CardConfig::default() })
+    }
+
+    fn pool_with(&self, cards: CardConfig) -> Pool {
+        let cards = CardConfig {
+            libraries: Some(self.doubles.path().to_owned()),
+            first_out: Duration::from_millis(500),
+            ..cards
+        };
+        let limits = Limits { wall: LONG, ..Limits::default() };
+        Pool::start(PoolConfig { program: self.program(), limits, cards, ..PoolConfig::default() }).unwrap()
+    }
+}
+
+fn card(stats: &PoolStats, uuid: &str) -> CardStats {
+    stats.cards.iter().find(|card| card.uuid == uuid).cloned().unwrap_or_default()
+}
+
+fn wait_for(pool: &Pool, what: &str, until: impl Fn(&PoolStats) -> bool) -> PoolStats {
+    let started = Instant::now();
+    loop {
+        let stats = pool.stats();
+        if until(&stats) {
+            return stats;
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "waited in vain for: {what}: {stats:#?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn up(pool: &Pool, cards: usize) -> PoolStats {
+    let is_up = |stats: &PoolStats| stats.cards.iter().filter(|card| card.state == CardState::Up).count() == cards;
+    wait_for(pool, "cards that are up", is_up)
+}
+
+/// So many cards are up and have sessions.
+fn lending(pool: &Pool, cards: usize) -> PoolStats {
+    let lent = |stats: &PoolStats| stats.cards.iter().filter(|card| card.sessions > 0).count() == cards;
+    up(pool, cards);
+    wait_for(pool, "encoder sessions", lent)
+}
+
+fn ladder() -> Ladder {
+    let rung = |name, width, height| Rendition { gop_ms: 500, ..small(name, width, height) };
+    Ladder::new(vec![rung("a", 256, 144), rung("b", 192, 108)]).unwrap()
+}
+
+fn source() -> &'static [Vec<u8>] {
+    static SOURCE: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    SOURCE.get_or_init(|| segments("320x180", "15", 2, "-bf 2 -g 15 -keyint_min 15"))
+}
+
+#[track_caller]
+fn is_whole(out: &SegmentOut, source: &[u8]) {
+    for made in &out.renditions {
+        assert_eq!((shown(&made.bytes), made.frames), (shown(source), decoded(&made.bytes)), "{}", made.name);
+    }
+}
+
+/// So many streams at once, each with so many segments, every one of which must be made.
+fn streams(pool: &Pool, streams: usize, segments: u64) {
+    streams_of(pool, &ladder(), streams, segments);
+}
+
+fn streams_of(pool: &Pool, ladder: &Ladder, streams: usize, segments: u64) {
+    thread::scope(|scope| {
+        for stream in 0..streams {
+            scope.spawn(move || {
+                for number in 0..segments {
+                    let bytes = &source()[number as usize % 2];
+                    let segment = SegmentIn { stream: &format!("stream {stream}"), number, bytes };
+                    let out = pool.transcode(ladder, segment, LONG).unwrap();
+                    assert_eq!(out.renditions.len(), ladder.renditions().len());
+                    is_whole(&out, bytes);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn two_cards_make_what_the_engine_makes() {
+    let rig = Rig::two_cards();
+    let pool = rig.pool(Cards::All);
+    lending(&pool, 2);
+    streams(&pool, 4, 3);
+    let stats = pool.stats();
+    let [first, second] = [FIRST, SECOND].map(|uuid| card(&stats, uuid));
+    assert_eq!((first.segments + second.segments, stats.segments), (12, 12), "{stats:#?}");
+    assert!(first.segments > 0 && second.segments > 0, "{stats:#?}");
+    assert_eq!((first.rungs_on_card + second.rungs_on_card, first.rungs_on_host + second.rungs_on_host), (24, 0));
+    assert!(first.rss_bytes > 1 << 20 && first.name == "Test double of a card", "{first:?}");
+    // Parts come all the same, and mistakes of the input are the input's.
+    let (mut bytes, segment) =
+        (vec![Vec::<u8>::new(); 2], SegmentIn { stream: "parts", number: 0, bytes: &source()[0] });
+    let out = pool.transcode_in_parts(&ladder(), segment, LONG, &mut |part| bytes[part.rendition].extend(&part.bytes));
+    assert!(out.unwrap().renditions.iter().zip(bytes).all(|(made, bytes)| made.bytes == bytes));
+    let error =
+        pool.transcode(&ladder(), SegmentIn { stream: "bad", number: 0, bytes: &[0x47; 5000] }, LONG).unwrap_err();
+    assert_eq!(error.class(), Class::Input);
+    let stats = pool.stats();
+    assert_eq!(stats.cards.iter().filter_map(|card| card.errors.get(&Class::Input)).sum::<u64>(), 1);
+    assert_eq!((stats.restarts_total(), stats.cards.iter().all(|card| card.left.is_empty())), (0, true), "{stats:#?}");
+    let pids: Vec<_> = stats.cards.iter().filter_map(|card| card.pid).collect();
+    pool.shutdown();
+    assert!(pids.iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()));
+}
+
+#[test]
+fn without_a_driver_the_processors_make_everything() {
+    let rig = Rig::new(Doubles::with(&[]), "");
+    let pool = rig.pool(Cards::All);
+    streams(&pool, 1, 2);
+    let stats = pool.stats();
+    assert_eq!((stats.cards, stats.segments, stats.restarts.len()), (vec![], 2, 0));
+}
+
+#[test]
+fn only_the_cards_that_were_chosen_are_used() {
+    let rig = Rig::two_cards();
+    let unknown = "GPU-01234567-89ab-cdef-0123-456789abcdef".to_owned();
+    let pool = rig.pool(Cards::These(vec![unknown, SECOND.to_owned()]));
+    let stats = up(&pool, 1);
+    assert_eq!(stats.cards.iter().map(|card| card.uuid.as_str()).collect::<Vec<_>>(), [SECOND]);
+    streams(&pool, 1, 1);
+    assert_eq!(card(&pool.stats(), SECOND).segments, 1);
+}
+
+/// The first card falls off the bus with segments in hand, stays away for a while, and works again.
+#[test]
+fn a_lost_card_loses_no_segment_and_comes_back_after_a_probe() {
+    let rig = Rig::two_cards();
+    // Behind the trials at the start, in its third segment or so.
+    rig.tell(FIRST, &[("CUDA", "devices=2;fault=cuLaunchKernel=719@60")]);
+    let pool = rig.pool(Cards::All);
+    up(&pool, 2);
+    rig.tell(FIRST, &[("CUDA", "devices=2;fault=cuDevicePrimaryCtxRetain=46")]);
+    streams(&pool, 4, 4);
+    let stats = pool.stats();
+    let (first, second) = (card(&stats, FIRST), card(&stats, SECOND));
+    assert_eq!((stats.segments, first.put_out.get("device")), (16, Some(&1)), "{stats:#?}");
+    assert!(first.errors[&Class::Device] >= 1 && second.segments > first.segments, "{stats:#?}");
+    assert_eq!((stats.quarantined, stats.restarts.get(&Death::Crashed)), (0, None));
+    // It is probed in vain, then it is well.
+    wait_for(&pool, "a probe that fails", |stats| card(stats, FIRST).put_out.contains_key("probe"));
+    rig.tell(FIRST, &[]);
+    let well = |card: &CardStats| card.state == CardState::Up && card.sessions > 0;
+    let back = wait_for(&pool, "the card", |stats| well(&card(stats, FIRST)));
+    assert_eq!(card(&back, FIRST).readmitted, 1);
+    // On trial it has one stream; the other card has those that it had.
+    let begin = SegmentIn { stream: "new", number: 0, bytes: &source()[0] };
+    is_whole(&pool.transcode(&ladder(), begin, LONG).unwrap(), &source()[0]);
+    assert!(card(&pool.stats(), FIRST).segments > first.segments);
+}
+
+#[test]
+fn a_killed_worker_of_a_card_loses_no_segment() {
+    let rig = Rig::two_cards();
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    let pid = card(&up(&pool, 1), FIRST).pid.unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| streams(&pool, 3, 2));
+        wait_for(&pool, "work on the card", |stats| card(stats, FIRST).in_hand > 0);
+        kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
+    });
+    let stats = wait_for(&pool, "another worker", |stats| card(stats, FIRST).pid.is_some_and(|new| new != pid));
+    assert_eq!((stats.segments, stats.quarantined, stats.restarts.get(&Death::Killed)), (6, 0, Some(&1)), "{stats:#?}");
+    assert!(card(&stats, FIRST).left["lost"] >= 1 && card(&stats, FIRST).put_out.is_empty(), "{stats:#?}");
+}
+
+#[test]
+fn a_card_that_hangs_is_ended_and_its_segment_made_in_time() {
+    let rig = Rig::two_cards();
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    let pid = card(&up(&pool, 1), FIRST).pid.unwrap();
+    kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::STOP).unwrap();
+    let (began, deadline) = (Instant::now(), Duration::from_secs(8));
+    let segment = SegmentIn { stream: "a", number: 0, bytes: &source()[0] };
+    is_whole(&pool.transcode(&ladder(), segment, deadline).unwrap(), &source()[0]);
+    assert!(began.elapsed() < deadline);
+    let stats = pool.stats();
+    assert_eq!(stats.restarts.get(&Death::Stuck), Some(&1), "{stats:#?}");
+}
+
+#[test]
+fn a_card_that_does_not_come_up_leaves_the_processors_working() {
+    let rig = Rig::two_cards();
+    // The kernels compute nothing there; found out before any stranger's picture comes.
+    rig.tell(FIRST, &[("CUDA", "devices=2;fault=cuLaunchKernel=700")]);
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    wait_for(&pool, "a card that is out", |stats| card(stats, FIRST).put_out.contains_key("device"));
+    streams(&pool, 1, 2);
+    let stats = pool.stats();
+    assert!(stats.restarts[&Death::Start] >= 1 && card(&stats, FIRST).segments == 0, "{stats:#?}");
+}
+
+/// Each rung has the one session there is for as long as it is encoded.
+#[test]
+fn one_session_serves_all_rungs_of_all_streams() {
+    let rig = Rig::two_cards();
+    rig.tell(FIRST, &[("NVENC", "sessions=1")]);
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    lending(&pool, 1);
+    streams(&pool, 4, 3);
+    let stats = pool.stats();
+    let first = card(&stats, FIRST);
+    assert_eq!((first.segments, first.rungs_on_card, first.rungs_on_host), (12, 24, 0), "{stats:#?}");
+    let sessions = stats.sessions.unwrap();
+    assert_eq!((sessions.cap, sessions.cap_is_limit, sessions.open, sessions.leased), (1, true, 1, 0), "{sessions:?}");
+    assert_eq!((sessions.granted, sessions.done, sessions.unexpected), (24, 24, 0), "{sessions:?}");
+    assert!(stats.restarts.is_empty() && first.overflowed.is_empty(), "{stats:#?}");
+}
+
+/// What the simulation does with modelled engines, in small and with real leases: many ladders of four rungs, two sessions.
+#[test]
+fn twelve_ladders_share_two_sessions() {
+    let rig = Rig::two_cards();
+    rig.tell(FIRST, &[("NVENC", "sessions=2")]);
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    lending(&pool, 1);
+    let rung = |name, width, height| small(name, width, height);
+    let rungs = vec![rung("a", 256, 144), rung("b", 240, 136), rung("c", 208, 116), rung("d", 192, 108)];
+    streams_of(&pool, &Ladder::new(rungs).unwrap(), 12, 2);
+    let stats = pool.stats();
+    let (first, sessions) = (card(&stats, FIRST), stats.sessions.unwrap());
+    assert_eq!((first.segments, first.rungs_on_card, first.rungs_on_host), (24, 96, 0), "{stats:#?}");
+    assert_eq!((sessions.granted, sessions.done, sessions.late, sessions.unexpected), (96, 96, 0, 0), "{sessions:?}");
+    assert!(sessions.cap == 2 && sessions.open <= 2 && sessions.steps[1] >= 90, "{sessions:?}");
+}
+
+#[test]
+fn rungs_without_a_session_are_encoded_by_the_processors_and_counted() {
+    let rig = Rig::two_cards();
+    rig.tell(FIRST, &[("NVENC", "sessions=0")]);
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    up(&pool, 1);
+    streams(&pool, 1, 2);
+    let stats = card(&pool.stats(), FIRST);
+    assert_eq!((stats.segments, stats.rungs_on_card, stats.rungs_on_host), (2, 0, 4), "{stats:?}");
+    assert_eq!(stats.overflowed.values().sum::<u64>(), 4, "{stats:?}");
+}
+
+/// Sessions are made anew for every lease where the driver does not reconfigure them.
+#[test]
+fn a_driver_that_does_not_reconfigure_makes_everything_all_the_same() {
+    let rig = Rig::two_cards();
+    rig.tell(FIRST, &[("NVENC", "sessions=2;fault=nvEncReconfigureEncoder=8")]);
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    lending(&pool, 1);
+    streams(&pool, 2, 2);
+    let stats = pool.stats();
+    let (first, sessions) = (card(&stats, FIRST), stats.sessions.unwrap());
+    assert_eq!((first.segments, first.rungs_on_card), (4, 8), "{stats:#?}");
+    assert!(sessions.steps[2] > 0 && sessions.unexpected == 0, "{sessions:?}");
+}
+
+#[test]
+fn a_card_without_an_encoder_decodes_and_scales() {
+    let rig = Rig::two_cards();
+    rig.tell(FIRST, &[("NVENC", "fault=nvEncOpenEncodeSessionEx=1")]);
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    up(&pool, 1);
+    let segment = SegmentIn { stream: "a", number: 0, bytes: &source()[0] };
+    let out = pool.transcode(&ladder(), segment, LONG).unwrap();
+    let due = engine::transcode(&ladder(), &source()[0], &[], &Limits::default()).unwrap();
+    assert_eq!(out.renditions, due.renditions);
+    let stats = card(&pool.stats(), FIRST);
+    assert_eq!((stats.segments, stats.rungs_on_card, stats.rungs_on_host), (1, 0, 2), "{stats:?}");
+}
