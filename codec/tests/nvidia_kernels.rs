@@ -11,6 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Instant;
 
 use doubles::{Doubles, alone, child, picture, settings};
 use headframe_codec::Class;
@@ -124,6 +125,33 @@ fn what_the_kernels_make_of_a_decoded_picture_is_what_the_cpu_engine_makes_of_it
         let calls = doubles.report("cuda").calls;
         let calls = ["cuModuleLoadData", "cuMemAlloc_v2", "cuLaunchKernel"].map(|function| calls[function]);
         assert_eq!(calls, [1, 2, 3 + 2]);
+    });
+}
+
+/// The double checks every access of a kernel. However much else is allocated, that must not take minutes: an engine keeps
+/// hundreds of surfaces, and tests would look as if they hung.
+#[test]
+fn a_launch_of_the_double_takes_no_longer_where_much_is_allocated() {
+    alone("a_launch_of_the_double_takes_no_longer_where_much_is_allocated", |doubles| {
+        let device = doubles.device();
+        let surface = |size| Surface::new(&device, size, 8).unwrap();
+        // So far apart that single samples are read.
+        let (small, large) = ((32, 18), (960, 540));
+        let (from, to) = (surface(large), surface(small));
+        let mut scaler = Scaler::open(&device).unwrap();
+        let mut best = || {
+            let mut one = || {
+                let began = Instant::now();
+                scaler.scale(&from.planes(large), &[to.planes(small)]).unwrap();
+                began.elapsed()
+            };
+            (0..3).map(|_| one()).min().unwrap()
+        };
+        let few = best();
+        let others: Vec<Surface> = (0..4000).map(|_| surface(small)).collect();
+        let many = best();
+        drop(others);
+        assert!(many < 10 * few, "{few:?} among few allocations, {many:?} among 4000");
     });
 }
 
