@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::encoding::Encoding;
 use super::warm::Warm;
+use crate::admission::ENCODE_NS;
 use crate::error::EngineError;
 use crate::nvidia::{Device, EncoderSettings, NvidiaError};
 use crate::sessions::Spec;
@@ -58,11 +59,19 @@ impl Wish {
     pub(crate) fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
+
+    /// When the processors must begin to be in time. Where they could not be in any case, it is waited for to the end.
+    pub(super) fn patience(&self) -> Instant {
+        let needed = Duration::try_from_secs_f64(self.samples.max(0.0) * ENCODE_NS * 1e-9).ok();
+        let latest = needed.and_then(|needed| self.until.checked_sub(needed));
+        latest.filter(|latest| *latest > Instant::now()).unwrap_or(self.until)
+    }
 }
 
-/// Sessions that nobody else is asked for: opened until the driver refuses, and kept; then waited for while others use them.
+/// Sessions that nobody else is asked for: opened until the driver refuses, and kept; then waited for while others use them,
+/// the earliest deadline first.
 pub(super) fn own(warm: &Warm, device: &std::sync::Arc<Device>, wish: &Wish, make: Make<'_>) -> Result<bool, Failed> {
-    let found = warm.wait_for_session(device, &wish.settings, wish.until)?;
+    let found = warm.wait_for_session(device, wish)?;
     let Some((mut session, using)) = found else { return Ok(false) };
     let made = make(&mut session, &|| false);
     // Kept, or closed, before somebody who waits tries again.

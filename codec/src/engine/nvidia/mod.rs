@@ -25,7 +25,9 @@ mod on_card;
 mod rungs;
 mod self_test;
 mod settings;
+mod shelf;
 mod turned;
+mod turns;
 mod warm;
 
 use std::borrow::Cow;

@@ -1,11 +1,13 @@
 //! What is kept of a card between segments, so that the next one begins at once.
 
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::choice::Engine;
 use super::decoding::Decoding;
 use super::encoding::Encoding;
+use super::lend::Wish;
+use super::shelf::Shelf;
+use super::turns::{Tried, Turns, Using};
 use crate::error::Class;
 use crate::ffi::nvidia::libav::{self, Libav, Opening};
 use crate::nvidia::{
@@ -16,8 +18,6 @@ use crate::nvidia::{
 const KEPT: usize = 16;
 /// Sessions that are kept: more than any consumer driver gives.
 const KEPT_SESSIONS: usize = 64;
-/// Bytes of surfaces that are kept: those of some segments of the standard ladder.
-const KEPT_SURFACES: u64 = 512 << 20;
 
 #[derive(Default)]
 pub(super) struct Warm {
@@ -27,23 +27,10 @@ pub(super) struct Warm {
     decoders: Mutex<Vec<(VideoCodec, u64, Decoder)>>,
     scalers: Mutex<Vec<Scaler>>,
     sessions: Mutex<Vec<EncoderSession>>,
-    surfaces: Mutex<Vec<((u32, u32), Surface)>>,
+    surfaces: Mutex<Shelf<Surface>>,
     encodes: OnceLock<Vec<Encodes>>,
-    /// Sessions in use.
-    using: Mutex<usize>,
-    returned: Condvar,
-}
-
-/// A session of [`Warm::session`] is in use until this is dropped.
-pub(super) struct Using<'a>(&'a Warm);
-
-impl Drop for Using<'_> {
-    fn drop(&mut self) {
-        let mut using = locked(&self.0.using);
-        *using = using.saturating_sub(1);
-        drop(using);
-        self.0.returned.notify_all();
-    }
+    /// Who waits for sessions, and how many are in use.
+    turns: Turns,
 }
 
 /// Says why there is no session.
@@ -139,14 +126,17 @@ impl Warm {
         device: &Arc<Device>,
         settings: &EncoderSettings,
     ) -> Result<Option<Encoding>, NvidiaError> {
-        let opened = match self.engine {
-            Engine::Direct => self.direct_session(device, settings).map(Encoding::Direct),
-            Engine::Ffmpeg => libav::Session::open(self.libav(device)?, settings).map(Encoding::Ffmpeg),
-        };
-        match opened {
+        match self.open_session(device, settings) {
             Ok(session) => Ok(Some(session)),
             Err(error) if error.class() == Class::Capacity => Ok(overflow(&error)),
             Err(error) => Err(error),
+        }
+    }
+
+    fn open_session(&self, device: &Arc<Device>, settings: &EncoderSettings) -> Result<Encoding, NvidiaError> {
+        match self.engine {
+            Engine::Direct => self.direct_session(device, settings).map(Encoding::Direct),
+            Engine::Ffmpeg => libav::Session::open(self.libav(device)?, settings).map(Encoding::Ffmpeg),
         }
     }
 
@@ -212,14 +202,17 @@ impl Warm {
 
     /// Memory for a picture of this size.
     pub(super) fn surface(&self, device: &Arc<Device>, size: (u32, u32)) -> Result<Surface, NvidiaError> {
-        let mut kept = locked(&self.surfaces);
-        if let Some(at) = kept.iter().rposition(|(of, _)| *of == size) {
-            return Ok(kept.swap_remove(at).1);
+        if let Some(kept) = locked(&self.surfaces).take(size) {
+            return Ok(kept);
         }
         match Surface::new(device, size, 8) {
             // What is kept for other sizes may be in the way.
-            Err(error) if error.class() == Class::Capacity && !kept.is_empty() => {
-                kept.clear();
+            Err(error) if error.class() == Class::Capacity => {
+                let kept = locked(&self.surfaces).clear();
+                if kept.is_empty() {
+                    return Err(error);
+                }
+                drop(kept);
                 Surface::new(device, size, 8)
             }
             made => made,
@@ -227,35 +220,31 @@ impl Warm {
     }
 
     pub(super) fn keep_surface(&self, size: (u32, u32), surface: Surface) {
-        let bytes = |(width, height): (u32, u32)| u64::from(width) * u64::from(height) * 3 / 2;
-        let mut kept = locked(&self.surfaces);
-        if kept.iter().map(|(size, _)| bytes(*size)).sum::<u64>() + bytes(size) <= KEPT_SURFACES {
-            kept.push((size, surface));
-        }
+        let gone = locked(&self.surfaces).keep(size, surface.bytes(), surface);
+        drop(gone);
     }
 
     /// Waits for a session while others are in use that may come back. `None` where none is to be had: the reason is in the log.
     pub(super) fn wait_for_session(
         &self,
         device: &Arc<Device>,
-        settings: &EncoderSettings,
-        until: Instant,
+        wish: &Wish,
     ) -> Result<Option<(Encoding, Using<'_>)>, NvidiaError> {
-        // Locked while it tries, so that whoever fails knows who has one.
-        let mut using = locked(&self.using);
-        loop {
-            if let Some(session) = self.session(device, settings)? {
-                *using += 1;
-                drop(using);
-                return Ok(Some((session, Using(self))));
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if *using == 0 || left.is_zero() {
-                tracing::info!("a rung gets no encoder session: the processors make it");
-                return Ok(None);
-            }
-            using = self.returned.wait_timeout(using, left).unwrap_or_else(PoisonError::into_inner).0;
+        let found =
+            self.turns.wait(wish.until, wish.patience(), || match self.open_session(device, &wish.settings) {
+                Ok(session) => Ok(Tried::Got(session)),
+                Err(error) if error.no_more_sessions() => Ok(Tried::Full),
+                // What the card cannot do, or has no memory for, does not change with sessions.
+                Err(error) if error.class() == Class::Capacity => {
+                    overflow(&error);
+                    Ok(Tried::Never)
+                }
+                Err(error) => Err(error),
+            })?;
+        if found.is_none() {
+            tracing::info!("a rung gets no encoder session: the processors make it");
         }
+        Ok(found)
     }
 
     /// Keeps a session that was drained.

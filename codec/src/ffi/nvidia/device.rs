@@ -275,6 +275,11 @@ impl Surface {
         self.address
     }
 
+    /// Bytes that it takes of the card's memory: rows are longer than pictures are wide.
+    pub fn bytes(&self) -> u64 {
+        (self.pitch * (self.size.1 as usize + chroma_rows(self.size.1))) as u64
+    }
+
     /// Where a picture of `size` lies, at most of the size that the surface was made for: chroma right behind luma.
     pub fn planes(&self, size: (u32, u32)) -> Planes<'_> {
         let size = (size.0.min(self.size.0), size.1.min(self.size.1));
