@@ -1,6 +1,7 @@
 //! `headframe doctor` as an operator runs it: without a driver, and over test doubles of drivers of several ages.
 #![allow(clippy::unwrap_used)]
 
+use headframe_double_ledger::install;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -20,18 +21,7 @@ fn codec() -> Option<PathBuf> {
 /// A folder for a driver, with the doubles of these libraries.
 fn driver(names: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let built = std::env::current_exe().unwrap();
-    for (file, name) in [
-        ("libcuda.so.1", "cuda"),
-        ("libnvcuvid.so.1", "cuvid"),
-        ("libnvidia-encode.so.1", "nvenc"),
-        ("libnvidia-ml.so.1", "nvml"),
-    ] {
-        if names.contains(&name) {
-            let double = built.with_file_name(format!("libheadframe_double_{name}.so"));
-            std::fs::copy(double, folder.path().join(file)).unwrap();
-        }
-    }
+    install(folder.path(), names);
     folder
 }
 

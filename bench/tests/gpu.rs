@@ -38,16 +38,7 @@ fn small() -> Option<(tempfile::TempDir, PathBuf)> {
 
 /// Puts the doubles where the driver is looked for.
 fn install(folder: &Path) {
-    let built = std::env::current_exe().unwrap();
-    for (file, name) in [
-        ("libcuda.so.1", "cuda"),
-        ("libnvcuvid.so.1", "cuvid"),
-        ("libnvidia-encode.so.1", "nvenc"),
-        ("libnvidia-ml.so.1", "nvml"),
-    ] {
-        let double = built.with_file_name(format!("libheadframe_double_{name}.so"));
-        std::fs::copy(double, folder.join("driver").join(file)).unwrap();
-    }
+    headframe_double_ledger::install(&folder.join("driver"), &["cuda", "cuvid", "nvenc", "nvml"]);
 }
 
 #[test]

@@ -23,6 +23,7 @@ fn transcode(ladder: &Ladder, input: &[u8], paces: &[Pace], limits: &Limits) -> 
         let doubles = Doubles::new();
         // Cases run at once.
         doubles.set("nvenc", "sessions", "64");
+        doubles.serve_ffmpeg();
         let card = Card::with(doubles.device(), Engine::Ffmpeg);
         (doubles, card)
     });

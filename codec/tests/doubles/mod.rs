@@ -9,15 +9,7 @@ use headframe_codec::Codec;
 use headframe_codec::nvidia::{
     Colour, Device, Driver, EncodedPicture, EncoderSession, EncoderSettings, RateControl, Source, Tuning,
 };
-use headframe_double_ledger::{Control, Report};
-
-/// The libraries that a driver has, and the doubles that stand in for them.
-const LIBRARIES: [(&str, &str); 4] = [
-    ("libcuda.so.1", "cuda"),
-    ("libnvcuvid.so.1", "cuvid"),
-    ("libnvidia-encode.so.1", "nvenc"),
-    ("libnvidia-ml.so.1", "nvml"),
-];
+use headframe_double_ledger::{Control, LIBRARIES, Report, install};
 
 pub(crate) struct Doubles {
     folder: PathBuf,
@@ -35,12 +27,7 @@ impl Doubles {
     pub(crate) fn with(names: &[&str]) -> Self {
         let own = tempfile::tempdir().unwrap();
         let folder = own.path().to_owned();
-        // Where cargo puts libraries that tests depend on: beside the tests.
-        let built = std::env::current_exe().unwrap();
-        for (file, name) in LIBRARIES.into_iter().filter(|(_, name)| names.contains(name)) {
-            let double = built.with_file_name(format!("libheadframe_double_{name}.so"));
-            std::fs::copy(&double, folder.join(file)).unwrap_or_else(|error| panic!("{}: {error}", double.display()));
-        }
+        install(&folder, names);
         Self { folder, _own: Some(own) }
     }
 
@@ -65,6 +52,11 @@ impl Doubles {
     /// Tells a double something.
     pub(crate) fn set(&self, name: &str, key: &str, value: &str) {
         self.control(name).set(key, value);
+    }
+
+    /// All are told that FFmpeg is their client, which is less careful than our own engine.
+    pub(crate) fn serve_ffmpeg(&self) {
+        ["cuda", "cuvid", "nvenc"].into_iter().for_each(|name| self.set(name, "client", "ffmpeg"));
     }
 
     /// What a double saw.

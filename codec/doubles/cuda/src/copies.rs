@@ -84,9 +84,15 @@ unsafe fn copy_2d(copy: *const CUDA_MEMCPY2D) -> CUresult {
     let from = side(it.srcMemoryType, it.srcHost, it.srcDevice);
     let to = side(it.dstMemoryType, it.dstHost, it.dstDevice);
     let (Some(from), Some(to)) = (from, to) else { return CUDA_ERROR_INVALID_VALUE };
+    let nothing = it.WidthInBytes == 0 || it.Height == 0;
     // FFmpeg copies nothing into the third plane of pictures that have two.
-    if it.WidthInBytes == 0 || it.Height == 0 {
+    if nothing && LEDGER.is_for_ffmpeg() {
         return CUDA_SUCCESS;
+    }
+    let offsets = [it.srcXInBytes, it.srcY, it.dstXInBytes, it.dstY];
+    if nothing || (offsets != [0; 4] && !LEDGER.is_for_ffmpeg()) {
+        LEDGER.violation("a copy of nothing, or with offsets");
+        return CUDA_ERROR_INVALID_VALUE;
     }
     if it.srcPitch < it.WidthInBytes || it.dstPitch < it.WidthInBytes {
         LEDGER.violation("a copy with rows longer than the pitch");

@@ -288,10 +288,10 @@ pub(crate) unsafe extern "C" fn cuvidParseVideoData(
     let mut outcome = Ok(());
     if let Some(data) = packet.payload.filter(|_| packet.payload_size > 0) {
         let unit = unsafe { std::slice::from_raw_parts(data.as_ptr(), packet.payload_size as usize) };
-        if packet.flags & CUVID_PKT_TIMESTAMP == 0 {
+        let ends = packet.flags & CUVID_PKT_ENDOFPICTURE != 0;
+        if packet.flags & CUVID_PKT_TIMESTAMP == 0 || !(ends || LEDGER.is_for_ffmpeg()) {
             LEDGER.violation("this double wants whole access units with times");
         }
-        let ends = packet.flags & CUVID_PKT_ENDOFPICTURE != 0;
         outcome = parser.unit(unit, packet.timestamp, ends, &mut client);
     }
     if outcome.is_ok() && packet.flags & CUVID_PKT_ENDOFSTREAM != 0 {
@@ -310,4 +310,55 @@ pub(crate) unsafe extern "C" fn cuvidDestroyVideoParser(parser: CUvideoparser) -
         return CUDA_ERROR_INVALID_HANDLE;
     }
     code(entered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn sequence(_: *mut c_void, _: *mut CUVIDEOFORMAT) -> c_int {
+        1
+    }
+
+    unsafe extern "C" fn decode(_: *mut c_void, _: *mut CUVIDPICPARAMS) -> c_int {
+        1
+    }
+
+    unsafe extern "C" fn display(_: *mut c_void, _: *mut CUVIDPARSERDISPINFO) -> c_int {
+        1
+    }
+
+    /// That an access unit is whole has to be told, unless FFmpeg is the client.
+    #[test]
+    fn access_units_without_an_end_are_wrong_unless_ffmpeg_is_the_client() {
+        let mut parser = None;
+        let mut parameters = CUVIDPARSERPARAMS {
+            CodecType: cudaVideoCodec_H264,
+            ulMaxNumDecodeSurfaces: 1,
+            pfnSequenceCallback: Some(sequence),
+            pfnDecodePicture: Some(decode),
+            pfnDisplayPicture: Some(display),
+            ..Default::default()
+        };
+        // An access unit delimiter and no more.
+        let mut unit = [0_u8, 0, 1, 9, 0x10];
+        let mut feed = |parser, flags| {
+            let mut packet = CUVIDSOURCEDATAPACKET {
+                flags: CUVID_PKT_TIMESTAMP | flags,
+                payload_size: unit.len() as _,
+                payload: NonNull::new(unit.as_mut_ptr()),
+                ..Default::default()
+            };
+            // SAFETY: a parser that lives, and a packet with its bytes.
+            unsafe { cuvidParseVideoData(parser, &mut packet) };
+            LEDGER.report(&[]).lines().filter(|line| line.starts_with("violation")).count()
+        };
+        // SAFETY: parameters of a client, and room for a parser.
+        assert_eq!(unsafe { cuvidCreateVideoParser(&mut parser, &mut parameters) }, CUDA_SUCCESS);
+        assert_eq!((feed(parser, CUVID_PKT_ENDOFPICTURE), feed(parser, 0)), (0, 1));
+        LEDGER.set("client", "ffmpeg");
+        assert_eq!(feed(parser, 0), 1);
+        // SAFETY: it lives until now.
+        assert_eq!(unsafe { cuvidDestroyVideoParser(parser) }, CUDA_SUCCESS);
+    }
 }

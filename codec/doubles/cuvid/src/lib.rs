@@ -3,11 +3,11 @@
 //! pictures must be decoded before they are mapped and given back before the decoder is, and a decoder must be made as the
 //! parser said.
 //!
-//! Where the real parser takes any pieces of a stream, this one wants one whole access unit with each call; where the client
-//! does not say that it is whole, it waits for the next one, as the real one must. A picture's
+//! Where the real parser takes any pieces of a stream, this one wants one whole access unit with each call, and to be told that
+//! it is whole. Of FFmpeg (`client=ffmpeg`) it is not told and waits for the next one, as the real one must. A picture's
 //! description for the decoder has the access unit and no more; the decoder takes no other. Pictures are not scaled.
 //!
-//! It is told: `codecs` (`h264,hevc,vp9,av1`), `decoders` (1), `width` and `height` (4096, the largest pictures).
+//! It is told: `codecs` (`h264,hevc,vp9,av1`), `decoders` (1), `width` and `height` (4096, the largest pictures), `client`.
 #![deny(unsafe_code)]
 
 mod api;

@@ -12,6 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 ///   all). `*` means every function.
 /// - `hang`: a function that does not return until `release`.
 /// - `clear`: forgets faults, and that any struck.
+/// - `client`: `ffmpeg`, or nothing again, see [`is_for_ffmpeg`](Self::is_for_ffmpeg).
 /// - all others are the double's own.
 pub struct Ledger {
     name: &'static str,
@@ -104,6 +105,12 @@ impl Ledger {
     /// A number that it was told, or this one.
     pub fn number(&self, key: &str, otherwise: u64) -> u64 {
         self.value(key).and_then(|value| value.parse().ok()).unwrap_or(otherwise)
+    }
+
+    /// Whether it was told that FFmpeg is the client: a double then takes what FFmpeg leaves out, because drivers do. Our own
+    /// engine is held to more.
+    pub fn is_for_ffmpeg(&self) -> bool {
+        self.value("client").as_deref() == Some("ffmpeg")
     }
 
     /// Every function of a double begins with this. The error is the code to be returned instead of doing anything.
@@ -203,6 +210,7 @@ impl Inner {
             }
             "hang" => self.hang = Some(value.into()),
             "release" => self.hang = None,
+            "client" if !["", "ffmpeg"].contains(&value) => return false,
             _ => {
                 self.values.insert(key.into(), value.into());
             }
@@ -226,6 +234,15 @@ mod tests {
         assert_eq!((ledger.enter("f"), ledger.enter("g")), (Err(5), Err(5)));
         assert!(ledger.set("clear", "") && ledger.enter("f").is_ok());
         assert!(!ledger.set("fault", "f") && !ledger.set("fault", "f=x"));
+    }
+
+    #[test]
+    fn nobody_is_taken_for_ffmpeg_who_is_not_said_to_be() {
+        let ledger = Ledger::new("test");
+        assert!(!ledger.is_for_ffmpeg());
+        assert!(ledger.set("client", "ffmpeg") && ledger.is_for_ffmpeg());
+        assert!(!ledger.set("client", "other") && ledger.is_for_ffmpeg());
+        assert!(ledger.set("client", "") && !ledger.is_for_ffmpeg());
     }
 
     #[test]

@@ -9,11 +9,13 @@
 
 mod control;
 mod faults;
+mod library;
 mod sibling;
 mod table;
 
 pub use control::{Control, Report};
 pub use faults::Ledger;
+pub use library::{LIBRARIES, install};
 pub use sibling::cuda;
 pub use table::{Table, number, pointer};
 

@@ -112,7 +112,7 @@ unsafe extern "C" fn open(parameters: *mut NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS,
     let full = open as u64 >= LEDGER.number("sessions", 64);
     let refusal = fault.or(full.then_some(NV_ENC_ERR_OUT_OF_MEMORY));
     // Also one that is refused has a handle, and must be closed, as the header says. FFmpeg does not.
-    if let (Some(refusal), Some("none")) = (refusal, LEDGER.value("refused").as_deref()) {
+    if let Some(refusal) = refusal.filter(|_| LEDGER.is_for_ffmpeg()) {
         unsafe { session.write(None) };
         return refusal;
     }
@@ -186,7 +186,10 @@ unsafe extern "C" fn preset(
         if !check::codecs(session.api).contains(&codec) || !NV_ENC_PRESET_GUIDS.contains(&preset) || tuning.0 == 0 {
             return NV_ENC_ERR_UNSUPPORTED_PARAM;
         }
-        config.presetCfg.rcParams.version = session.api.of(Structure::RateControl);
+        // FFmpeg relies on it.
+        if LEDGER.is_for_ffmpeg() {
+            config.presetCfg.rcParams.version = session.api.of(Structure::RateControl);
+        }
         // As the better presets of real drivers have it: B-frames, a long GOP, the codec's part as zeros.
         config.presetCfg.gopLength = 250;
         config.presetCfg.frameIntervalP = 4;
@@ -275,7 +278,9 @@ unsafe extern "C" fn destroy_bitstream(session: Handle, buffer: Handle) -> NVENC
         session.sent.retain(|sent| *sent != handle);
         match session.buffers.remove(&handle) {
             // FFmpeg gives back also what it could not get.
-            None if handle == 0 && LEDGER.struck() => session.refuse(NV_ENC_ERR_INVALID_PTR, "no buffer"),
+            None if handle == 0 && LEDGER.struck() && LEDGER.is_for_ffmpeg() => {
+                session.refuse(NV_ENC_ERR_INVALID_PTR, "no buffer")
+            }
             None => session.violation(NV_ENC_ERR_INVALID_PTR, "a buffer was destroyed that is none"),
             Some(buffer) if buffer.state != State::Idle && !LEDGER.struck() => {
                 session.violation(NV_ENC_ERR_INVALID_CALL, "a buffer was destroyed while in use")

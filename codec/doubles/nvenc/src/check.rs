@@ -66,9 +66,10 @@ pub(crate) fn initialization(
         return Err(wrong("a preset or tuning that there is not"));
     }
     let size = (it.encodeWidth, it.encodeHeight);
-    // Left out, it is the size: the session cannot grow.
     let max = match (it.maxEncodeWidth, it.maxEncodeHeight) {
-        (0, 0) => size,
+        // FFmpeg leaves it out; the session cannot grow then.
+        (0, 0) if LEDGER.is_for_ffmpeg() => size,
+        (0, 0) => return Err(wrong("a session without a largest size")),
         max => max,
     };
     let fits = |(width, height): (u32, u32)| (MIN.0..=MAX.0).contains(&width) && (MIN.1..=MAX.1).contains(&height);
@@ -121,6 +122,10 @@ pub(crate) struct CodecConfig {
 /// Range, primaries, transfer and matrix.
 fn colour(vui: &NV_ENC_CONFIG_H264_VUI_PARAMETERS) -> Option<[u32; 4]> {
     const UNSPECIFIED: u32 = 2;
+    // FFmpeg says nothing of colours that it does not know.
+    if !LEDGER.is_for_ffmpeg() && (vui.videoSignalTypePresentFlag, vui.colourDescriptionPresentFlag) != (1, 1) {
+        LEDGER.violation("a stream that does not say what its colours are");
+    }
     let [primaries, transfer, matrix] = match vui.colourDescriptionPresentFlag {
         0 => [UNSPECIFIED; 3],
         _ => [vui.colourPrimaries, vui.transferCharacteristics, vui.colourMatrix],

@@ -4,14 +4,16 @@
 //! session is closed, registered memory still there.
 //!
 //! It is told: `api` (`13.0`), `sessions` (most at once, 64), `engines` (1), `codecs` (`h264,hevc,av1`; AV1 is listed where
-//! the API has it and refused when it is to be made), `refused` (`none`: a session that is refused has no handle to be
-//! closed).
+//! the API has it and refused when it is to be made), `client` (`ffmpeg`: what FFmpeg leaves out is taken, as drivers take
+//! it: the largest size, the size of a picture, colours, a version; and a session that is refused has no handle to be closed).
 #![deny(unsafe_code)]
 
 mod api;
 mod check;
 mod coder;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use headframe_double_ledger::{Ledger, Table};
 use headframe_nv_sys::Api;

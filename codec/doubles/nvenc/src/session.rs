@@ -135,7 +135,7 @@ impl Session {
         let Some(running) = &mut self.running else { return nvenc::NV_ENC_ERR_ENCODER_NOT_INITIALIZED };
         // FFmpeg leaves the size of a registered surface out, and drivers take that.
         let told = match (picture.inputWidth, picture.inputHeight) {
-            (0, 0) => resource.size,
+            (0, 0) if LEDGER.is_for_ffmpeg() => resource.size,
             told => told,
         };
         let pitch = picture.inputPitch as usize;
