@@ -1,8 +1,15 @@
-//! The second engine of NVIDIA cards, FFmpeg's, over doubles of the driver: the same cases as the engine of the processors.
+//! The second engine of NVIDIA cards, FFmpeg's, over doubles of the driver: the same cases as the engine of the processors, but
+//! for those of packets and of sound, which are read before any engine and tested with two.
 #![cfg(feature = "engine")]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod cases;
+mod cases {
+    mod colour;
+    mod corpora;
+    mod ladder;
+    mod pictures;
+    mod segments;
+}
 mod common;
 mod doubles;
 mod mangle;

@@ -109,18 +109,25 @@ impl Libav {
                 std::slice::from_raw_parts(frame.data[plane].add(y * frame.linesize[plane] as usize), samples * bytes)
             }
         };
-        let raise = |sample: &[u8]| match *sample {
-            [low, high] => (u16::from_le_bytes([low, high]) << 6).to_le_bytes().to_vec(),
-            _ => sample.to_vec(),
+        let push = |to: &mut Vec<u8>, sample: &[u8]| match *sample {
+            [low, high] => to.extend((u16::from_le_bytes([low, high]) << 6).to_le_bytes()),
+            _ => to.extend(sample),
         };
-        let luma = (0..size.1).flat_map(|y| row(0, y, size.0).chunks(bytes).flat_map(raise)).collect();
         let (width, height) = (size.0.div_ceil(2), size.1.div_ceil(2));
-        let chroma = (0..height)
-            .flat_map(|y| {
-                let pairs = row(1, y, width).chunks(bytes).zip(row(2, y, width).chunks(bytes));
-                pairs.flat_map(|(u, v)| [raise(u), raise(v)].concat())
-            })
-            .collect();
+        let mut luma = Vec::with_capacity(size.0 * size.1 * bytes);
+        let mut chroma = Vec::with_capacity(2 * width * height * bytes);
+        for y in 0..size.1 {
+            match deep {
+                true => row(0, y, size.0).chunks(bytes).for_each(|sample| push(&mut luma, sample)),
+                false => luma.extend_from_slice(row(0, y, size.0)),
+            }
+        }
+        for y in 0..height {
+            for (u, v) in row(1, y, width).chunks(bytes).zip(row(2, y, width).chunks(bytes)) {
+                push(&mut chroma, u);
+                push(&mut chroma, v);
+            }
+        }
         let damaged = frame.decode_error_flags != 0 || frame.flags & ffi::AV_FRAME_FLAG_CORRUPT != 0;
         Some(Image { number, size, luma, chroma, damaged })
     }
