@@ -328,6 +328,7 @@ fn card_json(card: &CardStats) -> Value {
     json!({
         "uuid": card.uuid,
         "name": card.name,
+        "engine": card.engine,
         "state": card.state.name(),
         "pid": card.pid,
         "in_hand": card.in_hand,

@@ -317,6 +317,24 @@ fn a_driver_that_does_not_reconfigure_makes_everything_all_the_same() {
     assert!(sessions.steps[2] > 0 && sessions.unexpected == 0, "{sessions:?}");
 }
 
+/// Our own engine does not get along with this driver: FFmpeg makes the segments in the card's worker, with sessions that
+/// the pool counts all the same.
+#[test]
+fn ffmpeg_has_the_card_where_our_own_engine_fails() {
+    let rig = Rig::two_cards();
+    let ffmpeg = "client=ffmpeg";
+    let nvenc = "sessions=2;client=ffmpeg;fault=NvEncodeAPICreateInstance=15@0x1";
+    rig.tell(FIRST, &[("CUDA", "devices=2;client=ffmpeg"), ("CUVID", ffmpeg), ("NVENC", nvenc)]);
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    let stats = lending(&pool, 1);
+    assert_eq!(card(&stats, FIRST).engine, "ffmpeg", "{stats:#?}");
+    streams(&pool, 3, 2);
+    let stats = pool.stats();
+    let (first, sessions) = (card(&stats, FIRST), stats.sessions.unwrap());
+    assert_eq!((first.segments, first.rungs_on_card), (6, 12), "{stats:#?}");
+    assert_eq!((first.errors.values().sum::<u64>(), sessions.unexpected), (0, 0), "{stats:#?}");
+}
+
 #[test]
 fn a_card_without_an_encoder_decodes_and_scales() {
     let rig = Rig::two_cards();

@@ -161,6 +161,10 @@ pub struct CardReady {
     pub encoders: u32,
     /// Versions of the driver's interfaces: CUDA, and NVENC where it is there.
     pub driver: String,
+    /// How its decoders and encoders are used: `direct` or `ffmpeg`.
+    pub engine: String,
+    /// What did not pass its test on it before, and why, a line each, for the log.
+    pub refused: Vec<String>,
     /// What it decodes and encodes, a line each, for the log.
     pub abilities: Vec<String>,
     /// Measured at the start: bytes a second from the card to the host.

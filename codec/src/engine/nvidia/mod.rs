@@ -97,8 +97,13 @@ impl Card {
     }
 
     /// The same, with sessions that are lent. What the card encodes is asked when it is first needed if it is not said.
-    pub(crate) fn with_lender(device: Arc<Device>, encodes: Option<Vec<Encodes>>, lender: Arc<dyn Lender>) -> Self {
-        let warm = Warm::knowing(encodes);
+    pub(crate) fn with_lender(
+        device: Arc<Device>,
+        engine: Engine,
+        encodes: Option<Vec<Encodes>>,
+        lender: Arc<dyn Lender>,
+    ) -> Self {
+        let warm = Warm::knowing(engine, encodes);
         Self { lender: Some(lender), warm, ..Self::new(device) }
     }
 

@@ -52,8 +52,8 @@ fn keep<T>(kept: &Mutex<Vec<T>>, one: T, most: usize) {
 
 impl Warm {
     /// Nothing is kept yet; what the card encodes is known already, if it is said.
-    pub(super) fn knowing(encodes: Option<Vec<Encodes>>) -> Self {
-        Self { encodes: encodes.map(OnceLock::from).unwrap_or_default(), ..Self::default() }
+    pub(super) fn knowing(engine: Engine, encodes: Option<Vec<Encodes>>) -> Self {
+        Self { engine, encodes: encodes.map(OnceLock::from).unwrap_or_default(), ..Self::default() }
     }
 
     pub(super) fn of(engine: Engine) -> Self {

@@ -11,8 +11,9 @@ use std::time::Instant;
 
 use super::super::ipc::{self, Answer, IpcError};
 use super::lending::{Order, Word as Said};
-use crate::engine::nvidia::{Encoding, Failed, Lender, Make, Wish};
+use crate::engine::nvidia::{Encoding, Engine, Failed, Lender, Make, Wish};
 use crate::error::Class;
+use crate::ffi::nvidia::libav::{self, Libav};
 use crate::nvidia::{Device, EncoderSession, IdleSession, NvidiaError};
 use crate::sessions::{End, Refusal, Step};
 
@@ -25,6 +26,9 @@ const WORDS: usize = 4;
 enum Held {
     Idle(IdleSession),
     Made(Box<EncoderSession>),
+    /// FFmpeg's are opened for each lease and closed at its end: this is the right to one, and whether the driver gives it
+    /// shows then.
+    Right,
 }
 
 enum Word {
@@ -44,13 +48,23 @@ struct Books {
 /// Sessions that the parent lends.
 pub(super) struct Counter {
     device: Arc<Device>,
+    /// Where FFmpeg opens the sessions.
+    ffmpeg: Option<Arc<Libav>>,
     socket: BorrowedFd<'static>,
     books: Mutex<Books>,
 }
 
 impl Counter {
-    pub(super) fn new(device: Arc<Device>, socket: BorrowedFd<'static>) -> Arc<Self> {
-        Arc::new(Self { device, socket, books: Mutex::default() })
+    pub(super) fn new(
+        device: Arc<Device>,
+        engine: Engine,
+        socket: BorrowedFd<'static>,
+    ) -> Result<Arc<Self>, NvidiaError> {
+        let ffmpeg = match engine {
+            Engine::Direct => None,
+            Engine::Ffmpeg => Some(Arc::new(Libav::over(&device)?)),
+        };
+        Ok(Arc::new(Self { device, ffmpeg, socket, books: Mutex::default() }))
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -114,9 +128,13 @@ impl Counter {
     }
 
     fn open(&self, session: u64) {
-        match IdleSession::open(&self.device) {
-            Ok(idle) => {
-                self.books().held.insert(session, Held::Idle(idle));
+        let opened = match self.ffmpeg {
+            Some(_) => Ok(Held::Right),
+            None => IdleSession::open(&self.device).map(Held::Idle),
+        };
+        match opened {
+            Ok(held) => {
+                self.books().held.insert(session, held);
                 self.say(Said::Opened { session });
             }
             Err(error) => self.say(Said::Refused { session, why: self.refusal(&error) }),
@@ -128,6 +146,8 @@ impl Counter {
         match error.class() {
             Class::Capacity if memory() => Refusal::Memory,
             _ if error.no_more_sessions() => Refusal::Sessions,
+            // FFmpeg says that it could not, not why.
+            Class::Capacity if self.ffmpeg.is_some() => Refusal::Sessions,
             Class::Capacity => Refusal::Memory,
             _ => Refusal::Device,
         }
@@ -139,26 +159,31 @@ impl Counter {
         held: Option<Held>,
         step: Step,
         wish: &Wish,
-    ) -> Result<EncoderSession, (End, Option<Held>, NvidiaError)> {
+    ) -> Result<Encoding, (End, Option<Held>, NvidiaError)> {
         let broken = |error: NvidiaError| (End::Broken, None, error);
         let anew = || {
             let idle =
                 IdleSession::open(&self.device).map_err(|error| (End::Refused(self.refusal(&error)), None, error))?;
-            EncoderSession::begin(idle, &wish.settings).map_err(broken)
+            EncoderSession::begin(idle, &wish.settings).map(Encoding::Direct).map_err(broken)
         };
-        match (held, step) {
-            (None, _) => Err(broken(NvidiaError::Broken { what: "encoder session" })),
-            (Some(Held::Idle(idle)), _) => EncoderSession::begin(idle, &wish.settings).map_err(broken),
-            (Some(Held::Made(session)), Step::Reconfigure) if session.settings().can_become(&wish.settings) => {
+        match (held, step, &self.ffmpeg) {
+            (Some(Held::Right), _, Some(ffmpeg)) => libav::Session::open(ffmpeg, &wish.settings)
+                .map(Encoding::Ffmpeg)
+                .map_err(|error| (End::Refused(self.refusal(&error)), None, error)),
+            (None | Some(Held::Right), ..) => Err(broken(NvidiaError::Broken { what: "encoder session" })),
+            (Some(Held::Idle(idle)), ..) => {
+                EncoderSession::begin(idle, &wish.settings).map(Encoding::Direct).map_err(broken)
+            }
+            (Some(Held::Made(session)), Step::Reconfigure, _) if session.settings().can_become(&wish.settings) => {
                 let mut session = session;
                 match session.reconfigure(&wish.settings) {
-                    Ok(()) => Ok(*session),
+                    Ok(()) => Ok(Encoding::Direct(*session)),
                     // It can only be closed, and holds its place until the parent has it made anew.
                     Err(error) => Err((End::ReconfigureRefused, Some(Held::Made(session)), error)),
                 }
             }
             // Closed before another one is opened: it may be the only one there is.
-            (Some(Held::Made(session)), _) => {
+            (Some(Held::Made(session)), ..) => {
                 drop(session);
                 anew()
             }
@@ -181,11 +206,13 @@ impl Counter {
                 let outcome = if end == End::ReconfigureRefused { Ok(false) } else { again(error) };
                 (end, held, outcome)
             }
-            Ok(session) => {
+            Ok(mut made) => {
                 let setup = began.elapsed();
-                let mut made = Encoding::Direct(session);
                 let outcome = make(&mut made, &|| stop.load(Ordering::Relaxed));
-                let held = made.direct().map(|session| Held::Made(Box::new(session)));
+                let held = match made.direct() {
+                    Some(session) => Some(Held::Made(Box::new(session))),
+                    None => Some(Held::Right),
+                };
                 match outcome {
                     Ok(()) => (End::Done { setup }, held, Ok(true)),
                     Err(Failed::Else(error)) => (End::Stopped, held, Err(error.into())),

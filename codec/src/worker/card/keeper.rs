@@ -89,7 +89,11 @@ impl Inner {
                 let (pid, name) = (worker.pid(), plain(&card.name));
                 let abilities = card.abilities.iter().take(MAX_ABILITIES).map(|it| plain(it)).collect::<Vec<_>>();
                 let abilities = abilities.join(", ");
-                tracing::info!(uuid, name, pid, abilities, sandbox, "a graphics card transcodes");
+                let engine = plain(&card.engine);
+                for refused in card.refused.iter().take(MAX_ABILITIES).map(|it| plain(it)) {
+                    tracing::warn!(uuid, refused, "an engine does not work on this card");
+                }
+                tracing::info!(uuid, name, pid, engine, abilities, sandbox, "a graphics card transcodes");
                 Ok((worker, card))
             }
             (_, answer) => Err(not_ready(&config.program, &answer)),
@@ -108,6 +112,7 @@ impl Inner {
         }
         if let Some(slot) = state.slots.get_mut(card.0 as usize) {
             slot.up = Some(up);
+            slot.stats.engine = plain(&ready.engine);
             slot.tally = [0; 3];
         }
         if probe && let Some(change) = state.placement.as_mut().and_then(|placement| placement.probed(card, true, now))

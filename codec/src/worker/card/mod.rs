@@ -100,6 +100,8 @@ pub struct CardStats {
     pub uuid: String,
     /// Name of the product.
     pub name: String,
+    /// How its decoders and encoders are used: `direct`, or `ffmpeg` where that did not pass its test; empty at first.
+    pub engine: String,
     /// Where it stands.
     pub state: CardState,
     /// Its worker.

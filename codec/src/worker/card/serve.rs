@@ -15,7 +15,7 @@ use super::counter::Counter;
 use super::lending::ToCard;
 use super::trial;
 use crate::engine::Event;
-use crate::engine::nvidia::{Card, Tally};
+use crate::engine::nvidia::{Card, Engine, Tally, choose};
 use crate::error::{Class, EngineError};
 use crate::ffi::heap;
 use crate::nvidia::{Decodes, Device, Driver, Encodes, NvidiaError, Source, Surface, Uuid};
@@ -27,13 +27,14 @@ const LINK_TRIES: usize = 4;
 /// Serves the socket on standard input with the card of this UUID. Must be called before the process has any second thread.
 pub fn serve(profile: &Profile, uuid: Uuid, libraries: Option<PathBuf>) -> Result<(), ServeError> {
     let source = libraries.clone().map_or(Source::System, Source::Folder);
-    let (report, Opened { device, encodes, ready }) =
+    let (report, Opened { device, engine, encodes, ready }) =
         sandbox::card::enter(profile, libraries.as_deref(), || open(&source, uuid))?;
     // With sessions of its own, which are closed again.
-    trial::works(&Card::new(Arc::clone(&device))).map_err(ServeError::Card)?;
+    trial::works(&Card::with(Arc::clone(&device), engine)).map_err(ServeError::Card)?;
     let socket = rustix::stdio::stdin();
-    let counter = Counter::new(Arc::clone(&device), socket);
-    let card = Arc::new(Card::with_lender(device, encodes, counter.clone()));
+    let counter =
+        Counter::new(Arc::clone(&device), engine, socket).map_err(|error| ServeError::Card(error.to_string()))?;
+    let card = Arc::new(Card::with_lender(device, engine, encodes, counter.clone()));
     ipc::send(socket, &Answer::Card { version: ipc::VERSION, sandbox: report.to_string(), card: ready }, None)?;
     heap::keep();
     let at_work = Arc::new(AtomicUsize::new(0));
@@ -90,7 +91,7 @@ fn segment(card: &Card, request: Request, file: Sealed) -> Result<(), IpcError> 
         // Nobody waits for that: others have begun long since.
         Event::Halfway => Ok(()),
     };
-    let made = input(&limits, file).and_then(|bytes| card.transcode_in_parts(&ladder, &bytes, &paces, &limits, &sink));
+    let made = input(&limits, file).and_then(|bytes| card.transcode_in_parts(&ladder, bytes, &paces, &limits, &sink));
     let Tally { rungs_on_card, rungs_on_host, segments_left } = card.tally();
     ipc::send(socket, &Answer::Tally { rungs_on_card, rungs_on_host, segments_left }, None)?;
     match made {
@@ -102,6 +103,8 @@ fn segment(card: &Card, request: Request, file: Sealed) -> Result<(), IpcError> 
 /// A card in use.
 struct Opened {
     device: Arc<Device>,
+    /// How it is used.
+    engine: Engine,
     /// What it encodes, if that could be asked.
     encodes: Option<Vec<Encodes>>,
     ready: CardReady,
@@ -122,9 +125,8 @@ fn open(source: &Source, uuid: Uuid) -> Result<Opened, String> {
         Ok((device, version, decodes, encodes, link_bytes))
     };
     let (device, driver, decodes, encodes, link_bytes) = all().map_err(|error| error.to_string())?;
-    trial::is_exact(&Card::new(Arc::clone(&device)).leave_encoding())?;
-    trial::works(&Card::new(Arc::clone(&device)))?;
-    // At least one engine, if it is only that others have all sessions for now.
+    let (_, choice) = choose(&device).map_err(|error| error.to_string())?;
+    // At least one engine where it encoded, or where it is only that others have all sessions for now.
     let some = encodes.as_ref().err().is_some_and(NvidiaError::no_more_sessions);
     let known = encodes.ok();
     let encodes = known.as_deref().unwrap_or_default();
@@ -134,12 +136,14 @@ fn open(source: &Source, uuid: Uuid) -> Result<Opened, String> {
         name: info.name.clone(),
         memory_bytes: info.memory_bytes,
         decoders: decodes.iter().map(|it| u32::from(it.engines)).max().unwrap_or(0),
-        encoders: encodes.iter().map(|it| it.engines).max().unwrap_or(u32::from(some)),
+        encoders: encodes.iter().map(|it| it.engines).max().unwrap_or(u32::from(some || choice.encodes)),
         driver,
+        engine: choice.engine.to_string(),
+        refused: choice.refused.into_iter().map(|it| format!("{}: {}", it.engine, it.reason)).collect(),
         abilities: decodes.iter().map(decodes_what).chain(encodes.iter().map(encodes_what)).collect(),
         link_bytes,
     };
-    Ok(Opened { device, encodes: known, ready })
+    Ok(Opened { device, engine: choice.engine, encodes: known, ready })
 }
 
 fn decodes_what(it: &Decodes) -> String {
