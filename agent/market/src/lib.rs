@@ -1,15 +1,17 @@
 //! The market's rules as pure functions and state machines: units, receipts, Merkle-sum trees, typed data, typed
-//! transactions, pricing and the machines of job and claim.
+//! transactions, pricing, the machines of job and claim, commitments to pictures and bytes, and proofs of fraud.
 //!
 //! Knows no I/O, no async, no clock and no logging. Heights are [`BlockNo`], passed in as arguments.
 
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod commit;
 pub mod content;
 pub mod machine;
 pub mod merkle;
 pub mod pricing;
+pub mod proof;
 pub mod receipt;
 pub mod typed_data;
 pub mod units;

@@ -63,20 +63,31 @@ fn parent(left: Node, right: Node) -> Option<Node> {
     Some(Node { hash: keccak256(packed), sum: left.sum.checked_add(right.sum)? })
 }
 
+/// All levels above `leaves`, padded to a power of two. `None` for no leaf or a sum past 64 bits.
+pub(crate) fn levels(mut leaves: Vec<Node>) -> Option<Vec<Vec<Node>>> {
+    if leaves.is_empty() {
+        return None;
+    }
+    leaves.resize(leaves.len().next_power_of_two(), Node::default());
+    let mut levels = vec![leaves];
+    while let Some(last) = levels.last().filter(|last| last.len() > 1) {
+        let next = last.chunks_exact(2).map(|pair| parent(pair[0], pair[1])).collect::<Option<_>>()?;
+        levels.push(next);
+    }
+    Some(levels)
+}
+
+/// The siblings of leaf `index` from the bottom up, or `None` past the end.
+pub(crate) fn path(levels: &[Vec<Node>], index: usize) -> Option<Vec<Node>> {
+    let (_, below) = levels.split_last()?;
+    levels[0].get(index)?;
+    Some(below.iter().enumerate().map(|(height, level)| level[(index >> height) ^ 1]).collect())
+}
+
 impl SumTree {
     /// The tree over `leaves`, padded to a power of two. `None` for no leaf or a sum past 64 bits.
     pub fn new(leaves: &[Leaf]) -> Option<Self> {
-        let mut level: Vec<Node> = leaves.iter().map(Leaf::node).collect();
-        if level.is_empty() {
-            return None;
-        }
-        level.resize(level.len().next_power_of_two(), Node::default());
-        let mut levels = vec![level];
-        while let Some(last) = levels.last().filter(|last| last.len() > 1) {
-            let next = last.chunks_exact(2).map(|pair| parent(pair[0], pair[1])).collect::<Option<_>>()?;
-            levels.push(next);
-        }
-        Some(Self { levels })
+        levels(leaves.iter().map(Leaf::node).collect()).map(|levels| Self { levels })
     }
 
     /// The root's hash and the units of the whole claim.
@@ -86,9 +97,7 @@ impl SumTree {
 
     /// The siblings of leaf `index` from the bottom up, or `None` past the end.
     pub fn path(&self, index: usize) -> Option<Vec<Node>> {
-        self.levels[0].get(index)?;
-        let below_root = &self.levels[..self.levels.len() - 1];
-        Some(below_root.iter().enumerate().map(|(height, level)| level[(index >> height) ^ 1]).collect())
+        path(&self.levels, index)
     }
 
     /// The leaf that covers unit `offset`, or `None` when `offset` is not below the root's sum.

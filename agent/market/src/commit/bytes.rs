@@ -1,0 +1,68 @@
+//! The bytes of a rendition, so that any 4 KiB of them can be shown on chain.
+//!
+//! Receipts bind [`crate::content::content_root`], whose chunks of 16 KiB are made for peers and too large for a
+//! transaction. This tree is over the same bytes.
+
+use super::tree::Tree;
+use alloy_primitives::{B256, keccak256};
+use sha2::{Digest, Sha256};
+
+/// Bytes of a chunk; the last one may be shorter.
+pub const CHUNK: usize = 4096;
+
+/// A tree over the chunks of some bytes.
+#[derive(Clone, Debug)]
+pub struct ByteTree {
+    length: u64,
+    tree: Tree,
+}
+
+impl ByteTree {
+    /// Commits to `bytes`.
+    pub fn new(bytes: &[u8]) -> Self {
+        let leaf = |chunk: &[u8]| B256::from(<[u8; 32]>::from(Sha256::digest(chunk)));
+        Self { length: bytes.len() as u64, tree: Tree::new(bytes.chunks(CHUNK).map(leaf).collect()) }
+    }
+
+    /// What stands for the bytes: `keccak256(0x05 || length, 8 bytes || top of the tree)`.
+    pub fn root(&self) -> B256 {
+        let mut packed = vec![5];
+        packed.extend(self.length.to_be_bytes());
+        packed.extend(self.tree.top());
+        keccak256(packed)
+    }
+
+    /// The node above all chunks; zero where there are none.
+    pub fn top(&self) -> B256 {
+        self.tree.top()
+    }
+
+    /// Bytes.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The way from a chunk to the top.
+    pub fn path(&self, index: usize) -> Vec<B256> {
+        self.tree.path(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_and_the_length_count() {
+        let bytes = vec![7u8; 3 * CHUNK + 5];
+        let root = ByteTree::new(&bytes).root();
+        for at in [0, CHUNK - 1, CHUNK, 3 * CHUNK, bytes.len() - 1] {
+            let mut other = bytes.clone();
+            other[at] ^= 1;
+            assert_ne!(ByteTree::new(&other).root(), root, "byte {at}");
+        }
+        assert_ne!(ByteTree::new(&bytes[..bytes.len() - 1]).root(), root);
+        assert_ne!(ByteTree::new(&[]).root(), ByteTree::new(&[0]).root());
+        assert_eq!((ByteTree::new(&[]).top(), ByteTree::new(&bytes).path(3).len()), (B256::ZERO, 2));
+    }
+}

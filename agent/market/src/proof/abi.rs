@@ -1,0 +1,69 @@
+//! The structures of `contracts/src/steps`, field for field.
+#![allow(missing_docs)]
+
+alloy_sol_types::sol! {
+    // Pictures.sol
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Frame { uint32 width; uint32 height; uint8 chroma; uint8 bits; int64 time; bytes32[3] planes; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct FrameOpening { uint32 index; uint32 count; Frame frame; bytes32[] path; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct TileOpening { bytes samples; bytes32[] path; }
+
+    // ErrorTree.sol
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct SumNode { bytes32 hash; uint64 sum; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct FrameSums { bytes32 hash; uint64 luma; uint64 chroma; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct FrameErrorOpening { uint32 index; uint32 count; SumNode[3] planes; FrameSums[] path; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct TileErrorOpening { uint64 value; SumNode[] path; }
+
+    // Answers.sol
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Rung {
+        uint32 width; uint32 height; bytes32 scaled; bytes32 decoded; bytes32 errors; bytes32 limits;
+    }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Answer { bytes32 source; uint8 filter; bool cascade; Rung[] rungs; }
+    #[derive(Debug, Default, PartialEq, Eq, Copy)]
+    struct Limits {
+        uint64 tileLuma; uint64 tileChroma; uint64 frameLuma; uint64 frameChroma;
+        uint64 segmentLuma; uint64 segmentChroma;
+    }
+
+    // Window.sol, ScaleStep.sol
+    #[derive(Debug, Default, PartialEq, Eq, Copy)]
+    struct Block { uint8 plane; uint32 x; uint32 y; uint32 width; uint32 height; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct ScaleEvidence {
+        Answer answer; uint8 rung; FrameOpening output; FrameOpening source; FrameOpening[] next;
+        FrameOpening[] parent; Block place; TileOpening outputTile; TileOpening[] tiles;
+    }
+
+    // ErrorSumStep.sol
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct ErrorEvidence { Answer answer; uint8 rung; uint8 kind; bytes detail; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Counts {
+        uint32 scaledCount; bytes32 scaledTop; uint32 decodedCount; bytes32 decodedTop; uint32 errorCount;
+        FrameSums errorTop;
+    }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Tile {
+        uint8 plane; uint32 column; uint32 row; FrameOpening scaled; FrameOpening decoded; FrameErrorOpening errors;
+        TileOpening scaledTile; TileOpening decodedTile; TileErrorOpening tile;
+    }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct TileLimit {
+        Limits limits; uint8 plane; uint32 column; uint32 row; FrameErrorOpening errors; TileErrorOpening tile;
+    }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct FrameLimit { Limits limits; FrameErrorOpening errors; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct SegmentLimit { Limits limits; uint32 count; FrameSums top; }
+
+    // IStepVerifier.sol
+    function prove(bytes32 statement, bytes evidence) external view returns (bytes32 fault);
+}

@@ -1,0 +1,32 @@
+//! Proofs of fraud that one call settles: each finds what is wrong in what an operator committed to, and builds the call
+//! of the step contract that shows it.
+//!
+//! Nothing here computes pixels: who accuses hands over the right pictures, made by the kernels' reference, and what the
+//! operator published. `None` means that there is nothing to accuse; the step would revert.
+
+mod abi;
+pub mod answer;
+pub mod error_sum;
+pub mod openings;
+pub mod scale;
+
+pub use abi::{Answer, Block, Limits, Rung};
+
+use alloy_primitives::{B256, Bytes};
+use alloy_sol_types::SolCall;
+
+/// What a step contract is called with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accusation {
+    /// What the accused is bound to.
+    pub statement: B256,
+    /// Why it is false.
+    pub evidence: Bytes,
+}
+
+impl Accusation {
+    /// The call of `IStepVerifier.prove`.
+    pub fn calldata(&self) -> Bytes {
+        abi::proveCall { statement: self.statement, evidence: self.evidence.clone() }.abi_encode().into()
+    }
+}
