@@ -4,6 +4,7 @@
 pub use job_market::{IJobMarket, JobMarket};
 pub use stake_registry::{IStakeRegistry, StakeRegistry};
 pub use states::{ClaimState, JobState, SlashReason};
+pub use steps::{ErrorSumStep, ScaleStep};
 pub use token::Token;
 
 // One module each: every artifact declares the types it uses anew. The documentation is in the Solidity interfaces, and
@@ -33,6 +34,36 @@ mod job_market {
         JobMarket,
         "artifacts/JobMarket.json"
     );
+}
+
+/// How the one-shot fraud proofs refuse evidence.
+#[allow(missing_docs)]
+pub mod step_errors {
+    alloy::sol! {
+        error NothingWrong();
+        error OtherStatement(bytes32 statement, bytes32 given);
+        error NotCommitted(bytes32 root);
+        error OutOfShape();
+    }
+}
+
+/// The one-shot fraud proofs. `headframe_market::proof` builds their evidence.
+mod steps {
+    macro_rules! step {
+        ($module:ident, $name:ident, $artifact:literal) => {
+            #[allow(missing_docs, clippy::too_many_arguments)]
+            mod $module {
+                alloy::sol!(
+                    #[sol(rpc)]
+                    $name,
+                    $artifact
+                );
+            }
+            pub use $module::$name;
+        };
+    }
+    step!(error_sum, ErrorSumStep, "artifacts/ErrorSumStep.json");
+    step!(scale, ScaleStep, "artifacts/ScaleStep.json");
 }
 
 /// A JSON ABI carries enums as bare `u8`; `JobState::try_from(job.state)` names them again.

@@ -35,7 +35,8 @@ fn artifacts_belong_to_the_sources() {
         hash.update(bytes);
     }
     let expected = hex::encode(hash.finalize());
-    for name in ["Token", "StakeRegistry", "JobMarket"] {
+    let steps = ["ScaleStep", "ErrorSumStep"];
+    for name in ["Token", "StakeRegistry", "JobMarket"].into_iter().chain(steps) {
         let text = std::fs::read(root.join(format!("artifacts/{name}.json"))).unwrap();
         let artifact: serde_json::Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(artifact["sourcesSha256"], expected, "artifacts/{name}.json: run contracts/test.sh --artifacts");

@@ -1,0 +1,8 @@
+//! The step contracts against the kernels' reference and the market's proof builders, in an EVM within this process.
+//! `HEADFRAME_STEP_CASES=100000 cargo test -p headframe-contracts --test steps` takes that many cases of everything.
+
+#![allow(clippy::unwrap_used)]
+
+mod evm;
+mod pictures;
+mod scale;
