@@ -4,7 +4,7 @@
 pub use job_market::{IJobMarket, JobMarket};
 pub use stake_registry::{IStakeRegistry, StakeRegistry};
 pub use states::{ClaimState, JobState, SlashReason};
-pub use steps::{ErrorSumStep, ScaleStep};
+pub use steps::{EquivocationStep, ErrorSumStep, HeaderStep, LeafStep, ScaleStep};
 pub use token::Token;
 
 // One module each: every artifact declares the types it uses anew. The documentation is in the Solidity interfaces, and
@@ -62,7 +62,10 @@ mod steps {
             pub use $module::$name;
         };
     }
+    step!(equivocation, EquivocationStep, "artifacts/EquivocationStep.json");
     step!(error_sum, ErrorSumStep, "artifacts/ErrorSumStep.json");
+    step!(header, HeaderStep, "artifacts/HeaderStep.json");
+    step!(leaf, LeafStep, "artifacts/LeafStep.json");
     step!(scale, ScaleStep, "artifacts/ScaleStep.json");
 }
 

@@ -12,7 +12,7 @@ mod devchain;
 mod params;
 
 pub use bindings::{ClaimState, IJobMarket, IStakeRegistry, JobMarket, JobState, SlashReason, StakeRegistry, Token};
-pub use bindings::{ErrorSumStep, ScaleStep};
+pub use bindings::{EquivocationStep, ErrorSumStep, HeaderStep, LeafStep, ScaleStep};
 pub use deploy::{DeployError, Deployment, DeploymentFileError, WrongDeployment, deploy, fund};
 pub use devchain::{AnvilMissing, DevChain, DevChainError, anvil_program, set_balance};
 pub use params::{MarketParams, Params, ParamsError, RegistryParams};

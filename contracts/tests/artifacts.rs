@@ -35,7 +35,7 @@ fn artifacts_belong_to_the_sources() {
         hash.update(bytes);
     }
     let expected = hex::encode(hash.finalize());
-    let steps = ["ScaleStep", "ErrorSumStep"];
+    let steps = ["LeafStep", "EquivocationStep", "HeaderStep", "ScaleStep", "ErrorSumStep"];
     for name in ["Token", "StakeRegistry", "JobMarket"].into_iter().chain(steps) {
         let text = std::fs::read(root.join(format!("artifacts/{name}.json"))).unwrap();
         let artifact: serde_json::Value = serde_json::from_slice(&text).unwrap();

@@ -24,6 +24,11 @@ pub struct Domain {
 }
 
 impl Domain {
+    /// The EIP-712 domain separator, which names chain and market in statements of the step contracts.
+    pub fn separator(&self) -> B256 {
+        self.eip712().separator()
+    }
+
     fn eip712(&self) -> Eip712Domain {
         Eip712Domain::new(
             Some("Headframe".into()),

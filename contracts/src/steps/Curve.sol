@@ -125,16 +125,16 @@ library Curve {
         }
     }
 
-    /// @dev The Taylor series of the sine (`even` = 0) or the cosine (1) at `t`, in the reference's order of roundings.
-    function series(int256 t, int256 even) private pure returns (int256 sum) {
-        unchecked {
-            int256 square = (t * t) >> BITS;
-            int256 term = even == 0 ? t : UNIT;
-            sum = term;
-            for (int256 k = 1; k < 12; ++k) {
-                int256 n = 2 * k - even;
-                term = -((term * square) >> BITS) / (n * (n + 1));
-                sum += term;
+    /// @dev The Taylor series of the sine (`even` = 0) or the cosine (1) at `t`, in the reference's order of roundings. It
+    /// ends where terms are nothing: for angles up to a quarter of pi before the twelfth, the reference's last.
+    function series(int256 t, uint256 even) private pure returns (int256 sum) {
+        int256 term = even == 0 ? t : UNIT;
+        assembly ("memory-safe") {
+            let square := sar(60, mul(t, t))
+            sum := term
+            for { let n := sub(2, even) } term { n := add(n, 2) } {
+                term := sub(0, sdiv(sar(60, mul(term, square)), mul(n, add(n, 1))))
+                sum := add(sum, term)
             }
         }
     }

@@ -112,11 +112,25 @@ contract ErrorSumStep is IStepVerifier {
                 x := shr(unused, x)
                 y := shr(unused, y)
             }
-            for { let both := xor(x, y) } both { both := xor(x, y) } {
-                let d := sub(and(x, 0xff), and(y, 0xff))
+            for { let n := 0 } lt(n, 32) { n := add(n, 8) } {
+                let d := sub(byte(0, x), byte(0, y))
                 sum := add(sum, mul(d, d))
-                x := shr(8, x)
-                y := shr(8, y)
+                d := sub(byte(1, x), byte(1, y))
+                sum := add(sum, mul(d, d))
+                d := sub(byte(2, x), byte(2, y))
+                sum := add(sum, mul(d, d))
+                d := sub(byte(3, x), byte(3, y))
+                sum := add(sum, mul(d, d))
+                d := sub(byte(4, x), byte(4, y))
+                sum := add(sum, mul(d, d))
+                d := sub(byte(5, x), byte(5, y))
+                sum := add(sum, mul(d, d))
+                d := sub(byte(6, x), byte(6, y))
+                sum := add(sum, mul(d, d))
+                d := sub(byte(7, x), byte(7, y))
+                sum := add(sum, mul(d, d))
+                x := shl(64, x)
+                y := shl(64, y)
             }
         }
     }

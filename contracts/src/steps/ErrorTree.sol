@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {IStepVerifier} from "./IStepVerifier.sol";
 import {IndexTree} from "./IndexTree.sol";
-import {MerkleSum} from "../lib/MerkleSum.sol";
+import {SumPath} from "./SumPath.sol";
 
 /// @title What squared errors are bound to: a tree whose nodes commit to the sums below them. Numbers are big-endian.
 /// @notice Tile: keccak256(0x00 || error). Plane: a tree of MerkleSum nodes over its tiles, row after row. Frame: the hash
@@ -11,11 +11,6 @@ import {MerkleSum} from "../lib/MerkleSum.sol";
 /// a tree over them whose nodes carry both sums. Trees are padded with zeros to a power of two, positions are bound as in
 /// IndexTree. A sum that does not fit 64 bits reverts.
 library ErrorTree {
-    struct Node {
-        bytes32 hash;
-        uint64 sum;
-    }
-
     struct FrameNode {
         bytes32 hash;
         uint64 luma;
@@ -26,21 +21,21 @@ library ErrorTree {
     struct FrameOpening {
         uint32 index;
         uint32 count;
-        Node[3] planes; // tops of Y, U and V
+        SumPath.Node[3] planes; // tops of Y, U and V
         FrameNode[] path;
     }
 
     /// One tile in the tree of its plane.
     struct TileOpening {
         uint64 value;
-        Node[] path;
+        SumPath.Node[] path;
     }
 
     function leaf(uint64 value) internal pure returns (bytes32) {
         return keccak256(abi.encodePacked(uint8(0), value));
     }
 
-    function frame(Node[3] memory p) internal pure returns (FrameNode memory) {
+    function frame(SumPath.Node[3] memory p) internal pure returns (FrameNode memory) {
         bytes32 hash = keccak256(
             abi.encodePacked(uint8(2), p[0].hash, p[0].sum, p[1].hash, p[1].sum, p[2].hash, p[2].sum)
         );
@@ -73,17 +68,9 @@ library ErrorTree {
     }
 
     /// @notice Reverts unless `o` is the error of tile `index` of `count` below the top of its plane.
-    function openTile(Node memory top, uint256 index, uint256 count, TileOpening memory o) internal pure {
+    function openTile(SumPath.Node memory top, uint256 index, uint256 count, TileOpening memory o) internal pure {
         require(index < count && o.path.length == IndexTree.depth(count), IStepVerifier.OutOfShape());
-        (bytes32 hash, uint64 sum) = (leaf(o.value), o.value);
-        for (uint256 i = 0; i < o.path.length; ++i) {
-            Node memory sibling = o.path[i];
-            hash = index & 1 == 0
-                ? MerkleSum.node(hash, sum, sibling.hash, sibling.sum)
-                : MerkleSum.node(sibling.hash, sibling.sum, hash, sum);
-            sum += sibling.sum;
-            index >>= 1;
-        }
+        (bytes32 hash, uint256 sum,) = SumPath.climb(leaf(o.value), o.value, index, o.path);
         require(hash == top.hash && sum == top.sum, IStepVerifier.NotCommitted(top.hash));
     }
 }

@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod blur;
+mod errors;
 mod evm;
+mod headers;
 mod pictures;
+mod receipts;
 mod scale;

@@ -64,6 +64,48 @@ alloy_sol_types::sol! {
     #[derive(Debug, Default, PartialEq, Eq)]
     struct SegmentLimit { Limits limits; uint32 count; FrameSums top; }
 
+    // ClaimTree.sol, LeafStep.sol
+    #[derive(Debug, Default, PartialEq, Eq, Copy)]
+    struct Claim { uint64 jobId; uint64 first; uint32 count; uint64 totalUnits; bytes32 root; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Leaf {
+        uint64 jobId; uint64 seq; bytes32 srcRoot; bytes32 outRoot; uint64 units; uint64 outBytes;
+    }
+    #[derive(Debug, Default, PartialEq, Eq, Copy)]
+    struct Drawn {
+        bytes32 domain; address client; Claim claim; uint64 draw; bytes32 opening; bytes32 answer;
+    }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Opening { Leaf leaf; uint64 srcBytes; uint32 durationMs; bytes clientSig; SumNode[] path; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct LeafEvidence { Drawn drawn; uint8 kind; bytes detail; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Decoded { uint32 count; bytes32 top; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct UnitsDetail { Opening opening; Answer answer; Decoded[] decoded; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct PlaceDetail { Leaf leaf; uint32 index; SumNode[] path; }
+
+    // EquivocationStep.sol
+    #[derive(Debug, Default, PartialEq, Eq, Copy)]
+    struct Accused { bytes32 domain; address operator; Claim claim; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct EquivocationEvidence { Accused accused; uint8 kind; bytes detail; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct TwoReceipts { Leaf a; bytes signatureA; Leaf b; bytes signatureB; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct ReceiptAndLeaf { Leaf receipt; bytes signature; Leaf leaf; SumNode[] path; }
+
+    // ByteTree.sol, HeaderStep.sol
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct ChunkOpening { bytes data; bytes32[] path; }
+    #[derive(Debug, Default, PartialEq, Eq, Copy)]
+    struct Ordered { bytes32 content; uint256 profiles; uint8 level; uint32 width; uint32 height; }
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct HeaderEvidence {
+        Ordered ordered; uint8 kind; uint64 length; bytes32 top; uint32 chunk; uint32 packet; ChunkOpening[] chunks;
+    }
+
     // IStepVerifier.sol
     function prove(bytes32 statement, bytes evidence) external view returns (bytes32 fault);
 }

@@ -4,13 +4,16 @@
 //! Nothing here computes pixels: who accuses hands over the right pictures, made by the kernels' reference, and what the
 //! operator published. `None` means that there is nothing to accuse; the step would revert.
 
-mod abi;
+pub mod abi;
 pub mod answer;
+pub mod equivocation;
 pub mod error_sum;
-pub mod openings;
+pub mod header;
+pub mod leaf;
+mod openings;
 pub mod scale;
 
-pub use abi::{Answer, Block, Limits, Rung};
+pub use abi::{Accused, Answer, Block, Claim, Drawn, Limits, Opening, Ordered, Rung};
 
 use alloy_primitives::{B256, Bytes};
 use alloy_sol_types::SolCall;

@@ -40,6 +40,6 @@ pub(super) fn frame_sums(node: FrameNode) -> FrameSums {
     FrameSums { hash: node.hash, luma: node.luma, chroma: node.chroma }
 }
 
-fn sum_node(node: Node) -> SumNode {
+pub(super) fn sum_node(node: Node) -> SumNode {
     SumNode { hash: node.hash, sum: node.sum }
 }

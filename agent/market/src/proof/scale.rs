@@ -10,6 +10,9 @@ use alloy_sol_types::SolValue;
 /// Samples to a side of the largest block that is looked at in one call.
 pub const MAX_BLOCK: usize = 8;
 
+/// Wrong samples of a picture among which the cheapest to show is looked for.
+const MOST_COMPARED: usize = 4096;
+
 /// An answer, and the pictures behind it as the operator published them.
 #[derive(Clone, Copy, Debug)]
 pub struct Scaling<'a> {
@@ -24,7 +27,8 @@ pub struct Scaling<'a> {
 impl Scaling<'_> {
     /// Compares the rung's pictures with the right ones and accuses the first that has another shape or a wrong sample.
     ///
-    /// One sample is enough, and takes the fewest tiles: those that its own weights reach.
+    /// One sample is enough. Of the wrong ones it takes one whose weights reach into few tiles, because the bytes of the
+    /// tiles are most of the cost.
     pub fn accuse(&self, rung: usize, right: &[Picture]) -> Option<Accusation> {
         let (committed, ordered) = (self.scaled.get(rung)?, self.answer.rungs.get(rung)?);
         for (index, (have, want)) in committed.iter().zip(right).enumerate() {
@@ -32,8 +36,12 @@ impl Scaling<'_> {
             if shape != ((ordered.width, ordered.height), Chroma::Yuv420, 8) {
                 return self.accusation(&self.shape(rung, index)?);
             }
-            if let Some((plane, x, y)) = first_difference(have, want) {
-                return self.accusation(&self.evidence(rung, index, sample(plane, x, y)?)?);
+            let wrong = differences(have, want).take(MOST_COMPARED).filter_map(|place| {
+                let (from, number, _) = self.origin(rung, have.time())?;
+                Some((tiles(Curve::of(self.answer.filter)?, from.picture(number)?, have, &place)?.len(), place))
+            });
+            if let Some((_, place)) = wrong.min_by_key(|(tiles, _)| *tiles) {
+                return self.accusation(&self.evidence(rung, index, place)?);
             }
         }
         None
@@ -64,21 +72,14 @@ impl Scaling<'_> {
         let mut evidence = self.shape(rung, index)?;
         let output = self.scaled.get(rung)?;
         let to = output.picture(index)?;
-        let current = self.current(to.time())?;
-        let source = self.source.picture(current)?;
+        let (from, number, current) = self.origin(rung, to.time())?;
         evidence.source = openings::frame(self.source, current)?;
-        if source.time() != to.time() && current + 1 < self.source.count() as usize {
+        if self.source.picture(current)?.time() != to.time() && current + 1 < self.source.count() as usize {
             evidence.next = vec![openings::frame(self.source, current + 1)?];
         }
-        let (from, number) = match parent(self.answer, rung, source.size()) {
-            None => (self.source, current),
-            Some(parent) => {
-                let from = self.scaled.get(parent)?;
-                let number = from.iter().position(|picture| picture.time() == to.time())?;
-                evidence.parent = vec![openings::frame(from, number)?];
-                (from, number)
-            }
-        };
+        if !std::ptr::eq(from, self.source) {
+            evidence.parent = vec![openings::frame(from, number)?];
+        }
         let (plane, corner) = (usize::from(place.plane), (place.x as usize, place.y as usize));
         evidence.outputTile = openings::tile(output, index, plane, corner.0 / TILE, corner.1 / TILE)?;
         let filter = Curve::of(self.answer.filter)?;
@@ -89,10 +90,23 @@ impl Scaling<'_> {
         Some(evidence)
     }
 
-    /// The source picture shown at a time: the last that begins no later.
-    fn current(&self, time: i64) -> Option<usize> {
-        self.source.iter().rposition(|picture| picture.time() <= time)
+    /// What a rung's picture of this time is made from: the pictures, the number of the one among them, and the number of
+    /// the source picture shown at that time, the last that begins no later.
+    fn origin(&self, rung: usize, time: i64) -> Option<(&Pictures, usize, usize)> {
+        let current = self.source.iter().rposition(|picture| picture.time() <= time)?;
+        match parent(self.answer, rung, self.source.picture(current)?.size()) {
+            None => Some((self.source, current, current)),
+            Some(parent) => {
+                let from = self.scaled.get(parent)?;
+                Some((from, from.iter().position(|picture| picture.time() == time)?, current))
+            }
+        }
     }
+}
+
+/// Which block the evidence of an accusation is about, or `None` for bytes that are no evidence.
+pub fn place(evidence: &[u8]) -> Option<Block> {
+    ScaleEvidence::abi_decode_validate(evidence).ok().map(|evidence| evidence.place)
 }
 
 /// A block of one sample.
@@ -101,12 +115,12 @@ fn sample(plane: usize, x: usize, y: usize) -> Option<Block> {
     Some(Block { plane: u8::try_from(plane).ok()?, x, y, width: 1, height: 1 })
 }
 
-/// Plane, column and row of the first sample in which two pictures of one shape differ.
-fn first_difference(a: &Picture, b: &Picture) -> Option<(usize, usize, usize)> {
-    (0..a.planes()).find_map(|plane| {
-        let at = a.plane(plane).iter().zip(b.plane(plane)).position(|(a, b)| a != b)?;
+/// The samples in which two pictures of one shape differ.
+fn differences(a: &Picture, b: &Picture) -> impl Iterator<Item = Block> {
+    (0..a.planes()).flat_map(move |plane| {
         let (width, _) = a.extent(plane);
-        Some((plane, at % width, at / width))
+        let pairs = a.plane(plane).iter().zip(b.plane(plane)).enumerate();
+        pairs.filter(|(_, (a, b))| a != b).filter_map(move |(at, _)| sample(plane, at % width, at / width))
     })
 }
 

@@ -1,0 +1,177 @@
+//! A whole segment of 1080p: what the proofs cost, and the transcoder that blurs one tile of one frame.
+
+use crate::evm::{Dice, Outcome, Step};
+use crate::pictures::{Stored, committed, ladder};
+use headframe_contracts::{ErrorSumStep, ScaleStep};
+use headframe_kernels::{Format, Source};
+use headframe_market::commit::{Errors, Picture, Pictures};
+use headframe_market::proof::answer::{self, Curve};
+use headframe_market::proof::error_sum::Measured;
+use headframe_market::proof::scale::Scaling;
+use headframe_market::proof::{Accusation, Answer, Block, Limits};
+use std::sync::LazyLock;
+
+/// Commitments to 60 pictures of 1080p take a while: one segment of the usual curve serves all tests.
+static SEGMENT: LazyLock<Segment> = LazyLock::new(|| Segment::new(Curve::CatmullRom));
+
+const FRAMES: usize = 60;
+const FRAME: usize = 37;
+/// Twice, three and four and a half times smaller, and the usual 480p and 720p.
+const SIZES: [(u32, u32); 5] = [(960, 540), (640, 360), (426, 240), (854, 480), (1280, 720)];
+
+/// Two seconds of one picture, and the right rungs.
+struct Segment {
+    curve: Curve,
+    source: Pictures,
+    right: Vec<Vec<Picture>>,
+    scaled: Vec<Pictures>,
+}
+
+fn at_all_times(picture: &Picture) -> Vec<Picture> {
+    let planes: Vec<Vec<u8>> = (0..picture.planes()).map(|plane| picture.plane(plane).to_vec()).collect();
+    let at = |time| Picture::new(picture.size(), picture.chroma(), picture.bits(), time, planes.clone()).unwrap();
+    (0..FRAMES).map(|frame| at(3000 * frame as i64)).collect()
+}
+
+impl Segment {
+    fn new(curve: Curve) -> Self {
+        let mut dice = Dice::new(8);
+        let stored = Stored::noise(&mut dice, Source { width: 1920, height: 1080, format: Format::Yuv420 });
+        let source = committed(&at_all_times(&stored.picture(0)));
+        let right: Vec<Vec<Picture>> = ladder(&stored, &SIZES, curve, false, 0).iter().map(at_all_times).collect();
+        let scaled = right.iter().map(|pictures| committed(pictures)).collect();
+        Self { curve, source, right, scaled }
+    }
+
+    fn answer(&self, scaled: &[Pictures], errors: &Errors, limits: &Limits) -> Answer {
+        let rung = |scaled: &Pictures| answer::rung(scaled.picture(0).unwrap().size(), scaled, scaled, errors, limits);
+        let rungs = scaled.iter().map(rung).collect();
+        Answer { source: self.source.root(), filter: self.curve as u8, cascade: false, rungs }
+    }
+}
+
+/// Each sample of the tile becomes the mean of itself and its neighbours, as far as they are in the tile.
+fn blurred(picture: &Picture, plane: usize, column: usize, row: usize) -> Picture {
+    let mut planes: Vec<Vec<u8>> = (0..picture.planes()).map(|plane| picture.plane(plane).to_vec()).collect();
+    let (width, height) = picture.extent(plane);
+    let (columns, rows) = (column * 32..(column * 32 + 32).min(width), row * 32..(row * 32 + 32).min(height));
+    for y in rows.clone() {
+        for x in columns.clone() {
+            let around =
+                |at: usize, range: &std::ops::Range<usize>| at.max(range.start + 1) - 1..(at + 2).min(range.end);
+            let near = around(y, &rows).flat_map(|y| around(x, &columns).map(move |x| (x, y)));
+            let values: Vec<usize> = near.map(|(x, y)| usize::from(picture.sample(plane, x, y).unwrap())).collect();
+            planes[plane][y * width + x] = (values.iter().sum::<usize>() / values.len()) as u8;
+        }
+    }
+    Picture::new(picture.size(), picture.chroma(), picture.bits(), picture.time(), planes).unwrap()
+}
+
+#[test]
+fn a_transcoder_that_blurs_one_tile_of_one_frame() {
+    let mut step = Step::new(&ScaleStep::BYTECODE);
+    let segment = &*SEGMENT;
+    let honest = &segment.scaled;
+    let (errors, limits) = (Errors::between(&honest[0], &honest[0]).unwrap(), Limits::default());
+    let honest_answer = segment.answer(honest, &errors, &limits);
+
+    let mut shown = segment.right[0].clone();
+    shown[FRAME] = blurred(&shown[FRAME], 0, 11, 7);
+    let mut scaled = honest.clone();
+    scaled[0] = committed(&shown);
+    let answer = segment.answer(&scaled, &errors, &limits);
+    let cheat = Scaling { answer: &answer, source: &segment.source, scaled: &scaled };
+    let accusation = cheat.accuse(0, &segment.right[0]).unwrap();
+    let (outcome, gas) = step.prove(&accusation);
+    println!("a blurred tile of 960x540 is proved with {gas} gas");
+    assert_eq!(outcome, Outcome::Fault("wrong sample".into()));
+    assert!(gas < 400_000, "{gas}");
+
+    // The same call against the honest one: the same place of its pictures, and the very same evidence.
+    let truth = Scaling { answer: &honest_answer, source: &segment.source, scaled: honest };
+    let place = place_of(&accusation);
+    assert_eq!(step.prove(&truth.look(0, FRAME, place).unwrap()).0, Outcome::NothingWrong);
+    let same = Accusation { statement: answer::statement(&honest_answer), ..accusation };
+    assert!(matches!(step.prove(&same).0, Outcome::Refused(_)));
+    assert_eq!(truth.accuse(0, &segment.right[0]), None);
+}
+
+fn place_of(accusation: &Accusation) -> Block {
+    headframe_market::proof::scale::place(&accusation.evidence).unwrap()
+}
+
+#[test]
+fn proofs_over_1080p_cost_what_was_promised() {
+    let mut limits_of_gas = [[0; 2]; 5];
+    for (c, curve) in [Curve::CatmullRom, Curve::Lanczos3].into_iter().enumerate() {
+        let mut step = Step::new(&ScaleStep::BYTECODE);
+        let made;
+        let segment = match curve {
+            Curve::CatmullRom => &*SEGMENT,
+            Curve::Lanczos3 => {
+                made = Segment::new(curve);
+                &made
+            }
+        };
+        let scaled = &segment.scaled;
+        let (errors, limits) = (Errors::between(&scaled[0], &scaled[0]).unwrap(), Limits::default());
+        let answer = segment.answer(scaled, &errors, &limits);
+        let scaling = Scaling { answer: &answer, source: &segment.source, scaled };
+        for (rung, size) in SIZES.iter().enumerate() {
+            let most = |step: &mut Step, side: u32| {
+                // Every place along a diagonal: some of them reach over two borders of source tiles.
+                let blocks = (0..size.1 / 8).step_by(5).map(|i| Block {
+                    plane: 0,
+                    x: 8 * i,
+                    y: 8 * i,
+                    width: side,
+                    height: side,
+                });
+                let gas = |block| {
+                    let (outcome, gas) = step.prove(&scaling.look(rung, FRAME, block).unwrap());
+                    assert_eq!(outcome, Outcome::NothingWrong);
+                    gas
+                };
+                blocks.map(gas).max().unwrap()
+            };
+            let (one, block) = (most(&mut step, 1), most(&mut step, 8));
+            println!("{curve:?} 1920x1080 to {size:?}: {one} gas for one sample, {block} for a block of 8x8");
+            limits_of_gas[rung][c] = one;
+            assert!(block < 16_777_216);
+        }
+    }
+    // Up to twelve taps 400k; Lanczos has eighteen and more at three and four and a half times smaller, and fourteen at
+    // 854x480, and Catmull-Rom twenty at 426x240.
+    let most = [[400_000; 2], [400_000, 1_300_000], [1_300_000; 2], [400_000, 1_300_000], [400_000; 2]];
+    for (rung, most) in most.into_iter().enumerate() {
+        let within = limits_of_gas[rung].iter().zip(most).all(|(gas, most)| *gas <= most);
+        assert!(within, "{:?}: {:?}", SIZES[rung], limits_of_gas[rung]);
+    }
+}
+
+#[test]
+fn proofs_of_errors_cost_what_was_promised() {
+    let mut step = Step::new(&ErrorSumStep::BYTECODE);
+    let segment = &*SEGMENT;
+    let (right, rung) = (&segment.right[4], 0);
+    let (scaled, mut decoded) = (&segment.scaled[4], right.clone());
+    decoded[FRAME] = blurred(&decoded[FRAME], 0, 3, 5);
+    let decoded = committed(&decoded);
+    let errors = Errors::between(scaled, &decoded).unwrap();
+    let limits = Limits::default();
+    let rungs = vec![answer::rung(SIZES[4], scaled, &decoded, &errors, &limits); 5];
+    let answer = &Answer { source: segment.source.root(), filter: 0, cascade: false, rungs };
+    let measured = Measured { answer, rung, scaled, decoded: &decoded, errors: &errors, limits: &limits };
+    let mut gas = |name: &str, accusation: Option<Accusation>, want: Outcome, limit: u64| {
+        let (outcome, gas) = step.prove(&accusation.unwrap());
+        println!("{name}, 1280x720: {gas} gas");
+        assert_eq!(outcome, want, "{name}");
+        assert!(gas <= limit, "{name}: {gas}");
+    };
+    let fault = |name: &str| Outcome::Fault(name.into());
+    gas("tile error", measured.tile(FRAME, 0, 3, 5), Outcome::NothingWrong, 250_000);
+    gas("tile limit", measured.tile_limit(FRAME, 0, 3, 5), fault("tile limit"), 100_000);
+    gas("frame limit", measured.frame_limit(FRAME), fault("frame limit"), 80_000);
+    gas("segment limit", measured.segment_limit(), fault("segment limit"), 70_000);
+    gas("counts", measured.counts(), Outcome::NothingWrong, 70_000);
+}
