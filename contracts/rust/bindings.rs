@@ -44,6 +44,7 @@ pub mod step_errors {
         error OtherStatement(bytes32 statement, bytes32 given);
         error NotCommitted(bytes32 root);
         error OutOfShape();
+        error NotSigned(bytes32 digest);
     }
 }
 

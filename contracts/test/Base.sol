@@ -12,6 +12,8 @@ interface Vm {
     function assertEq(string calldata a, string calldata b) external pure;
     function assertEq(uint256 a, uint256 b) external pure;
     function assertEq(uint256 a, uint256 b, string calldata why) external pure;
+    function assertEq(int256 a, int256 b, string calldata why) external pure;
+    function assertEq(string calldata a, string calldata b, string calldata why) external pure;
     function assertGe(uint256 a, uint256 b, string calldata why) external pure;
     function assertTrue(bool a) external pure;
     function assertTrue(bool a, string calldata why) external pure;
@@ -22,10 +24,12 @@ interface Vm {
     function expectEmit(address emitter) external;
     function expectRevert(bytes4 selector) external;
     function expectRevert(bytes calldata data) external;
+    function parseJson(string calldata json) external pure returns (bytes memory);
     function prank(address sender) external;
     function readFile(string calldata path) external view returns (string memory);
     function roll(uint256 blockNumber) external;
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256 gas);
     function store(address account, bytes32 slot, bytes32 value) external;
     function toString(bytes32) external pure returns (string memory);
     function toString(address) external pure returns (string memory);

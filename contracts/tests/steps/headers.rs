@@ -19,8 +19,7 @@ fn rendition() -> Vec<u8> {
 
 fn ordered(tree: &ByteTree) -> Ordered {
     // Constrained baseline and baseline, main, high.
-    let profiles = [66, 77, 100].into_iter().fold(U256::ZERO, |mask, profile| mask | U256::from(1) << profile);
-    Ordered { content: tree.root(), profiles, level: 40, width: 320, height: 180 }
+    Ordered { content: tree.root(), profiles: mask(&[66, 77, 100]), level: 40, width: 320, height: 180 }
 }
 
 /// What the step says of what the builder accuses; both have to be of one mind.
@@ -41,31 +40,135 @@ fn looks(bytes: &[u8]) -> Vec<(Kind, usize, usize, usize)> {
     packets.chain([(Kind::Length, 0, 0, 0), (Kind::First, 0, 0, 1), (Kind::First, 0, 0, 2)]).collect()
 }
 
-/// Cuts units into a PES packet of video and that into packets.
-fn muxed(units: &[Vec<u8>], stuffing: usize) -> Vec<u8> {
-    let mut pes = vec![0, 0, 1, 0xe0, 0, 0, 0x80, 0x80, 5, 0x21, 0, 1, 0, 1];
-    units.iter().for_each(|unit| {
-        pes.extend([0, 0, 0, 1]);
-        pes.extend(unit);
-    });
-    let mut out = Vec::new();
-    for (number, part) in pes.chunks(PACKET - 4 - stuffing).enumerate() {
-        let mut packet = vec![0x47, if number == 0 { 0x41 } else { 0x01 }, 0, 0x30 | (number as u8 & 15)];
-        let fill = PACKET - 4 - part.len();
-        if fill == 0 {
-            packet[3] &= 0xdf;
-        } else {
-            packet.push(fill as u8 - 1);
-            packet.extend(std::iter::repeat_n(0xff, fill).skip(1));
+/// How a test's stream is packed.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Pack {
+    /// Bytes of stuffing in every packet of video.
+    pub(crate) stuffing: usize,
+    /// Tables and a packet of sound before the video.
+    pub(crate) tables: bool,
+    /// A packet of the video's number that carries nothing, before the video.
+    pub(crate) empty: bool,
+    /// Packets of sound between those of the picture.
+    pub(crate) between: bool,
+    /// Another picture behind the first.
+    pub(crate) second: bool,
+    /// Only what comes before the video.
+    pub(crate) no_video: bool,
+    /// The first of the video's packets has this length of PES header; 0 for the right one.
+    pub(crate) header: u8,
+    /// Only the first packet of video, and of it the beginning of a PES header.
+    pub(crate) torn: bool,
+    /// The second packet of video does not begin as packets do.
+    pub(crate) bad_sync: bool,
+    /// The first one does not.
+    pub(crate) bad_first: bool,
+}
+
+/// Another packet than the video's: its number, its first bytes.
+fn foreign(id: u8, start: bool, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x47, if start { 0x42 } else { 0x02 }, id, 0x10];
+    packet.extend(payload);
+    packet.resize(PACKET, 0xff);
+    packet
+}
+
+impl Pack {
+    pub(crate) fn stream(self, units: &[Vec<u8>]) -> Vec<u8> {
+        let mut out = Vec::new();
+        if self.tables {
+            out.extend(foreign(0, true, &[0, 0, 0xb0, 0x0d, 0, 1]));
+            out.extend(foreign(1, true, &[0, 0, 1, 0xc0, 0, 9]));
+            // All of an adaptation field, and the beginning of what would be video.
+            out.extend([&[0x47, 0x42, 2, 0x30, 181][..], &[0xff; 181], &[0, 0]].concat());
         }
-        packet.extend(part);
-        out.extend(packet);
+        if self.empty {
+            out.extend([&[0x47, 0x41, 0, 0x20, 183][..], &[0xff; 183]].concat());
+        }
+        if self.no_video {
+            return out;
+        }
+        let mut pes = vec![0, 0, 1, 0xe0, 0, 0, 0x80, 0x80, 5, 0x21, 0, 1, 0, 1];
+        units.iter().for_each(|unit| {
+            pes.extend([0, 0, 0, 1]);
+            pes.extend(unit);
+        });
+        if self.header > 0 {
+            pes[8] = self.header;
+        }
+        if self.torn {
+            pes.truncate(6);
+        }
+        for (number, part) in pes.chunks(PACKET - 4 - self.stuffing).enumerate() {
+            let mut packet = vec![0x47, if number == 0 { 0x41 } else { 0x01 }, 0, 0x30 | (number as u8 & 15)];
+            if (self.bad_sync && number == 1) || (self.bad_first && number == 0) {
+                packet[0] = 0x46;
+            }
+            let fill = PACKET - 4 - part.len();
+            if fill == 0 {
+                packet[3] &= 0xdf;
+            } else {
+                packet.push(fill as u8 - 1);
+                packet.extend(std::iter::repeat_n(0xff, fill).skip(1));
+            }
+            packet.extend(part);
+            out.extend(packet);
+            if self.between {
+                out.extend(foreign(1, false, &[1, 2, 3]));
+            }
+        }
+        if self.second {
+            out.extend(muxed(units, 0));
+        }
+        out
     }
-    out
+}
+
+/// Cuts units into a PES packet of video and that into packets.
+pub(crate) fn muxed(units: &[Vec<u8>], stuffing: usize) -> Vec<u8> {
+    Pack { stuffing, ..Pack::default() }.stream(units)
+}
+
+/// Profiles that may be used.
+pub(crate) fn mask(profiles: &[usize]) -> U256 {
+    profiles.iter().fold(U256::ZERO, |mask, profile| mask | U256::from(1) << *profile)
+}
+
+/// The bits of a unit.
+#[derive(Clone, Default)]
+pub(crate) struct Writer(pub(crate) Vec<bool>);
+
+impl Writer {
+    pub(crate) fn write(&mut self, value: u64, count: usize) -> &mut Self {
+        self.0.extend((0..count).rev().map(|bit| value >> bit & 1 == 1));
+        self
+    }
+
+    pub(crate) fn golomb(&mut self, value: u64) -> &mut Self {
+        let bits = (value + 1).ilog2() as usize;
+        self.write(0, bits).write(value + 1, bits + 1)
+    }
+
+    /// With its header, its end, and bytes against start codes.
+    pub(crate) fn unit(&self, header: u8) -> Vec<u8> {
+        let mut bits = self.0.clone();
+        bits.push(true);
+        bits.resize(bits.len().next_multiple_of(8), false);
+        let (mut bytes, mut zeros) = (vec![header], 0);
+        for value in bits.chunks(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit))) {
+            if zeros >= 2 && value <= 3 {
+                bytes.push(3);
+                zeros = 0;
+            }
+            zeros = if value == 0 { zeros + 1 } else { 0 };
+            bytes.push(value);
+        }
+        bytes
+    }
 }
 
 /// The units of the first picture: delimiter, parameter sets, message, slice.
-fn units() -> Vec<Vec<u8>> {
+pub(crate) fn units() -> Vec<Vec<u8>> {
     let bytes = rendition();
     let stream: Vec<u8> = bytes[3 * PACKET..].chunks(PACKET).take(5).flat_map(|packet| packet[4..].to_vec()).collect();
     let starts: Vec<usize> = (0..stream.len() - 4).filter(|at| stream[*at..at + 3] == [0, 0, 1]).skip(1).collect();

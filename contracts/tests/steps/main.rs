@@ -10,3 +10,4 @@ mod headers;
 mod pictures;
 mod receipts;
 mod scale;
+mod vectors;

@@ -26,6 +26,21 @@ impl Stored {
         Self { source, planes: (0..source.format.planes()).map(|i| plane(i, dice)).collect() }
     }
 
+    /// A chessboard of extreme values: the scaler overshoots in both directions.
+    pub(crate) fn checks(source: Source) -> Self {
+        let plane = |plane: usize| {
+            let (width, height) = source.format.extent(plane, (source.width, source.height));
+            let square = |i: usize| if (i % width / 2 + i / width / 2).is_multiple_of(2) { 255 } else { 0 };
+            ((0..width * height).map(square).collect(), width)
+        };
+        Self { source, planes: (0..source.format.planes()).map(plane).collect() }
+    }
+
+    /// The words of the first plane of a ten-bit format as they are stored, high byte first.
+    pub(crate) fn words(&self) -> Vec<u8> {
+        self.planes[0].0.chunks(2).flat_map(|word| [word[1], word[0]]).collect()
+    }
+
     pub(crate) fn view(&self) -> SourceRef<'_> {
         let planes: Vec<(&[u8], usize)> = self.planes.iter().map(|(bytes, stride)| (&bytes[..], *stride)).collect();
         SourceRef::new(self.source, &planes).unwrap()

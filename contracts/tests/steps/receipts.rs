@@ -29,6 +29,12 @@ impl Keys {
         let key = |byte| PrivateKeySigner::from_bytes(&B256::repeat_byte(byte)).unwrap();
         Self { client: key(1), operator: key(2) }
     }
+
+    /// Each in the other's place.
+    pub(crate) fn swapped() -> Self {
+        let Self { client, operator } = Self::new();
+        Self { client: operator, operator: client }
+    }
 }
 
 fn sign(key: &PrivateKeySigner, hash: B256) -> Bytes {
@@ -37,15 +43,15 @@ fn sign(key: &PrivateKeySigner, hash: B256) -> Bytes {
 
 /// A claim of some segments and an answer for one of them.
 pub(crate) struct Work {
-    keys: Keys,
-    leaves: Vec<Leaf>,
-    tree: SumTree,
-    claim: Claim,
-    index: usize,
-    opening: Opening,
-    drawn: Drawn,
-    answer: Answer,
-    renditions: Vec<Pictures>,
+    pub(crate) keys: Keys,
+    pub(crate) leaves: Vec<Leaf>,
+    pub(crate) tree: SumTree,
+    pub(crate) claim: Claim,
+    pub(crate) index: usize,
+    pub(crate) opening: Opening,
+    pub(crate) drawn: Drawn,
+    pub(crate) answer: Answer,
+    pub(crate) renditions: Vec<Pictures>,
 }
 
 fn order(leaf: &Leaf) -> Segment {
@@ -109,7 +115,7 @@ impl Work {
     }
 
     /// The operator commits to the opening as it stands.
-    fn bind(&mut self, draw: u64) {
+    pub(crate) fn bind(&mut self, draw: u64) {
         self.drawn = Drawn {
             domain: DOMAIN.separator(),
             client: self.keys.client.address(),
@@ -124,11 +130,11 @@ impl Work {
         Answered { domain: DOMAIN, drawn: &self.drawn, opening: &self.opening }
     }
 
-    fn signed(&self, receipt: Receipt) -> Signed {
+    pub(crate) fn signed(&self, receipt: Receipt) -> Signed {
         Signed { signature: sign(&self.keys.operator, receipt.signing_hash(&DOMAIN)), receipt }
     }
 
-    fn receipt(&self) -> Receipt {
+    pub(crate) fn receipt(&self) -> Receipt {
         let Leaf { job, seq, src_root, out_root, units, out_bytes } = self.leaves[self.index].clone();
         Receipt { job, seq, src_root, out_root, units, out_bytes }
     }
