@@ -2,18 +2,20 @@
 # Builds and tests the contracts with the pinned tools. The last line reads "N passed, N failed".
 #   --deep       many more fuzz runs and longer invariant walks
 #   --gas        also print what each function costs (whole transactions, cold storage)
-#   --artifacts  write artifacts/*.json and vectors/*.json anew instead of failing when they are stale
+#   --artifacts  write artifacts/*.json, vectors/*.json and snapshots/*.json anew instead of failing when they are stale
+#   --coverage   only measure what the tests of the fraud proofs reach of src/steps, which has to be all of it
 set -uo pipefail
 cd "$(dirname "$0")" || exit 2
 
-artifacts=check
+artifacts=check coverage=no
 forge_args=()
 for arg in "$@"; do
   case "$arg" in
     --deep) export FOUNDRY_PROFILE=deep ;;
     --gas) forge_args+=(--gas-report) ;;
     --artifacts) artifacts=write; export HEADFRAME_WRITE_VECTORS=true ;;
-    *) echo "unknown option: $arg (known: --deep --gas --artifacts)" >&2; exit 2 ;;
+    --coverage) coverage=yes ;;
+    *) echo "unknown option: $arg (known: --deep --gas --artifacts --coverage)" >&2; exit 2 ;;
   esac
 done
 
@@ -30,6 +32,18 @@ export FOUNDRY_SOLC="$PWD/tools/solc" FOUNDRY_DISABLE_NIGHTLY_WARNING=1
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+if [ "$coverage" = yes ]; then
+  "$forge" coverage --match-path 'test/*/Steps.t.sol' --no-match-coverage '(node_modules|test|script)' | tee "$log"
+  # Lines, statements, branches and functions of every file.
+  passed=$(grep -cE '^\| src/steps/.*(100\.00%.*){4}' "$log")
+  failed=$(grep -E '^\| src/steps/' "$log" | grep -vcE '(100\.00%.*){4}')
+  [ "$passed" -gt 0 ] || failed=$((failed + 1))
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ]
+  exit
+fi
+# The gas of each fraud proof is held to snapshots/.
+[ "$artifacts" = write ] || export FORGE_SNAPSHOT_CHECK=true
 # --isolate runs each call as a transaction of its own: warm storage would flatter the gas figures.
 "$forge" test --isolate "${forge_args[@]}" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}

@@ -15,7 +15,10 @@ contract StepsGas is StepVectors {
         Vector[] memory vectors = read(file);
         for (uint256 i = 0; i < vectors.length; ++i) {
             if (!all && isRefusal(vectors[i].outcome)) continue;
-            try step.prove(vectors[i].statement, vectors[i].evidence) {} catch {}
+            // A call that could change state, because only such a one is taken for a transaction of its own.
+            bytes memory call = abi.encodeCall(IStepVerifier.prove, (vectors[i].statement, vectors[i].evidence));
+            (bool ok,) = address(step).call(call);
+            vm.assertEq(ok, !isRefusal(vectors[i].outcome));
             vm.snapshotGasLastCall("Steps", string.concat(name, ": ", vectors[i].name));
         }
     }
@@ -37,6 +40,6 @@ contract StepsGas is StepVectors {
     }
 
     function test_gas_headerStep() public {
-        record(new HeaderStep(), "header", "HeaderStep", false);
+        record(new HeaderStep(), "gas_header", "HeaderStep", true);
     }
 }

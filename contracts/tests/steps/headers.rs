@@ -13,7 +13,7 @@ const PACKET: usize = 188;
 /// Twelve pictures of 320x180, High, level 1.2, made with
 /// `ffmpeg -f lavfi -i testsrc2=size=320x180:rate=30 -frames:v 12 -c:v libx264 -preset veryfast -profile:v high -b:v 200k
 /// -g 30 -f mpegts -muxdelay 0 -muxpreload 0 rendition.ts`.
-fn rendition() -> Vec<u8> {
+pub(crate) fn rendition() -> Vec<u8> {
     std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/rendition.ts")).unwrap()
 }
 

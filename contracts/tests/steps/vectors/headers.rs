@@ -1,7 +1,7 @@
 //! Vectors of `HeaderStep`.
 
 use super::{File, changed, spoilt};
-use crate::headers::{Pack, Writer, mask, muxed, units};
+use crate::headers::{Pack, Writer, mask, muxed, rendition, units};
 use alloy::primitives::{B256, U256};
 use headframe_contracts::HeaderStep;
 use headframe_market::commit::ByteTree;
@@ -56,6 +56,20 @@ fn vectors_of_header_step() {
     file.close();
 }
 
+/// A rendition as FFmpeg makes it, whose first chunks are full.
+#[test]
+fn vectors_of_header_step_for_its_gas() {
+    let mut file = File::new("gas_header", &HeaderStep::BYTECODE);
+    let bytes = rendition();
+    file.add("no whole packets", &accused(&bytes[1..], |_| ()), "not packets");
+    let level = |ordered: &mut Ordered| ordered.level = 10;
+    file.add("a higher level, one chunk", &look(&bytes, level, Kind::Sequence, 3, 0, 1), "wrong level");
+    file.add("a higher level, two chunks", &look(&bytes, level, Kind::Sequence, 3, 0, 2), "wrong level");
+    file.add("the first picture, one chunk", &look(&bytes, |_| (), Kind::First, 0, 0, 1), "NothingWrong");
+    file.add("the first picture, two chunks", &look(&bytes, |_| (), Kind::First, 0, 0, 2), "NothingWrong");
+    file.close();
+}
+
 fn lengths(file: &mut File, bytes: &[u8]) {
     file.add("whole packets", &look(bytes, |_| (), Kind::Length, 0, 0, 0), "NothingWrong");
     let longer = changed::<HeaderEvidence>(&look(bytes, |_| (), Kind::Length, 0, 0, 0), |e| e.length += 1);
@@ -89,6 +103,8 @@ fn lengths(file: &mut File, bytes: &[u8]) {
     file.add("a packet of the second chunk", &second, "NothingWrong");
     let before = changed::<HeaderEvidence>(&second, |e| e.packet = 21);
     file.add("a packet that begins before", &before, "OutOfShape");
+    let earlier = changed::<HeaderEvidence>(&second, |e| (e.kind, e.packet) = (Kind::Sequence as u8, 21));
+    file.add("a picture that begins before", &earlier, "OutOfShape");
     file.add("a packet of two chunks", &look(&long, |_| (), Kind::Sync, 22, 0, 2), "NothingWrong");
     let short = changed::<HeaderEvidence>(&honest, |_| ());
     let tree = ByteTree::new(&bytes[..188]);
