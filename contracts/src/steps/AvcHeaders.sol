@@ -10,8 +10,10 @@ library AvcHeaders {
     uint256 internal constant PICTURE = 8;
     /// No unit.
     uint256 internal constant NONE = type(uint256).max;
-    /// Bytes of a unit that are read at most; parameter sets are shorter.
-    uint256 internal constant MOST = 1024;
+    /// Bytes of a sequence parameter set that are read at most; they are shorter.
+    uint256 internal constant SET = 1024;
+    /// Bytes that hold the first few numbers of any unit.
+    uint256 internal constant BEGIN = 32;
 
     /// Bits of a unit without the bytes that prevent start codes, from behind its header on.
     struct Bits {
@@ -67,33 +69,36 @@ library AvcHeaders {
         last = NONE;
         for (uint256 pos = next(stream, 0); pos < end; pos = next(stream, pos)) {
             if (kind(stream, pos) != wanted) continue;
-            Bits memory b = bits(stream, pos);
+            Bits memory b = bits(stream, pos, BEGIN);
             if (wanted == SEQUENCE) b.pos = 24; // profile, constraints, level
             if (golomb(b) == id) last = pos;
         }
     }
 
-    /// @notice Reads the unit at `pos` up to the next start code or the end of what there is.
-    function bits(bytes memory stream, uint256 pos) internal pure returns (Bits memory b) {
-        uint256 end = next(stream, pos);
-        end = end == NONE ? stream.length : end - 3;
-        if (end > pos + MOST) end = pos + MOST;
-        b.data = new bytes(end - pos);
+    /// @notice Reads the unit at `pos` up to the next start code, the end of what there is, or `most` bytes.
+    function bits(bytes memory stream, uint256 pos, uint256 most) internal pure returns (Bits memory b) {
+        uint256 end = stream.length - pos > most ? pos + most : stream.length;
+        bytes memory data = new bytes(end - pos);
         uint256 count = 0;
         uint256 zeros = 0;
         for (uint256 i = pos + 1; i < end; ++i) {
-            bytes1 value = stream[i];
-            if (zeros >= 2 && value == 0x03) {
+            uint256 value = uint8(stream[i]);
+            if (zeros >= 2 && value == 3) {
                 zeros = 0;
                 continue;
             }
+            if (zeros >= 2 && value == 1) {
+                // The next start code, and zeros before it that belong to no unit.
+                count -= zeros;
+                break;
+            }
             zeros = value == 0 ? zeros + 1 : 0;
-            b.data[count++] = value;
+            data[count++] = bytes1(uint8(value));
         }
-        bytes memory data = b.data;
         assembly ("memory-safe") {
             mstore(data, count)
         }
+        b.data = data;
     }
 
     // ---- fields ----
@@ -116,7 +121,7 @@ library AvcHeaders {
 
     /// @notice The sequence parameter set at `pos` (7.3.2.1.1).
     function sequence(bytes memory stream, uint256 pos) internal pure returns (Sequence memory s) {
-        Bits memory b = bits(stream, pos);
+        Bits memory b = bits(stream, pos, SET);
         s.profile = read(b, 8);
         read(b, 8); // constraints
         s.level = read(b, 8);

@@ -106,13 +106,13 @@ contract HeaderStep is IStepVerifier {
         uint256 slice = AvcHeaders.firstSlice(stream);
         require(slice != AvcHeaders.NONE, OutOfShape());
         if (AvcHeaders.kind(stream, slice) != AvcHeaders.IDR) return NOT_IDR;
-        AvcHeaders.Bits memory b = AvcHeaders.bits(stream, slice);
+        AvcHeaders.Bits memory b = AvcHeaders.bits(stream, slice, AvcHeaders.BEGIN);
         AvcHeaders.golomb(b); // first macroblock
         AvcHeaders.golomb(b); // kind of slice
         uint256 id = AvcHeaders.golomb(b);
         uint256 picture = AvcHeaders.parameters(stream, AvcHeaders.PICTURE, id, slice);
         if (picture == AvcHeaders.NONE) return NO_PARAMETERS;
-        b = AvcHeaders.bits(stream, picture);
+        b = AvcHeaders.bits(stream, picture, AvcHeaders.BEGIN);
         AvcHeaders.golomb(b); // its own number
         id = AvcHeaders.golomb(b);
         bool found = AvcHeaders.parameters(stream, AvcHeaders.SEQUENCE, id, slice) != AvcHeaders.NONE;

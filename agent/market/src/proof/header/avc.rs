@@ -6,8 +6,10 @@
 pub(super) const IDR: u8 = 5;
 pub(super) const SEQUENCE: u8 = 7;
 pub(super) const PICTURE: u8 = 8;
-/// Bytes of a unit that are read at most; parameter sets are shorter.
-const MOST: usize = 1024;
+/// Bytes of a sequence parameter set that are read at most; they are shorter.
+const SET: usize = 1024;
+/// Bytes that hold the first few numbers of any unit.
+pub(super) const BEGIN: usize = 32;
 
 /// What a sequence parameter set says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub(super) fn first_slice(stream: &[u8]) -> Option<usize> {
 pub(super) fn parameters(stream: &[u8], wanted: u8, id: u64, end: usize) -> Option<Option<usize>> {
     let mut last = None;
     for pos in units(stream).filter(|pos| *pos < end && kind(stream, *pos) == wanted) {
-        let mut bits = Bits::of(stream, pos);
+        let mut bits = Bits::of(stream, pos, BEGIN);
         if wanted == SEQUENCE {
             bits.pos = 24; // profile, constraints, level
         }
@@ -61,18 +63,24 @@ pub(super) struct Bits {
 }
 
 impl Bits {
-    /// Of the unit at `pos`, up to the next start code or the end of what there is.
-    pub(super) fn of(stream: &[u8], pos: usize) -> Self {
-        let end = next(stream, pos).map_or(stream.len(), |next| next - 3).min(pos + MOST);
+    /// Of the unit at `pos`, up to the next start code, the end of what there is, or `most` bytes.
+    pub(super) fn of(stream: &[u8], pos: usize, most: usize) -> Self {
+        let end = stream.len().min(pos + most);
         let mut zeros = 0;
         let mut data = Vec::new();
         for value in stream.get(pos + 1..end).unwrap_or(&[]) {
-            if zeros >= 2 && *value == 3 {
-                zeros = 0;
-                continue;
+            match (zeros, *value) {
+                (2.., 3) => zeros = 0,
+                (2.., 1) => {
+                    // The next start code, and zeros before it that belong to no unit.
+                    data.truncate(data.len() - zeros);
+                    break;
+                }
+                (_, value) => {
+                    zeros = if value == 0 { zeros + 1 } else { 0 };
+                    data.push(value);
+                }
             }
-            zeros = if *value == 0 { zeros + 1 } else { 0 };
-            data.push(*value);
         }
         Self { data, pos: 0 }
     }
@@ -102,7 +110,7 @@ impl Bits {
 
 /// The sequence parameter set at `pos` (7.3.2.1.1).
 pub(super) fn sequence(stream: &[u8], pos: usize) -> Option<Sequence> {
-    let mut bits = Bits::of(stream, pos);
+    let mut bits = Bits::of(stream, pos, SET);
     let profile = bits.read(8)? as u8;
     bits.read(8)?; // constraints
     let level = bits.read(8)? as u8;
@@ -243,7 +251,7 @@ mod tests {
         rich.write(122, 8).write(0, 8).write(40, 8).golomb(3).golomb(2).golomb(2).golomb(1).write(0, 1).write(1, 1);
         // The first list ends at once (8 - 8), the second repeats a value, six are absent.
         rich.write(1, 1).golomb(16).write(1, 1).golomb(1);
-        (0..15).for_each(|_| drop(rich.golomb(0)));
+        (0..15).for_each(|_| _ = rich.golomb(0));
         rich.write(0, 6);
         rich.golomb(0).golomb(1).write(0, 1).golomb(0).golomb(0).golomb(2).golomb(7).golomb(8).golomb(4).write(0, 1);
         rich.golomb(119).golomb(33).write(0, 1).write(1, 1).write(1, 1).write(1, 1);
@@ -259,7 +267,7 @@ mod tests {
 
     #[test]
     fn bytes_against_start_codes_are_taken_out() {
-        let bits = Bits::of(&[0, 0, 1, 0x67, 0, 0, 3, 1, 0, 0, 3, 0, 0, 3, 0, 0, 1, 9, 9], 3);
+        let bits = Bits::of(&[0, 0, 1, 0x67, 0, 0, 3, 1, 0, 0, 3, 0, 0, 3, 0, 0, 1, 9, 9], 3, SET);
         assert_eq!(bits.data, [0, 0, 1, 0, 0, 0, 0]);
     }
 

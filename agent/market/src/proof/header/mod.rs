@@ -127,12 +127,12 @@ fn wrong_first(stream: &[u8]) -> Option<bool> {
     if avc::kind(stream, slice) != avc::IDR {
         return Some(true);
     }
-    let mut bits = avc::Bits::of(stream, slice);
+    let mut bits = avc::Bits::of(stream, slice, avc::BEGIN);
     bits.golomb()?; // first macroblock
     bits.golomb()?; // kind of slice
     let id = bits.golomb()?;
     let Some(picture) = avc::parameters(stream, avc::PICTURE, id, slice)? else { return Some(true) };
-    let mut bits = avc::Bits::of(stream, picture);
+    let mut bits = avc::Bits::of(stream, picture, avc::BEGIN);
     bits.golomb()?; // its own number
     let id = bits.golomb()?;
     Some(avc::parameters(stream, avc::SEQUENCE, id, slice)?.is_none())
