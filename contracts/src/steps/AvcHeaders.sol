@@ -39,11 +39,14 @@ library AvcHeaders {
         uint256 pos = from;
         bool found = false;
         assembly ("memory-safe") {
-            for {} lt(add(pos, 3), length) { pos := add(pos, 1) } {
-                if eq(shr(232, mload(add(add(stream, 32), pos))), 1) {
+            for {} lt(add(pos, 3), length) {} {
+                let three := shr(232, mload(add(add(stream, 32), pos)))
+                if eq(three, 1) {
                     found := 1
                     break
                 }
+                // A third byte above 1 is part of no start code.
+                pos := add(pos, add(1, mul(2, gt(and(three, 0xff), 1))))
             }
         }
         return found ? pos + 3 : NONE;
