@@ -11,6 +11,9 @@ use alloy::transports::{RpcError, TransportErrorKind};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
+/// `IStakeRegistry.SlasherState.Active`.
+const SLASHER_ACTIVE: u8 = 2;
+
 /// Where the contracts of one network are. Written as JSON and shared by everything that takes part in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,7 +82,7 @@ pub enum WrongDeployment {
         found: u64,
     },
     /// The contracts do not belong together.
-    #[error("market {market} and registry {registry} do not name each other and token {token}: deploy again")]
+    #[error("market {market} and registry {registry} do not know each other and token {token}: deploy again")]
     Unrelated {
         /// The market of the file.
         market: Address,
@@ -111,8 +114,8 @@ pub enum DeploymentFileError {
     },
 }
 
-/// Deploys token, registry and market from the provider's own account, which becomes the registry's deployer, and gives
-/// `holders` the whole supply of stake (1e-18 tokens each).
+/// Deploys token, registry and market from the provider's own account and gives `holders` the whole supply of stake
+/// (1e-18 tokens each). The account governs the registry until it names another.
 ///
 /// Four transactions, one after the other. Dropping the future half way leaves contracts that nobody knows; run it again.
 pub async fn deploy<P: Provider>(
@@ -125,12 +128,13 @@ pub async fn deploy<P: Provider>(
     let (token, block) = create("deploying the token", Token::deploy_builder(provider, accounts, amounts)).await?;
 
     let r = &params.registry;
-    let registry = StakeRegistry::deploy_builder(provider, token, r.min_bond, r.slots, r.thaw_blocks);
+    let registry = StakeRegistry::deploy_builder(provider, token, U256::from(r.slots), r.abi());
     let (registry, _) = create("deploying the registry", registry).await?;
     let market = JobMarket::deploy_builder(provider, registry, params.market.abi());
     let (market, _) = create("deploying the market", market).await?;
-    let set_market = StakeRegistry::new(registry, provider);
-    confirm("naming the market", set_market.setMarket(market)).await?;
+    // It may lock and slash at once, because nobody has bonded yet.
+    let announce = StakeRegistry::new(registry, provider).announceSlasher(market, r.market_reach_seconds);
+    confirm("naming the market", announce).await?;
     Ok(Deployment { token, registry, market, chain_id, block })
 }
 
@@ -180,7 +184,7 @@ impl Deployment {
         let registry = StakeRegistry::new(self.registry, provider);
         let market = JobMarket::new(self.market, provider);
         let related = market.registry().call().await? == self.registry
-            && registry.market().call().await? == self.market
+            && registry.slasherState(self.market).call().await? == SLASHER_ACTIVE
             && registry.token().call().await? == self.token;
         if related {
             return Ok(());

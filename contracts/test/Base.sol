@@ -31,6 +31,7 @@ interface Vm {
     function toString(address) external pure returns (string memory);
     function toString(uint256) external pure returns (string memory);
     function toString(bytes calldata) external pure returns (string memory);
+    function warp(uint256 time) external;
     function writeFile(string calldata path, string calldata data) external;
 }
 

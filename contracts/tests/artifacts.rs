@@ -35,7 +35,7 @@ fn artifacts_belong_to_the_sources() {
         hash.update(bytes);
     }
     let expected = hex::encode(hash.finalize());
-    for name in ["Token", "StakeRegistry", "JobMarket"] {
+    for name in ["Token", "StakeRegistry", "ActiveSet", "OperatorKeys", "FeeRouter", "JobMarket"] {
         let text = std::fs::read(root.join(format!("artifacts/{name}.json"))).unwrap();
         let artifact: serde_json::Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(artifact["sourcesSha256"], expected, "artifacts/{name}.json: run contracts/test.sh --artifacts");
