@@ -133,8 +133,8 @@ pub async fn deploy<P: Provider>(
     let market = JobMarket::deploy_builder(provider, registry, params.market.abi());
     let (market, _) = create("deploying the market", market).await?;
     // It may lock and slash at once, because nobody has bonded yet.
-    let announce = StakeRegistry::new(registry, provider).announceSlasher(market, r.market_reach_seconds);
-    confirm("naming the market", announce).await?;
+    let governed = StakeRegistry::new(registry, provider);
+    confirm("naming the market", governed.announceSlasher(market, r.market_reach_seconds)).await?;
     Ok(Deployment { token, registry, market, chain_id, block })
 }
 

@@ -9,6 +9,7 @@ interface IActiveSet {
         uint16 slot; // its number plus one; 0 has none
         uint16 activeFrom; // epoch
         uint16 activeUntil; // last epoch in a slot that was lost to another operator; 0 for none
+        address after_; // who has the slot until activeFrom, when another was displaced
     }
 
     event Activated(address indexed operator, uint256 slot, uint256 epoch);
@@ -52,7 +53,7 @@ interface IActiveSet {
     /// @notice Up to `tries` (at most 8) draws from one seed until one falls on an operator active now; 0 when none does.
     function elect(uint256 during, bytes32 seed, uint256 tries) external view returns (address);
 
-    /// @notice In 1e-18 tokens, each operator's part rounded down to 4 tokens.
+    /// @notice In 1e-18 tokens, each operator's part rounded down to 4 tokens; of the next epoch, as it would begin now.
     function totalWeight(uint256 during) external view returns (uint256);
     function epoch() external view returns (uint256);
     function slots() external view returns (uint256);

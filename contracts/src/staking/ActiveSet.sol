@@ -70,11 +70,13 @@ contract ActiveSet is IActiveSet {
         require(mine >= needed, NotEnoughToDisplace(mine, needed));
 
         uint256 now_ = epoch();
-        Seat storage lost = _seats[other];
-        if (lost.activeFrom <= now_) lost.activeUntil = now_.toUint16();
-        lost.slot = 0;
+        Seat memory lost = _seats[other];
+        bool works = lost.activeFrom <= now_; // or else it never began
+        _seats[other].slot = 0;
+        if (works) _seats[other].activeUntil = now_.toUint16();
         emit Displaced(other, operator, slot);
         _enter(operator, mine, slot, now_ + 1);
+        _seats[operator].after_ = works ? other : lost.after_;
     }
 
     // ---- views ----
@@ -98,8 +100,11 @@ contract ActiveSet is IActiveSet {
         (uint256 count, uint256 now_) = (0, epoch());
         for (uint256 slot = 0; slot < slots; ++slot) {
             address operator = _holders[slot][0].operator;
-            // Whoever is about to lose this slot is active in it to the end of the epoch.
-            if (_seats[operator].activeFrom > now_) operator = _holders[slot][1].operator;
+            if (_seats[operator].activeFrom > now_) {
+                // Whoever is about to lose this slot is active in it to the end of the epoch, unless it found another.
+                operator = _seats[operator].after_;
+                if (_seats[operator].activeUntil != now_) continue;
+            }
             if (registry.isActive(operator)) out[count++] = operator;
         }
         // The rest of the list was never filled.
@@ -109,7 +114,7 @@ contract ActiveSet is IActiveSet {
     }
 
     function totalWeight(uint256 during) external view returns (uint256) {
-        _requireKept(during);
+        if (during != epoch() + 1) _requireKept(during);
         return _tree.total(during) * WEIGHT_UNIT;
     }
 

@@ -59,7 +59,7 @@ abstract contract Delegation is SelfBond {
         (uint128 shares, uint256 removed) = _thaws[operator][msg.sender].pop(block.timestamp, a.thawNonce);
         require(removed > 0, NothingToWithdraw(msg.sender));
         (uint128 amount, uint128 dust) = a.thaw.redeem(shares);
-        a.bonded += dust;
+        _absorb(operator, a, dust);
         emit DelegationWithdrawn(operator, msg.sender, amount);
         token.safeTransfer(msg.sender, amount);
     }
@@ -77,7 +77,7 @@ abstract contract Delegation is SelfBond {
 
     function creditFees(address operator, uint128 amount) external onlyRouter returns (uint128 toDelegators) {
         Account storage a = _accounts[operator];
-        _accrue(operator, a);
+        _accrueFees(operator, a);
         (, uint16 feeCut) = _cuts(a);
         toDelegators = _delegatorsPart(a, amount, feeCut);
         if (toDelegators > 0) a.fees.add(toDelegators);
@@ -86,7 +86,7 @@ abstract contract Delegation is SelfBond {
 
     function takeFees(address operator, address account, uint32 nonce) external onlyRouter returns (uint256 amount) {
         Account storage a = _accounts[operator];
-        _accrue(operator, a);
+        _accrueFees(operator, a);
         uint128 index = nonce == a.poolNonce ? a.feeIndex : _lastFeeIndex[operator][nonce];
         _settleFees(operator, account, _positions[operator][nonce][account], index);
         amount = _feesEarned[operator][account];

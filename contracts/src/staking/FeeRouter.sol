@@ -6,8 +6,8 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
 
 /// @title Takes fees for operators and pays treasury, operator and delegators, each on demand.
-/// @dev Coins held >= owed to accounts + the delegators' part that the registry has been told of; what rounding keeps
-/// back of the delegators' part is below one wei for each fee and share of 2^64 and stays here.
+/// @dev Coins held >= owed to accounts + the delegators' part that the registry has been told of. What rounding keeps
+/// back of the latter stays here: less than one wei for each 2^64 shares of the pool whenever fees vest.
 contract FeeRouter {
     using SafeCast for uint256;
 

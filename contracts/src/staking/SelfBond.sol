@@ -57,6 +57,14 @@ abstract contract SelfBond is Identities {
         _update(operator, a, false);
     }
 
+    /// @dev What leaves a thawing pool without being paid out becomes stake of the operator.
+    function _absorb(address operator, Account storage a, uint128 amount) internal {
+        if (amount == 0) return;
+        _accrue(operator, a);
+        a.bonded += amount;
+        _update(operator, a, false);
+    }
+
     function _bond(address operator, uint128 amount) private {
         require(amount > 0, ZeroAmount());
         Account storage a = _accounts[operator];
@@ -93,7 +101,7 @@ abstract contract SelfBond is Identities {
         (uint128 amount, uint128 dust) = a.selfThaw.redeem(shares);
         // After a slash the bonded stake can be smaller than the locks; thawed stake then stands in for it.
         uint128 kept = Math.min(amount, Math.saturatingSub(a.locked, a.bonded)).toUint128();
-        a.bonded += kept + dust;
+        _absorb(operator, a, kept + dust);
         emit Withdrawn(operator, amount - kept);
         token.safeTransfer(msg.sender, amount - kept);
     }

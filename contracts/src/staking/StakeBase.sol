@@ -168,7 +168,7 @@ abstract contract StakeBase is IStakeRegistry {
         emit Vested(operator, amount - toDelegators, toDelegators);
     }
 
-    function _accrueFees(address operator, Account storage a) private {
+    function _accrueFees(address operator, Account storage a) internal {
         uint256 amount = a.fees.settle();
         if (amount == 0) return;
         uint256 shares = a.active.shares;
