@@ -1,19 +1,26 @@
 #!/usr/bin/env bash
 # Builds and tests the contracts with the pinned tools. The last line reads "N passed, N failed".
-#   --deep       many more fuzz runs and longer invariant walks
-#   --gas        also print what each function costs (whole transactions, cold storage)
+#   --ci         more fuzz runs and longer walks, with the same seeds each time
+#   --deep       many more of both, with new seeds: hours
+#   --gas        write snapshots/*.json anew instead of failing when a cost has changed (whole transactions, cold storage)
+#   --cov        instead of testing: which lines and branches of src/ no test reaches
 #   --artifacts  write artifacts/*.json and vectors/*.json anew instead of failing when they are stale
 set -uo pipefail
 cd "$(dirname "$0")" || exit 2
 
-artifacts=check
-forge_args=()
+artifacts=check coverage=no
+export FORGE_SNAPSHOT_CHECK=true
 for arg in "$@"; do
   case "$arg" in
-    --deep) export FOUNDRY_PROFILE=deep ;;
-    --gas) forge_args+=(--gas-report) ;;
+    --ci) export FOUNDRY_PROFILE=ci ;;
+    --deep)
+      FOUNDRY_FUZZ_SEED=0x$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+      export FOUNDRY_PROFILE=deep FOUNDRY_FUZZ_SEED
+      ;;
+    --gas) export FORGE_SNAPSHOT_CHECK=false ;;
+    --cov) coverage=yes ;;
     --artifacts) artifacts=write; export HEADFRAME_WRITE_VECTORS=true ;;
-    *) echo "unknown option: $arg (known: --deep --gas --artifacts)" >&2; exit 2 ;;
+    *) echo "unknown option: $arg (known: --ci --deep --gas --cov --artifacts)" >&2; exit 2 ;;
   esac
 done
 
@@ -28,10 +35,15 @@ if [ ! -x "$forge" ]; then
 fi
 export FOUNDRY_SOLC="$PWD/tools/solc" FOUNDRY_DISABLE_NIGHTLY_WARNING=1
 
+if [ "$coverage" = yes ]; then
+  # Unoptimised, and without walks: they reach nothing that the other tests do not.
+  exec "$forge" coverage --no-match-coverage '(node_modules|test)' --no-match-contract '(Invariants|Gas)$' --report summary
+fi
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # --isolate runs each call as a transaction of its own: warm storage would flatter the gas figures.
-"$forge" test --isolate "${forge_args[@]}" 2>&1 | tee "$log"
+"$forge" test --isolate 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 
 summary=$(sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -E '^Ran [0-9]+ test suites? in ' | tail -1)

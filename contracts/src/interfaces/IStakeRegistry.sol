@@ -84,7 +84,9 @@ interface IStakeRegistry {
     event Exiting(address indexed operator);
     event Locked(address indexed operator, address indexed slasher, uint256 amount);
     event Released(address indexed operator, address indexed slasher, uint256 amount);
-    event Slashed(address indexed operator, address indexed slasher, uint256 fromSelf, uint256 fromDelegators, uint256 burned);
+    event Slashed(
+        address indexed operator, address indexed slasher, uint256 fromSelf, uint256 fromDelegators, uint256 burned
+    );
     event Jailed(address indexed operator, uint40 until, uint8 strikes);
     event PoolWiped(address indexed operator, uint32 nonce, bool thawing);
     event Notified(address indexed operator, uint256 amount);
@@ -142,9 +144,7 @@ interface IStakeRegistry {
     function exit(address operator) external;
 
     /// @notice Anyone: brings an operator's vested rewards, weight and slot up to date.
-    /// @return weight As `weightOf`.
-    /// @return eligible Joined, not jailed, and with minSelf bonded.
-    function poke(address operator) external returns (uint256 weight, bool eligible);
+    function poke(address operator) external;
 
     // ---- names and keys ----
 
@@ -241,6 +241,9 @@ interface IStakeRegistry {
     function delegationThaws(address operator, address account) external view returns (Thaw[] memory);
     function feesOf(address operator, address account, uint32 nonce) external view returns (uint256);
     function bounty(address account) external view returns (uint256);
+
+    /// @notice Weight, and whether it may hold a slot: joined, not jailed, and with minSelf bonded.
+    function standing(address operator) external view returns (uint256 weight, bool eligible);
 
     /// @notice min(bonded + delegated, 4 x bonded).
     function weightOf(address operator) external view returns (uint256);

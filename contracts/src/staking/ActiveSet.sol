@@ -62,7 +62,7 @@ contract ActiveSet is IActiveSet {
     function displace(address operator, uint256 slot) external {
         uint256 mine = _requireStandby(operator);
         address other = _holders[slot][0].operator;
-        (uint256 theirs,) = registry.poke(other); // may free the slot
+        (uint256 theirs,) = registry.standing(other);
         uint256 unused = _freeSlot();
         require(unused >= slots, SlotIsFree(unused));
         require(slot < slots, NoSuchSlot(slot));
@@ -137,10 +137,10 @@ contract ActiveSet is IActiveSet {
     // ---- steps ----
 
     /// @dev One that was displaced and is active to the end of the epoch may look for another slot, too.
-    function _requireStandby(address operator) private returns (uint256 weight) {
+    function _requireStandby(address operator) private view returns (uint256 weight) {
         require(msg.sender == operator || msg.sender == registry.ownerOf(operator), NotOwner(operator, msg.sender));
         bool eligible;
-        (weight, eligible) = registry.poke(operator);
+        (weight, eligible) = registry.standing(operator);
         require(eligible && _seats[operator].slot == 0, NotStandby(operator));
     }
 

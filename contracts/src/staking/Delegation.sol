@@ -68,25 +68,29 @@ abstract contract Delegation is SelfBond {
         require(amount >= MIN_DELEGATION, DelegationTooSmall(amount, MIN_DELEGATION));
         Account storage a = _accounts[operator];
         require(a.status == Status.Joined, NotAccepting(operator, _state(operator, a)));
-        _accrue(operator, a);
+        // The weight in draws follows with the next change or poke.
+        if (a.rewardsVest) _accrueRewards(operator, a);
         a.rewards.add(amount);
+        a.rewardsVest = true;
         emit Notified(operator, amount);
-        _update(operator, a, false);
         token.safeTransferFrom(msg.sender, address(this), amount);
     }
 
     function creditFees(address operator, uint128 amount) external onlyRouter returns (uint128 toDelegators) {
         Account storage a = _accounts[operator];
-        _accrueFees(operator, a);
+        if (a.feesVest) _accrueFees(operator, a);
         (, uint16 feeCut) = _cuts(a);
         toDelegators = _delegatorsPart(a, amount, feeCut);
-        if (toDelegators > 0) a.fees.add(toDelegators);
+        if (toDelegators > 0) {
+            a.fees.add(toDelegators);
+            a.feesVest = true;
+        }
         emit FeesCredited(operator, amount, toDelegators);
     }
 
     function takeFees(address operator, address account, uint32 nonce) external onlyRouter returns (uint256 amount) {
         Account storage a = _accounts[operator];
-        _accrueFees(operator, a);
+        if (a.feesVest) _accrueFees(operator, a);
         uint128 index = nonce == a.poolNonce ? a.feeIndex : _lastFeeIndex[operator][nonce];
         _settleFees(operator, account, _positions[operator][nonce][account], index);
         amount = _feesEarned[operator][account];

@@ -45,6 +45,7 @@ abstract contract Identities is StakeBase {
         (a.rewardCut, a.feeCut) = _cuts(a);
         (a.nextRewardCut, a.nextFeeCut, a.cutsFrom) = (rewardCut, feeCut, _readyAt());
         emit CutsAnnounced(operator, rewardCut, feeCut, a.cutsFrom);
+        _update(operator, a, false);
     }
 
     function ownerOf(address operator) public view override returns (address) {

@@ -19,9 +19,11 @@ abstract contract SelfBond is Identities {
     mapping(address operator => ThawQueue.Queue) internal _selfThaws;
 
     function bond(uint128 amount) external {
-        // A key that signs for another operator is no operator of its own.
-        address bound = keys.boundTo(msg.sender);
-        require(bound == address(0) || bound == msg.sender, KeyInUse(msg.sender, bound));
+        if (_accounts[msg.sender].status == Status.None) {
+            // A key that signs for another operator is no operator of its own.
+            address bound = keys.boundTo(msg.sender);
+            require(bound == address(0), KeyInUse(msg.sender, bound));
+        }
         _bond(msg.sender, amount);
     }
 

@@ -74,6 +74,8 @@ abstract contract StakeBase is IStakeRegistry {
         uint32 poolNonce;
         uint32 thawNonce;
         uint32 selfThawNonce;
+        bool rewardsVest; // or else the stream is empty and need not be read
+        bool feesVest;
         uint128 feeIndex; // wei of each share of the active pool, times 2^64
         uint16 rewardCut;
         uint16 feeCut;
@@ -153,13 +155,14 @@ abstract contract StakeBase is IStakeRegistry {
 
     /// @dev Comes before every change of the pools, so that what vests goes to those who held shares meanwhile.
     function _accrue(address operator, Account storage a) internal {
-        _accrueRewards(operator, a);
-        _accrueFees(operator, a);
+        if (a.rewardsVest) _accrueRewards(operator, a);
+        if (a.feesVest) _accrueFees(operator, a);
     }
 
-    function _accrueRewards(address operator, Account storage a) private {
+    function _accrueRewards(address operator, Account storage a) internal {
         if (a.bonded == 0 && a.active.shares == 0) return a.rewards.pause();
-        uint128 amount = a.rewards.settle();
+        (uint128 amount, bool over) = a.rewards.settle();
+        if (over) a.rewardsVest = false;
         if (amount == 0) return;
         (uint16 rewardCut,) = _cuts(a);
         uint128 toDelegators = _delegatorsPart(a, amount, rewardCut);
@@ -169,7 +172,8 @@ abstract contract StakeBase is IStakeRegistry {
     }
 
     function _accrueFees(address operator, Account storage a) internal {
-        uint256 amount = a.fees.settle();
+        (uint256 amount, bool over) = a.fees.settle();
+        if (over) a.feesVest = false;
         if (amount == 0) return;
         uint256 shares = a.active.shares;
         if (shares == 0) {
@@ -203,10 +207,15 @@ abstract contract StakeBase is IStakeRegistry {
 
     // ---- standing ----
 
-    function poke(address operator) external returns (uint256 weight, bool eligible) {
+    function poke(address operator) external {
         Account storage a = _accounts[operator];
         _accrue(operator, a);
-        return _update(operator, a, false);
+        _update(operator, a, false);
+    }
+
+    function standing(address operator) external view returns (uint256 weight, bool eligible) {
+        Account storage a = _accounts[operator];
+        return (_weight(a), _eligible(a));
     }
 
     function weightOf(address operator) external view returns (uint256) {
@@ -222,9 +231,8 @@ abstract contract StakeBase is IStakeRegistry {
     }
 
     /// @dev After every change of stake or standing.
-    function _update(address operator, Account storage a, bool enter) internal returns (uint256 weight, bool eligible) {
-        (weight, eligible) = (_weight(a), _eligible(a));
-        activeSet.update(operator, weight, eligible, enter);
+    function _update(address operator, Account storage a, bool enter) internal {
+        activeSet.update(operator, _weight(a), _eligible(a), enter);
     }
 
     function _state(address operator, Account storage a) internal view returns (State) {

@@ -6,7 +6,7 @@ pragma solidity 0.8.37;
 /// the number of the epoch from which it holds (16 bits). A write makes a version for a coming epoch over the oldest of
 /// the three, or changes that version when it is there already. So with writes only ever for epoch e + 1 while e is
 /// running, the versions of e - 1, e and e + 1 can all be read, and a draw does not move when stake does. Three levels of
-/// eight cost fewer cold words than four levels of four.
+/// eight cost fewer cold words than four levels of four. Nothing here can overflow: sums stay within MAX_TOTAL.
 library SumTree {
     uint256 internal constant LEAVES = 512;
     uint256 internal constant MAX_TOTAL = 2 ** 30 - 1;
@@ -39,16 +39,17 @@ library SumTree {
 
     /// @dev The leaf that covers `point` when the leaves lie in a row, each as long as its weight; `point` below total.
     function find(Tree storage tree, uint256 point, uint256 epoch) internal view returns (uint256 leaf) {
-        for (uint256 level = 0; level < LEVELS; ++level) {
-            uint256 word = _read(tree.nodes[_firstOf(level) + leaf], epoch);
-            uint256 child = 0;
-            while (true) {
-                uint256 weight = _child(word, child);
-                if (point < weight) break;
-                point -= weight;
-                ++child;
+        unchecked {
+            for (uint256 level = 0; level < LEVELS; ++level) {
+                uint256 word = _read(tree.nodes[_firstOf(level) + leaf], epoch);
+                uint256 child = 0;
+                // The last child takes what is left, so that a point beyond the total ends there and not never.
+                for (uint256 weight = _child(word, 0); point >= weight && child < 7; weight = _child(word, child)) {
+                    point -= weight;
+                    ++child;
+                }
+                leaf = leaf * 8 + child;
             }
-            leaf = leaf * 8 + child;
         }
     }
 
@@ -64,26 +65,31 @@ library SumTree {
         (uint256 newest, uint256 oldest) = (0, 0);
         uint256 word = node[0];
         uint256 last = word;
-        for (uint256 i = 1; i < VERSIONS; ++i) {
-            uint256 other = node[i];
-            if (other >> EPOCH_SHIFT > word >> EPOCH_SHIFT) (newest, word) = (i, other);
-            if (other >> EPOCH_SHIFT < last >> EPOCH_SHIFT) (oldest, last) = (i, other);
+        unchecked {
+            for (uint256 i = 1; i < VERSIONS; ++i) {
+                uint256 other = node[i];
+                // The epoch is in the highest bits and differs between versions, so that words compare as epochs do.
+                if (other > word) (newest, word) = (i, other);
+                if (other < last) (oldest, last) = (i, other);
+            }
+            uint256 was = _child(word, child);
+            if (was == weight) return (0, false);
+            if (word >> EPOCH_SHIFT == epoch) oldest = newest;
+            uint256 sums = word << 16 >> 16;
+            sums = sums - (was << (child * BITS)) + (weight << (child * BITS));
+            node[oldest] = sums | (epoch << EPOCH_SHIFT);
+            return (_sum(sums), true);
         }
-        uint256 was = _child(word, child);
-        if (was == weight) return (0, false);
-        if (word >> EPOCH_SHIFT == epoch) oldest = newest;
-        uint256 sums = word << 16 >> 16;
-        sums = sums - (was << (child * BITS)) + (weight << (child * BITS));
-        node[oldest] = sums | (epoch << EPOCH_SHIFT);
-        return (_sum(sums), true);
     }
 
     /// @return word The latest version that holds in `epoch`; 0 when there is none.
     function _read(uint256[3] storage node, uint256 epoch) private view returns (uint256 word) {
-        for (uint256 i = 0; i < VERSIONS; ++i) {
-            uint256 other = node[i];
-            uint256 from = other >> EPOCH_SHIFT;
-            if (from <= epoch && from >= word >> EPOCH_SHIFT) word = other;
+        unchecked {
+            uint256 end = (epoch + 1) << EPOCH_SHIFT;
+            for (uint256 i = 0; i < VERSIONS; ++i) {
+                uint256 other = node[i];
+                if (other < end && other > word) word = other;
+            }
         }
     }
 
@@ -96,8 +102,10 @@ library SumTree {
     }
 
     function _sum(uint256 word) private pure returns (uint256 sum) {
-        for (uint256 child = 0; child < 8; ++child) {
-            sum += _child(word, child);
+        unchecked {
+            for (word = word << 16 >> 16; word != 0; word >>= BITS) {
+                sum += word & MAX_TOTAL;
+            }
         }
     }
 }

@@ -21,18 +21,19 @@ library VestingStream {
         return (uint256(stream.left) * (time - stream.since) / (stream.until - stream.since)).toUint128();
     }
 
-    function settle(Stream storage stream) internal returns (uint128 amount) {
+    /// @return amount What vested since the last call.
+    /// @return over Nothing is left.
+    function settle(Stream storage stream) internal returns (uint128 amount, bool over) {
         Stream memory s = stream;
-        if (s.left == 0) return 0;
         amount = vested(s, block.timestamp);
         stream.left = s.left - amount;
         stream.since = block.timestamp.toUint40();
+        over = s.left == amount;
     }
 
     /// @dev Stops the clock up to now: nobody is there to receive.
     function pause(Stream storage stream) internal {
         Stream memory s = stream;
-        if (s.left == 0) return;
         stream.since = block.timestamp.toUint40();
         stream.until = (block.timestamp + s.until - s.since).toUint40();
     }

@@ -96,9 +96,7 @@ contract AuditsTest is StakeFixture {
     /// M-01: an overflowing thaw time was an instant exit.
     function test_graphM01_noThawTimeOverflows() public {
         vm.expectRevert(
-            abi.encodeWithSelector(
-                IStakeRegistry.ParamOutOfBounds.selector, type(uint32).max, REACH + 2 days, 60 days
-            )
+            abi.encodeWithSelector(IStakeRegistry.ParamOutOfBounds.selector, type(uint32).max, REACH + 2 days, 60 days)
         );
         registry.setParams(IStakeRegistry.Params(MIN_SELF, type(uint32).max));
     }
@@ -219,9 +217,7 @@ contract AuditsTest is StakeFixture {
     /// Signed casts let amounts go negative: the largest amounts are refused or capped, not wrapped.
     function test_eigenlayer_theLargestAmountsAreNotWrapped() public {
         vm.assertEq(slash(op(0), type(uint128).max), 2 * MIN_SELF);
-        vm.expectRevert(
-            abi.encodeWithSelector(IStakeRegistry.InsufficientFree.selector, op(0), 0, type(uint128).max)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.InsufficientFree.selector, op(0), 0, type(uint128).max));
         registry.lock(op(0), type(uint128).max);
     }
 

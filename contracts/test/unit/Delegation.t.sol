@@ -25,9 +25,7 @@ contract DelegationTest is StakeFixture {
     function test_delegate_revertsWhenTooSmallOrNobodyIsThere() public {
         vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.DelegationTooSmall.selector, COIN - 1, COIN));
         delegate(ALICE, op(0), COIN - 1);
-        vm.expectRevert(
-            abi.encodeWithSelector(IStakeRegistry.NotAccepting.selector, op(1), IStakeRegistry.State.None)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.NotAccepting.selector, op(1), IStakeRegistry.State.None));
         delegate(ALICE, op(1), COIN);
     }
 
@@ -111,15 +109,14 @@ contract DelegationTest is StakeFixture {
         delegate(ALICE, op(0), 1000e18);
         vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.DelegationTooSmall.selector, 1, COIN));
         registry.notify(op(0), 1);
-        vm.expectRevert(
-            abi.encodeWithSelector(IStakeRegistry.NotAccepting.selector, op(1), IStakeRegistry.State.None)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.NotAccepting.selector, op(1), IStakeRegistry.State.None));
         registry.notify(op(1), COIN);
         registry.notify(op(0), 100e18);
         vm.assertEq(info(op(0)).rewardsVesting, 100e18);
         vm.assertEq(worthOf(ALICE, op(0)), 1000e18);
         pass(12 hours);
-        (uint256 weight, bool eligible) = registry.poke(op(0));
+        registry.poke(op(0));
+        (uint256 weight, bool eligible) = registry.standing(op(0));
         vm.assertEq(weight, 2050e18);
         vm.assertTrue(eligible);
         vm.assertEq(info(op(0)).bonded, 1025e18);

@@ -39,9 +39,7 @@ contract SelfBondTest is StakeFixture {
     }
 
     function test_bondFor_isForTheOwnerAlone() public {
-        vm.expectRevert(
-            abi.encodeWithSelector(IStakeRegistry.NotAccepting.selector, op(0), IStakeRegistry.State.None)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.NotAccepting.selector, op(0), IStakeRegistry.State.None));
         registry.bondFor(op(0), 1);
         bond(op(0), MIN_SELF);
         vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.NotOwner.selector, op(0), address(this)));
@@ -93,9 +91,7 @@ contract SelfBondTest is StakeFixture {
         vm.expectRevert(IStakeRegistry.ZeroAmount.selector);
         unbond(op(0), 0);
         registry.lock(op(0), 400e18);
-        vm.expectRevert(
-            abi.encodeWithSelector(IStakeRegistry.InsufficientFree.selector, op(0), 600e18, 600e18 + 1)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.InsufficientFree.selector, op(0), 600e18, 600e18 + 1));
         unbond(op(0), 600e18 + 1);
         vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.NotOwner.selector, op(0), address(this)));
         registry.unbondFor(op(0), 1);
@@ -158,9 +154,7 @@ contract SelfBondTest is StakeFixture {
 
     function test_exit_ofOneWhoNeverJoinedReverts() public {
         vm.prank(op(0));
-        vm.expectRevert(
-            abi.encodeWithSelector(IStakeRegistry.NotAccepting.selector, op(0), IStakeRegistry.State.None)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.NotAccepting.selector, op(0), IStakeRegistry.State.None));
         registry.exit(op(0));
     }
 

@@ -21,13 +21,9 @@ contract StakeSlashingTest is StakeFixture {
         registry.lock(op(0), 700e18);
         vm.assertEq(registry.lockedBy(op(0), address(this)), 700e18);
         vm.assertEq(registry.free(op(0)), 1300e18);
-        vm.expectRevert(
-            abi.encodeWithSelector(IStakeRegistry.InsufficientFree.selector, op(0), 1300e18, 1300e18 + 1)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.InsufficientFree.selector, op(0), 1300e18, 1300e18 + 1));
         registry.lock(op(0), 1300e18 + 1);
-        vm.expectRevert(
-            abi.encodeWithSelector(IStakeRegistry.ReleaseTooLarge.selector, op(0), 700e18, 700e18 + 1)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.ReleaseTooLarge.selector, op(0), 700e18, 700e18 + 1));
         registry.release(op(0), 700e18 + 1);
         registry.release(op(0), 700e18);
         vm.assertEq(info(op(0)).locked, 0);
@@ -67,9 +63,8 @@ contract StakeSlashingTest is StakeFixture {
 
     function test_slash_creditsSeveral() public {
         IStakeRegistry.Cut[] memory cuts = new IStakeRegistry.Cut[](3);
-        (cuts[0], cuts[1], cuts[2]) = (
-            IStakeRegistry.Cut(ALICE, 4000), IStakeRegistry.Cut(FINDER, 1000), IStakeRegistry.Cut(BOB, 0)
-        );
+        (cuts[0], cuts[1], cuts[2]) =
+        (IStakeRegistry.Cut(ALICE, 4000), IStakeRegistry.Cut(FINDER, 1000), IStakeRegistry.Cut(BOB, 0));
         registry.slash(op(0), 1000, 0, cuts, IStakeRegistry.Jail.No);
         vm.assertEq(registry.bounty(ALICE), 400);
         vm.assertEq(registry.bounty(FINDER), 100);
