@@ -30,7 +30,6 @@ abstract contract Delegation is SelfBond {
         _settleFees(operator, msg.sender, position, a.feeIndex);
         shares = a.active.deposit(amount);
         position.shares += shares;
-        if (!_settings.everBonded) _settings.everBonded = true;
         emit Delegated(operator, msg.sender, amount, shares);
         _update(operator, a, false);
         token.safeTransferFrom(msg.sender, address(this), amount);

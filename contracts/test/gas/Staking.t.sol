@@ -48,7 +48,7 @@ contract StakingGas is StakeFixture {
         measure("first delegation", 130_000);
         nextEpoch();
         delegate(ALICE, op(0), 100e18);
-        measure("top up a delegation", 110_000);
+        measure("top up a delegation", 110_000); // wanted: 100k
         delegate(ALICE, op(7), 100e18);
         measure("first delegation to an operator", 150_000);
     }
@@ -89,7 +89,7 @@ contract StakingGas is StakeFixture {
         bond(op(100), 2 * MIN_SELF);
         vm.prank(op(100));
         set.displace(op(100), 9);
-        measure("displace a slot", 90_000);
+        measure("displace a slot", 145_000); // wanted: 90k; docs/protocol.md says what the rest buys
     }
 
     function test_gas_draw() public {
@@ -106,11 +106,11 @@ contract StakingGas is StakeFixture {
 
     function test_gas_lockAndRelease() public {
         registry.lock(op(7), 10e18);
-        measure("lock, first of a slasher", 80_000);
+        measure("lock, first of a slasher", 60_000);
         registry.lock(op(7), 10e18);
-        measure("lock", 60_000);
+        measure("lock", 40_000);
         registry.release(op(7), 10e18);
-        measure("release", 60_000);
+        measure("release", 40_000);
     }
 
     function test_gas_slash() public {
@@ -125,21 +125,21 @@ contract StakingGas is StakeFixture {
         IStakeRegistry.Cut[] memory cuts = new IStakeRegistry.Cut[](1);
         cuts[0] = IStakeRegistry.Cut(FINDER, 5000);
         registry.slash(op(7), 20e18, 0, cuts, IStakeRegistry.Jail.Strike);
-        measure("slash and jail", 200_000);
+        measure("slash and jail", 170_000);
     }
 
     function test_gas_fees() public {
         router.route{value: 1 ether}(op(0));
-        measure("route a fee, first", 200_000);
+        measure("route a fee, first", 120_000);
         nextEpoch();
         router.route{value: 1 ether}(op(0));
-        measure("route a fee", 110_000);
+        measure("route a fee", 90_000);
         nextEpoch();
         vm.prank(BOB);
         router.claim(op(0), 0);
-        measure("withdraw a delegator's fees", 90_000);
+        measure("withdraw a delegator's fees", 70_000); // wanted: 60k
         vm.prank(op(0));
         router.withdraw();
-        measure("withdraw an owner's fees", 60_000);
+        measure("withdraw an owner's fees", 35_000);
     }
 }

@@ -204,6 +204,22 @@ contract ActiveSetTest is StakeFixture {
         set.totalWeight(e + 4);
     }
 
+    function test_draw_remembersTheHolderBeforeTwoChangesInARow() public {
+        bond(op(0), 1000e18);
+        nextEpoch();
+        uint256 e = set.epoch();
+        jail(op(0), IStakeRegistry.Jail.Strike);
+        bond(op(1), 1000e18); // holds it from e + 1
+        nextEpoch();
+        jail(op(1), IStakeRegistry.Jail.Strike);
+        bond(op(2), 1000e18); // from e + 2
+        vm.assertEq(set.draw(e, 0), op(0));
+        vm.assertEq(set.draw(e + 1, 0), op(1));
+        nextEpoch();
+        vm.assertEq(set.draw(e + 1, 0), op(1));
+        vm.assertEq(set.draw(e + 2, 0), op(2));
+    }
+
     function test_elect_passesOverThoseWhoAreNoLongerActive() public {
         fill();
         nextEpoch();
