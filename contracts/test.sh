@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds and tests the contracts with the pinned tools. The last line reads "N passed, N failed".
 #   --ci         more fuzz runs and longer walks, with the same seeds each time
-#   --deep       many more of both, with new seeds: hours
+#   --deep       many more of both, with new seeds
 #   --gas        write snapshots/*.json anew instead of failing when a cost has changed (whole transactions, cold storage)
 #   --cov        instead of testing: which lines and branches of src/ no test reaches
 #   --artifacts  write artifacts/*.json and vectors/*.json anew instead of failing when they are stale

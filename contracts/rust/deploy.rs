@@ -1,6 +1,6 @@
-//! Puts the three contracts on a chain, and the file that tells everybody where they are.
+//! Puts the contracts on a chain, and the file that tells everybody where they are.
 
-use crate::bindings::{JobMarket, StakeRegistry, Token};
+use crate::bindings::{FeeRouter, JobMarket, StakeRegistry, Token};
 use crate::params::Params;
 use alloy::contract::CallBuilder;
 use alloy::network::TransactionBuilder;
@@ -114,10 +114,11 @@ pub enum DeploymentFileError {
     },
 }
 
-/// Deploys token, registry and market from the provider's own account and gives `holders` the whole supply of stake
-/// (1e-18 tokens each). The account governs the registry until it names another.
+/// Deploys token, registry, fee router and market from the provider's own account and gives `holders` the whole supply of
+/// stake (1e-18 tokens each, 4.29e9 tokens in all at most). The account is the treasury, and
+/// governs the registry until it names another.
 ///
-/// Four transactions, one after the other. Dropping the future half way leaves contracts that nobody knows; run it again.
+/// Six transactions, one after the other. Dropping the future half way leaves contracts that nobody knows; run it again.
 pub async fn deploy<P: Provider>(
     provider: &P,
     params: &Params,
@@ -125,15 +126,19 @@ pub async fn deploy<P: Provider>(
 ) -> Result<Deployment, DeployError> {
     let chain_id = provider.get_chain_id().await.map_err(|source| DeployError::Node { step: "chain id", source })?;
     let (accounts, amounts) = holders.iter().copied().unzip();
-    let (token, block) = create("deploying the token", Token::deploy_builder(provider, accounts, amounts)).await?;
+    let token = create("deploying the token", Token::deploy_builder(provider, accounts, amounts)).await?;
+    let Created { address: token, from: deployer, block } = token;
 
     let r = &params.registry;
     let registry = StakeRegistry::deploy_builder(provider, token, U256::from(r.slots), r.abi());
-    let (registry, _) = create("deploying the registry", registry).await?;
-    let market = JobMarket::deploy_builder(provider, registry, params.market.abi());
-    let (market, _) = create("deploying the market", market).await?;
-    // It may lock and slash at once, because nobody has bonded yet.
+    let registry = create("deploying the registry", registry).await?.address;
     let governed = StakeRegistry::new(registry, provider);
+    let router = FeeRouter::deploy_builder(provider, registry, deployer, U256::from(r.protocol_fee));
+    let router = create("deploying the fee router", router).await?.address;
+    confirm("naming the fee router", governed.setRouter(router)).await?;
+    let market = JobMarket::deploy_builder(provider, registry, params.market.abi());
+    let market = create("deploying the market", market).await?.address;
+    // It may lock and slash at once, because nobody has bonded yet.
     confirm("naming the market", governed.announceSlasher(market, r.market_reach_seconds)).await?;
     Ok(Deployment { token, registry, market, chain_id, block })
 }
@@ -193,14 +198,21 @@ impl Deployment {
     }
 }
 
+/// A contract that is there now.
+struct Created {
+    address: Address,
+    from: Address,
+    block: u64,
+}
+
 async fn create<P: Provider, D: alloy::contract::CallDecoder>(
     step: &'static str,
     call: CallBuilder<P, D>,
-) -> Result<(Address, u64), DeployError> {
+) -> Result<Created, DeployError> {
     let receipt = confirm(step, call).await?;
     let tx = receipt.transaction_hash;
     let address = receipt.contract_address.ok_or(DeployError::Reverted { step, tx })?;
-    Ok((address, receipt.block_number.unwrap_or_default()))
+    Ok(Created { address, from: receipt.from, block: receipt.block_number.unwrap_or_default() })
 }
 
 async fn confirm<P: Provider, D: alloy::contract::CallDecoder>(

@@ -28,6 +28,8 @@ pub struct RegistryParams {
     pub unbond_seconds: u32,
     /// The longest time from a lock of the market to the last slash that can follow.
     pub market_reach_seconds: u32,
+    /// The treasury's part of fees that go through the fee router, in 1e-4, at most 500.
+    pub protocol_fee: u16,
 }
 
 /// Constructor arguments of the job market; the same as `IJobMarket.Params`.

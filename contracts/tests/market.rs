@@ -9,7 +9,9 @@ use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::rpc::types::{TransactionInput, TransactionReceipt, TransactionRequest};
 use alloy::signers::{SignerSync, local::PrivateKeySigner};
 use alloy::sol_types::SolValue;
-use headframe_contracts::{ActiveSet, Deployment, DevChain, IJobMarket, JobMarket, Params, StakeRegistry, Token};
+use headframe_contracts::{
+    ActiveSet, Deployment, DevChain, FeeRouter, IJobMarket, JobMarket, OperatorKeys, Params, StakeRegistry, Token,
+};
 use headframe_contracts::{deploy, fund, set_balance};
 use headframe_market::machine::claim::{Evidence, Step, answer, next};
 use headframe_market::machine::{ClaimState, ClaimView, draws};
@@ -264,6 +266,31 @@ async fn a_job_pays_from_bid_to_withdrawal() {
     net.act(&net.operator, Action::WithdrawStake).await;
     let token = Token::new(net.at.token, &net.client.provider);
     assert_eq!(token.balanceOf(net.operator.address()).call().await.unwrap(), U256::from(5000 * COIN));
+}
+
+#[tokio::test]
+async fn a_deployment_has_exactly_the_roles_it_says() {
+    let net = Net::start(Params::devnet()).await;
+    let provider = &net.client.provider;
+    let deployer = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap().address();
+    let registry = StakeRegistry::new(net.at.registry, provider);
+    assert_eq!(registry.admin().call().await.unwrap(), deployer);
+    assert_eq!(registry.proposedAdmin().call().await.unwrap(), Address::ZERO);
+    assert_eq!(registry.slasherState(net.at.market).call().await.unwrap(), 2, "the market may lock and slash");
+    assert_eq!(registry.slasherState(deployer).call().await.unwrap(), 0, "its deployer may not");
+    let params = registry.params().call().await.unwrap();
+    assert_eq!((params.minSelf, params.unbond), (net.params.registry.min_self, net.params.registry.unbond_seconds));
+
+    let router = FeeRouter::new(registry.router().call().await.unwrap(), provider);
+    assert_eq!(router.registry().call().await.unwrap(), net.at.registry);
+    assert_eq!(router.treasury().call().await.unwrap(), deployer);
+    assert_eq!(router.protocolFee().call().await.unwrap(), U256::from(net.params.registry.protocol_fee));
+    let active_set = ActiveSet::new(registry.activeSet().call().await.unwrap(), provider);
+    assert_eq!(active_set.registry().call().await.unwrap(), net.at.registry);
+    assert_eq!(active_set.slots().call().await.unwrap(), U256::from(net.params.registry.slots));
+    let keys = OperatorKeys::new(registry.keys().call().await.unwrap(), provider);
+    assert_eq!(keys.registry().call().await.unwrap(), net.at.registry);
+    assert_eq!(net.market().keys().call().await.unwrap(), *keys.address());
 }
 
 #[tokio::test]

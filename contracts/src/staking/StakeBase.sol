@@ -179,7 +179,9 @@ abstract contract StakeBase is IStakeRegistry {
         if (shares == 0) {
             _feesEarned[operator][ownerOf(operator)] += amount;
         } else {
-            a.feeIndex += ((amount << FEE_SHIFT) / shares).toUint128();
+            // It stops at the largest value rather than revert: no amount of coins may keep a slash from going through.
+            uint256 index = a.feeIndex + (amount << FEE_SHIFT) / shares;
+            a.feeIndex = Math.min(index, type(uint128).max).toUint128();
         }
     }
 

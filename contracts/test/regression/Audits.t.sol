@@ -176,6 +176,24 @@ contract AuditsTest is StakeFixture {
         vm.assertEq(supply - token.totalSupply(), MIN_SELF, "half is burned");
     }
 
+    /// M-02 and OZ H-02 in another guise: nothing that others do may keep a slash from going through.
+    function test_graph_noAmountOfFeesBlocksASlash() public {
+        unbond(op(0), 2 * MIN_SELF - 1);
+        delegate(BOB, op(0), COIN);
+        vm.prank(BOB);
+        registry.notify(op(0), 100_000e18);
+        pass(1 days);
+        registry.poke(op(0));
+        undelegate(BOB, op(0), sharesOf(BOB, op(0)) - uint128(2e16)); // few shares, each worth much
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.deal(address(this), 2 ** 127);
+            router.route{value: 2 ** 127}(op(0));
+            pass(1 days);
+        }
+        vm.assertEq(slash(op(0), 1), 1);
+        undelegateAll(BOB, op(0));
+    }
+
     // ---- EigenLayer, slashing ----
 
     /// Slashes rounded down let dust escape; Cantina H-2: a rounded product left a small slash without effect.
