@@ -170,8 +170,11 @@ contract StakeHandler is StakeFixture {
         address owner = holder(dice >> 208);
         uint256[] memory before = prices();
         bytes32 others = othersThan(owner);
+        bool covered = info(operator).bonded >= info(operator).locked;
         bool ok = run(dice, operator, owner);
         if (ok) successes[uint256(current)] += 1;
+        bool leaves = ok && (current == Step.Unbond || current == Step.Withdraw);
+        if (leaves && covered && info(operator).bonded < info(operator).locked) breaks("left from under a lock");
         bool loses = current == Step.Slash && ok;
         if (!loses && current != Step.Wait) noPriceFell(before);
         if (!loses && others != othersThan(owner)) breaks("a third party changed a position");
@@ -251,11 +254,19 @@ contract StakeHandler is StakeFixture {
         if (other == address(0)) return false;
         bool working = registry.isActive(other);
         ok = send(who, address(set), abi.encodeCall(set.displace, (who, slot)));
+        bool enough = registry.weightOf(who) * 10 >= theirs * 11;
+        if (!ok && enough && standby(who) && held() == 2) breaks("refused one with enough");
         if (!ok) return false;
-        if (registry.weightOf(who) * 10 < theirs * 11) breaks("displaced with less than a tenth more");
+        if (!enough) breaks("displaced with less than a tenth more");
         if (info(who).slot != slot + 1 || info(other).slot != 0) breaks("the slot did not change hands");
         if (working && !registry.isActive(other)) breaks("displaced before the epoch ended");
         if (set.seatOf(who).activeFrom != set.epoch() + 1) breaks("began before the next epoch");
+    }
+
+    function held() internal view returns (uint256 count) {
+        for (uint256 i = 0; i < OPERATORS; ++i) {
+            if (info(op(i)).slot != 0) count += 1;
+        }
     }
 
     function runDelegator(uint256 dice, address operator, address owner) internal returns (bool) {
