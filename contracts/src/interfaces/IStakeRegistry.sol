@@ -140,7 +140,7 @@ interface IStakeRegistry {
 
     function withdrawFor(address operator) external;
 
-    /// @notice Its owner: gives the slot up and takes no new jobs. Bonding again is possible once nothing is locked.
+    /// @notice Its owner: gives the slot up and takes no new jobs. It alone may bond again, once nothing is locked.
     function exit(address operator) external;
 
     /// @notice Anyone: brings an operator's vested rewards, weight and slot up to date.

@@ -70,7 +70,10 @@ abstract contract SelfBond is Identities {
     function _bond(address operator, uint128 amount) private {
         require(amount > 0, ZeroAmount());
         Account storage a = _accounts[operator];
-        require(a.status != Status.Exiting || a.locked == 0, NotAccepting(operator, State.Exiting));
+        if (a.status == Status.Exiting) {
+            require(a.locked == 0, NotAccepting(operator, State.Exiting));
+            _requireOwner(operator); // a stolen hot key must not undo an exit
+        }
         _accrue(operator, a);
         a.status = Status.Joined;
         a.bonded += amount;

@@ -184,8 +184,14 @@ contract SelfBondTest is StakeFixture {
         registry.withdrawFor(op(0));
         vm.assertEq(token.balanceOf(ALICE) - before, MIN_SELF);
         registry.bondFor(op(0), 5);
-        vm.stopPrank();
         vm.assertEq(info(op(0)).bonded, MIN_SELF + 6);
+        registry.exit(op(0));
+        vm.stopPrank();
+        vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.NotOwner.selector, op(0), op(0)));
+        bond(op(0), 1); // nor may it undo an exit
+        vm.prank(ALICE);
+        registry.bondFor(op(0), 1);
+        vm.assertTrue(registry.isActive(op(0)));
     }
 
     function test_register_setsAndChangesTheUriBeforeBonding() public {
