@@ -1,21 +1,26 @@
 #!/usr/bin/env bash
 # Builds and tests the contracts with the pinned tools. The last line reads "N passed, N failed".
-#   --deep       many more fuzz runs and longer invariant walks
-#   --gas        also print what each function costs (whole transactions, cold storage)
-#   --artifacts  write artifacts/*.json, vectors/*.json and snapshots/*.json anew instead of failing when they are stale
-#   --coverage   only measure what the tests of the fraud proofs reach of src/steps, which has to be all of it
+#   --ci         more fuzz runs and longer walks, with the same seeds each time
+#   --deep       many more of both, with new seeds
+#   --gas        write snapshots/*.json anew instead of failing when a cost has changed (whole transactions, cold storage)
+#   --coverage   instead of testing: which lines and branches of src/ no test reaches; none in src/staking and src/steps
+#   --artifacts  write artifacts/*.json and vectors/*.json anew instead of failing when they are stale
 set -uo pipefail
 cd "$(dirname "$0")" || exit 2
 
 artifacts=check coverage=no
-forge_args=()
+export FORGE_SNAPSHOT_CHECK=true
 for arg in "$@"; do
   case "$arg" in
-    --deep) export FOUNDRY_PROFILE=deep ;;
-    --gas) forge_args+=(--gas-report) ;;
+    --ci) export FOUNDRY_PROFILE=ci ;;
+    --deep)
+      FOUNDRY_FUZZ_SEED=0x$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+      export FOUNDRY_PROFILE=deep FOUNDRY_FUZZ_SEED
+      ;;
+    --gas) export FORGE_SNAPSHOT_CHECK=false ;;
     --artifacts) artifacts=write; export HEADFRAME_WRITE_VECTORS=true ;;
     --coverage) coverage=yes ;;
-    *) echo "unknown option: $arg (known: --deep --gas --artifacts --coverage)" >&2; exit 2 ;;
+    *) echo "unknown option: $arg (known: --ci --deep --gas --coverage --artifacts)" >&2; exit 2 ;;
   esac
 done
 
@@ -33,19 +38,20 @@ export FOUNDRY_SOLC="$PWD/tools/solc" FOUNDRY_DISABLE_NIGHTLY_WARNING=1
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if [ "$coverage" = yes ]; then
-  "$forge" coverage --match-path 'test/*/Steps.t.sol' --no-match-contract StepsGas --no-match-coverage '(node_modules|test|script)' | tee "$log"
+  # Unoptimised, and without walks: they reach nothing that the other tests do not.
+  "$forge" coverage --no-match-coverage '(node_modules|test)' --no-match-contract '(Invariants|Gas)$' --report summary |
+    tee "$log"
   # Lines, statements, branches and functions of every file.
-  passed=$(grep -cE '^\| src/steps/.*(100\.00%.*){4}' "$log")
-  failed=$(grep -E '^\| src/steps/' "$log" | grep -vcE '(100\.00%.*){4}')
+  held='^\| src/(staking|steps)/'
+  passed=$(grep -E "$held" "$log" | grep -cE '(100\.00%.*){4}')
+  failed=$(grep -E "$held" "$log" | grep -vcE '(100\.00%.*){4}')
   [ "$passed" -gt 0 ] || failed=$((failed + 1))
   echo "$passed passed, $failed failed"
   [ "$failed" -eq 0 ]
   exit
 fi
-# The gas of each fraud proof is held to snapshots/.
-[ "$artifacts" = write ] || export FORGE_SNAPSHOT_CHECK=true
 # --isolate runs each call as a transaction of its own: warm storage would flatter the gas figures.
-"$forge" test --isolate "${forge_args[@]}" 2>&1 | tee "$log"
+"$forge" test --isolate 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 
 summary=$(sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -E '^Ran [0-9]+ test suites? in ' | tail -1)

@@ -1,7 +1,10 @@
 //! Generated from `artifacts/*.json`. Each contract's own structs and enums live in a module named after the interface
 //! that declares them, such as [`IJobMarket::Job`].
 
+pub use active_set::ActiveSet;
+pub use fee_router::FeeRouter;
 pub use job_market::{IJobMarket, JobMarket};
+pub use operator_keys::OperatorKeys;
 pub use stake_registry::{IStakeRegistry, StakeRegistry};
 pub use states::{ClaimState, JobState, SlashReason};
 pub use steps::{EquivocationStep, ErrorSumStep, HeaderStep, LeafStep, ScaleStep};
@@ -24,6 +27,33 @@ mod stake_registry {
         #[sol(rpc, all_derives = true)]
         StakeRegistry,
         "artifacts/StakeRegistry.json"
+    );
+}
+
+#[allow(missing_docs, clippy::too_many_arguments)]
+mod active_set {
+    alloy::sol!(
+        #[sol(rpc, all_derives = true)]
+        ActiveSet,
+        "artifacts/ActiveSet.json"
+    );
+}
+
+#[allow(missing_docs, clippy::too_many_arguments)]
+mod operator_keys {
+    alloy::sol!(
+        #[sol(rpc, all_derives = true)]
+        OperatorKeys,
+        "artifacts/OperatorKeys.json"
+    );
+}
+
+#[allow(missing_docs, clippy::too_many_arguments)]
+mod fee_router {
+    alloy::sol!(
+        #[sol(rpc, all_derives = true)]
+        FeeRouter,
+        "artifacts/FeeRouter.json"
     );
 }
 

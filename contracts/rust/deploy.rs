@@ -1,6 +1,6 @@
-//! Puts the three contracts on a chain, and the file that tells everybody where they are.
+//! Puts the contracts on a chain, and the file that tells everybody where they are.
 
-use crate::bindings::{JobMarket, StakeRegistry, Token};
+use crate::bindings::{FeeRouter, JobMarket, StakeRegistry, Token};
 use crate::params::Params;
 use alloy::contract::CallBuilder;
 use alloy::network::TransactionBuilder;
@@ -10,6 +10,9 @@ use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
 use alloy::transports::{RpcError, TransportErrorKind};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// `IStakeRegistry.SlasherState.Active`.
+const SLASHER_ACTIVE: u8 = 2;
 
 /// Where the contracts of one network are. Written as JSON and shared by everything that takes part in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +82,7 @@ pub enum WrongDeployment {
         found: u64,
     },
     /// The contracts do not belong together.
-    #[error("market {market} and registry {registry} do not name each other and token {token}: deploy again")]
+    #[error("market {market} and registry {registry} do not know each other and token {token}: deploy again")]
     Unrelated {
         /// The market of the file.
         market: Address,
@@ -111,10 +114,11 @@ pub enum DeploymentFileError {
     },
 }
 
-/// Deploys token, registry and market from the provider's own account, which becomes the registry's deployer, and gives
-/// `holders` the whole supply of stake (1e-18 tokens each).
+/// Deploys token, registry, fee router and market from the provider's own account and gives `holders` the whole supply of
+/// stake (1e-18 tokens each, 4.29e9 tokens in all at most). The account is the treasury, and
+/// governs the registry until it names another.
 ///
-/// Four transactions, one after the other. Dropping the future half way leaves contracts that nobody knows; run it again.
+/// Six transactions, one after the other. Dropping the future half way leaves contracts that nobody knows; run it again.
 pub async fn deploy<P: Provider>(
     provider: &P,
     params: &Params,
@@ -122,15 +126,20 @@ pub async fn deploy<P: Provider>(
 ) -> Result<Deployment, DeployError> {
     let chain_id = provider.get_chain_id().await.map_err(|source| DeployError::Node { step: "chain id", source })?;
     let (accounts, amounts) = holders.iter().copied().unzip();
-    let (token, block) = create("deploying the token", Token::deploy_builder(provider, accounts, amounts)).await?;
+    let token = create("deploying the token", Token::deploy_builder(provider, accounts, amounts)).await?;
+    let Created { address: token, from: deployer, block } = token;
 
     let r = &params.registry;
-    let registry = StakeRegistry::deploy_builder(provider, token, r.min_bond, r.slots, r.thaw_blocks);
-    let (registry, _) = create("deploying the registry", registry).await?;
+    let registry = StakeRegistry::deploy_builder(provider, token, U256::from(r.slots), r.abi());
+    let registry = create("deploying the registry", registry).await?.address;
+    let governed = StakeRegistry::new(registry, provider);
+    let router = FeeRouter::deploy_builder(provider, registry, deployer, U256::from(r.protocol_fee));
+    let router = create("deploying the fee router", router).await?.address;
+    confirm("naming the fee router", governed.setRouter(router)).await?;
     let market = JobMarket::deploy_builder(provider, registry, params.market.abi());
-    let (market, _) = create("deploying the market", market).await?;
-    let set_market = StakeRegistry::new(registry, provider);
-    confirm("naming the market", set_market.setMarket(market)).await?;
+    let market = create("deploying the market", market).await?.address;
+    // It may lock and slash at once, because nobody has bonded yet.
+    confirm("naming the market", governed.announceSlasher(market, r.market_reach_seconds)).await?;
     Ok(Deployment { token, registry, market, chain_id, block })
 }
 
@@ -180,7 +189,7 @@ impl Deployment {
         let registry = StakeRegistry::new(self.registry, provider);
         let market = JobMarket::new(self.market, provider);
         let related = market.registry().call().await? == self.registry
-            && registry.market().call().await? == self.market
+            && registry.slasherState(self.market).call().await? == SLASHER_ACTIVE
             && registry.token().call().await? == self.token;
         if related {
             return Ok(());
@@ -189,14 +198,21 @@ impl Deployment {
     }
 }
 
+/// A contract that is there now.
+struct Created {
+    address: Address,
+    from: Address,
+    block: u64,
+}
+
 async fn create<P: Provider, D: alloy::contract::CallDecoder>(
     step: &'static str,
     call: CallBuilder<P, D>,
-) -> Result<(Address, u64), DeployError> {
+) -> Result<Created, DeployError> {
     let receipt = confirm(step, call).await?;
     let tx = receipt.transaction_hash;
     let address = receipt.contract_address.ok_or(DeployError::Reverted { step, tx })?;
-    Ok((address, receipt.block_number.unwrap_or_default()))
+    Ok(Created { address, from: receipt.from, block: receipt.block_number.unwrap_or_default() })
 }
 
 async fn confirm<P: Provider, D: alloy::contract::CallDecoder>(

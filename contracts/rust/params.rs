@@ -1,7 +1,7 @@
-//! What a deployment fixes for ever. Windows are in blocks, stake in the token's smallest unit (1e-18), written as
+//! What a deployment begins with. The market's windows are in blocks, stake in the token's smallest unit (1e-18), written as
 //! decimal strings in JSON because they exceed what other readers keep exactly.
 
-use crate::bindings::IJobMarket;
+use crate::bindings::{IJobMarket, IStakeRegistry};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -19,13 +19,17 @@ pub struct Params {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegistryParams {
-    /// Least stake of an active operator.
+    /// Least own stake of an operator that works, 100 to 1,000,000 tokens.
     #[serde(with = "decimal")]
-    pub min_bond: u128,
-    /// Size of the active set, 1..=64.
-    pub slots: u32,
-    /// Blocks between unbonding and withdrawing.
-    pub thaw_blocks: u32,
+    pub min_self: u128,
+    /// Size of the active set, 1..=256.
+    pub slots: u16,
+    /// From unbonding to withdrawing, 7 to 60 days and at least two days more than the market's reach.
+    pub unbond_seconds: u32,
+    /// The longest time from a lock of the market to the last slash that can follow.
+    pub market_reach_seconds: u32,
+    /// The treasury's part of fees that go through the fee router, in 1e-4, at most 500.
+    pub protocol_fee: u16,
 }
 
 /// Constructor arguments of the job market; the same as `IJobMarket.Params`.
@@ -92,6 +96,12 @@ impl Params {
     }
 }
 
+impl RegistryParams {
+    pub(crate) fn abi(&self) -> IStakeRegistry::Params {
+        IStakeRegistry::Params { minSelf: self.min_self, unbond: self.unbond_seconds }
+    }
+}
+
 impl MarketParams {
     pub(crate) fn abi(&self) -> IJobMarket::Params {
         IJobMarket::Params {
@@ -140,7 +150,7 @@ mod tests {
     #[test]
     fn the_built_in_file_parses_and_survives_writing() {
         let params = Params::devnet();
-        assert_eq!(params.registry.min_bond, 1000 * 10u128.pow(18));
+        assert_eq!(params.registry.min_self, 1000 * 10u128.pow(18));
         let text = serde_json::to_string(&params).unwrap();
         assert_eq!(serde_json::from_str::<Params>(&text).unwrap(), params);
     }

@@ -7,6 +7,7 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IJobMarket} from "./interfaces/IJobMarket.sol";
+import {IOperatorKeys} from "./interfaces/IOperatorKeys.sol";
 import {IStakeRegistry} from "./interfaces/IStakeRegistry.sol";
 import {BlockHashes} from "./lib/BlockHashes.sol";
 import {MerkleSum} from "./lib/MerkleSum.sol";
@@ -21,8 +22,10 @@ contract JobMarket is IJobMarket, EIP712 {
     uint256 public constant MAX_BIDS = 16;
     uint8 public constant MAX_DRAWS = 16;
     uint32 public constant MAX_COUNT = 4096;
+    uint16 private constant FINDER_SHARE = 5000; // in 1e-4
 
     IStakeRegistry public immutable registry;
+    IOperatorKeys public immutable keys;
     uint32 private immutable _bidWindow;
     uint32 private immutable _startWindow;
     uint32 private immutable _seedDelay;
@@ -87,6 +90,7 @@ contract JobMarket is IJobMarket, EIP712 {
         bool windows = p.bidWindow > 0 && p.startWindow > 0 && p.answerWindow > 0 && p.drainWindow > 0;
         require(seedable && windows && p.lockPerWeiDen > 0, BadParams());
         registry = registry_;
+        keys = registry_.keys();
         _bidWindow = p.bidWindow;
         _startWindow = p.startWindow;
         _seedDelay = p.seedDelay;
@@ -121,18 +125,19 @@ contract JobMarket is IJobMarket, EIP712 {
         require(j.state == JobState.Open, JobNotInState(jobId, j.state));
         require(block.number <= j.bidUntil, BiddingOver(jobId, j.bidUntil));
         require(price <= j.maxPrice, PriceTooHigh(price, j.maxPrice));
-        require(registry.isActive(msg.sender), NotActive(msg.sender));
+        address operator = keys.operatorOf(msg.sender);
+        require(registry.isActive(operator), NotActive(operator));
 
         Bid[] storage all = _bids[jobId];
-        uint256 i = _bidOf(all, msg.sender);
+        uint256 i = _bidOf(all, operator);
         if (i < all.length) {
             require(price < all[i].price, BidNotLower(jobId, all[i].price, price));
             all[i].price = price;
         } else {
             require(i < MAX_BIDS, TooManyBids(jobId, MAX_BIDS));
-            all.push(Bid(msg.sender, price));
+            all.push(Bid(operator, price));
         }
-        emit BidPlaced(jobId, msg.sender, price);
+        emit BidPlaced(jobId, operator, price);
     }
 
     function award(uint64 jobId, address operator) external {
@@ -161,8 +166,8 @@ contract JobMarket is IJobMarket, EIP712 {
         require(j.state == JobState.Awarded, JobNotInState(jobId, j.state));
         require(block.number <= j.startUntil, StartWindowOver(jobId, j.startUntil));
         j.state = JobState.Active;
-        emit JobClaimed(jobId, msg.sender);
-        registry.lock(msg.sender, _startLock);
+        emit JobClaimed(jobId, j.operator);
+        registry.lock(j.operator, _startLock);
     }
 
     function topUp(uint64 jobId) external payable {
@@ -191,7 +196,7 @@ contract JobMarket is IJobMarket, EIP712 {
         j.released = true;
         emit JobReleased(jobId);
         if (j.state == JobState.Active) _drain(jobId, j, _after(0));
-        registry.release(msg.sender, _startLock);
+        registry.release(j.operator, _startLock);
     }
 
     function reclaim(uint64 jobId) external {
@@ -239,9 +244,10 @@ contract JobMarket is IJobMarket, EIP712 {
         j.reserved += fee.toUint128();
         j.nextSeq = first + count;
         j.openClaims += 1;
-        operatorClaims[msg.sender] += 1;
-        emit ClaimSubmitted(claimId, jobId, msg.sender, first, count, root, totalUnits, fee, seedBlock);
-        registry.lock(msg.sender, _lockFor(fee));
+        address operator = j.operator;
+        operatorClaims[operator] += 1;
+        emit ClaimSubmitted(claimId, jobId, operator, first, count, root, totalUnits, fee, seedBlock);
+        registry.lock(operator, _lockFor(fee));
     }
 
     function seal(uint64 claimId) external {
@@ -303,7 +309,7 @@ contract JobMarket is IJobMarket, EIP712 {
         j.escrow += fee.toUint128();
         j.openClaims -= 1;
         uint128 collateral = _lockFor(fee);
-        uint256 taken = registry.slash(operator, collateral, collateral, msg.sender);
+        uint256 taken = _slash(operator, collateral, collateral);
         SlashReason reason = state == ClaimState.Submitted ? SlashReason.Unsealed : SlashReason.Unanswered;
         emit ClaimSlashed(claimId, operator, reason, taken);
     }
@@ -323,7 +329,7 @@ contract JobMarket is IJobMarket, EIP712 {
         _requireSigner(operator, digestB, sigB);
         require(!_punished[operator][a.jobId][a.seq], AlreadyPunished(operator, a.jobId, a.seq));
         _punished[operator][a.jobId][a.seq] = true;
-        uint256 taken = registry.slash(operator, _minLock, 0, msg.sender);
+        uint256 taken = _slash(operator, _minLock, 0);
         emit Equivocated(a.jobId, operator, a.seq, taken);
     }
 
@@ -429,7 +435,16 @@ contract JobMarket is IJobMarket, EIP712 {
 
     function _jobOfOperator(uint64 jobId) private view returns (JobRecord storage j) {
         j = _jobs[jobId];
-        require(msg.sender == j.operator, NotOperator(jobId, msg.sender));
+        // A replaced key signs for nobody, and a job without an operator has none.
+        address operator = keys.operatorOf(msg.sender);
+        require(operator != address(0) && operator == j.operator, NotOperator(jobId, msg.sender));
+    }
+
+    /// @dev Half of the loss goes to the caller, which is the most that the registry gives away.
+    function _slash(address operator, uint128 amount, uint128 unlock) private returns (uint256 taken) {
+        IStakeRegistry.Cut[] memory cuts = new IStakeRegistry.Cut[](1);
+        cuts[0] = IStakeRegistry.Cut(msg.sender, FINDER_SHARE);
+        taken = registry.slash(operator, amount, unlock, cuts, IStakeRegistry.Jail.No);
     }
 
     /// @return i Index of the operator's bid, or the number of bids (at most MAX_BIDS) when it has none.
@@ -469,9 +484,9 @@ contract JobMarket is IJobMarket, EIP712 {
         require(signer == client, WrongClientSignature(c.jobId, o.seq, signer));
     }
 
-    function _requireSigner(address expected, bytes32 digest, bytes calldata signature) private pure {
+    function _requireSigner(address expected, bytes32 digest, bytes calldata signature) private view {
         address signer = _signer(digest, signature);
-        require(signer == expected, WrongReceiptSigner(expected, signer));
+        require(keys.answersFor(expected, signer), WrongReceiptSigner(expected, signer));
     }
 
     /// @return signer 0 for anything but a 65-byte signature with a low s.

@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+/// @dev What forge measured of a call.
+struct Gas {
+    uint64 limit;
+    uint64 used;
+    uint64 memoryUsed;
+    int64 refunded;
+    uint64 remaining;
+}
+
 /// @dev The cheatcodes our tests use; the assertions are native cheatcodes too.
 interface Vm {
     function addr(uint256 key) external pure returns (address);
@@ -14,6 +23,7 @@ interface Vm {
     function assertEq(uint256 a, uint256 b, string calldata why) external pure;
     function assertEq(int256 a, int256 b, string calldata why) external pure;
     function assertEq(string calldata a, string calldata b, string calldata why) external pure;
+    function assertLe(uint256 a, uint256 b, string calldata why) external pure;
     function assertGe(uint256 a, uint256 b, string calldata why) external pure;
     function assertTrue(bool a) external pure;
     function assertTrue(bool a, string calldata why) external pure;
@@ -21,20 +31,25 @@ interface Vm {
     function deal(address account, uint256 wei_) external;
     function envOr(string calldata name, bool otherwise) external view returns (bool);
     function etch(address account, bytes calldata code) external;
+    function expectPartialRevert(bytes4 selector) external;
     function expectEmit(address emitter) external;
     function expectRevert(bytes4 selector) external;
     function expectRevert(bytes calldata data) external;
     function parseJson(string calldata json) external pure returns (bytes memory);
+    function lastCallGas() external view returns (Gas memory);
     function prank(address sender) external;
     function readFile(string calldata path) external view returns (string memory);
     function roll(uint256 blockNumber) external;
+    function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
+    function startPrank(address sender) external;
+    function stopPrank() external;
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
-    function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256 gas);
     function store(address account, bytes32 slot, bytes32 value) external;
     function toString(bytes32) external pure returns (string memory);
     function toString(address) external pure returns (string memory);
     function toString(uint256) external pure returns (string memory);
     function toString(bytes calldata) external pure returns (string memory);
+    function warp(uint256 time) external;
     function writeFile(string calldata path, string calldata data) external;
 }
 

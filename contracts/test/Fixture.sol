@@ -6,7 +6,7 @@ import {Tree} from "./Tree.sol";
 import {IJobMarket} from "../src/interfaces/IJobMarket.sol";
 import {IStakeRegistry} from "../src/interfaces/IStakeRegistry.sol";
 import {JobMarket} from "../src/JobMarket.sol";
-import {StakeRegistry} from "../src/StakeRegistry.sol";
+import {StakeRegistry} from "../src/staking/StakeRegistry.sol";
 import {Token} from "../src/Token.sol";
 
 /// @dev A market with short windows, one funded client, and operators whose keys the tests hold.
@@ -16,7 +16,8 @@ abstract contract Fixture is Base {
     uint128 internal constant MIN_BOND = 1000e18;
     uint128 internal constant MIN_LOCK = 10e18;
     uint128 internal constant START_LOCK = 7e18;
-    uint32 internal constant THAW = 20;
+    uint32 internal constant UNBOND = 14 days;
+    uint32 internal constant REACH = 2 days;
     uint96 internal constant PRICE = 1e9;
     bytes32 internal constant PROFILE = keccak256("profile");
 
@@ -29,6 +30,7 @@ abstract contract Fixture is Base {
 
     function setUp() public virtual {
         vm.roll(1000);
+        vm.warp(2_000_000_000);
         deploySystem(3);
         vm.deal(client, 1000 ether);
         vm.deal(stranger, 1000 ether);
@@ -40,9 +42,9 @@ abstract contract Fixture is Base {
         uint256[] memory amounts = new uint256[](1);
         (holders[0], amounts[0]) = (address(this), 1e9 * 1e18);
         token = new Token(holders, amounts);
-        registry = new StakeRegistry(token, MIN_BOND, slots, THAW);
-        market = new JobMarket(IStakeRegistry(registry), testParams());
-        registry.setMarket(address(market));
+        registry = new StakeRegistry(token, slots, IStakeRegistry.Params(MIN_BOND, UNBOND));
+        market = new JobMarket(registry, testParams());
+        registry.announceSlasher(address(market), REACH); // active at once: nobody has bonded
     }
 
     function testParams() internal pure returns (IJobMarket.Params memory) {

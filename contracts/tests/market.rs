@@ -9,7 +9,9 @@ use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::rpc::types::{TransactionInput, TransactionReceipt, TransactionRequest};
 use alloy::signers::{SignerSync, local::PrivateKeySigner};
 use alloy::sol_types::SolValue;
-use headframe_contracts::{Deployment, DevChain, IJobMarket, JobMarket, Params, StakeRegistry, Token};
+use headframe_contracts::{
+    ActiveSet, Deployment, DevChain, FeeRouter, IJobMarket, JobMarket, OperatorKeys, Params, StakeRegistry, Token,
+};
 use headframe_contracts::{deploy, fund, set_balance};
 use headframe_market::machine::claim::{Evidence, Step, answer, next};
 use headframe_market::machine::{ClaimState, ClaimView, draws};
@@ -89,6 +91,12 @@ impl Net {
         let () = self.client.provider.raw_request("anvil_mine".into(), (U256::from(blocks),)).await.unwrap();
     }
 
+    /// Lets time pass on the chain and mines a block after it.
+    async fn wait(&self, seconds: u32) {
+        let _: i64 = self.client.provider.raw_request("evm_increaseTime".into(), (seconds,)).await.unwrap();
+        self.mine(1).await;
+    }
+
     async fn head(&self) -> BlockNo {
         BlockNo(self.client.provider.get_block_number().await.unwrap())
     }
@@ -100,7 +108,8 @@ impl Net {
         self.act(&self.operator, Action::Register { service_uri: "http://127.0.0.1:9".into() }).await;
         self.act(&self.operator, Action::Bond { amount: bond }).await;
         let registry = StakeRegistry::new(self.at.registry, &self.client.provider);
-        assert_eq!(registry.activeSet().call().await.unwrap(), [self.operator.address()]);
+        let active_set = ActiveSet::new(registry.activeSet().call().await.unwrap(), &self.client.provider);
+        assert_eq!(active_set.members().call().await.unwrap(), [self.operator.address()]);
         let info = registry.operatorInfo(self.operator.address()).call().await.unwrap();
         assert_eq!((info.bonded, info.serviceUri.as_str()), (bond, "http://127.0.0.1:9"));
 
@@ -253,10 +262,35 @@ async fn a_job_pays_from_bid_to_withdrawal() {
 
     let bonded = 2000 * COIN;
     net.act(&net.operator, Action::Unbond { amount: bonded }).await; // nothing is locked any more
-    net.mine(u64::from(net.params.registry.thaw_blocks)).await;
+    net.wait(net.params.registry.unbond_seconds).await;
     net.act(&net.operator, Action::WithdrawStake).await;
     let token = Token::new(net.at.token, &net.client.provider);
     assert_eq!(token.balanceOf(net.operator.address()).call().await.unwrap(), U256::from(5000 * COIN));
+}
+
+#[tokio::test]
+async fn a_deployment_has_exactly_the_roles_it_says() {
+    let net = Net::start(Params::devnet()).await;
+    let provider = &net.client.provider;
+    let deployer = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap().address();
+    let registry = StakeRegistry::new(net.at.registry, provider);
+    assert_eq!(registry.admin().call().await.unwrap(), deployer);
+    assert_eq!(registry.proposedAdmin().call().await.unwrap(), Address::ZERO);
+    assert_eq!(registry.slasherState(net.at.market).call().await.unwrap(), 2, "the market may lock and slash");
+    assert_eq!(registry.slasherState(deployer).call().await.unwrap(), 0, "its deployer may not");
+    let params = registry.params().call().await.unwrap();
+    assert_eq!((params.minSelf, params.unbond), (net.params.registry.min_self, net.params.registry.unbond_seconds));
+
+    let router = FeeRouter::new(registry.router().call().await.unwrap(), provider);
+    assert_eq!(router.registry().call().await.unwrap(), net.at.registry);
+    assert_eq!(router.treasury().call().await.unwrap(), deployer);
+    assert_eq!(router.protocolFee().call().await.unwrap(), U256::from(net.params.registry.protocol_fee));
+    let active_set = ActiveSet::new(registry.activeSet().call().await.unwrap(), provider);
+    assert_eq!(active_set.registry().call().await.unwrap(), net.at.registry);
+    assert_eq!(active_set.slots().call().await.unwrap(), U256::from(net.params.registry.slots));
+    let keys = OperatorKeys::new(registry.keys().call().await.unwrap(), provider);
+    assert_eq!(keys.registry().call().await.unwrap(), net.at.registry);
+    assert_eq!(net.market().keys().call().await.unwrap(), *keys.address());
 }
 
 #[tokio::test]

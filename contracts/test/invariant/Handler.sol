@@ -43,6 +43,7 @@ contract Handler is Fixture {
 
     constructor() {
         vm.roll(1000);
+        vm.warp(2_000_000_000);
         deploySystem(2); // fewer slots than operators: displacement happens
         for (uint256 i = 0; i < CLIENTS; ++i) {
             vm.deal(clientAt(i), 1e6 ether);
@@ -79,6 +80,10 @@ contract Handler is Fixture {
         }
     }
 
+    function bounties() external view returns (uint256) {
+        return registry.bounty(stranger);
+    }
+
     function operatorAt(uint256 i) internal pure returns (address) {
         return vm.addr(OPERATOR_KEY + i % OPERATORS);
     }
@@ -110,6 +115,7 @@ contract Handler is Fixture {
         if (which == Step.Wait) {
             calls[uint256(which)] += 1;
             vm.roll(block.number + 1 + dice % 12);
+            vm.warp(block.timestamp + dice % 2 days);
             return true;
         }
         return onAccount(which, dice);
@@ -154,7 +160,7 @@ contract Handler is Fixture {
         if (id == 0) return false;
         IJobMarket.Job memory j = market.job(id);
         if (which == Step.Bid) {
-            address[] memory active = registry.activeSet();
+            address[] memory active = registry.activeSet().members();
             address bidder = dice % 8 == 0 || active.length == 0 ? operatorAt(dice >> 32) : active[dice % active.length];
             return send(bidder, address(market), 0, abi.encodeCall(market.bid, (id, PRICE - nonce)));
         }

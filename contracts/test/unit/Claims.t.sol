@@ -4,7 +4,9 @@ pragma solidity 0.8.37;
 import {Fixture} from "../Fixture.sol";
 import {Tree} from "../Tree.sol";
 import {IJobMarket} from "../../src/interfaces/IJobMarket.sol";
+import {IOperatorKeys} from "../../src/interfaces/IOperatorKeys.sol";
 import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
+import {JobMarket} from "../../src/JobMarket.sol";
 import {BlockHashes} from "../../src/lib/BlockHashes.sol";
 
 contract ClaimsTest is Fixture {
@@ -393,5 +395,42 @@ contract ClaimsTest is Fixture {
         vm.assertEq(market.owed(operator), market.claimInfo(b).fee);
         vm.assertEq(market.job(id).reserved, 0);
         vm.assertEq(market.job(id).escrow, 1 ether - market.claimInfo(b).fee);
+    }
+
+    function test_seal_revertsWhenTheSeedIsOutOfReach() public {
+        IJobMarket.Params memory p = testParams();
+        p.answerWindow = 8000;
+        market = new JobMarket(registry, p);
+        registry.announceSlasher(address(market), REACH);
+        vm.warp(block.timestamp + UNBOND + 2 days);
+        registry.activateSlasher(address(market));
+        uint64 claimId = submit(openActive(1 ether, 4), 3);
+        uint64 seedBlock = market.claimInfo(claimId).seedBlock;
+        vm.roll(seedBlock + 257); // and no history contract here
+        vm.expectRevert(abi.encodeWithSelector(IJobMarket.SeedUnavailable.selector, claimId, seedBlock));
+        market.seal(claimId);
+        vm.assertEq(market.claimInfo(99).operator, address(0), "a claim nobody made");
+    }
+
+    // ---- hot keys ----
+
+    function test_aHotKeyActsForItsOperatorAndTheOldOneNoLonger() public {
+        address hot = vm.addr(0x407);
+        uint64 id = openActive(1 ether, 4);
+        IOperatorKeys keys = registry.keys();
+        vm.prank(operator);
+        keys.proposeSigner(operator, hot);
+        vm.prank(hot);
+        keys.acceptSigner(operator);
+        vm.prank(operator);
+        vm.expectRevert(abi.encodeWithSelector(IJobMarket.NotOperator.selector, id, operator));
+        market.claim(id, 0, 1, 0, 1);
+        vm.prank(hot);
+        uint64 claimId = market.claim(id, 0, 1, 0, 1);
+        vm.assertEq(market.claimInfo(claimId).operator, operator);
+        uint64 unassigned = open(1, 1);
+        vm.prank(operator);
+        vm.expectRevert(abi.encodeWithSelector(IJobMarket.NotOperator.selector, unassigned, operator));
+        market.claimJob(unassigned);
     }
 }

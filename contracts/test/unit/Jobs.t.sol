@@ -6,7 +6,7 @@ import {IJobMarket} from "../../src/interfaces/IJobMarket.sol";
 import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
 import {JobMarket} from "../../src/JobMarket.sol";
 import {Token} from "../../src/Token.sol";
-import {StakeRegistry} from "../../src/StakeRegistry.sol";
+import {StakeRegistry} from "../../src/staking/StakeRegistry.sol";
 
 /// @dev Refuses money; what it is owed must stay its own problem.
 contract Refuser {

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Fixture} from "../Fixture.sol";
 import {IJobMarket} from "../../src/interfaces/IJobMarket.sol";
+import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
 
 contract SlashingTest is Fixture {
     address internal constant FINDER = address(0xF1);
@@ -30,7 +31,7 @@ contract SlashingTest is Fixture {
         vm.assertEq(market.job(id).openClaims, 0);
         vm.assertEq(stakeOf(operator).bonded, MIN_BOND - c.lock);
         vm.assertEq(stakeOf(operator).locked, START_LOCK);
-        vm.assertEq(token.balanceOf(FINDER), c.lock / 2);
+        vm.assertEq(registry.bounty(FINDER), c.lock / 2);
         vm.expectRevert(
             abi.encodeWithSelector(IJobMarket.ClaimNotInState.selector, claimId, IJobMarket.ClaimState.Slashed)
         );
@@ -61,11 +62,11 @@ contract SlashingTest is Fixture {
         uint64 id = openActive(1 ether, 4);
         uint64 claimId = submit(id, 5);
         vm.prank(address(market));
-        registry.slash(operator, MIN_BOND, 0, address(0));
+        registry.slash(operator, MIN_BOND, 0, new IStakeRegistry.Cut[](0), IStakeRegistry.Jail.No);
         rollPast(market.claimInfo(claimId).deadline);
         missed(claimId);
         vm.assertEq(market.job(id).escrow, 1 ether);
-        vm.assertEq(token.balanceOf(FINDER), 0);
+        vm.assertEq(registry.bounty(FINDER), 0);
         vm.assertEq(stakeOf(operator).locked, START_LOCK);
     }
 
@@ -117,7 +118,7 @@ contract SlashingTest is Fixture {
         equivocate(a, b, OPERATOR_KEY);
         vm.assertEq(stakeOf(operator).bonded, MIN_BOND - MIN_LOCK);
         vm.assertEq(stakeOf(operator).locked, START_LOCK, "no lock is given up");
-        vm.assertEq(token.balanceOf(FINDER), MIN_LOCK / 2);
+        vm.assertEq(registry.bounty(FINDER), MIN_LOCK / 2);
         bytes memory again = abi.encodeWithSelector(IJobMarket.AlreadyPunished.selector, operator, id, 3);
         expectEquivocationRevert(a, b, OPERATOR_KEY, again);
         expectEquivocationRevert(b, a, OPERATOR_KEY, again);

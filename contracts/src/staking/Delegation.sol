@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Token} from "../Token.sol";
+import {SelfBond} from "./SelfBond.sol";
+import {SharePool} from "./SharePool.sol";
+import {ThawQueue} from "./ThawQueue.sol";
+import {VestingStream} from "./VestingStream.sol";
+
+/// @title Other people's stake behind an operator, its rewards and its part of fees.
+/// @dev Every position is changed by its owner alone.
+abstract contract Delegation is SelfBond {
+    using SafeCast for uint256;
+    using SafeERC20 for Token;
+    using SharePool for SharePool.Pool;
+    using ThawQueue for ThawQueue.Queue;
+    using VestingStream for VestingStream.Stream;
+
+    mapping(address operator => mapping(address owner => ThawQueue.Queue)) internal _thaws;
+
+    function delegate(address operator, uint128 amount) external returns (uint128 shares) {
+        require(amount >= MIN_DELEGATION, DelegationTooSmall(amount, MIN_DELEGATION));
+        Account storage a = _accounts[operator];
+        bool accepting = a.status == Status.Joined && a.jailedUntil != type(uint40).max;
+        require(accepting, NotAccepting(operator, _state(operator, a)));
+        _accrue(operator, a);
+        Position storage position = _positions[operator][a.poolNonce][msg.sender];
+        _settleFees(operator, msg.sender, position, a.feeIndex);
+        shares = a.active.deposit(amount);
+        position.shares += shares;
+        emit Delegated(operator, msg.sender, amount, shares);
+        _update(operator, a, false);
+        token.safeTransferFrom(msg.sender, address(this), amount);
+    }
+
+    function undelegate(address operator, uint128 shares) external {
+        Account storage a = _accounts[operator];
+        _accrue(operator, a);
+        Position storage position = _positions[operator][a.poolNonce][msg.sender];
+        uint128 held = position.shares;
+        require(shares <= held, InsufficientShares(held, shares));
+        _settleFees(operator, msg.sender, position, a.feeIndex);
+        (uint128 amount, uint128 dust) = a.active.redeem(shares);
+        require(amount > 0, ZeroAmount());
+        uint128 left = held - shares;
+        uint256 leftWorth = a.active.toAssets(left);
+        require(left == 0 || leftWorth >= MIN_DELEGATION, DelegationTooSmall(leftWorth, MIN_DELEGATION));
+        position.shares = left;
+        a.bonded += dust;
+        _queue(operator, a, amount, shares);
+        _update(operator, a, false);
+    }
+
+    function withdrawDelegation(address operator) external {
+        Account storage a = _accounts[operator];
+        (uint128 shares, uint256 removed) = _thaws[operator][msg.sender].pop(block.timestamp, a.thawNonce);
+        require(removed > 0, NothingToWithdraw(msg.sender));
+        (uint128 amount, uint128 dust) = a.thaw.redeem(shares);
+        _absorb(operator, a, dust);
+        emit DelegationWithdrawn(operator, msg.sender, amount);
+        token.safeTransfer(msg.sender, amount);
+    }
+
+    function notify(address operator, uint128 amount) external {
+        require(amount >= MIN_DELEGATION, DelegationTooSmall(amount, MIN_DELEGATION));
+        Account storage a = _accounts[operator];
+        require(a.status == Status.Joined, NotAccepting(operator, _state(operator, a)));
+        // The weight in draws follows with the next change or poke.
+        if (a.rewardsVest) _accrueRewards(operator, a);
+        a.rewards.add(amount);
+        a.rewardsVest = true;
+        emit Notified(operator, amount);
+        token.safeTransferFrom(msg.sender, address(this), amount);
+    }
+
+    function creditFees(address operator, uint128 amount) external onlyRouter returns (uint128 toDelegators) {
+        Account storage a = _accounts[operator];
+        if (a.feesVest) _accrueFees(operator, a);
+        (, uint16 feeCut) = _cuts(a);
+        toDelegators = _delegatorsPart(a, amount, feeCut);
+        if (toDelegators > 0) {
+            a.fees.add(toDelegators);
+            a.feesVest = true;
+        }
+        emit FeesCredited(operator, amount, toDelegators);
+    }
+
+    function takeFees(address operator, address account, uint32 nonce) external onlyRouter returns (uint256 amount) {
+        Account storage a = _accounts[operator];
+        if (a.feesVest) _accrueFees(operator, a);
+        uint128 index = nonce == a.poolNonce ? a.feeIndex : _lastFeeIndex[operator][nonce];
+        _settleFees(operator, account, _positions[operator][nonce][account], index);
+        amount = _feesEarned[operator][account];
+        delete _feesEarned[operator][account];
+    }
+
+    function feesOf(address operator, address account, uint32 nonce) external view returns (uint256 earned) {
+        Account storage a = _accounts[operator];
+        Position memory position = _positions[operator][nonce][account];
+        uint256 index = nonce == a.poolNonce ? a.feeIndex : _lastFeeIndex[operator][nonce];
+        earned = _feesEarned[operator][account] + (position.shares * (index - position.feeIndex) >> FEE_SHIFT);
+    }
+
+    function delegation(address operator, address account) external view returns (uint256 shares, uint256 amount) {
+        Account storage a = _accounts[operator];
+        shares = _positions[operator][a.poolNonce][account].shares;
+        amount = a.active.toAssets(shares);
+    }
+
+    function delegationThaws(address operator, address account) external view returns (Thaw[] memory) {
+        Account storage a = _accounts[operator];
+        return _worth(_thaws[operator][account], a.thaw, a.thawNonce);
+    }
+
+    function selfThaws(address operator) external view returns (Thaw[] memory) {
+        Account storage a = _accounts[operator];
+        return _worth(_selfThaws[operator], a.selfThaw, a.selfThawNonce);
+    }
+
+    function _queue(address operator, Account storage a, uint128 amount, uint128 shares) private {
+        uint40 readyAt = _readyAt();
+        ThawQueue.Request memory request = ThawQueue.Request(a.thaw.deposit(amount), readyAt, a.thawNonce);
+        _thaws[operator][msg.sender].push(request);
+        emit Undelegated(operator, msg.sender, amount, shares, readyAt);
+    }
+
+    function _worth(ThawQueue.Queue storage queue, SharePool.Pool memory pool, uint32 nonce)
+        private
+        view
+        returns (Thaw[] memory out)
+    {
+        ThawQueue.Request[] memory requests = queue.open();
+        out = new Thaw[](requests.length);
+        for (uint256 i = 0; i < out.length; ++i) {
+            ThawQueue.Request memory r = requests[i];
+            if (r.nonce == nonce) out[i].amount = SharePool.toAssets(pool, r.shares).toUint128();
+            out[i].readyAt = r.readyAt;
+        }
+    }
+}

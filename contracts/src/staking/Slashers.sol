@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {StakeBase} from "./StakeBase.sol";
+
+/// @title Which contracts may lock and slash, and since when.
+/// @dev A new one waits until everybody who does not trust it can have left. A retired one can still judge what it has
+/// locked, for its reach, and gives back locks for ever.
+abstract contract Slashers is StakeBase {
+    using SafeCast for uint256;
+
+    mapping(address slasher => Slasher) private _slashers;
+
+    struct Slasher {
+        uint32 reach;
+        uint40 announcedAt;
+        bool active;
+        uint40 retiredAt;
+    }
+
+    function announceSlasher(address slasher, uint32 reach) external onlyAdmin {
+        Slasher storage s = _slashers[slasher];
+        require(s.announcedAt == 0, SlasherInState(slasher, slasherState(slasher)));
+        _requireWithin(reach, 0, _settings.unbond - MARGIN);
+        if (reach > _settings.longestReach) _settings.longestReach = reach;
+        s.reach = reach;
+        s.announcedAt = block.timestamp.toUint40();
+        emit SlasherAnnounced(slasher, reach, _usableAt(s));
+        if (!_settings.everBonded) _activate(slasher, s); // nobody has anything to lose
+    }
+
+    function activateSlasher(address slasher) external {
+        Slasher storage s = _slashers[slasher];
+        require(s.announcedAt != 0 && !s.active, SlasherInState(slasher, slasherState(slasher)));
+        uint256 usableAt = _usableAt(s);
+        require(block.timestamp >= usableAt, SlasherTooEarly(slasher, usableAt));
+        _activate(slasher, s);
+    }
+
+    function retireSlasher(address slasher) external onlyAdmin {
+        Slasher storage s = _slashers[slasher];
+        require(s.active && s.retiredAt == 0, SlasherInState(slasher, slasherState(slasher)));
+        s.retiredAt = block.timestamp.toUint40();
+        emit SlasherRetired(slasher);
+    }
+
+    function slasherState(address slasher) public view returns (SlasherState) {
+        Slasher memory s = _slashers[slasher];
+        if (s.announcedAt == 0) return SlasherState.None;
+        if (!s.active) return SlasherState.Announced;
+        if (s.retiredAt == 0) return SlasherState.Active;
+        return block.timestamp <= s.retiredAt + s.reach ? SlasherState.Retired : SlasherState.Ended;
+    }
+
+    function _requireSlasher(SlasherState least, SlasherState most) internal view {
+        SlasherState state = slasherState(msg.sender);
+        require(state >= least && state <= most, SlasherInState(msg.sender, state));
+    }
+
+    function _activate(address slasher, Slasher storage s) private {
+        s.active = true;
+        emit SlasherActivated(slasher);
+    }
+
+    /// @dev By the longest unbonding time there ever was: stake that began to thaw under it must be out, too.
+    function _usableAt(Slasher storage s) private view returns (uint256) {
+        return uint256(s.announcedAt) + _settings.longestUnbond + MARGIN;
+    }
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {IActiveSet} from "../interfaces/IActiveSet.sol";
+import {IOperatorKeys} from "../interfaces/IOperatorKeys.sol";
+import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
+import {Token} from "../Token.sol";
+import {ActiveSet} from "./ActiveSet.sol";
+import {OperatorKeys} from "./OperatorKeys.sol";
+import {SharePool} from "./SharePool.sol";
+import {SumTree} from "./SumTree.sol";
+import {ThawQueue} from "./ThawQueue.sol";
+import {VestingStream} from "./VestingStream.sol";
+
+/// @title What every part of the registry shares: accounts, parameters, and the vesting of rewards and fees.
+/// @dev Tokens held = bonded + thawing of all operators + both pools of their delegators + rewards vesting + bounties.
+abstract contract StakeBase is IStakeRegistry {
+    using SafeCast for uint256;
+    using SafeERC20 for Token;
+    using VestingStream for VestingStream.Stream;
+
+    uint256 public constant WEIGHT_CAP = 4;
+    uint256 public constant MAX_SUPPLY = SumTree.MAX_TOTAL * 4e18; // 4.29e9 tokens, in ActiveSet.WEIGHT_UNIT
+    uint256 public constant MIN_DELEGATION = 1e18;
+    uint256 public constant MARGIN = 2 days; // that stakers have beyond any window
+    uint256 internal constant WHOLE = 1e4;
+    uint256 internal constant FEE_SHIFT = 64;
+
+    // What governance may set: see setParams.
+    uint256 public constant LEAST_MIN_SELF = 100e18;
+    uint256 public constant MOST_MIN_SELF = 1e6 * 1e18;
+    uint256 public constant LEAST_UNBOND = 7 days;
+    uint256 public constant MOST_UNBOND = 60 days;
+
+    Token public immutable token;
+    IActiveSet public immutable activeSet;
+    IOperatorKeys public immutable keys;
+
+    address public admin;
+    address public proposedAdmin;
+    address public router;
+    Settings internal _settings;
+    mapping(address operator => Account) internal _accounts;
+    mapping(address operator => mapping(uint32 nonce => mapping(address owner => Position))) internal _positions;
+    mapping(address operator => mapping(uint32 nonce => uint128)) internal _lastFeeIndex; // of wiped pools
+    mapping(address operator => mapping(address account => uint256)) internal _feesEarned;
+
+    struct Settings {
+        uint128 minSelf;
+        uint32 unbond;
+        uint32 longestUnbond;
+        uint32 longestReach;
+        bool everBonded;
+    }
+
+    enum Status {
+        None,
+        Joined,
+        Exiting
+    }
+
+    struct Account {
+        uint128 bonded;
+        uint128 locked;
+        SharePool.Pool active;
+        SharePool.Pool thaw;
+        SharePool.Pool selfThaw;
+        Status status;
+        uint8 strikes;
+        uint40 jailedUntil;
+        uint32 poolNonce;
+        uint32 thawNonce;
+        uint32 selfThawNonce;
+        bool rewardsVest; // or else the stream is empty and need not be read
+        bool feesVest;
+        uint128 feeIndex; // wei of each share of the active pool, times 2^64
+        uint16 rewardCut;
+        uint16 feeCut;
+        uint16 nextRewardCut;
+        uint16 nextFeeCut;
+        uint40 cutsFrom; // when the next ones hold; 0 for none
+        VestingStream.Stream rewards;
+        VestingStream.Stream fees; // the delegators' part, wei
+    }
+
+    struct Position {
+        uint128 shares;
+        uint128 feeIndex;
+    }
+
+    modifier onlyAdmin() {
+        require(msg.sender == admin, NotAdmin(msg.sender));
+        _;
+    }
+
+    modifier onlyRouter() {
+        require(msg.sender == router, NotRouter(msg.sender));
+        _;
+    }
+
+    constructor(Token token_, uint256 slots_, Params memory p) {
+        uint256 supply = token_.totalSupply(); // can only shrink
+        require(supply <= MAX_SUPPLY, SupplyTooLarge(supply, MAX_SUPPLY));
+        token = token_;
+        activeSet = new ActiveSet(slots_);
+        keys = new OperatorKeys(this);
+        admin = msg.sender;
+        _setParams(p);
+    }
+
+    // ---- governance ----
+
+    function setParams(Params calldata p) external onlyAdmin {
+        _setParams(p);
+    }
+
+    function setRouter(address router_) external onlyAdmin {
+        require(router == address(0), RouterAlreadySet(router));
+        router = router_;
+        emit RouterSet(router_);
+    }
+
+    function proposeAdmin(address admin_) external onlyAdmin {
+        proposedAdmin = admin_;
+        emit AdminProposed(admin_);
+    }
+
+    function acceptAdmin() external {
+        require(msg.sender == proposedAdmin, NotProposed(msg.sender));
+        (admin, proposedAdmin) = (msg.sender, address(0));
+        emit AdminChanged(msg.sender);
+    }
+
+    function params() external view returns (Params memory) {
+        return Params(_settings.minSelf, _settings.unbond);
+    }
+
+    function _setParams(Params memory p) private {
+        uint256 leastUnbond = Math.max(LEAST_UNBOND, _settings.longestReach + MARGIN);
+        _requireWithin(p.minSelf, LEAST_MIN_SELF, MOST_MIN_SELF);
+        _requireWithin(p.unbond, leastUnbond, MOST_UNBOND);
+        (_settings.minSelf, _settings.unbond) = (p.minSelf, p.unbond);
+        if (p.unbond > _settings.longestUnbond) _settings.longestUnbond = p.unbond;
+        emit ParamsChanged(p.minSelf, p.unbond);
+    }
+
+    function _requireWithin(uint256 value, uint256 least, uint256 most) internal pure {
+        require(value >= least && value <= most, ParamOutOfBounds(value, least, most));
+    }
+
+    // ---- rewards and fees ----
+
+    /// @dev Comes before every change of the pools, so that what vests goes to those who held shares meanwhile.
+    function _accrue(address operator, Account storage a) internal {
+        if (a.rewardsVest) _accrueRewards(operator, a);
+        if (a.feesVest) _accrueFees(operator, a);
+    }
+
+    function _accrueRewards(address operator, Account storage a) internal {
+        if (a.bonded == 0 && a.active.shares == 0) return a.rewards.pause();
+        (uint128 amount, bool over) = a.rewards.settle();
+        if (over) a.rewardsVest = false;
+        if (amount == 0) return;
+        (uint16 rewardCut,) = _cuts(a);
+        uint128 toDelegators = _delegatorsPart(a, amount, rewardCut);
+        a.bonded += amount - toDelegators;
+        a.active.assets += toDelegators;
+        emit Vested(operator, amount - toDelegators, toDelegators);
+    }
+
+    function _accrueFees(address operator, Account storage a) internal {
+        (uint256 amount, bool over) = a.fees.settle();
+        if (over) a.feesVest = false;
+        if (amount == 0) return;
+        uint256 shares = a.active.shares;
+        if (shares == 0) {
+            _feesEarned[operator][ownerOf(operator)] += amount;
+        } else {
+            // It stops at the largest value rather than revert: no amount of coins may keep a slash from going through.
+            uint256 index = a.feeIndex + (amount << FEE_SHIFT) / shares;
+            a.feeIndex = Math.min(index, type(uint128).max).toUint128();
+        }
+    }
+
+    /// @dev Their part by stake, less the operator's cut, rounded down.
+    function _delegatorsPart(Account storage a, uint128 amount, uint16 cut) internal view returns (uint128) {
+        SharePool.Pool memory pool = a.active;
+        if (pool.shares == 0) return 0;
+        uint256 byStake = uint256(amount) * pool.assets / (uint256(pool.assets) + a.bonded);
+        return (byStake * (WHOLE - cut) / WHOLE).toUint128();
+    }
+
+    function _cuts(Account storage a) internal view returns (uint16 rewardCut, uint16 feeCut) {
+        if (a.cutsFrom != 0 && block.timestamp >= a.cutsFrom) return (a.nextRewardCut, a.nextFeeCut);
+        return (a.rewardCut, a.feeCut);
+    }
+
+    /// @dev Comes before every change of the position's shares.
+    function _settleFees(address operator, address owner, Position storage position, uint128 index) internal {
+        uint128 since = index - position.feeIndex;
+        if (since == 0) return;
+        position.feeIndex = index;
+        uint256 earned = uint256(position.shares) * since >> FEE_SHIFT;
+        if (earned > 0) _feesEarned[operator][owner] += earned;
+    }
+
+    // ---- standing ----
+
+    function poke(address operator) external {
+        Account storage a = _accounts[operator];
+        _accrue(operator, a);
+        _update(operator, a, false);
+    }
+
+    function standing(address operator) external view returns (uint256 weight, bool eligible) {
+        Account storage a = _accounts[operator];
+        return (_weight(a), _eligible(a));
+    }
+
+    function weightOf(address operator) external view returns (uint256) {
+        return _weight(_accounts[operator]);
+    }
+
+    function isActive(address operator) public view returns (bool) {
+        return _eligible(_accounts[operator]) && activeSet.seated(operator);
+    }
+
+    function isOperator(address account) external view returns (bool) {
+        return _accounts[account].status != Status.None;
+    }
+
+    /// @dev After every change of stake or standing.
+    function _update(address operator, Account storage a, bool enter) internal {
+        activeSet.update(operator, _weight(a), _eligible(a), enter);
+    }
+
+    function _state(address operator, Account storage a) internal view returns (State) {
+        if (a.status == Status.None) return State.None;
+        if (a.status == Status.Exiting) return a.locked == 0 ? State.Exited : State.Exiting;
+        if (block.timestamp < a.jailedUntil) return State.Jailed;
+        if (a.bonded < _settings.minSelf) return State.Idle;
+        return activeSet.seated(operator) ? State.Active : State.Standby;
+    }
+
+    function ownerOf(address operator) public view virtual returns (address);
+
+    function _requireOwner(address operator) internal view {
+        require(msg.sender == ownerOf(operator), NotOwner(operator, msg.sender));
+    }
+
+    function _eligible(Account storage a) internal view returns (bool) {
+        return a.status == Status.Joined && block.timestamp >= a.jailedUntil && a.bonded >= _settings.minSelf;
+    }
+
+    function _free(Account storage a) internal view returns (uint256) {
+        return Math.saturatingSub(a.bonded, a.locked);
+    }
+
+    function _weight(Account storage a) internal view returns (uint256) {
+        return Math.min(uint256(a.bonded) + a.active.assets, WEIGHT_CAP * a.bonded);
+    }
+
+    /// @dev When stake that starts to thaw now can be withdrawn.
+    function _readyAt() internal view returns (uint40) {
+        return (block.timestamp + _settings.unbond).toUint40();
+    }
+}

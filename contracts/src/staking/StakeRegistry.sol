@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Token} from "../Token.sol";
+import {Delegation} from "./Delegation.sol";
+import {SharePool} from "./SharePool.sol";
+import {Slashers} from "./Slashers.sol";
+import {StakeBase} from "./StakeBase.sol";
+import {ThawQueue} from "./ThawQueue.sol";
+
+/// @title The stake of operators and their delegators: see IStakeRegistry for the rules. This file locks and takes.
+/// @dev Knows nothing of jobs: slashers decide what is locked, released and taken. The only other contract called is our
+/// own token, which has no hooks, and it is called last.
+contract StakeRegistry is Delegation, Slashers {
+    using SafeCast for uint256;
+    using SafeERC20 for Token;
+    using SharePool for SharePool.Pool;
+
+    uint256 public constant MAX_CUTS = WHOLE / 2; // the rest is burned, so that slashing oneself is no way out
+    uint256 public constant DELEGATORS_RISK = 10; // they lose at most one part in so many at once
+    uint256 private constant JAIL_SHORT = 3 days;
+    uint256 private constant JAIL_FIRST = 14 days;
+    uint256 private constant JAIL_SECOND = 60 days;
+
+    mapping(address account => uint256) public bounty;
+    mapping(address operator => mapping(address slasher => uint128)) private _locks;
+
+    constructor(Token token_, uint256 slots_, Params memory p) StakeBase(token_, slots_, p) {}
+
+    function lock(address operator, uint128 amount) external {
+        _requireSlasher(SlasherState.Active, SlasherState.Active);
+        Account storage a = _accounts[operator];
+        uint256 available = _free(a);
+        require(amount <= available, InsufficientFree(operator, available, amount));
+        a.locked += amount;
+        _locks[operator][msg.sender] += amount;
+        emit Locked(operator, msg.sender, amount);
+    }
+
+    function release(address operator, uint128 amount) external {
+        uint128 held = _locks[operator][msg.sender];
+        require(amount <= held, ReleaseTooLarge(operator, held, amount));
+        _unlock(operator, msg.sender, held, amount);
+    }
+
+    function freeEnded(address operator, address slasher) external {
+        SlasherState state = slasherState(slasher);
+        require(state == SlasherState.Ended, SlasherInState(slasher, state));
+        uint128 held = _locks[operator][slasher];
+        _unlock(operator, slasher, held, held);
+    }
+
+    function slash(address operator, uint128 amount, uint128 unlock, Cut[] calldata cuts, Jail jail)
+        external
+        returns (uint256 taken)
+    {
+        _requireSlasher(SlasherState.Active, SlasherState.Retired);
+        Account storage a = _accounts[operator];
+        _accrue(operator, a);
+        uint128 held = _locks[operator][msg.sender];
+        if (unlock > 0) _unlock(operator, msg.sender, held, Math.min(unlock, held).toUint128());
+        uint256 fromSelf = _takeSelf(operator, a, amount);
+        uint256 fromDelegators = fromSelf < amount ? _takeDelegated(operator, a, amount - fromSelf) : 0;
+        taken = fromSelf + fromDelegators;
+        if (jail != Jail.No) _jail(operator, a, jail);
+        _update(operator, a, false);
+
+        uint256 burned = taken - _credit(taken, cuts);
+        emit Slashed(operator, msg.sender, fromSelf, fromDelegators, burned);
+        if (burned > 0) token.burn(burned);
+    }
+
+    function takeBounty() external {
+        uint256 amount = bounty[msg.sender];
+        require(amount > 0, NothingToWithdraw(msg.sender));
+        bounty[msg.sender] = 0;
+        token.safeTransfer(msg.sender, amount);
+    }
+
+    // ---- views ----
+
+    function free(address operator) external view returns (uint256) {
+        return _free(_accounts[operator]);
+    }
+
+    function slashable(address operator) external view returns (uint256) {
+        Account storage a = _accounts[operator];
+        uint256 delegated = uint256(a.active.assets) + a.thaw.assets;
+        return uint256(a.bonded) + a.selfThaw.assets + delegated / DELEGATORS_RISK;
+    }
+
+    function lockedBy(address operator, address slasher) external view returns (uint256) {
+        return _locks[operator][slasher];
+    }
+
+    function nextDeadline(address operator) external view returns (uint256 due) {
+        Account storage a = _accounts[operator];
+        if (block.timestamp < a.jailedUntil && a.jailedUntil != type(uint40).max) due = a.jailedUntil;
+        ThawQueue.Queue storage queue = _selfThaws[operator];
+        uint256 readyAt = queue.requests[queue.head].readyAt;
+        if (readyAt != 0 && (due == 0 || readyAt < due)) due = readyAt;
+    }
+
+    function operatorInfo(address operator) external view returns (Operator memory out) {
+        Account storage a = _accounts[operator];
+        out.state = _state(operator, a);
+        out.owner = ownerOf(operator);
+        out.bonded = a.bonded;
+        out.locked = a.locked;
+        out.thawing = a.selfThaw.assets;
+        out.delegated = a.active.assets;
+        out.delegatedShares = a.active.shares;
+        out.delegatedThawing = a.thaw.assets;
+        out.rewardsVesting = a.rewards.left;
+        (out.rewardCut, out.feeCut) = _cuts(a);
+        out.slot = activeSet.seatOf(operator).slot;
+        out.active = isActive(operator);
+        out.strikes = a.strikes;
+        out.jailedUntil = a.jailedUntil;
+        out.poolNonce = a.poolNonce;
+        out.serviceUri = _identities[operator].serviceUri;
+    }
+
+    // ---- steps of a slash ----
+
+    function _unlock(address operator, address slasher, uint128 held, uint128 amount) private {
+        _locks[operator][slasher] = held - amount;
+        _accounts[operator].locked -= amount;
+        emit Released(operator, slasher, amount);
+    }
+
+    /// @dev Bonded and thawing stake bear it in proportion; the thawing part is rounded up.
+    function _takeSelf(address operator, Account storage a, uint256 amount) private returns (uint256 taken) {
+        (uint256 bonded, uint256 thawing) = (a.bonded, a.selfThaw.assets);
+        taken = Math.min(amount, bonded + thawing);
+        uint256 fromThaw = thawing == 0 ? 0 : Math.ceilDiv(taken * thawing, bonded + thawing);
+        a.bonded = (bonded - (taken - fromThaw)).toUint128();
+        if (fromThaw == 0) return taken;
+        (bool wiped, uint128 dust) = a.selfThaw.lose(fromThaw.toUint128());
+        if (!wiped) return taken;
+        emit PoolWiped(operator, a.selfThawNonce++, true);
+        a.bonded += dust;
+    }
+
+    function _takeDelegated(address operator, Account storage a, uint256 amount) private returns (uint256 taken) {
+        (uint256 active, uint256 thawing) = (a.active.assets, a.thaw.assets);
+        taken = Math.min(amount, (active + thawing) / DELEGATORS_RISK);
+        if (taken == 0) return 0;
+        uint256 fromThaw = Math.ceilDiv(taken * thawing, active + thawing);
+        (bool wiped, uint128 dust) = a.thaw.lose(fromThaw.toUint128());
+        if (wiped) {
+            emit PoolWiped(operator, a.thawNonce++, true);
+            a.bonded += dust;
+        }
+        (wiped, dust) = a.active.lose((taken - fromThaw).toUint128());
+        if (wiped) {
+            // What its holders have earned so far stays theirs, under the old nonce.
+            _lastFeeIndex[operator][a.poolNonce] = a.feeIndex;
+            emit PoolWiped(operator, a.poolNonce++, false);
+            a.bonded += dust;
+        }
+    }
+
+    function _jail(address operator, Account storage a, Jail jail) private {
+        uint256 until = block.timestamp + JAIL_SHORT;
+        if (jail == Jail.Strike) {
+            uint8 strikes = a.strikes;
+            if (strikes < 3) a.strikes = ++strikes;
+            until = strikes == 1 ? block.timestamp + JAIL_FIRST : block.timestamp + JAIL_SECOND;
+            if (strikes == 3) until = type(uint40).max;
+        }
+        a.jailedUntil = Math.max(a.jailedUntil, until).toUint40();
+        emit Jailed(operator, a.jailedUntil, a.strikes);
+    }
+
+    function _credit(uint256 taken, Cut[] calldata cuts) private returns (uint256 credited) {
+        uint256 sum = 0;
+        for (uint256 i = 0; i < cuts.length; ++i) {
+            sum += cuts[i].share;
+            uint256 amount = taken * cuts[i].share / WHOLE;
+            if (amount == 0) continue;
+            bounty[cuts[i].to] += amount;
+            credited += amount;
+        }
+        require(sum <= MAX_CUTS, CutsTooLarge(sum, MAX_CUTS));
+    }
+}

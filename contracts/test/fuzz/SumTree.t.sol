@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Base} from "../Base.sol";
+import {SumTree} from "../../src/staking/SumTree.sol";
+
+/// @dev The tree beside a plain list of weights for each epoch.
+contract SumTreeTest is Base {
+    using SumTree for SumTree.Tree;
+
+    uint256 internal constant PLAIN = 512;
+    SumTree.Tree internal tree;
+    mapping(uint256 epoch => mapping(uint256 leaf => uint256)) internal plain;
+    uint256 internal now_ = 2;
+    uint256[] internal leaves; // ever written
+
+    function set(uint256 leaf, uint256 weight) internal {
+        tree.set(leaf, weight, now_ + 1);
+        plain[now_ + 1][leaf] = weight;
+        leaves.push(leaf);
+    }
+
+    function next() internal {
+        now_ += 1;
+        for (uint256 i = 0; i < leaves.length; ++i) {
+            plain[now_ + 1][leaves[i]] = plain[now_][leaves[i]];
+        }
+    }
+
+    function check(uint256 epoch) internal view {
+        uint256 total = 0;
+        for (uint256 leaf = 0; leaf < PLAIN; ++leaf) {
+            uint256 weight = plain[epoch][leaf];
+            vm.assertEq(tree.weightOf(leaf, epoch), weight, "weight");
+            if (weight == 0) continue;
+            vm.assertEq(tree.find(total, epoch), leaf, "first point of a leaf");
+            total += weight;
+            vm.assertEq(tree.find(total - 1, epoch), leaf, "last point of a leaf");
+        }
+        vm.assertEq(tree.total(epoch), total, "root");
+    }
+
+    function testFuzz_threeEpochsCanBeRead(uint256 seed) public {
+        for (uint256 i = 0; i < 40; ++i) {
+            uint256 dice = uint256(keccak256(abi.encode(seed, i)));
+            if (dice % 5 == 0) next();
+            else set((dice >> 8) % (dice % 2 == 0 ? 12 : PLAIN), (dice >> 64) % 3 == 0 ? 0 : (dice >> 96) % 1e6);
+        }
+        check(now_ + 1);
+        check(now_);
+        check(now_ - 1);
+    }
+
+    function test_theWholeSupplyOnTheLastLeaf() public {
+        set(511, SumTree.MAX_TOTAL);
+        check(now_ + 1);
+        vm.assertEq(tree.find(SumTree.MAX_TOTAL - 1, now_ + 1), 511);
+        set(511, 0);
+        set(0, SumTree.MAX_TOTAL);
+        check(now_ + 1);
+        vm.assertEq(tree.total(now_), 0);
+    }
+
+    function test_anUnchangedWeightWritesNothing() public {
+        set(7, 5);
+        next();
+        next();
+        next();
+        tree.set(7, 5, now_ + 1);
+        vm.assertEq(tree.weightOf(7, 3), 5, "the version of the first epoch is still there");
+    }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Base} from "../Base.sol";
+import {OpenRegistry, StakeHandler} from "./StakeHandler.sol";
+import {IActiveSet} from "../../src/interfaces/IActiveSet.sol";
+import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
+import {FeeRouter} from "../../src/staking/FeeRouter.sol";
+import {Token} from "../../src/Token.sol";
+
+contract StakeInvariants is Base {
+    address internal constant FINDER = address(0xF1);
+    StakeHandler internal handler;
+    OpenRegistry internal registry;
+    IActiveSet internal set;
+    Token internal token;
+    FeeRouter internal router;
+
+    function setUp() public {
+        handler = new StakeHandler();
+        (registry, set, token, router) = handler.parts();
+    }
+
+    function targetContracts() public view returns (address[] memory out) {
+        out = new address[](1);
+        out[0] = address(handler);
+    }
+
+    struct Selector {
+        address addr;
+        bytes4[] selectors;
+    }
+
+    function targetSelectors() public view returns (Selector[] memory out) {
+        out = new Selector[](1);
+        out[0] = Selector(address(handler), new bytes4[](1));
+        out[0].selectors[0] = StakeHandler.step.selector;
+    }
+
+    /// All rules after every step: one invariant, so that one walk serves them all.
+    function invariant_everyRuleHolds() public {
+        address[] memory who = handler.operators();
+        for (uint256 i = 0; i < who.length; ++i) {
+            registry.poke(who[i]); // weights follow rewards that vest, and a higher minimum, only when asked to
+        }
+        vm.assertEq(handler.broken(), "");
+        tokensAddUp();
+        sharesAddUp();
+        locksAddUp();
+        weightsAddUp();
+        feesAreCovered();
+    }
+
+    /// 1. Tokens held are those of all stakes, rewards and bounties; the supply fell by what was burned.
+    function tokensAddUp() internal view {
+        address[] memory who = handler.operators();
+        uint256 held = registry.bounty(FINDER);
+        for (uint256 i = 0; i < who.length; ++i) {
+            IStakeRegistry.Operator memory o = registry.operatorInfo(who[i]);
+            held += uint256(o.bonded) + o.thawing + o.delegated + o.delegatedThawing + o.rewardsVesting;
+        }
+        vm.assertEq(token.balanceOf(address(registry)), held, "registry tokens");
+        vm.assertEq(token.totalSupply() + handler.burned(), 1e9 * 1e18, "supply");
+    }
+
+    /// 2. Shares of all holders are those of the pool, for both pools; 3. they are never worth more than it holds.
+    function sharesAddUp() internal view {
+        address[] memory who = handler.operators();
+        address[] memory owners = handler.holders();
+        for (uint256 i = 0; i < who.length; ++i) {
+            IStakeRegistry.Operator memory o = registry.operatorInfo(who[i]);
+            (uint256 shares, uint256 worth, uint256 thawing) = (0, 0, 0);
+            for (uint256 j = 0; j < owners.length; ++j) {
+                (uint256 held, uint256 amount) = registry.delegation(who[i], owners[j]);
+                (shares, worth) = (shares + held, worth + amount);
+                thawing += registry.requests(who[i], owners[j]);
+            }
+            vm.assertEq(shares, o.delegatedShares, "shares");
+            vm.assertLe(worth, o.delegated, "worth");
+            (uint256 own, uint256 delegated) = registry.thawPools(who[i]);
+            vm.assertEq(thawing, delegated, "thawing shares");
+            vm.assertEq(registry.ownRequests(who[i]), own, "own thawing shares");
+            vm.assertTrue((own > 0 || o.thawing == 0) && (delegated > 0 || o.delegatedThawing == 0), "nobody's stake");
+            vm.assertTrue(shares > 0 || o.delegated == 0, "nobody's stake");
+        }
+    }
+
+    /// 4. Locked is the sum of locks that were not given up.
+    function locksAddUp() internal view {
+        address[] memory who = handler.operators();
+        for (uint256 i = 0; i < who.length; ++i) {
+            vm.assertEq(registry.operatorInfo(who[i]).locked, handler.lockedNow(who[i]), "locked");
+            vm.assertEq(registry.lockedBy(who[i], address(handler)), handler.lockedNow(who[i]), "by slasher");
+        }
+    }
+
+    /// 12. The next epoch's total is the sum over the slots; every slot has one holder; who may not work has no weight.
+    function weightsAddUp() internal view {
+        address[] memory who = handler.operators();
+        (uint256 sum, uint256 taken) = (0, 0);
+        for (uint256 i = 0; i < who.length; ++i) {
+            IStakeRegistry.Operator memory o = registry.operatorInfo(who[i]);
+            if (o.slot == 0) continue;
+            vm.assertTrue(taken & (1 << o.slot) == 0, "two in one slot");
+            vm.assertTrue(o.state != IStakeRegistry.State.Exiting && o.state != IStakeRegistry.State.Exited, "exiting");
+            vm.assertTrue(o.state != IStakeRegistry.State.Jailed, "jailed");
+            taken |= 1 << o.slot;
+            sum += registry.weightOf(who[i]) / 4e18 * 4e18;
+        }
+        vm.assertEq(set.totalWeight(set.epoch() + 1), sum, "weights");
+        vm.assertLe(set.members().length, 2, "slots");
+    }
+
+    /// 31. What delegators have taken and could take is within what was put there for them.
+    function feesAreCovered() internal view {
+        address[] memory who = handler.operators();
+        uint256 owed = router.owed(address(0x7EA5));
+        for (uint256 i = 0; i < who.length; ++i) {
+            owed += router.owed(who[i]);
+        }
+        vm.assertGe(address(router).balance, owed, "router");
+        uint256 left = address(router).balance - owed;
+        vm.assertEq(left, handler.routed() - handler.claimed(), "delegators' part");
+        uint256 claimable = 0;
+        for (uint256 i = 0; i < who.length; ++i) {
+            claimable += claimableOf(who[i], who[i]);
+            address[] memory owners = handler.holders();
+            for (uint256 j = 0; j < owners.length; ++j) {
+                claimable += claimableOf(who[i], owners[j]);
+            }
+        }
+        vm.assertLe(claimable, left, "more than was put there");
+    }
+
+    /// @dev Over all pools that the operator ever had.
+    function claimableOf(address operator, address account) internal view returns (uint256 sum) {
+        uint256 settled = registry.feesOf(operator, account, type(uint32).max); // of no pool
+        sum = settled;
+        for (uint32 nonce = 0; nonce <= registry.operatorInfo(operator).poolNonce; ++nonce) {
+            sum += registry.feesOf(operator, account, nonce) - settled;
+        }
+    }
+
+    /// The walk is not vacuous: over a long fixed walk each kind of step succeeds, and not just now and then. In the end
+    /// everybody gets out.
+    function test_walk_everyStepSucceedsAndTheLastWithdrawalToo() public {
+        for (uint256 i = 0; i < 2500; ++i) {
+            handler.step(uint256(keccak256(abi.encode("stake", i))));
+            if (i % 100 == 0) invariant_everyRuleHolds();
+        }
+        invariant_everyRuleHolds();
+        for (uint256 i = 0; i <= uint256(type(StakeHandler.Step).max); ++i) {
+            string memory which = vm.toString(i);
+            vm.assertGe(handler.successes(i), 10, which);
+            vm.assertGe(handler.successes(i) * 5, handler.calls(i), which);
+        }
+        vm.assertGe(handler.claimed(), 1, "a delegator was paid");
+        everybodyLeaves();
+    }
+
+    function everybodyLeaves() internal {
+        address[] memory who = handler.operators();
+        address[] memory owners = handler.holders();
+        for (uint256 i = 0; i < who.length; ++i) {
+            uint256 locked = handler.lockedNow(who[i]);
+            vm.prank(address(handler));
+            registry.release(who[i], uint128(locked));
+            for (uint256 j = 0; j < owners.length; ++j) {
+                (uint256 shares,) = registry.delegation(who[i], owners[j]);
+                clear(who[i], owners[j]);
+                if (shares == 0) continue;
+                vm.prank(owners[j]);
+                registry.undelegate(who[i], uint128(shares));
+            }
+        }
+        vm.warp(block.timestamp + 61 days);
+        for (uint256 i = 0; i < who.length; ++i) {
+            for (uint256 j = 0; j < owners.length; ++j) {
+                clear(who[i], owners[j]);
+            }
+            registry.poke(who[i]);
+            IStakeRegistry.Operator memory o = registry.operatorInfo(who[i]);
+            vm.assertEq(uint256(o.delegated) + o.delegatedThawing, 0, "delegators");
+            vm.startPrank(who[i]);
+            if (registry.selfThaws(who[i]).length > 0) registry.withdraw();
+            registry.unbond(registry.operatorInfo(who[i]).bonded);
+            vm.warp(block.timestamp + 61 days);
+            registry.withdraw();
+            vm.stopPrank();
+        }
+        vm.assertLe(token.balanceOf(address(registry)), registry.bounty(FINDER), "what is left is owed");
+    }
+
+    function clear(address operator, address owner) internal {
+        if (registry.delegationThaws(operator, owner).length == 0) return;
+        vm.warp(block.timestamp + 61 days);
+        vm.prank(owner);
+        registry.withdrawDelegation(operator);
+    }
+}
