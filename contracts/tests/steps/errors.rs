@@ -10,6 +10,9 @@ use headframe_market::proof::answer;
 use headframe_market::proof::error_sum::Measured;
 use headframe_market::proof::{Accusation, Answer, Limits};
 
+/// One of the limits.
+type Limit = fn(&mut Limits) -> &mut u64;
+
 /// An answer of one rung with everything behind it.
 struct Case {
     answer: Answer,
@@ -167,7 +170,7 @@ fn a_wrong_error_or_a_changed_sample_is_convicted() {
 #[test]
 fn what_is_above_a_limit_is_convicted() {
     let (mut step, mut dice) = (Step::new(&ErrorSumStep::BYTECODE), Dice::new(6));
-    let lower: [(&str, fn(&mut Limits) -> &mut u64); 6] = [
+    let lower: [(&str, Limit); 6] = [
         ("segment limit", |limits| &mut limits.segmentLuma),
         ("segment limit", |limits| &mut limits.segmentChroma),
         ("frame limit", |limits| &mut limits.frameLuma),

@@ -20,6 +20,9 @@ struct Work {
     limits: Limits,
 }
 
+/// Lowers one of the limits.
+type Lower = fn(&mut Limits);
+
 const SIZE: (u32, u32) = (36, 6);
 const LARGE: Limits = Limits {
     tileLuma: 1 << 40,
@@ -147,7 +150,7 @@ fn limits(file: &mut File, work: &Work) {
     refused("another frame's sums", within::<FrameLimit>(&frame, |f| f.errors.index = 1), "NotCommitted");
     refused("other sums of the segment", within::<SegmentLimit>(&segment, |s| s.top.luma += 1), "NotCommitted");
 
-    let lower: [(&str, &str, fn(&mut Limits)); 6] = [
+    let lower: [(&str, &str, Lower); 6] = [
         ("luma of a tile", "tile limit", |limits| limits.tileLuma = 1),
         ("chroma of a tile", "tile limit", |limits| limits.tileChroma = 1),
         ("luma of a frame", "frame limit", |limits| limits.frameLuma = 1),

@@ -6,10 +6,15 @@ use crate::receipts::Work;
 use alloy::primitives::B256;
 use alloy::sol_types::SolValue;
 use headframe_contracts::{EquivocationStep, LeafStep};
+use headframe_market::merkle::{Leaf, SumTree};
 use headframe_market::proof::abi::{
     EquivocationEvidence, LeafEvidence, Opening, PlaceDetail, ReceiptAndLeaf, TwoReceipts, UnitsDetail,
 };
-use headframe_market::proof::{Accusation, equivocation, leaf};
+use headframe_market::proof::{Accusation, Drawn, equivocation, leaf};
+use headframe_market::{JobId, SegmentNo};
+
+/// Puts some leaf elsewhere.
+type Move = fn(&mut Vec<Leaf>);
 
 /// A piece of work with five segments, the third of which is answered.
 fn work() -> Work {
@@ -84,7 +89,7 @@ fn vectors_of_leaf_step() {
     };
     refused("units of another opening", |u| u.opening.leaf.units += 1, "NotCommitted");
     refused("units of another answer", |u| u.answer.cascade = true, "NotCommitted");
-    refused("a rung missing", |u| drop(u.decoded.pop()), "OutOfShape");
+    refused("a rung missing", |u| u.decoded.truncate(1), "OutOfShape");
     refused("another number of pictures", |u| u.decoded[0].count += 1, "NotCommitted");
     let mut more = work();
     let draw = more.drawn.draw;
@@ -97,7 +102,7 @@ fn vectors_of_leaf_step() {
     file.add("a leaf in its place", &place, "NothingWrong");
     file.add("a leaf not in the claim", &within::<PlaceDetail>(&place, |p| p.index = 2), "NotCommitted");
     file.add("a leaf past the tree", &within::<PlaceDetail>(&place, |p| p.index = 11), "NotCommitted");
-    let moved: [(&str, fn(&mut Vec<headframe_market::merkle::Leaf>)); 3] = [
+    let moved: [(&str, Move); 3] = [
         ("another job's leaf", |leaves| leaves[4].job.0 += 1),
         ("the same segment twice", |leaves| leaves[4].seq.0 -= 1),
         ("work in the padding", |leaves| leaves.push(leaves[4].clone())),
@@ -105,14 +110,9 @@ fn vectors_of_leaf_step() {
     for (name, change) in moved {
         let mut leaves = honest.leaves.clone();
         change(&mut leaves);
-        let tree = headframe_market::merkle::SumTree::new(&leaves).unwrap();
-        let claim = leaf::claim(
-            headframe_market::JobId(honest.claim.jobId),
-            headframe_market::SegmentNo(honest.claim.first),
-            5,
-            &tree,
-        );
-        let drawn = headframe_market::proof::Drawn { claim, ..honest.drawn };
+        let tree = SumTree::new(&leaves).unwrap();
+        let claim = leaf::claim(JobId(honest.claim.jobId), SegmentNo(honest.claim.first), 5, &tree);
+        let drawn = Drawn { claim, ..honest.drawn };
         file.add(name, &leaf::accuse_places(&drawn, &leaves).unwrap(), "wrong place");
     }
     file.close();

@@ -4,6 +4,7 @@ use super::{File, changed, spoilt};
 use crate::evm::Dice;
 use crate::pictures::{Stored, corrupted, ladder};
 use alloy::primitives::{B256, keccak256};
+use alloy::sol_types::SolValue;
 use headframe_contracts::ScaleStep;
 use headframe_kernels::{Format, Source};
 use headframe_market::commit::{Chroma, Picture, Pictures};
@@ -13,6 +14,8 @@ use headframe_market::proof::scale::Scaling;
 use headframe_market::proof::{Accusation, Answer, Block, Rung};
 
 type Size = (u32, u32);
+/// Makes a picture's header senseless.
+type Spoil = fn(&mut Frame);
 
 /// Source pictures at some times and, for each rung, what is committed at some times.
 struct Work {
@@ -194,7 +197,7 @@ fn cut(file: &mut File, dice: &mut Dice) {
     restate("no such curve", |e| e.answer.filter = 2, "OutOfShape");
     restate("seventeen rungs", |e| e.answer.rungs = vec![e.answer.rungs[0].clone(); 17], "OutOfShape");
     // Sources that nothing can be computed from.
-    let insane: [(&str, fn(&mut Frame)); 6] = [
+    let insane: [(&str, Spoil); 6] = [
         ("no width", |frame| frame.width = 0),
         ("no height", |frame| frame.height = 0),
         ("too wide", |frame| frame.width = 16_385),
@@ -228,8 +231,7 @@ fn timed(file: &mut File, dice: &mut Dice) {
     file.add("until the next one's time", &between, "NothingWrong");
     file.add("after the last one", &last, "NothingWrong");
     file.add("the picture before", &work.look(0, 4, WHOLE), "wrong sample");
-    let next = changed::<ScaleEvidence>(&between, |_| ()).evidence;
-    let next = <ScaleEvidence as alloy::sol_types::SolValue>::abi_decode(&next).unwrap().next;
+    let next = ScaleEvidence::abi_decode(&between.evidence).unwrap().next;
     let mut add = |name: &str, of: &Accusation, change: &dyn Fn(&mut ScaleEvidence), outcome: &str| {
         file.add(name, &changed::<ScaleEvidence>(of, change), outcome);
     };
@@ -248,7 +250,7 @@ fn timed(file: &mut File, dice: &mut Dice) {
 
 fn output(work: &Work, index: usize) -> headframe_market::proof::abi::FrameOpening {
     let honest = work.look(0, index, WHOLE).evidence;
-    <ScaleEvidence as alloy::sol_types::SolValue>::abi_decode(&honest).unwrap().output
+    ScaleEvidence::abi_decode(&honest).unwrap().output
 }
 
 /// Rungs made from rungs.
@@ -267,7 +269,7 @@ fn cascaded(file: &mut File, dice: &mut Dice) {
     refused("the parent is missing", |e| e.parent.clear(), "OutOfShape");
     refused("a changed parent", |e| e.parent[0].frame.bits = 10, "NotCommitted");
     let first = work.look(5, 0, WHOLE);
-    let first = <ScaleEvidence as alloy::sol_types::SolValue>::abi_decode(&first.evidence).unwrap();
+    let first = ScaleEvidence::abi_decode(&first.evidence).unwrap();
     let other = changed::<ScaleEvidence>(&honest, |e| e.parent = first.parent.clone());
     file.add("a parent of another time", &other, "OutOfShape");
     let odd = restated(&honest, |e| {
