@@ -129,6 +129,31 @@ contract DelegationTest is StakeFixture {
         vm.assertEq(info(op(0)).delegated, 1050e18);
     }
 
+    /// Without a poke in between: every change of the pool settles what has vested before it.
+    function test_notify_whoComesGetsNothingOfBeforeAndWhoLeavesAllOfIt() public {
+        delegate(ALICE, op(0), 1000e18);
+        registry.notify(op(0), 100e18);
+        pass(12 hours);
+        delegate(BOB, op(0), 1025e18);
+        about(worthOf(ALICE, op(0)), 1025e18);
+        vm.assertLe(worthOf(BOB, op(0)), 1025e18, "bought at the price of now");
+        pass(6 hours);
+        undelegateAll(ALICE, op(0)); // a third of 25
+        about(registry.delegationThaws(op(0), ALICE)[0].amount, 1025e18 + 25e18 / uint256(3));
+        pass(6 hours);
+        registry.poke(op(0));
+        vm.assertGe(worthOf(BOB, op(0)), 1025e18 + 8e18 + 12e18, "and half of the rest");
+    }
+
+    function test_fees_whoComesGetsNothingOfBefore() public {
+        delegate(ALICE, op(0), 1000e18);
+        router.route{value: 1 ether}(op(0));
+        pass(1 days);
+        delegate(BOB, op(0), 100_000e18);
+        vm.assertEq(registry.feesOf(op(0), BOB, 0), 0);
+        near(registry.feesOf(op(0), ALICE, 0), 0.495 ether);
+    }
+
     function test_notify_aSecondOneEndsAtTheWeightedMean() public {
         registry.notify(op(0), 100e18);
         pass(12 hours); // 50 left, 12 hours to go
@@ -237,6 +262,11 @@ contract DelegationTest is StakeFixture {
 
     function near(uint256 a, uint256 b) internal pure {
         vm.assertTrue(a <= b && b - a <= 1e6, "within a million wei below");
+    }
+
+    function about(uint256 a, uint256 b) internal pure {
+        vm.assertLe(a, b + 1e6, "above");
+        vm.assertGe(a + 1e6, b, "below");
     }
 
     receive() external payable {}
