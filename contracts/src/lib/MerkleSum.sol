@@ -23,9 +23,9 @@ library MerkleSum {
         return keccak256(abi.encodePacked(NODE, left, leftSum, right, rightSum));
     }
 
-    /// @notice Levels above the leaves of a tree with `count` (at least 1) leaves.
+    /// @notice Levels above the leaves of a tree with `count` leaves; 0 for none.
     function depth(uint256 count) internal pure returns (uint256) {
-        return count == 1 ? 0 : Math.log2(count - 1) + 1;
+        return count < 2 ? 0 : Math.log2(count - 1) + 1;
     }
 
     /// @notice Walks from leaf `index` to the top. Sums that overflow 64 bits revert.

@@ -18,7 +18,7 @@ library SignedTypes {
         return keccak256(abi.encode(SEGMENT, jobId, seq, srcRoot, srcBytes, durationMs));
     }
 
-    function receipt(IJobMarket.Receipt calldata r) internal pure returns (bytes32) {
+    function receipt(IJobMarket.Receipt memory r) internal pure returns (bytes32) {
         return keccak256(abi.encode(RECEIPT, r.jobId, r.seq, r.srcRoot, r.outRoot, r.units, r.outBytes));
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {IndexTree} from "./IndexTree.sol";
+import {IJobMarket} from "../interfaces/IJobMarket.sol";
 import {MerkleSum} from "../lib/MerkleSum.sol";
 import {SumPath} from "./SumPath.sol";
 
@@ -16,25 +16,15 @@ library ClaimTree {
         bytes32 root;
     }
 
-    /// What an operator signs for a segment, and the leaf that stands for it.
-    struct Receipt {
-        uint64 jobId;
-        uint64 seq;
-        bytes32 srcRoot;
-        bytes32 outRoot;
-        uint64 units;
-        uint64 outBytes;
-    }
-
     /// @notice Whether the receipt is leaf `index` of the claim's tree, which may be one of the padding's.
     /// @return yes Whether it is.
     /// @return offset The units left of it.
-    function holds(Claim memory claim, Receipt memory r, uint256 index, SumPath.Node[] memory path)
+    function holds(Claim memory claim, IJobMarket.Receipt memory r, uint256 index, SumPath.Node[] memory path)
         internal
         pure
         returns (bool yes, uint256 offset)
     {
-        if (path.length != IndexTree.depth(claim.count) || index >> path.length != 0) return (false, 0);
+        if (path.length != MerkleSum.depth(claim.count) || index >> path.length != 0) return (false, 0);
         bytes32 leaf = MerkleSum.leaf(r.jobId, r.seq, r.srcRoot, r.outRoot, r.units, r.outBytes);
         bytes32 top;
         uint256 total;

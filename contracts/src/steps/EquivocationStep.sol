@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {ClaimTree} from "./ClaimTree.sol";
+import {IJobMarket} from "../interfaces/IJobMarket.sol";
 import {IStepVerifier} from "./IStepVerifier.sol";
 import {Signatures} from "./Signatures.sol";
 import {SumPath} from "./SumPath.sol";
@@ -35,16 +36,16 @@ contract EquivocationStep is IStepVerifier {
     }
 
     struct TwoReceipts {
-        ClaimTree.Receipt a;
+        IJobMarket.Receipt a;
         bytes signatureA;
-        ClaimTree.Receipt b;
+        IJobMarket.Receipt b;
         bytes signatureB;
     }
 
     struct ReceiptAndLeaf {
-        ClaimTree.Receipt receipt;
+        IJobMarket.Receipt receipt;
         bytes signature;
-        ClaimTree.Receipt leaf;
+        IJobMarket.Receipt leaf;
         SumPath.Node[] path;
     }
 
@@ -76,7 +77,7 @@ contract EquivocationStep is IStepVerifier {
     }
 
     /// @dev Reverts unless the accused key signed this receipt for the accused job.
-    function signed(Accused memory accused, ClaimTree.Receipt memory r, bytes memory signature)
+    function signed(Accused memory accused, IJobMarket.Receipt memory r, bytes memory signature)
         private
         pure
         returns (bytes32 digest)

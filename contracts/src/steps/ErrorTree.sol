@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IStepVerifier} from "./IStepVerifier.sol";
-import {IndexTree} from "./IndexTree.sol";
+import {MerkleSum} from "../lib/MerkleSum.sol";
 import {SumPath} from "./SumPath.sol";
 
 /// @title What squared errors are bound to: a tree whose nodes commit to the sums below them. Numbers are big-endian.
@@ -56,7 +56,7 @@ library ErrorTree {
     /// @return node Its sums.
     function openFrame(bytes32 committed, FrameOpening memory o) internal pure returns (FrameNode memory node) {
         node = frame(o.planes);
-        bool fits = o.index < o.count && o.path.length == IndexTree.depth(o.count);
+        bool fits = o.index < o.count && o.path.length == MerkleSum.depth(o.count);
         require(fits, IStepVerifier.OutOfShape());
         FrameNode memory top = node;
         uint256 index = o.index;
@@ -69,7 +69,7 @@ library ErrorTree {
 
     /// @notice Reverts unless `o` is the error of tile `index` of `count` below the top of its plane.
     function openTile(SumPath.Node memory top, uint256 index, uint256 count, TileOpening memory o) internal pure {
-        require(index < count && o.path.length == IndexTree.depth(count), IStepVerifier.OutOfShape());
+        require(index < count && o.path.length == MerkleSum.depth(count), IStepVerifier.OutOfShape());
         (bytes32 hash, uint256 sum,) = SumPath.climb(leaf(o.value), o.value, index, o.path);
         require(hash == top.hash && sum == top.sum, IStepVerifier.NotCommitted(top.hash));
     }

@@ -1,26 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {IStepVerifier} from "./IStepVerifier.sol";
+import {MerkleSum} from "../lib/MerkleSum.sol";
 
 /// @title Merkle trees that prove a position, not only membership.
 /// @notice Leaves are 32 bytes, in order, padded with zeros to a power of two; one leaf is its own top. A node is
 /// keccak256(0x01 || left || right). The bits of the index choose the sides and the length of the path follows from the
 /// number of leaves, which whoever holds the top binds too: a node cannot pass for a leaf, nor a leaf for another's.
 library IndexTree {
-    /// @notice Levels above the leaves of a tree with `count` leaves; 0 for none.
-    function depth(uint256 count) internal pure returns (uint256) {
-        return count < 2 ? 0 : Math.log2(count - 1) + 1;
-    }
-
     /// @return top Where the path leads from leaf `index` of `count`.
     function climb(bytes32 leaf, uint256 index, uint256 count, bytes32[] memory path)
         internal
         pure
         returns (bytes32 top)
     {
-        require(index < count && path.length == depth(count), IStepVerifier.OutOfShape());
+        require(index < count && path.length == MerkleSum.depth(count), IStepVerifier.OutOfShape());
         top = leaf;
         for (uint256 i = 0; i < path.length; ++i) {
             top = index & 1 == 0 ? node(top, path[i]) : node(path[i], top);

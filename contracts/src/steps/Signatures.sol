@@ -3,16 +3,14 @@ pragma solidity 0.8.37;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
-import {ClaimTree} from "./ClaimTree.sol";
+import {IJobMarket} from "../interfaces/IJobMarket.sol";
 import {SignedTypes} from "../lib/SignedTypes.sol";
 
 /// @title Who signed what, by key alone: 65 bytes, low s. A contract's opinion of a signature may change, a key's cannot.
 library Signatures {
     /// @notice What an operator signs on delivery.
-    function receiptDigest(bytes32 domain, ClaimTree.Receipt memory r) internal pure returns (bytes32) {
-        bytes32 hash =
-            keccak256(abi.encode(SignedTypes.RECEIPT, r.jobId, r.seq, r.srcRoot, r.outRoot, r.units, r.outBytes));
-        return MessageHashUtils.toTypedDataHash(domain, hash);
+    function receiptDigest(bytes32 domain, IJobMarket.Receipt memory r) internal pure returns (bytes32) {
+        return MessageHashUtils.toTypedDataHash(domain, SignedTypes.receipt(r));
     }
 
     function isFrom(address key, bytes32 digest, bytes memory signature) internal pure returns (bool) {

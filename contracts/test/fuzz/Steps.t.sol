@@ -7,6 +7,7 @@ import {EquivocationStep} from "../../src/steps/EquivocationStep.sol";
 import {ErrorSumStep} from "../../src/steps/ErrorSumStep.sol";
 import {HeaderStep} from "../../src/steps/HeaderStep.sol";
 import {IndexTree} from "../../src/steps/IndexTree.sol";
+import {MerkleSum} from "../../src/lib/MerkleSum.sol";
 import {IStepVerifier} from "../../src/steps/IStepVerifier.sol";
 import {LeafStep} from "../../src/steps/LeafStep.sol";
 import {ScaleStep} from "../../src/steps/ScaleStep.sol";
@@ -62,7 +63,7 @@ contract StepsFuzz is StepVectors {
 
     /// @dev All levels above the leaves, for trees of a test.
     function tree(bytes32[] memory leaves, uint256 index) internal pure returns (bytes32 top, bytes32[] memory path) {
-        path = new bytes32[](IndexTree.depth(leaves.length));
+        path = new bytes32[](MerkleSum.depth(leaves.length));
         bytes32[] memory level = new bytes32[](1 << path.length);
         for (uint256 i = 0; i < leaves.length; ++i) {
             level[i] = leaves[i];

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Base} from "../Base.sol";
+import {Walk} from "./Walk.sol";
 import {Handler} from "./Handler.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IJobMarket} from "../../src/interfaces/IJobMarket.sol";
 import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
 
-contract MarketInvariants is Base {
+contract MarketInvariants is Walk {
     Handler internal handler;
     IJobMarket internal market;
     IStakeRegistry internal registry;
@@ -21,20 +21,8 @@ contract MarketInvariants is Base {
         token = IERC20(token_);
     }
 
-    function targetContracts() public view returns (address[] memory out) {
-        out = new address[](1);
-        out[0] = address(handler);
-    }
-
-    struct Selector {
-        address addr;
-        bytes4[] selectors;
-    }
-
-    function targetSelectors() public view returns (Selector[] memory out) {
-        out = new Selector[](1);
-        out[0] = Selector(address(handler), new bytes4[](1));
-        out[0].selectors[0] = Handler.step.selector;
+    function walker() internal view override returns (address, bytes4) {
+        return (address(handler), Handler.step.selector);
     }
 
     /// One invariant, so that one walk serves all rules.

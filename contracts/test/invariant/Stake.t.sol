@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Base} from "../Base.sol";
+import {Walk} from "./Walk.sol";
 import {OpenRegistry, StakeHandler} from "./StakeHandler.sol";
 import {IActiveSet} from "../../src/interfaces/IActiveSet.sol";
 import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
 import {FeeRouter} from "../../src/staking/FeeRouter.sol";
 import {Token} from "../../src/Token.sol";
 
-contract StakeInvariants is Base {
+contract StakeInvariants is Walk {
     address internal constant FINDER = address(0xF1);
     StakeHandler internal handler;
     OpenRegistry internal registry;
@@ -21,20 +21,8 @@ contract StakeInvariants is Base {
         (registry, set, token, router) = handler.parts();
     }
 
-    function targetContracts() public view returns (address[] memory out) {
-        out = new address[](1);
-        out[0] = address(handler);
-    }
-
-    struct Selector {
-        address addr;
-        bytes4[] selectors;
-    }
-
-    function targetSelectors() public view returns (Selector[] memory out) {
-        out = new Selector[](1);
-        out[0] = Selector(address(handler), new bytes4[](1));
-        out[0].selectors[0] = StakeHandler.step.selector;
+    function walker() internal view override returns (address, bytes4) {
+        return (address(handler), StakeHandler.step.selector);
     }
 
     /// All rules after every step: one invariant, so that one walk serves them all.

@@ -9,6 +9,19 @@ use headframe_market::proof::abi::HeaderEvidence;
 use headframe_market::proof::header::{Kind, Rendition};
 use headframe_market::proof::{Accusation, Ordered};
 
+/// An order that these bytes were made for, with a change.
+fn ordered(tree: &ByteTree, change: impl Fn(&mut Ordered)) -> Ordered {
+    let mut ordered = Ordered {
+        content: tree.root(),
+        profiles: mask(&[66, 77, 100, 110, 122, 244]),
+        level: 40,
+        width: 320,
+        height: 180,
+    };
+    change(&mut ordered);
+    ordered
+}
+
 /// What looks at these bytes: a kind, a packet, chunks.
 fn look(
     bytes: &[u8],
@@ -19,27 +32,13 @@ fn look(
     count: usize,
 ) -> Accusation {
     let tree = ByteTree::new(bytes);
-    let mut ordered = Ordered {
-        content: tree.root(),
-        profiles: mask(&[66, 77, 100, 110, 122, 244]),
-        level: 40,
-        width: 320,
-        height: 180,
-    };
-    change(&mut ordered);
+    let ordered = ordered(&tree, change);
     Rendition { ordered: &ordered, bytes, tree: &tree }.look(kind, packet, chunk, count).unwrap()
 }
 
 fn accused(bytes: &[u8], change: impl Fn(&mut Ordered)) -> Accusation {
     let tree = ByteTree::new(bytes);
-    let mut ordered = Ordered {
-        content: tree.root(),
-        profiles: mask(&[66, 77, 100, 110, 122, 244]),
-        level: 40,
-        width: 320,
-        height: 180,
-    };
-    change(&mut ordered);
+    let ordered = ordered(&tree, change);
     Rendition { ordered: &ordered, bytes, tree: &tree }.accuse().unwrap()
 }
 
