@@ -22,7 +22,7 @@ abstract contract SelfBond is Identities {
         if (_accounts[msg.sender].status == Status.None) {
             // A key that signs for another operator is no operator of its own.
             address bound = keys.boundTo(msg.sender);
-            require(bound == address(0), KeyInUse(msg.sender, bound));
+            require(bound == address(0) || bound == msg.sender, KeyInUse(msg.sender, bound));
         }
         _bond(msg.sender, amount);
     }

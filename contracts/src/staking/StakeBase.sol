@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {IActiveSet} from "../interfaces/IActiveSet.sol";
 import {IOperatorKeys} from "../interfaces/IOperatorKeys.sol";
 import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
@@ -12,14 +11,12 @@ import {ActiveSet} from "./ActiveSet.sol";
 import {OperatorKeys} from "./OperatorKeys.sol";
 import {SharePool} from "./SharePool.sol";
 import {SumTree} from "./SumTree.sol";
-import {ThawQueue} from "./ThawQueue.sol";
 import {VestingStream} from "./VestingStream.sol";
 
 /// @title What every part of the registry shares: accounts, parameters, and the vesting of rewards and fees.
 /// @dev Tokens held = bonded + thawing of all operators + both pools of their delegators + rewards vesting + bounties.
 abstract contract StakeBase is IStakeRegistry {
     using SafeCast for uint256;
-    using SafeERC20 for Token;
     using VestingStream for VestingStream.Stream;
 
     uint256 public constant WEIGHT_CAP = 4;

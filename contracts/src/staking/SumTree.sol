@@ -8,6 +8,7 @@ pragma solidity 0.8.37;
 /// running, the versions of e - 1, e and e + 1 can all be read, and a draw does not move when stake does. Three levels of
 /// eight cost fewer cold words than four levels of four. Nothing here can overflow: sums stay within MAX_TOTAL.
 library SumTree {
+    /// Weights there can be.
     uint256 internal constant LEAVES = 512;
     uint256 internal constant MAX_TOTAL = 2 ** 30 - 1;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {Curve} from "./Curve.sol";
 import {IStepVerifier} from "./IStepVerifier.sol";
 import {IndexTree} from "./IndexTree.sol";
 
@@ -10,7 +11,7 @@ import {IndexTree} from "./IndexTree.sol";
 /// Segment: the hash of the number of frames and the top of an IndexTree over them, in order of presentation.
 library Pictures {
     uint256 internal constant TILE = 32;
-    uint256 internal constant MAX_SIDE = 16_384;
+    uint256 internal constant MAX_SIDE = Curve.MAX_SIDE;
 
     struct Frame {
         uint32 width; // of luma

@@ -63,10 +63,15 @@ contract StakingFuzzTest is StakeFixture {
     }
 
     /// UNBOND >= every slasher's reach + two days, for whatever governance asks.
-    function testFuzz_unbondingOutlastsEveryReach(uint32 unbond_, uint32 reach, uint128 minSelf) public {
+    function testFuzz_unbondingOutlastsEveryReach(uint32 unbond_, uint32 reach, uint128 minSelf, uint32 next) public {
+        // Around what is allowed, on both sides.
+        unbond_ = uint32(bound(unbond_, 6 days, 61 days));
+        reach = uint32(bound(reach, 0, 60 days));
+        minSelf = uint128(bound(minSelf, 99e18, 1e24 + 1));
+        next = uint32(bound(next, 6 days, 61 days));
         try registry.setParams(IStakeRegistry.Params(minSelf, unbond_)) {} catch {}
         try registry.announceSlasher(address(0x51A5), reach) {} catch {}
-        try registry.setParams(IStakeRegistry.Params(MIN_SELF, unbond_ / 2)) {} catch {}
+        try registry.setParams(IStakeRegistry.Params(MIN_SELF, next)) {} catch {}
         uint256 longest = registry.slasherState(address(0x51A5)) == IStakeRegistry.SlasherState.None ? REACH : reach;
         if (longest < REACH) longest = REACH;
         vm.assertGe(registry.params().unbond, longest + 2 days, "a slasher can outlast a thaw");

@@ -8,7 +8,7 @@ import {SumTree} from "../../src/staking/SumTree.sol";
 contract SumTreeTest is Base {
     using SumTree for SumTree.Tree;
 
-    uint256 internal constant PLAIN = 512;
+    uint256 internal constant PLAIN = SumTree.LEAVES;
     SumTree.Tree internal tree;
     mapping(uint256 epoch => mapping(uint256 leaf => uint256)) internal plain;
     uint256 internal now_ = 2;

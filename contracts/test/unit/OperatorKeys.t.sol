@@ -54,6 +54,18 @@ contract OperatorKeysTest is StakeFixture {
         vm.assertEq(keys.operatorOf(HOT), address(0));
     }
 
+    /// The key that will sign may be named before there is any bond.
+    function test_signer_namedBeforeTheFirstBond() public {
+        vm.prank(op(1));
+        keys.proposeSigner(op(1), HOT);
+        vm.prank(HOT);
+        keys.acceptSigner(op(1));
+        vm.assertEq(keys.boundTo(op(1)), op(1));
+        bond(op(1), MIN_SELF);
+        vm.assertEq(keys.operatorOf(HOT), op(1));
+        vm.assertEq(keys.operatorOf(op(1)), address(0), "its own key was replaced");
+    }
+
     function test_signer_noKeyServesTwoOperators() public {
         change(HOT);
         bond(op(1), MIN_SELF);
