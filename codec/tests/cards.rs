@@ -231,6 +231,33 @@ fn a_killed_worker_of_a_card_loses_no_segment() {
     assert!(card(&stats, FIRST).left["lost"] >= 1 && card(&stats, FIRST).put_out.is_empty(), "{stats:#?}");
 }
 
+/// Two of a stream's segments in one worker's hands are one death for the stream: it stays with the card.
+#[test]
+fn one_death_is_one_for_a_stream_however_much_was_in_hand() {
+    let rig = Rig::two_cards();
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    let pid = card(&up(&pool, 1), FIRST).pid.unwrap();
+    let process = Pid::from_raw(pid as i32).unwrap();
+    let make = |number: u64| {
+        let bytes = &source()[number as usize % 2];
+        is_whole(&pool.transcode(&ladder(), SegmentIn { stream: "a", number, bytes }, LONG).unwrap(), bytes);
+    };
+    kill_process(process, Signal::STOP).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| make(0));
+        scope.spawn(|| make(1));
+        wait_for(&pool, "both on the card", |stats| card(stats, FIRST).in_hand == 2);
+        kill_process(process, Signal::KILL).unwrap();
+    });
+    wait_for(&pool, "another worker", |stats| {
+        let card = card(stats, FIRST);
+        card.state == CardState::Up && card.pid.is_some_and(|new| new != pid)
+    });
+    assert_eq!(card(&pool.stats(), FIRST).segments, 0);
+    make(2);
+    assert_eq!(card(&pool.stats(), FIRST).segments, 1);
+}
+
 #[test]
 fn a_card_that_hangs_is_ended_and_its_segment_made_in_time() {
     let rig = Rig::two_cards();
@@ -248,7 +275,7 @@ fn a_card_that_hangs_is_ended_and_its_segment_made_in_time() {
 #[test]
 fn a_card_that_does_not_come_up_leaves_the_processors_working() {
     let rig = Rig::two_cards();
-    // The kernels compute nothing there; found out before any stranger's picture comes.
+    // Its kernels cannot be launched; found out before any stranger's picture comes.
     rig.tell(FIRST, &[("CUDA", "devices=2;fault=cuLaunchKernel=700")]);
     let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
     wait_for(&pool, "a card that is out", |stats| card(stats, FIRST).put_out.contains_key("device"));

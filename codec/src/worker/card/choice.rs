@@ -116,7 +116,15 @@ pub(super) struct Found {
 #[derive(Deserialize)]
 struct Listed {
     devices: Vec<Device>,
+    broken: Vec<Broken>,
     problems: Vec<String>,
+}
+
+/// A card that cannot be described.
+#[derive(Deserialize)]
+struct Broken {
+    uuid: Option<String>,
+    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -158,7 +166,11 @@ pub(super) fn find(
         name: device.name,
         memory_bytes: device.memory_bytes,
     });
-    Ok((found.collect(), listed.problems))
+    let broken = listed.broken.into_iter().map(|it| match it.uuid {
+        Some(uuid) => format!("{uuid}: {}", it.reason),
+        None => it.reason,
+    });
+    Ok((found.collect(), listed.problems.into_iter().chain(broken).collect()))
 }
 
 #[cfg(test)]

@@ -112,6 +112,8 @@ struct Stream {
     last: Moment,
     deaths: u8,
     death: Moment,
+    /// Whose was the last of them: several of its segments may be in the hand of one worker.
+    ended: Option<u64>,
     full: bool,
 }
 
@@ -263,6 +265,9 @@ impl Inner {
             let reason = problems.join("; ");
             return tracing::info!(reason, "no graphics card to transcode on: the processors do everything");
         }
+        problems
+            .iter()
+            .for_each(|reason| tracing::warn!(reason, "a graphics card or its driver is not as it should be"));
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let mut placement = Placement::with_pause(processors, config.first_out);
         let desk = match self.lend() {
@@ -278,11 +283,13 @@ impl Inner {
         for (card, id) in wanted.into_iter().zip((0..).map(CardId)) {
             let Found { uuid, name, memory_bytes, decoders, encoders } = card;
             let equipment = Equipment { decoders: decoders.max(1), encoders, memory_bytes, link_bytes: LINK };
-            placement.card(id, equipment, self.now());
             let keeper = Arc::clone(&self);
             let keeper = thread::Builder::new().name(format!("codec-card-{}", id.0)).spawn(move || keeper.keep(id));
             match keeper {
-                Ok(keeper) => state.keepers.push(keeper),
+                Ok(keeper) => {
+                    placement.card(id, equipment, self.now());
+                    state.keepers.push(keeper);
+                }
                 Err(error) => tracing::error!(uuid, %error, "no thread for a graphics card: it is not used"),
             }
             let stats = CardStats { uuid, name, ..CardStats::default() };
@@ -294,7 +301,7 @@ impl Inner {
     /// A place for the segment on the card of its stream.
     fn seat(&self, task: &Task<'_>) -> Option<Seat> {
         let mut state = self.lock();
-        if state.slots.is_empty() || state.stopping {
+        if state.slots.is_empty() {
             return None;
         }
         let card = state.place(task, self.now())?;
@@ -303,6 +310,9 @@ impl Inner {
         // A quarter of the time to begin, another to be done: half is left for the processors.
         let patience = began + left / 4;
         loop {
+            if state.stopping {
+                return None;
+            }
             let most = self.config.cards.segments;
             let slot = state.slots.get_mut(card.0 as usize)?;
             let Some(up) = slot.up.as_mut().filter(|up| up.condemned.is_none() && !up.retired) else {
@@ -448,7 +458,7 @@ impl State {
         if self.streams.len() >= MAX_STREAMS && !self.streams.contains_key(task.stream) {
             return None;
         }
-        let fresh = || Stream { last: now, deaths: 0, death: now, full: false };
+        let fresh = || Stream { last: now, deaths: 0, death: now, ended: None, full: false };
         let stream = self.streams.entry(task.stream.to_owned()).or_insert_with(fresh);
         stream.last = now;
         if now.since(stream.death) >= SUSPECTED {
@@ -540,7 +550,9 @@ impl State {
     }
 
     fn died(&mut self, task: &Task<'_>, seat: &Seat, (death, now): (Death, Moment), detail: &str) -> Attempt {
-        if let Some(stream) = self.streams.get_mut(task.stream) {
+        if let Some(stream) = self.streams.get_mut(task.stream)
+            && stream.ended.replace(seat.epoch) != Some(seat.epoch)
+        {
             (stream.deaths, stream.death) = (stream.deaths.saturating_add(1), now);
         }
         let left = self.left(task, seat, "lost", &format!("{detail} ({})", death.name()));

@@ -4,8 +4,6 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use super::super::Death;
 use super::super::child::{Done, Worker, not_ready};
 use super::super::ipc::{self, Answer, CardReady, IpcError};
@@ -174,7 +172,7 @@ impl Inner {
             let heard = ipc::receive::<Answer>(&socket, Some(Instant::now() + ROUND));
             if looked.elapsed() >= ROUND || heard.is_err() {
                 looked = Instant::now();
-                if let Some(end) = self.look(card, worker) {
+                if let Some(end) = self.look(card) {
                     return end;
                 }
             }
@@ -218,7 +216,7 @@ impl Inner {
     }
 
     /// Whether the worker is to be ended.
-    fn look(&self, card: CardId, worker: &Worker) -> Option<End> {
+    fn look(&self, card: CardId) -> Option<End> {
         let (now, mut state) = (self.now(), self.lock());
         let changes = state.placement.as_mut().map(|placement| placement.tick(now)).unwrap_or_default();
         changes.into_iter().for_each(|change| state.changed(change));
@@ -230,12 +228,6 @@ impl Inner {
         let now = Instant::now();
         let stuck = up.pending.values().any(|waiting| waiting.stuck_at < now).then_some(Death::Stuck);
         up.condemned = up.condemned.or_else(|| up.vitals.broken()).or(stuck);
-        if up.condemned.is_some()
-            && let Some(process) = i32::try_from(worker.pid()).ok().and_then(Pid::from_raw)
-        {
-            // Fails only if it is already gone.
-            let _ = kill_process(process, Signal::KILL);
-        }
         up.condemned.map(End::Death)
     }
 

@@ -9,8 +9,8 @@
 //! | `lending` | what is said of them |
 //! | `serve`, `trial`, `counter` | the process' own side |
 //!
-//! A card that is out ([`crate::placement`]) has no process; starting one again is its probe, because a worker makes a segment
-//! of our own, exactly, before it is ready. Whatever a card does not make the processors' workers make, within the same
+//! A card that is out ([`crate::placement`]) has no process; starting one again is its probe, because a worker passes
+//! the test of its engine and makes a segment of our own before it is ready. Whatever a card does not make the processors' workers make, within the same
 //! deadline. What a card made of a segment is held back until it is whole, so that the processors can begin anew.
 
 mod choice;
