@@ -14,6 +14,11 @@ use crate::segment::{SegmentOut, TICKS_PER_SECOND};
 const DECODE_NS: f64 = 3.1;
 const SCALE_NS: f64 = 0.8;
 pub(crate) const ENCODE_NS: f64 = 7.0;
+
+/// Processor time that encoding so many luma samples takes, before anything is learned. `None` where that is no time.
+pub(crate) fn encode_time(samples: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(samples.max(0.0) * ENCODE_NS * 1e-9).ok()
+}
 /// Share of the processors that streams may take together; the rest is for the system and for hard content.
 pub(crate) const SHARE: f64 = 0.85;
 /// The weight of one segment against what is known.

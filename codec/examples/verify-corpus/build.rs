@@ -171,9 +171,20 @@ fn other_orders(findings: &Path, orders: &[String]) -> Result<Vec<String>, Strin
         let known: Vec<_> = ORDERS.iter().map(|order| order.0).collect();
         return Err(format!("no order {unknown}; there are: {}", known.join(" ")));
     }
-    let Ok(text) = fs::read_to_string(findings) else { return Ok(Vec::new()) };
-    let other = |line: &&str| serde_json::from_str::<Line>(line).is_ok_and(|line| !orders.contains(&line.order));
-    Ok(text.lines().filter(other).map(str::to_owned).collect())
+    let shown = |error: &dyn std::fmt::Display| format!("{}: {error}", findings.display());
+    let text = match fs::read_to_string(findings) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(shown(&error)),
+    };
+    let mut others = Vec::new();
+    for text in text.lines() {
+        let line: Line = serde_json::from_str(text).map_err(|error| shown(&error))?;
+        if !orders.contains(&line.order) {
+            others.push(text.to_owned());
+        }
+    }
+    Ok(others)
 }
 
 fn ffmpeg(program: &Path, arguments: &str, more: &[&str], out: &Path) -> Result<(), String> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::encoding::Encoding;
 use super::warm::Warm;
-use crate::admission::ENCODE_NS;
+use crate::admission::encode_time;
 use crate::error::EngineError;
 use crate::nvidia::{Device, EncoderSettings, NvidiaError};
 use crate::sessions::Spec;
@@ -62,8 +62,7 @@ impl Wish {
 
     /// When the processors must begin to be in time. Where they could not be in any case, it is waited for to the end.
     pub(super) fn patience(&self) -> Instant {
-        let needed = Duration::try_from_secs_f64(self.samples.max(0.0) * ENCODE_NS * 1e-9).ok();
-        let latest = needed.and_then(|needed| self.until.checked_sub(needed));
+        let latest = encode_time(self.samples).and_then(|needed| self.until.checked_sub(needed));
         latest.filter(|latest| *latest > Instant::now()).unwrap_or(self.until)
     }
 }

@@ -103,7 +103,7 @@ impl Card {
         encodes: Option<Vec<Encodes>>,
         lender: Arc<dyn Lender>,
     ) -> Self {
-        let warm = Warm::knowing(engine, encodes);
+        let warm = Warm::new(engine, encodes);
         Self { lender: Some(lender), warm, ..Self::new(device) }
     }
 
@@ -117,7 +117,7 @@ impl Card {
     /// The same with one or the other engine; [`choose`] says which one works.
     pub fn with(device: Arc<Device>, engine: Engine) -> Self {
         let (rungs_on_card, rungs_on_host, left, software_encoding) = Default::default();
-        let (warm, lender) = (Warm::of(engine), None);
+        let (warm, lender) = (Warm::new(engine, None), None);
         Self { device, warm, lender, encodes: true, rungs_on_card, rungs_on_host, left, software_encoding }
     }
 

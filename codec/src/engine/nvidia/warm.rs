@@ -34,9 +34,8 @@ pub(super) struct Warm {
 }
 
 /// Says why there is no session.
-fn overflow(reason: &dyn std::fmt::Display) -> Option<Encoding> {
+fn overflow(reason: &dyn std::fmt::Display) {
     tracing::debug!(%reason, "no encoder session for a rung");
-    None
 }
 
 fn locked<T>(kept: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -52,12 +51,8 @@ fn keep<T>(kept: &Mutex<Vec<T>>, one: T, most: usize) {
 
 impl Warm {
     /// Nothing is kept yet; what the card encodes is known already, if it is said.
-    pub(super) fn knowing(engine: Engine, encodes: Option<Vec<Encodes>>) -> Self {
+    pub(super) fn new(engine: Engine, encodes: Option<Vec<Encodes>>) -> Self {
         Self { engine, encodes: encodes.map(OnceLock::from).unwrap_or_default(), ..Self::default() }
-    }
-
-    pub(super) fn of(engine: Engine) -> Self {
-        Self { engine, ..Self::default() }
     }
 
     pub(super) fn engine(&self) -> Engine {
@@ -128,7 +123,10 @@ impl Warm {
     ) -> Result<Option<Encoding>, NvidiaError> {
         match self.open_session(device, settings) {
             Ok(session) => Ok(Some(session)),
-            Err(error) if error.class() == Class::Capacity => Ok(overflow(&error)),
+            Err(error) if error.class() == Class::Capacity => {
+                overflow(&error);
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

@@ -9,7 +9,7 @@ use super::super::ipc::{self, IpcError};
 use super::MOST_SEGMENTS;
 use super::fleet::{Inner, State};
 use super::lending::{Order, ToCard, Word};
-use crate::admission::ENCODE_NS;
+use crate::admission::encode_time;
 use crate::sessions::{Ask, AskId, CardUp, Config, Desk, Effect, End, Event, LeaseId, SessionId, WorkerId};
 use crate::units::CardId;
 
@@ -161,7 +161,7 @@ impl Inner {
                 }
                 let placement = state.placement.as_ref()?;
                 let work = placement.encode_time(card, spec.codec, spec.preset, samples.max(0.0)).unwrap_or(LONGEST);
-                let cpu = Duration::try_from_secs_f64(samples.max(0.0) * ENCODE_NS * 1e-9).ok();
+                let cpu = encode_time(samples);
                 let deadline = desk.now().after(Duration::from_millis(within_ms).min(LONGEST));
                 Event::Ask(ask_id(epoch, ask), Ask { worker: WorkerId(epoch), spec, deadline, work, cpu })
             }
