@@ -1,256 +1,239 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-/// @title Jobs, their escrow, and the claims that turn finished work into money.
-/// @notice A unit of work is 1000 output pixels (frames x width x height summed over all renditions, rounded down);
-/// prices and fees are wei of the native coin; collateral is 1e-18 stake tokens; every window is in blocks.
+/// @title Jobs, the three doors by which they find an operator, and their escrow.
+/// @notice Prices are wei of the native coin for a unit of work, stake is 1e-18 tokens, times are seconds of the market's
+/// clock, which is block.timestamp less the time it was paused, so that no job's window runs out during a pause.
 ///
-/// A job:   Open -award-> Awarded -claimJob-> Active -closeJob/releaseJob-> Draining -reclaim-> Closed.
-///          An Open or Awarded job closes at once, with its whole escrow refunded.
-/// A claim: Submitted -seal-> Sealed -answer-> Answered -settle-> Settled (the fee moves to the operator);
-///          Submitted or Sealed and past the deadline: -slashMissed-> Slashed (the fee returns to the escrow).
-/// Each claim reserves its fee and locks its collateral when submitted, and gives both up exactly once, when it ends.
+/// A job: Open -(a door)-> Assigned -startJob-> Active -closeJob/releaseJob/deadline-> Draining -reclaim-> Closed.
+///        Assigned and not started in time: defaultJob -> Open, and the operator loses `startLock`.
+///        Open or Assigned: cancelJob -> Closed.
+/// Doors: Direct: the client accepts an operator's signed bid. Auction: sealed bids, the lowest price wins. Election: an
+/// operator is drawn by stake among those whose terms allow the job; it works for its own price.
 interface IJobMarket {
     enum JobState {
         None,
         Open,
-        Awarded,
+        Assigned,
         Active,
         Draining,
         Closed
     }
 
-    enum ClaimState {
-        None,
-        Submitted,
-        Sealed,
-        Answered,
-        Settled,
-        Slashed
+    enum Door {
+        Direct,
+        Auction,
+        Election
     }
 
-    enum SlashReason {
-        Unsealed,
-        Unanswered
-    }
-
-    /// @dev Collateral of a claim = max(minLock, fee * lockPerWeiNum / lockPerWeiDen rounded up).
     struct Params {
-        uint32 bidWindow;
-        uint32 startWindow;
-        uint32 seedDelay;
-        uint32 answerWindow;
-        uint32 contestWindow;
-        uint32 drainWindow;
-        uint128 minLock;
-        uint128 startLock;
-        uint64 lockPerWeiNum;
-        uint64 lockPerWeiDen;
+        uint32 startWindow; // an assigned operator has to start within it
+        uint32 drainWindow; // for the last claims
+        uint32 commitWindow; // of an auction
+        uint32 revealWindow; // of an auction
+        uint16 electionDelay; // blocks from the order to the block that decides
+        uint128 startLock; // stake, from assignment to the end of the job
+        uint128 deposit; // wei, with a sealed bid
+    }
+
+    /// What a client orders. EIP-712, so that anyone may relay it.
+    struct JobOrder {
+        address client; // a key: its signatures order segments
+        bytes32 profile;
+        uint96 maxPrice;
+        uint40 deadline; // no new segments after it
+        uint8 k; // segments drawn of a long claim, 1..=8
+        bytes32 seedTip; // end of the client's hash chain, or 0
+        uint256 salt;
+    }
+
+    /// What an operator offers. EIP-712, signed by its hot key.
+    struct Bid {
+        bytes32 order; // hash of a JobOrder, or the id of an open job
+        address operator;
+        uint96 price;
+        uint40 expiry; // last second of block time
+        uint256 nonce; // used once; bit nonce % 256 of word nonce / 256
     }
 
     struct Job {
         address client;
         JobState state;
-        uint8 k; // segments drawn per claim
-        uint64 bidUntil; // last block for bids
-        uint64 startUntil; // last block for claimJob
-        uint64 drainUntil; // last block for new claims while Draining
+        Door door;
+        uint8 k;
+        uint40 deadline;
+        uint40 startUntil; // Assigned: last second for startJob
+        uint40 drainUntil; // Draining: last second for new claims
         address operator;
-        uint96 price; // wei per unit, fixed by the award
+        uint96 price; // fixed by the assignment
         uint96 maxPrice;
         uint128 escrow; // wei free for further claims
         uint128 reserved; // wei held for claims that have not ended
-        bytes32 profile; // hash of what is to be made
-        uint64 nextSeq; // first segment not yet claimed
-        uint32 openClaims;
+        bytes32 profile;
+        bytes32 seedTip;
+        uint32 nextSeq; // first segment not yet claimed
+        uint16 openClaims;
         bool released; // the operator makes no further claims
     }
 
-    struct Claim {
-        uint64 jobId;
-        uint64 first;
-        uint32 count;
-        uint64 totalUnits;
-        uint64 seedBlock; // its hash decides which segments are drawn
-        ClaimState state;
-        bytes32 root; // Merkle-sum root of the range
-        bytes32 seed; // 0 until sealed
-        uint128 fee;
-        uint128 lock;
-        uint64 deadline; // last block for seal and answer; once Answered, settles after it
-        address operator;
+    struct Auction {
+        uint40 commitUntil;
+        uint40 revealUntil;
+        uint16 commits;
+        address best; // lowest revealed so far
+        uint96 bestPrice;
     }
 
-    /// @dev One level of a Merkle-sum proof, bottom up.
-    struct Sibling {
-        bytes32 hash;
-        uint64 sum;
-    }
-
-    struct Opening {
-        uint64 seq;
-        bytes32 srcRoot;
-        bytes32 outRoot;
-        uint64 units;
-        uint64 outBytes;
-        uint64 srcBytes;
-        uint32 durationMs;
-        bytes clientSig; // over Segment(jobId, seq, srcRoot, srcBytes, durationMs), 65 bytes, low s
-        Sibling[] path;
-    }
-
-    struct Receipt {
-        uint64 jobId;
-        uint64 seq;
-        bytes32 srcRoot;
-        bytes32 outRoot;
-        uint64 units;
-        uint64 outBytes;
+    /// What an operator takes when it is elected.
+    struct Terms {
+        uint96 price; // least
+        uint16 maxJobs; // jobs by election at a time; 0 takes none
+        uint16 openJobs;
     }
 
     event JobOpened(
         uint64 indexed jobId,
         address indexed client,
-        bytes32 profile,
+        bytes32 indexed profile,
+        Door door,
         uint96 maxPrice,
-        uint8 k,
-        uint256 escrow,
-        uint64 bidUntil
+        uint40 deadline,
+        uint256 escrow
     );
-    event BidPlaced(uint64 indexed jobId, address indexed operator, uint96 price);
-    event JobAwarded(uint64 indexed jobId, address indexed operator, uint96 price, uint64 startUntil);
-    event JobClaimed(uint64 indexed jobId, address indexed operator);
+    event BidsCancelled(address indexed operator, uint256 word, uint256 mask);
+    event BidCommitted(uint64 indexed jobId, address indexed bidder);
+    event BidRevealed(uint64 indexed jobId, address indexed operator, uint96 price);
+    event TermsSet(address indexed operator, uint96 price, uint16 maxJobs);
+    event JobAssigned(uint64 indexed jobId, address indexed operator, uint96 price, uint40 startUntil);
+    event JobStarted(uint64 indexed jobId, address indexed operator);
+    event JobDefaulted(uint64 indexed jobId, address indexed operator, uint256 taken);
     event ToppedUp(uint64 indexed jobId, uint256 amount, uint256 escrow);
-    event JobClosing(uint64 indexed jobId, uint64 drainUntil);
+    event JobExtended(uint64 indexed jobId, uint40 deadline);
+    event SeedTipSet(uint64 indexed jobId, bytes32 tip);
+    event JobDraining(uint64 indexed jobId, uint40 drainUntil);
     event JobReleased(uint64 indexed jobId);
     event JobClosed(uint64 indexed jobId, uint256 refund);
-    event ClaimSubmitted(
-        uint64 indexed claimId,
-        uint64 indexed jobId,
-        address indexed operator,
-        uint64 first,
-        uint32 count,
-        bytes32 root,
-        uint64 totalUnits,
-        uint256 fee,
-        uint64 seedBlock
-    );
-    event ClaimSealed(uint64 indexed claimId, bytes32 seed, uint64 deadline);
-    event ClaimAnswered(uint64 indexed claimId, uint64 deadline);
-    event ClaimSettled(uint64 indexed claimId, uint64 indexed jobId, address indexed operator, uint256 fee);
-    event ClaimSlashed(uint64 indexed claimId, address indexed operator, SlashReason reason, uint256 taken);
-    event Equivocated(uint64 indexed jobId, address indexed operator, uint64 seq, uint256 taken);
     event Withdrawn(address indexed account, uint256 amount);
+    event ParamsChanged(Params params);
+    event Paused(uint40 until);
+    event Unpaused();
 
-    error BadParams();
-    error JobNotInState(uint64 jobId, JobState state);
-    error NotClient(uint64 jobId, address caller);
-    error NotOperator(uint64 jobId, address caller);
-    error BadDrawCount(uint8 k, uint256 limit);
-    error BiddingOver(uint64 jobId, uint64 bidUntil);
-    error NotActive(address operator);
-    error PriceTooHigh(uint96 price, uint96 maxPrice);
-    error BidNotLower(uint64 jobId, uint96 standing, uint96 price);
-    error TooManyBids(uint64 jobId, uint256 limit);
-    error NoBid(uint64 jobId, address operator);
-    error StartWindowOpen(uint64 jobId, uint64 startUntil);
-    error StartWindowOver(uint64 jobId, uint64 startUntil);
-    error DrainWindowOpen(uint64 jobId, uint64 drainUntil);
-    error DrainWindowOver(uint64 jobId, uint64 drainUntil);
-    error AlreadyReleased(uint64 jobId);
-    error ClaimsOpen(uint64 jobId, uint32 openClaims);
-    error ZeroValue();
-    error NotNextSegment(uint64 jobId, uint64 expected, uint64 first);
-    error BadCount(uint32 count, uint32 limit);
-    error ZeroUnits();
-    error EscrowTooSmall(uint64 jobId, uint256 escrow, uint256 fee);
-    error ClaimNotInState(uint64 claimId, ClaimState state);
-    error TooEarly(uint64 claimId, uint64 lastBlock);
-    error TooLate(uint64 claimId, uint64 lastBlock);
-    error SeedUnavailable(uint64 claimId, uint64 seedBlock);
-    error WrongOpeningCount(uint64 claimId, uint256 expected, uint256 given);
-    error OpeningOutsideClaim(uint64 claimId, uint64 seq);
-    error WrongPathLength(uint64 seq, uint256 expected, uint256 given);
-    error NotInClaim(uint64 claimId, uint64 seq);
-    error DrawNotCovered(uint64 seq, uint64 draw, uint64 offset, uint64 units);
-    error WrongClientSignature(uint64 jobId, uint64 seq, address signer);
-    error DifferentSegments(uint64 jobA, uint64 seqA, uint64 jobB, uint64 seqB);
-    error SameReceipt(uint64 jobId, uint64 seq);
-    error WrongReceiptSigner(address expected, address signer);
-    error AlreadyPunished(address operator, uint64 jobId, uint64 seq);
-    error NothingOwed(address account);
+    // ---- orders ----
 
-    /// @notice Asks for work and pays `msg.value` into its escrow. `k` segments are drawn from every claim (1..=16).
-    function openJob(bytes32 profile, uint96 maxPrice, uint8 k) external payable returns (uint64 jobId);
+    /// @notice Client: opens a job with msg.value as its escrow. An Election's block is electionDelay ahead.
+    function openJob(JobOrder calldata order, Door door) external payable returns (uint64 jobId);
 
-    /// @notice An active operator's offer. A standing bid can only be lowered, so what a client awards is never worse
-    /// than what it saw. At most 16 bidders a job.
-    function bid(uint64 jobId, uint96 price) external;
+    /// @notice Anyone, with the client's signature under the order (once for each order). The escrow is the caller's gift.
+    function openJobFor(JobOrder calldata order, Door door, bytes calldata signature)
+        external
+        payable
+        returns (uint64 jobId);
 
-    /// @notice Client: picks a bidder, before or after bidUntil; again when the last one let startUntil pass.
-    function award(uint64 jobId, address operator) external;
+    /// @notice Client: openJob and acceptBid at once; the bid names the order's hash.
+    function openWithBid(JobOrder calldata order, Bid calldata bid, bytes calldata signature)
+        external
+        payable
+        returns (uint64 jobId);
 
-    /// @notice Awarded operator: takes the job on and locks `startLock` until the job is released or reclaimed.
-    function claimJob(uint64 jobId) external;
+    /// @notice Client of an Open job behind the Direct door: assigns it. The bid names bytes32(uint256(jobId)).
+    function acceptBid(uint64 jobId, Bid calldata bid, bytes calldata signature) external;
+
+    /// @notice Operator's signer: marks bid nonces as used.
+    function cancelBids(uint256 word, uint256 mask) external;
+
+    // ---- auction ----
+
+    /// @notice Operator's signer, within commitWindow, with `deposit`: keccak256(abi.encode(chain id, market, jobId, operator, price, salt)).
+    function commitBid(uint64 jobId, bytes32 commitment) external payable;
+
+    /// @notice The same, within revealWindow: the deposit comes back. Who is not active, has too little free stake or asks
+    /// more than maxPrice is passed over.
+    function revealBid(uint64 jobId, uint96 price, bytes32 salt) external;
+
+    /// @notice Anyone, after revealWindow: assigns the job to the lowest bidder; equal prices are told apart by a hash of a
+    /// random number of the first reveal's block. Nobody fit: the job opens behind the Direct door.
+    function awardAuction(uint64 jobId) external;
+
+    /// @notice A bidder that never revealed loses a tenth of its deposit to the job's escrow and takes the rest back.
+    function takeDeposit(uint64 jobId) external;
+
+    // ---- election ----
+
+    /// @notice Operator's signer.
+    function setTerms(uint96 price, uint16 maxJobs) external;
+
+    /// @notice Anyone, after the election's block: draws up to 8 times by stake. Nobody fits, or the block is out of reach:
+    /// a new block is named.
+    /// @param header RLP of the election block's header.
+    function elect(uint64 jobId, bytes calldata header) external;
+
+    // ---- the job's life ----
+
+    /// @notice Assigned operator: takes it on.
+    function startJob(uint64 jobId) external;
+
+    /// @notice Anyone, after startUntil: half of startLock goes to the client, half is burned. The job is Open again behind
+    /// the Direct door, or with a new block for an Election.
+    function defaultJob(uint64 jobId) external;
 
     /// @notice Anyone: adds to the escrow of a job that is not closed.
     function topUp(uint64 jobId) external payable;
 
-    /// @notice Client: an Open or Awarded job closes with a refund; an Active one drains for `drainWindow` blocks.
+    /// @notice Client: a later deadline, while the job is not draining.
+    function extendJob(uint64 jobId, uint40 deadline) external;
+
+    /// @notice Client: a new end of its hash chain, when the old one is used up.
+    function setSeedTip(uint64 jobId, bytes32 tip) external;
+
+    /// @notice Client: an Open or Assigned job closes with a refund.
+    function cancelJob(uint64 jobId) external;
+
+    /// @notice Client, or anyone after the deadline: an Active job drains for drainWindow (from the deadline, if that is over).
     function closeJob(uint64 jobId) external;
 
-    /// @notice Operator: no further claims from me; frees startLock. An Active job becomes Draining.
+    /// @notice Operator: no further claims; frees startLock. An Active job becomes Draining.
     function releaseJob(uint64 jobId) external;
 
     /// @notice Client: takes what is left of a Draining job without open claims, once released or drained.
     function reclaim(uint64 jobId) external;
 
-    /// @notice Operator: asks payment for segments [first, first + count), which must start at the job's nextSeq.
-    function claim(uint64 jobId, uint64 first, uint32 count, bytes32 root, uint64 totalUnits)
-        external
-        returns (uint64 claimId);
-
-    /// @notice Anyone, after seedBlock and up to the deadline: fixes the draws from the hash of seedBlock.
-    function seal(uint64 claimId) external;
-
-    /// @notice Operator, up to the deadline: opens the drawn segments, opening j covering unit draws(claimId)[j].
-    function answer(uint64 claimId, Opening[] calldata openings) external;
-
-    /// @notice Anyone, after the contest window: credits the fee and frees the collateral.
-    function settle(uint64 claimId) external;
-
-    /// @notice Anyone, after the deadline of an unanswered claim: takes the collateral, returns the fee to the escrow.
-    function slashMissed(uint64 claimId) external;
-
-    /// @notice Anyone: two receipts of the job's operator for one segment with different content cost `minLock`.
-    function slashEquivocation(Receipt calldata a, bytes calldata sigA, Receipt calldata b, bytes calldata sigB)
-        external;
-
-    /// @notice Pays out everything the caller is owed.
+    /// @notice Pays out what the caller is owed: refunds, deposits.
     function withdraw() external;
 
-    function owed(address account) external view returns (uint256);
-    function job(uint64 jobId) external view returns (Job memory);
-    function claimInfo(uint64 claimId) external view returns (Claim memory);
+    // ---- the claim book alone ----
 
-    /// @notice The drawn unit offsets, one per opening of the answer. Reverts until the claim is sealed.
-    function draws(uint64 claimId) external view returns (uint64[] memory);
-
-    function bids(uint64 jobId) external view returns (address[] memory operators, uint96[] memory prices);
-    function nextJobId() external view returns (uint64);
-    function nextClaimId() external view returns (uint64);
-
-    /// @notice How many claims the operator has ever submitted, over all jobs.
-    function operatorClaims(address operator) external view returns (uint64 count);
-
-    function params() external view returns (Params memory);
-
-    /// @notice What a client signs for one source segment.
-    function segmentDigest(uint64 jobId, uint64 seq, bytes32 srcRoot, uint64 srcBytes, uint32 durationMs)
+    /// @notice Checks that `caller` signs for the job's operator and may claim [first, first + count) now, and holds the fee.
+    function reserve(uint64 jobId, address caller, uint64 first, uint32 count, uint64 units)
         external
-        view
-        returns (bytes32);
+        returns (address operator, uint128 fee, uint8 k);
 
-    /// @notice What an operator signs for one finished segment.
-    function receiptDigest(Receipt calldata receipt) external view returns (bytes32);
+    /// @notice The claim is settled: the fee leaves, `toVerifiers` of it to the challenge manager, the rest to the router.
+    function pay(uint64 jobId, uint64 claimId, uint128 fee, uint128 toVerifiers) external;
+
+    /// @notice The claim failed: the fee is free escrow again.
+    function restore(uint64 jobId, uint128 fee) external;
+
+    /// @notice Uses up one link of the client's hash chain: keccak256(abi.encode(preimage)) is the tip.
+    function popSeed(uint64 jobId, bytes32 preimage) external;
+
+    // ---- governance and guardian ----
+
+    function setParams(Params calldata params) external;
+    function pause(uint40 until) external;
+    function unpause() external;
+
+    // ---- views ----
+
+    function job(uint64 jobId) external view returns (Job memory);
+    function auction(uint64 jobId) external view returns (Auction memory);
+    function electionBlock(uint64 jobId) external view returns (uint64);
+    function terms(address operator) external view returns (Terms memory);
+    function bidUsed(address operator, uint256 nonce) external view returns (bool);
+    function nextJobId() external view returns (uint64);
+    function owed(address account) external view returns (uint256);
+    function clock() external view returns (uint40);
+    function params() external view returns (Params memory);
+    function domainSeparator() external view returns (bytes32);
+    function orderHash(JobOrder calldata order) external view returns (bytes32);
+    function bidHash(Bid calldata bid) external view returns (bytes32);
 }

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-import {IJobMarket} from "../interfaces/IJobMarket.sol";
+import {Work} from "./Work.sol";
 
 /// @title A Merkle tree over the segments of a claim whose nodes also commit to the units below them.
 /// @notice Leaves are in segment order and padded with (hash 0, sum 0) to a power of two; one leaf is its own root.
@@ -30,14 +30,14 @@ library MerkleSum {
 
     /// @notice Walks from leaf `index` to the top. Sums that overflow 64 bits revert.
     /// @return root Hash of the top, `total` its sum, `offset` the units left of the leaf.
-    function climb(bytes32 hash, uint64 units, uint256 index, IJobMarket.Sibling[] calldata path)
+    function climb(bytes32 hash, uint64 units, uint256 index, Work.Sibling[] calldata path)
         internal
         pure
         returns (bytes32 root, uint64 total, uint64 offset)
     {
         (root, total) = (hash, units);
         for (uint256 i = 0; i < path.length; ++i) {
-            IJobMarket.Sibling calldata sibling = path[i];
+            Work.Sibling calldata sibling = path[i];
             if (index & 1 == 0) {
                 root = node(root, total, sibling.hash, sibling.sum);
             } else {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {IJobMarket} from "../interfaces/IJobMarket.sol";
+import {Work} from "./Work.sol";
 
 /// @title EIP-712 struct hashes of what clients and operators sign. The domain is the market's.
 library SignedTypes {
@@ -18,7 +18,7 @@ library SignedTypes {
         return keccak256(abi.encode(SEGMENT, jobId, seq, srcRoot, srcBytes, durationMs));
     }
 
-    function receipt(IJobMarket.Receipt memory r) internal pure returns (bytes32) {
+    function receipt(Work.Receipt memory r) internal pure returns (bytes32) {
         return keccak256(abi.encode(RECEIPT, r.jobId, r.seq, r.srcRoot, r.outRoot, r.units, r.outBytes));
     }
 }

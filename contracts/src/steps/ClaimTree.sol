@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {IJobMarket} from "../interfaces/IJobMarket.sol";
+import {Work} from "../lib/Work.sol";
 import {MerkleSum} from "../lib/MerkleSum.sol";
 import {SumPath} from "./SumPath.sol";
 
@@ -19,7 +19,7 @@ library ClaimTree {
     /// @notice Whether the receipt is leaf `index` of the claim's tree, which may be one of the padding's.
     /// @return yes Whether it is.
     /// @return offset The units left of it.
-    function holds(Claim memory claim, IJobMarket.Receipt memory r, uint256 index, SumPath.Node[] memory path)
+    function holds(Claim memory claim, Work.Receipt memory r, uint256 index, SumPath.Node[] memory path)
         internal
         pure
         returns (bool yes, uint256 offset)

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {ClaimTree} from "./ClaimTree.sol";
-import {IJobMarket} from "../interfaces/IJobMarket.sol";
+import {Work} from "../lib/Work.sol";
 import {IStepVerifier} from "./IStepVerifier.sol";
 import {Signatures} from "./Signatures.sol";
 import {SumPath} from "./SumPath.sol";
@@ -36,16 +36,16 @@ contract EquivocationStep is IStepVerifier {
     }
 
     struct TwoReceipts {
-        IJobMarket.Receipt a;
+        Work.Receipt a;
         bytes signatureA;
-        IJobMarket.Receipt b;
+        Work.Receipt b;
         bytes signatureB;
     }
 
     struct ReceiptAndLeaf {
-        IJobMarket.Receipt receipt;
+        Work.Receipt receipt;
         bytes signature;
-        IJobMarket.Receipt leaf;
+        Work.Receipt leaf;
         SumPath.Node[] path;
     }
 
@@ -77,7 +77,7 @@ contract EquivocationStep is IStepVerifier {
     }
 
     /// @dev Reverts unless the accused key signed this receipt for the accused job.
-    function signed(Accused memory accused, IJobMarket.Receipt memory r, bytes memory signature)
+    function signed(Accused memory accused, Work.Receipt memory r, bytes memory signature)
         private
         pure
         returns (bytes32 digest)

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {Answers} from "./Answers.sol";
 import {ClaimTree} from "./ClaimTree.sol";
-import {IJobMarket} from "../interfaces/IJobMarket.sol";
+import {Work} from "../lib/Work.sol";
 import {IStepVerifier} from "./IStepVerifier.sol";
 import {Pictures} from "./Pictures.sol";
 import {Signatures} from "./Signatures.sol";
@@ -41,7 +41,7 @@ contract LeafStep is IStepVerifier {
     }
 
     struct Opening {
-        IJobMarket.Receipt leaf;
+        Work.Receipt leaf;
         uint64 srcBytes;
         uint32 durationMs;
         bytes clientSig; // over Segment(jobId, seq, srcRoot, srcBytes, durationMs)
@@ -68,7 +68,7 @@ contract LeafStep is IStepVerifier {
     }
 
     struct Place {
-        IJobMarket.Receipt leaf;
+        Work.Receipt leaf;
         uint32 index;
         SumPath.Node[] path;
     }
@@ -85,7 +85,7 @@ contract LeafStep is IStepVerifier {
 
     function opening(Drawn memory d, Opening memory o) private pure returns (bytes32) {
         require(keccak256(abi.encode(o)) == d.opening, NotCommitted(d.opening));
-        IJobMarket.Receipt memory leaf = o.leaf;
+        Work.Receipt memory leaf = o.leaf;
         bool inside = leaf.seq >= d.claim.first && leaf.seq - d.claim.first < d.claim.count;
         if (!inside || leaf.jobId != d.claim.jobId) return NOT_IN_CLAIM;
         (bool held, uint256 offset) = ClaimTree.holds(d.claim, leaf, leaf.seq - d.claim.first, o.path);

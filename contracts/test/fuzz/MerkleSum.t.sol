@@ -3,11 +3,11 @@ pragma solidity 0.8.37;
 
 import {Base} from "../Base.sol";
 import {Tree} from "../Tree.sol";
-import {IJobMarket} from "../../src/interfaces/IJobMarket.sol";
+import {Work} from "../../src/lib/Work.sol";
 import {MerkleSum} from "../../src/lib/MerkleSum.sol";
 
 contract MerkleSumFuzz is Base {
-    function climb(bytes32 hash, uint64 units, uint256 index, IJobMarket.Sibling[] calldata path)
+    function climb(bytes32 hash, uint64 units, uint256 index, Work.Sibling[] calldata path)
         external
         pure
         returns (bytes32, uint64, uint64)
@@ -15,26 +15,26 @@ contract MerkleSumFuzz is Base {
         return MerkleSum.climb(hash, units, index, path);
     }
 
-    function make(uint256 seed, uint256 count) internal pure returns (IJobMarket.Receipt[] memory r) {
-        r = new IJobMarket.Receipt[](count);
+    function make(uint256 seed, uint256 count) internal pure returns (Work.Receipt[] memory r) {
+        r = new Work.Receipt[](count);
         for (uint64 i = 0; i < count; ++i) {
             bytes32 h = keccak256(abi.encode(seed, i));
-            r[i] = IJobMarket.Receipt(7, 100 + i, h, ~h, uint64(uint256(h)) % 100, uint64(uint256(h) >> 64));
+            r[i] = Work.Receipt(7, 100 + i, h, ~h, uint64(uint256(h)) % 100, uint64(uint256(h) >> 64));
         }
     }
 
-    function leafOf(IJobMarket.Receipt memory r) internal pure returns (bytes32) {
+    function leafOf(Work.Receipt memory r) internal pure returns (bytes32) {
         return MerkleSum.leaf(r.jobId, r.seq, r.srcRoot, r.outRoot, r.units, r.outBytes);
     }
 
     /// Every leaf opens at its own offset, and the offsets tile the units of the root.
     function testFuzz_everyLeafOpensAndOffsetsTile(uint256 seed, uint256 count) public view {
         count = bound(count, 1, 20);
-        IJobMarket.Receipt[] memory r = make(seed, count);
+        Work.Receipt[] memory r = make(seed, count);
         (bytes32 root, uint64 total) = Tree.root(r);
         uint64 next = 0;
         for (uint256 i = 0; i < count; ++i) {
-            IJobMarket.Sibling[] memory path = Tree.path(r, i);
+            Work.Sibling[] memory path = Tree.path(r, i);
             vm.assertEq(path.length, MerkleSum.depth(count));
             (bytes32 top, uint64 sum, uint64 offset) = this.climb(leafOf(r[i]), r[i].units, i, path);
             vm.assertEq(top, root);
@@ -52,10 +52,10 @@ contract MerkleSumFuzz is Base {
     {
         count = bound(count, 2, 20);
         delta = uint64(bound(delta, 1, 1000));
-        IJobMarket.Receipt[] memory r = make(seed, count);
+        Work.Receipt[] memory r = make(seed, count);
         (bytes32 root,) = Tree.root(r);
         uint256 i = pick % count;
-        IJobMarket.Sibling[] memory path = Tree.path(r, i);
+        Work.Sibling[] memory path = Tree.path(r, i);
         uint256 level = (pick >> 128) % path.length;
 
         (bytes32 top,,) = this.climb(leafOf(r[i]), r[i].units, i ^ (1 << level), path);
@@ -72,7 +72,7 @@ contract MerkleSumFuzz is Base {
     }
 
     function test_climb_revertsWhenSumsOverflow() public {
-        IJobMarket.Sibling[] memory path = new IJobMarket.Sibling[](1);
+        Work.Sibling[] memory path = new Work.Sibling[](1);
         path[0].sum = type(uint64).max;
         vm.expectRevert(abi.encodeWithSignature("Panic(uint256)", 0x11));
         this.climb(0, 1, 0, path);

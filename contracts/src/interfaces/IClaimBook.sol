@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {IStakeRegistry} from "./IStakeRegistry.sol";
+import {Work} from "../lib/Work.sol";
+
+/// @title Claims: how finished work becomes money, and what is lost when it was not done.
+/// @notice A claim: Submitted -seal-> Sealed -answer-> Answered -reveal-> Revealed -settle-> Settled.
+///   Submitted or Sealed past answerUntil, Answered past revealUntil: slashMissed -> Missed.
+///   Sealed, Answered or Revealed and proved or judged wrong: punish -> Slashed.
+/// Each claim reserves its fee and locks its collateral when submitted, and gives both up exactly once, when it ends.
+/// Times are seconds of block.timestamp, fixed by the parameters of the moment the claim was made.
+interface IClaimBook {
+    enum ClaimState {
+        None,
+        Submitted,
+        Sealed,
+        Answered,
+        Revealed,
+        Settled,
+        Missed,
+        Slashed
+    }
+
+    enum Fault {
+        Proof, // S2: lock and 5 % of the operator's own stake, a strike
+        Verdict, // S3: the lock, a short jail
+        Withheld // S1: the lock: 40 % to the client, 10 % to the caller
+    }
+
+    struct Params {
+        uint16 seedDelay; // blocks from the claim to the block whose randomness draws
+        uint32 preimageWindow; // without the client's preimage a claim is sealed only after it
+        uint32 answerWindow; // from the claim
+        uint32 attestWindow; // from the answer
+        uint32 revealWindow; // then
+        uint32 contestWindow; // then
+        uint128 minLock;
+        uint128 verifierLock; // of each drawn segment, what verifying it twice is worth in stake
+        uint64 lockNum; // stake for a wei of fee: lockNum / lockDen; half of it for claims of longClaim segments and more
+        uint64 lockDen;
+        uint16 verifierShare; // of a fee, in 1e-4, to those who verified it
+    }
+
+    struct Claim {
+        uint64 jobId;
+        address operator;
+        uint64 first;
+        uint32 count;
+        uint64 totalUnits;
+        bytes32 root;
+        ClaimState state;
+        uint16 drawn; // how many segments
+        uint128 fee;
+        uint128 lock;
+        uint64 seedBlock;
+        bytes32 seed; // 0 until sealed
+        uint16 epoch; // in which it was made; verifiers are drawn by its weights
+        uint40 answerUntil; // last second for each
+        uint40 attestUntil; // these are 0 until answered
+        uint40 revealUntil;
+        uint40 contestUntil;
+        uint8 holds; // disputes and demands that keep it from being settled
+        bytes32 answers; // see answer and reveal
+    }
+
+    /// What was answered and revealed for all drawn segments, in order; the book keeps the hash of it alone.
+    struct Answered {
+        bytes32[] openings; // hash of each Work.Opening
+        bytes32[] digests; // commitments, once revealed the digests
+    }
+
+    event ClaimSubmitted(
+        uint64 indexed claimId,
+        uint64 indexed jobId,
+        address indexed operator,
+        uint32 count,
+        bytes32 root,
+        uint64 totalUnits,
+        uint256 fee,
+        uint64 seedBlock
+    );
+    event ClaimSealed(uint64 indexed claimId, bytes32 seed);
+    event ClaimAnswered(uint64 indexed claimId, bytes32[] openings, bytes32[] commitments, uint40 attestUntil);
+    event ClaimRevealed(uint64 indexed claimId, bytes32[] digests);
+    event ClaimSettled(uint64 indexed claimId, address indexed operator, uint256 fee);
+    event ClaimMissed(uint64 indexed claimId, address indexed operator, uint256 taken);
+    event ClaimSlashed(uint64 indexed claimId, address indexed operator, Fault fault, uint256 taken);
+    event ParamsChanged(uint16 version, Params params);
+
+    /// @notice Operator: asks payment for segments [first, first + count) of a job, which start at its nextSeq.
+    /// @return claimId jobId << 32 | first.
+    function claim(uint64 jobId, uint64 first, uint32 count, bytes32 root, uint64 totalUnits)
+        external
+        returns (uint64 claimId);
+
+    /// @notice Anyone, after seedBlock, up to answerUntil: seed = keccak256(abi.encode(prevrandao of seedBlock, preimage, claimId)).
+    /// @param header RLP of seedBlock's header, which the chain's history of hashes proves.
+    /// @param preimage Next link of the client's hash chain; 0 for a job without one, or once preimageWindow is over.
+    function seal(uint64 claimId, bytes calldata header, bytes32 preimage) external;
+
+    /// @notice Operator, up to answerUntil: opens the drawn segments, opening j covering unit draws(claimId)[j], and commits
+    /// to what it says of each: keccak256(abi.encode(digest, salt, claimId, j, operator)).
+    /// The book keeps keccak256(abi.encode(Answered(hashes of the openings, commitments))).
+    function answer(uint64 claimId, Work.Opening[] calldata openings, bytes32[] calldata commitments) external;
+
+    /// @notice Operator, after attestUntil, up to revealUntil: the digests, each the hash of an Answers.Answer.
+    /// The book keeps keccak256(abi.encode(Answered(hashes of the openings, digests))).
+    function reveal(uint64 claimId, Answered calldata answered, bytes32[] calldata digests, bytes32[] calldata salts)
+        external;
+
+    /// @notice Anyone, after contestUntil, while nothing holds it: pays the fee and frees the collateral.
+    function settle(uint64 claimId) external;
+
+    /// @notice Anyone: no answer or no reveal in time. 40 % of the lock to the client, 10 % to the caller, the rest is burned.
+    function slashMissed(uint64 claimId) external;
+
+    // ---- judges alone: the challenge manager and the dispute game ----
+
+    /// @notice Keeps a Revealed claim from being settled, or lets go again. At most 3 at a time.
+    function hold(uint64 claimId) external;
+    function letGo(uint64 claimId) external;
+
+    /// @notice Ends a claim that is not over: takes what the fault costs, gives the fee back to the escrow.
+    /// @param cuts Shares of what is taken, half of it at most; without meaning for Withheld, but for cuts[0].to, the caller.
+    function punish(uint64 claimId, Fault fault, IStakeRegistry.Cut[] calldata cuts) external returns (uint256 taken);
+
+    // ---- governance ----
+
+    /// @notice Within bounds; claims that were made before keep theirs.
+    function setParams(Params calldata params) external;
+
+    // ---- views ----
+
+    function claimInfo(uint64 claimId) external view returns (Claim memory);
+
+    /// @notice The drawn unit offsets: keccak256(abi.encode(seed, j)) % totalUnits. Reverts until sealed.
+    function draws(uint64 claimId) external view returns (uint64[] memory);
+
+    /// @notice Reverts unless this is what the claim's `answers` is the hash of.
+    function requireAnswered(uint64 claimId, Answered calldata answered) external view;
+    function params() external view returns (Params memory);
+
+    /// @notice Longest time from a lock to the last slash, over all parameters within the bounds. For the stake registry.
+    function reach() external view returns (uint32);
+    function segmentDigest(uint64 jobId, uint64 seq, bytes32 srcRoot, uint64 srcBytes, uint32 durationMs)
+        external
+        view
+        returns (bytes32);
+    function receiptDigest(Work.Receipt calldata receipt) external view returns (bytes32);
+}
