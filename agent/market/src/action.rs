@@ -3,36 +3,43 @@
 //! The signer takes an [`Action`] and builds the call itself, so that nothing else can be signed with its key.
 
 use crate::merkle::Node;
+use crate::order::{Bid, JobOrder};
+use crate::profile::Profile;
 use crate::receipt::Receipt;
-use crate::units::{ClaimId, JobId, Price, SegmentNo, Units, Wei, decimal};
-use alloy_primitives::{Address, B256, Bytes, U256, aliases::U96};
-use alloy_sol_types::SolCall;
+use crate::units::{ClaimId, JobId, Price, SegmentNo, Timestamp, Units, Wei, decimal};
+use alloy_primitives::aliases::{U40, U96};
+use alloy_primitives::{Address, B256, Bytes, Signature, U256, keccak256};
+use alloy_sol_types::{SolCall, SolValue};
 use serde::{Deserialize, Serialize};
 
 mod abi {
     #![allow(missing_docs)]
     alloy_sol_types::sol! {
         struct Sibling { bytes32 hash; uint64 sum; }
-        struct Opening {
-            uint64 seq; bytes32 srcRoot; bytes32 outRoot; uint64 units; uint64 outBytes;
-            uint64 srcBytes; uint32 durationMs; bytes clientSig; Sibling[] path;
+        struct Receipt { uint64 jobId; uint64 seq; bytes32 srcRoot; bytes32 outRoot; uint64 units; uint64 outBytes; }
+        struct Opening { Receipt leaf; uint64 srcBytes; uint32 durationMs; bytes clientSig; Sibling[] path; }
+        struct Answered { bytes32[] openings; bytes32[] digests; }
+        struct JobOrder {
+            address client; bytes32 profile; uint96 maxPrice; uint40 deadline; uint8 k; bytes32 seedTip; uint256 salt;
         }
+        struct Bid { bytes32 order; address operator; uint96 price; uint40 expiry; uint256 nonce; }
         function approve(address spender, uint256 value);
         function register(string serviceUri);
         function bond(uint128 amount);
         function unbond(uint128 amount);
         function withdraw();
-        function openJob(bytes32 profile, uint96 maxPrice, uint8 k);
-        function bid(uint64 jobId, uint96 price);
-        function award(uint64 jobId, address operator);
-        function claimJob(uint64 jobId);
+        function openWithBid(JobOrder order, Bid bid, bytes signature);
+        function startJob(uint64 jobId);
+        function defaultJob(uint64 jobId);
+        function cancelJob(uint64 jobId);
         function topUp(uint64 jobId);
         function closeJob(uint64 jobId);
         function releaseJob(uint64 jobId);
         function reclaim(uint64 jobId);
         function claim(uint64 jobId, uint64 first, uint32 count, bytes32 root, uint64 totalUnits);
-        function seal(uint64 claimId);
-        function answer(uint64 claimId, Opening[] openings);
+        function seal(uint64 claimId, bytes header, bytes32 preimage);
+        function answer(uint64 claimId, Opening[] openings, bytes32[] commitments);
+        function reveal(uint64 claimId, Answered answered, bytes32[] digests, bytes32[] salts);
         function settle(uint64 claimId);
     }
 }
@@ -44,8 +51,14 @@ pub struct Addresses {
     pub token: Address,
     /// Bonds and the active set.
     pub registry: Address,
-    /// Jobs, claims and fees.
+    /// Jobs and their escrow; the verifying contract of every signature.
     pub market: Address,
+    /// Claims.
+    pub book: Address,
+    /// What can be ordered.
+    pub profiles: Address,
+    /// Fees that were earned.
+    pub router: Address,
 }
 
 /// On whose behalf a key acts. A key has one role, so that a broadcaster's process can never touch a rig's stake.
@@ -73,6 +86,22 @@ pub struct Opening {
     pub path: Vec<Node>,
 }
 
+/// What an operator says of a drawn segment, kept from others until it is revealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// Hash of the answer: the pictures on the way from source to rendition.
+    pub digest: B256,
+    /// Random, so that nobody can find the digest by trying.
+    pub salt: B256,
+}
+
+impl Secret {
+    /// What is told first: `keccak256(abi.encode(digest, salt, claim, slot, operator))`.
+    pub fn commitment(&self, claim: ClaimId, slot: usize, operator: Address) -> B256 {
+        keccak256((self.digest, self.salt, claim.0, U256::from(slot), operator).abi_encode())
+    }
+}
+
 /// A transaction. Amounts of stake are in the token's smallest unit, amounts of [`Wei`] in the native coin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -97,31 +126,37 @@ pub enum Action {
     },
     /// Takes thawed stake out.
     WithdrawStake,
-    /// Offers to do `job` for `price`.
-    Bid { job: JobId, price: Price },
-    /// Takes the job that was awarded.
-    ClaimJob { job: JobId },
+    /// Takes the assigned job on.
+    StartJob { job: JobId },
     /// Declares that no more work will be claimed for `job`.
     ReleaseJob { job: JobId },
     /// Claims the fee for a contiguous range of segments.
     Claim { job: JobId, first: SegmentNo, count: u32, root: B256, units: Units },
-    /// Fixes the draw of a claim.
-    Seal { claim: ClaimId },
-    /// Opens the drawn segments.
-    Answer { claim: ClaimId, openings: Vec<Opening> },
-    /// Credits the fee of an answered claim.
+    /// Fixes the draw of a claim by the header of its seed's block; `preimage` is zero without one.
+    Seal { claim: ClaimId, header: Bytes, preimage: B256 },
+    /// Opens the drawn segments and commits to what is said of each.
+    Answer { claim: ClaimId, operator: Address, openings: Vec<Opening>, secrets: Vec<Secret> },
+    /// Reveals what was committed to; `openings` are the hashes of those in the answer.
+    Reveal { claim: ClaimId, operator: Address, openings: Vec<B256>, secrets: Vec<Secret> },
+    /// Pays the fee of a claim that nobody could contest.
     Settle { claim: ClaimId },
-    /// Opens a job and puts `escrow` into it.
-    OpenJob { profile: B256, max_price: Price, samples: u8, escrow: Wei, nonce: u64 },
-    /// Gives the job to a bidder.
-    Award { job: JobId, operator: Address },
+    /// Takes fees out of the router; `nth` tells one withdrawal from the next.
+    WithdrawFees { nth: u64 },
+    /// Makes a profile known.
+    AddProfile { profile: Profile },
+    /// Opens a job with `escrow` and gives it to a bidder.
+    OpenWithBid { order: JobOrder, bid: Bid, signature: Signature, escrow: Wei },
+    /// Takes the job from an operator that did not start it in time.
+    DefaultJob { job: JobId, operator: Address },
+    /// Ends a job that nobody has started.
+    CancelJob { job: JobId },
     /// Adds to a job's escrow; `nth` tells one top-up from the next.
     TopUp { job: JobId, amount: Wei, nth: u32 },
     /// Ends a job: no new segments.
     CloseJob { job: JobId },
     /// Takes unused escrow back.
     Reclaim { job: JobId },
-    /// Takes credited money out of the market; `nth` tells one withdrawal from the next.
+    /// Takes refunds out of the market; `nth` tells one withdrawal from the next.
     Withdraw { nth: u64 },
 }
 
@@ -139,8 +174,10 @@ pub struct Call {
 impl Action {
     /// The contract call that does this.
     pub fn call(&self, at: &Addresses) -> Call {
-        let market = |input: Vec<u8>| (at.market, Wei(0), input);
-        let registry = |input: Vec<u8>| (at.registry, Wei(0), input);
+        let free = |to: Address, input: Vec<u8>| (to, Wei(0), input);
+        let market = |input: Vec<u8>| free(at.market, input);
+        let registry = |input: Vec<u8>| free(at.registry, input);
+        let book = |input: Vec<u8>| free(at.book, input);
         let (to, value, input) = match self {
             Self::ApproveStake { amount } => {
                 let input = abi::approveCall { spender: at.registry, value: U256::from(*amount) }.abi_encode();
@@ -152,24 +189,45 @@ impl Action {
             Self::Bond { amount } => registry(abi::bondCall { amount: *amount }.abi_encode()),
             Self::Unbond { amount } => registry(abi::unbondCall { amount: *amount }.abi_encode()),
             Self::WithdrawStake => registry(abi::withdrawCall {}.abi_encode()),
-            Self::Bid { job, price } => market(abi::bidCall { jobId: job.0, price: u96(*price) }.abi_encode()),
-            Self::ClaimJob { job } => market(abi::claimJobCall { jobId: job.0 }.abi_encode()),
+            Self::StartJob { job } => market(abi::startJobCall { jobId: job.0 }.abi_encode()),
             Self::ReleaseJob { job } => market(abi::releaseJobCall { jobId: job.0 }.abi_encode()),
-            Self::Claim { job, first, count, root, units } => market(
+            Self::Claim { job, first, count, root, units } => book(
                 abi::claimCall { jobId: job.0, first: first.0, count: *count, root: *root, totalUnits: units.0 }
                     .abi_encode(),
             ),
-            Self::Seal { claim } => market(abi::sealCall { claimId: claim.0 }.abi_encode()),
-            Self::Answer { claim, openings } => {
-                let openings = openings.iter().map(Opening::abi).collect();
-                market(abi::answerCall { claimId: claim.0, openings }.abi_encode())
+            Self::Seal { claim, header, preimage } => {
+                book(abi::sealCall { claimId: claim.0, header: header.clone(), preimage: *preimage }.abi_encode())
             }
-            Self::Settle { claim } => market(abi::settleCall { claimId: claim.0 }.abi_encode()),
-            Self::OpenJob { profile, max_price, samples, escrow, .. } => {
-                let call = abi::openJobCall { profile: *profile, maxPrice: u96(*max_price), k: *samples };
+            Self::Answer { claim, operator, openings, secrets } => {
+                let openings = openings.iter().map(Opening::abi).collect();
+                let commitments = commitments(*claim, *operator, secrets);
+                book(abi::answerCall { claimId: claim.0, openings, commitments }.abi_encode())
+            }
+            Self::Reveal { claim, operator, openings, secrets } => {
+                let digests = commitments(*claim, *operator, secrets);
+                let call = abi::revealCall {
+                    claimId: claim.0,
+                    answered: abi::Answered { openings: openings.clone(), digests },
+                    digests: secrets.iter().map(|secret| secret.digest).collect(),
+                    salts: secrets.iter().map(|secret| secret.salt).collect(),
+                };
+                book(call.abi_encode())
+            }
+            Self::Settle { claim } => book(abi::settleCall { claimId: claim.0 }.abi_encode()),
+            Self::WithdrawFees { .. } => free(at.router, abi::withdrawCall {}.abi_encode()),
+            Self::AddProfile { profile } => {
+                free(at.profiles, crate::profile::abi::addCall { profile: profile.abi() }.abi_encode())
+            }
+            Self::OpenWithBid { order, bid, signature, escrow } => {
+                let call = abi::openWithBidCall {
+                    order: order_abi(order),
+                    bid: bid_abi(bid),
+                    signature: signature.as_bytes().into(),
+                };
                 (at.market, *escrow, call.abi_encode())
             }
-            Self::Award { job, operator } => market(abi::awardCall { jobId: job.0, operator: *operator }.abi_encode()),
+            Self::DefaultJob { job, .. } => market(abi::defaultJobCall { jobId: job.0 }.abi_encode()),
+            Self::CancelJob { job } => market(abi::cancelJobCall { jobId: job.0 }.abi_encode()),
             Self::TopUp { job, amount, .. } => (at.market, *amount, abi::topUpCall { jobId: job.0 }.abi_encode()),
             Self::CloseJob { job } => market(abi::closeJobCall { jobId: job.0 }.abi_encode()),
             Self::Reclaim { job } => market(abi::reclaimCall { jobId: job.0 }.abi_encode()),
@@ -186,15 +244,18 @@ impl Action {
             Self::Bond { .. } => "bond",
             Self::Unbond { .. } => "unbond",
             Self::WithdrawStake => "withdraw_stake",
-            Self::Bid { .. } => "bid",
-            Self::ClaimJob { .. } => "claim_job",
+            Self::StartJob { .. } => "start_job",
             Self::ReleaseJob { .. } => "release_job",
             Self::Claim { .. } => "claim",
             Self::Seal { .. } => "seal",
             Self::Answer { .. } => "answer",
+            Self::Reveal { .. } => "reveal",
             Self::Settle { .. } => "settle",
-            Self::OpenJob { .. } => "open_job",
-            Self::Award { .. } => "award",
+            Self::WithdrawFees { .. } => "withdraw_fees",
+            Self::AddProfile { .. } => "add_profile",
+            Self::OpenWithBid { .. } => "open_job",
+            Self::DefaultJob { .. } => "default_job",
+            Self::CancelJob { .. } => "cancel_job",
             Self::TopUp { .. } => "top_up",
             Self::CloseJob { .. } => "close_job",
             Self::Reclaim { .. } => "reclaim",
@@ -212,16 +273,18 @@ impl Action {
             }
             Self::Register { service_uri } => format!("{kind}:{service_uri}"),
             Self::WithdrawStake => kind.into(),
-            Self::Bid { job, price } => format!("{kind}:{job}:{price}"),
-            Self::ClaimJob { job } | Self::ReleaseJob { job } | Self::CloseJob { job } | Self::Reclaim { job } => {
+            Self::StartJob { job } | Self::ReleaseJob { job } | Self::CloseJob { job } | Self::Reclaim { job } => {
                 format!("{kind}:{job}")
             }
+            Self::CancelJob { job } => format!("{kind}:{job}"),
+            Self::DefaultJob { job, operator } => format!("{kind}:{job}:{operator}"),
             Self::Claim { job, first, .. } => format!("{kind}:{job}:{first}"),
-            Self::Seal { claim } | Self::Answer { claim, .. } | Self::Settle { claim } => format!("{kind}:{claim}"),
-            Self::OpenJob { nonce, .. } => format!("{kind}:{nonce}"),
-            Self::Award { job, operator } => format!("{kind}:{job}:{operator}"),
+            Self::Seal { claim, .. } | Self::Answer { claim, .. } => format!("{kind}:{claim}"),
+            Self::Reveal { claim, .. } | Self::Settle { claim } => format!("{kind}:{claim}"),
+            Self::AddProfile { profile } => format!("{kind}:{}", profile.id()),
+            Self::OpenWithBid { order, .. } => format!("{kind}:{}", order.salt),
             Self::TopUp { job, nth, .. } => format!("{kind}:{job}:{nth}"),
-            Self::Withdraw { nth } => format!("{kind}:{nth}"),
+            Self::Withdraw { nth } | Self::WithdrawFees { nth } => format!("{kind}:{nth}"),
         }
     }
 
@@ -229,8 +292,10 @@ impl Action {
     pub fn allowed_for(&self, role: Role) -> bool {
         match self {
             Self::Withdraw { .. } => true,
-            Self::OpenJob { .. }
-            | Self::Award { .. }
+            Self::AddProfile { .. }
+            | Self::OpenWithBid { .. }
+            | Self::DefaultJob { .. }
+            | Self::CancelJob { .. }
             | Self::TopUp { .. }
             | Self::CloseJob { .. }
             | Self::Reclaim { .. } => role == Role::Client,
@@ -240,19 +305,58 @@ impl Action {
 }
 
 impl Opening {
+    /// What the book keeps of it: `keccak256(abi.encode(opening))`.
+    pub fn hash(&self) -> B256 {
+        keccak256(self.abi().abi_encode())
+    }
+
     fn abi(&self) -> abi::Opening {
-        abi::Opening {
+        let leaf = abi::Receipt {
+            jobId: self.receipt.job.0,
             seq: self.receipt.seq.0,
             srcRoot: self.receipt.src_root,
             outRoot: self.receipt.out_root,
             units: self.receipt.units.0,
             outBytes: self.receipt.out_bytes,
+        };
+        abi::Opening {
+            leaf,
             srcBytes: self.src_bytes,
             durationMs: self.duration_ms,
             clientSig: self.client_signature.clone(),
             path: self.path.iter().map(|node| abi::Sibling { hash: node.hash, sum: node.sum }).collect(),
         }
     }
+}
+
+fn commitments(claim: ClaimId, operator: Address, secrets: &[Secret]) -> Vec<B256> {
+    secrets.iter().enumerate().map(|(slot, secret)| secret.commitment(claim, slot, operator)).collect()
+}
+
+fn order_abi(order: &JobOrder) -> abi::JobOrder {
+    abi::JobOrder {
+        client: order.client,
+        profile: order.profile,
+        maxPrice: u96(order.max_price),
+        deadline: u40(order.deadline),
+        k: order.samples,
+        seedTip: order.seed_tip,
+        salt: U256::from(order.salt),
+    }
+}
+
+fn bid_abi(bid: &Bid) -> abi::Bid {
+    abi::Bid {
+        order: bid.order,
+        operator: bid.operator,
+        price: u96(bid.price),
+        expiry: u40(bid.expiry),
+        nonce: bid.nonce,
+    }
+}
+
+fn u40(time: Timestamp) -> U40 {
+    U40::saturating_from(time.0)
 }
 
 fn u96(price: Price) -> U96 {
@@ -266,19 +370,13 @@ mod tests {
 
     fn addresses() -> Addresses {
         let at = Address::repeat_byte;
-        Addresses { token: at(1), registry: at(2), market: at(3) }
+        Addresses { token: at(1), registry: at(2), market: at(3), book: at(4), profiles: at(5), router: at(6) }
     }
 
     #[test]
     fn money_goes_only_where_the_action_says() {
-        let open = Action::OpenJob {
-            profile: B256::ZERO,
-            max_price: Price::new(5).unwrap(),
-            samples: 4,
-            escrow: Wei(9),
-            nonce: 0,
-        };
-        assert_eq!(open.call(&addresses()).value, Wei(9));
+        let top_up = Action::TopUp { job: JobId(1), amount: Wei(9), nth: 0 };
+        assert_eq!(top_up.call(&addresses()).value, Wei(9));
         let call = Action::ApproveStake { amount: 7 }.call(&addresses());
         assert_eq!((call.to, call.value), (addresses().token, Wei(0)));
     }
@@ -305,8 +403,14 @@ mod tests {
 
     #[test]
     fn actions_survive_json() {
-        let bid = Action::Bid { job: JobId(3), price: Price::new(1 << 80).unwrap() };
-        for action in [bid, Action::Bond { amount: u128::MAX }, Action::Withdraw { nth: 1 }] {
+        let secret = Secret { digest: B256::repeat_byte(1), salt: B256::repeat_byte(2) };
+        let reveal = Action::Reveal {
+            claim: ClaimId(3),
+            operator: Address::repeat_byte(4),
+            openings: vec![B256::ZERO],
+            secrets: vec![secret],
+        };
+        for action in [reveal, Action::Bond { amount: u128::MAX }, Action::Withdraw { nth: 1 }] {
             let text = serde_json::to_string(&action).unwrap();
             assert_eq!(serde_json::from_str::<Action>(&text).unwrap(), action);
         }

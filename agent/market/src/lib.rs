@@ -1,7 +1,7 @@
 //! The market's rules as pure functions and state machines: units, receipts, Merkle-sum trees, typed data, typed
 //! transactions, pricing, the machines of job and claim, commitments to pictures and bytes, and proofs of fraud.
 //!
-//! Knows no I/O, no async, no clock and no logging. Heights are [`BlockNo`], passed in as arguments.
+//! Knows no I/O, no async, no clock and no logging. Heights and times are [`BlockNo`] and [`Timestamp`], passed in as arguments.
 
 #![forbid(unsafe_code)]
 
@@ -10,14 +10,17 @@ pub mod commit;
 pub mod content;
 pub mod machine;
 pub mod merkle;
+pub mod order;
 pub mod pricing;
+pub mod profile;
 pub mod proof;
 pub mod receipt;
 pub mod typed_data;
 pub mod units;
 
 pub use action::{Action, Addresses, Opening, Role};
+pub use order::{Bid, JobOrder};
 pub use receipt::{Receipt, Segment};
-pub use units::{BlockNo, ClaimId, JobId, Price, SegmentNo, Units, Wei};
+pub use units::{BlockNo, ClaimId, JobId, Price, SegmentNo, Timestamp, Units, Wei};
 
 pub use alloy_primitives::{Address, B256, Bytes, Signature, U256};

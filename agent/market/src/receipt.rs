@@ -75,7 +75,7 @@ impl Receipt {
 }
 
 /// High-s signatures are refused, as the contracts refuse them: one statement has one valid signature.
-fn recover(hash: B256, signature: &Signature) -> Option<Address> {
+pub(crate) fn recover(hash: B256, signature: &Signature) -> Option<Address> {
     if signature.normalize_s().is_some() {
         return None;
     }

@@ -1,7 +1,9 @@
 //! EIP-712 hashes. The types are those of the contracts; the shared vectors hold both sides to the same bytes.
 
+use crate::order::{Bid, JobOrder};
 use crate::receipt::{Receipt, Segment};
-use alloy_primitives::{Address, B256};
+use alloy_primitives::aliases::{U40, U96};
+use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::{Eip712Domain, SolStruct};
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,10 @@ mod sol_types {
     alloy_sol_types::sol! {
         struct Segment { uint64 jobId; uint64 seq; bytes32 srcRoot; uint64 srcBytes; uint32 durationMs; }
         struct Receipt { uint64 jobId; uint64 seq; bytes32 srcRoot; bytes32 outRoot; uint64 units; uint64 outBytes; }
+        struct JobOrder {
+            address client; bytes32 profile; uint96 maxPrice; uint40 deadline; uint8 k; bytes32 seedTip; uint256 salt;
+        }
+        struct Bid { bytes32 order; address operator; uint96 price; uint40 expiry; uint256 nonce; }
         struct BenchReport { string tool; bytes32 reportSha256; }
     }
 }
@@ -33,7 +39,7 @@ impl Domain {
         Eip712Domain::new(
             Some("Headframe".into()),
             Some("1".into()),
-            Some(alloy_primitives::U256::from(self.chain_id)),
+            Some(U256::from(self.chain_id)),
             Some(self.market),
             None,
         )
@@ -59,6 +65,30 @@ pub(crate) fn receipt_hash(receipt: &Receipt, domain: &Domain) -> B256 {
         outRoot: receipt.out_root,
         units: receipt.units.0,
         outBytes: receipt.out_bytes,
+    }
+    .eip712_signing_hash(&domain.eip712())
+}
+
+pub(crate) fn order_hash(order: &JobOrder, domain: &Domain) -> B256 {
+    sol_types::JobOrder {
+        client: order.client,
+        profile: order.profile,
+        maxPrice: U96::from(order.max_price.wei()), // `Price` keeps itself below 2^96
+        deadline: U40::saturating_from(order.deadline.0),
+        k: order.samples,
+        seedTip: order.seed_tip,
+        salt: U256::from(order.salt),
+    }
+    .eip712_signing_hash(&domain.eip712())
+}
+
+pub(crate) fn bid_hash(bid: &Bid, domain: &Domain) -> B256 {
+    sol_types::Bid {
+        order: bid.order,
+        operator: bid.operator,
+        price: U96::from(bid.price.wei()),
+        expiry: U40::saturating_from(bid.expiry.0),
+        nonce: bid.nonce,
     }
     .eip712_signing_hash(&domain.eip712())
 }

@@ -8,7 +8,7 @@ use std::fmt;
 #[serde(transparent)]
 pub struct JobId(pub u64);
 
-/// A work claim on the chain, counted from 1 by the job market.
+/// A work claim on the chain: its job and its first segment, 32 bits each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClaimId(pub u64);
@@ -22,6 +22,12 @@ pub struct SegmentNo(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BlockNo(pub u64);
+
+/// Seconds since 1970 of a block or of the market's clock, which stands still while the market is paused. Never this
+/// machine's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
 
 /// An amount of the native coin in wei. Every amount of this market fits 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -79,6 +85,21 @@ impl BlockNo {
     }
 }
 
+impl Timestamp {
+    /// `seconds` later, saturating.
+    pub fn after(self, seconds: u64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+}
+
+impl ClaimId {
+    /// The claim of `job` that begins with `first`; `None` when either does not fit 32 bits, which the book refuses.
+    pub fn of(job: JobId, first: SegmentNo) -> Option<Self> {
+        let (job, first) = (u32::try_from(job.0).ok()?, u32::try_from(first.0).ok()?);
+        Some(Self(u64::from(job) << 32 | u64::from(first)))
+    }
+}
+
 impl SegmentNo {
     /// The segment that follows. Saturates at the end of the number space, which no job reaches.
     pub fn next(self) -> Self {
@@ -95,7 +116,7 @@ macro_rules! display_number {
         }
     )*};
 }
-display_number!(JobId, ClaimId, SegmentNo, BlockNo, Units, Price);
+display_number!(JobId, ClaimId, SegmentNo, BlockNo, Timestamp, Units, Price);
 
 impl fmt::Display for Wei {
     /// In the largest of ETH, gwei and wei that keeps the number readable, at most six decimals, rounded down.

@@ -1,9 +1,9 @@
-//! A claim's way to its fee: seal the draw, open the drawn segments, settle.
+//! A claim's way to its fee: seal the draw, open the drawn segments, reveal what was found, settle.
 
-use super::{ClaimState, ClaimView, draws};
-use crate::action::{Action, Opening};
+use super::{ClaimState, ClaimView, Now, draws};
+use crate::action::{Action, Opening, Secret};
 use crate::merkle::{Leaf, SumTree};
-use crate::units::{BlockNo, SegmentNo};
+use crate::units::{BlockNo, SegmentNo, Timestamp};
 use alloy_primitives::Bytes;
 
 /// The due step for one of our claims.
@@ -11,25 +11,37 @@ use alloy_primitives::Bytes;
 pub enum Step {
     /// Send this.
     Send(Action),
-    /// The drawn segments must be opened by [`answer`] before `deadline`.
+    /// [`Action::Seal`] with the header of this block.
+    Seal(BlockNo),
+    /// [`Action::Answer`] with the [`openings`] of the drawn segments, and what is said of each.
     Answer {
-        /// Last block for it.
-        deadline: BlockNo,
+        /// Last second for it.
+        until: Timestamp,
+    },
+    /// [`Action::Reveal`] of the secrets of the answer: see [`reveal`].
+    Reveal {
+        /// Last second for it.
+        until: Timestamp,
     },
     /// Nothing now.
     Wait,
-    /// It reached its end; `true` when the fee was credited.
+    /// It reached its end; `true` when the fee was paid.
     Over(bool),
 }
 
-/// Looks at one claim at height `head`.
-pub fn next(claim: &ClaimView, head: BlockNo) -> Step {
+/// Looks at one claim.
+///
+/// Verifiers commit until `attest_until`; a reveal before it would tell them the answer, and the book refuses it.
+pub fn next(claim: &ClaimView, now: &Now) -> Step {
     match claim.state {
-        ClaimState::Submitted if head > claim.seed_block => Step::Send(Action::Seal { claim: claim.id }),
-        ClaimState::Sealed => Step::Answer { deadline: claim.deadline },
-        ClaimState::Answered if head > claim.deadline => Step::Send(Action::Settle { claim: claim.id }),
+        ClaimState::Submitted if now.head > claim.seed_block => Step::Seal(claim.seed_block),
+        ClaimState::Sealed => Step::Answer { until: claim.answer_until },
+        ClaimState::Answered if now.time > claim.attest_until => Step::Reveal { until: claim.reveal_until },
+        ClaimState::Revealed if now.time > claim.contest_until && claim.holds == 0 => {
+            Step::Send(Action::Settle { claim: claim.id })
+        }
         ClaimState::Settled => Step::Over(true),
-        ClaimState::Slashed => Step::Over(false),
+        ClaimState::Missed | ClaimState::Slashed => Step::Over(false),
         _ => Step::Wait,
     }
 }
@@ -68,8 +80,8 @@ pub enum AnswerError {
     },
 }
 
-/// Builds the answer to a sealed claim from the evidence of its whole range, in order.
-pub fn answer(claim: &ClaimView, samples: u8, evidence: &[Evidence]) -> Result<Action, AnswerError> {
+/// Opens the drawn segments of a sealed claim from the evidence of its whole range, in order.
+pub fn openings(claim: &ClaimView, evidence: &[Evidence]) -> Result<Vec<Opening>, AnswerError> {
     let id = claim.id.0;
     if evidence.len() != claim.count as usize {
         return Err(AnswerError::Count { claim: id, expected: claim.count, found: evidence.len() });
@@ -81,14 +93,23 @@ pub fn answer(claim: &ClaimView, samples: u8, evidence: &[Evidence]) -> Result<A
     if tree.root().hash != claim.root || tree.root().sum != claim.units.0 || !right_range {
         return Err(wrong_root);
     }
-    let openings = draws(claim.seed, samples, claim.count, claim.units)
-        .into_iter()
-        .filter_map(|offset| {
-            let index = tree.index_at(offset)?;
-            Some(opening(&evidence[index], tree.path(index)?))
-        })
-        .collect();
-    Ok(Action::Answer { claim: claim.id, openings })
+    let open = |offset| {
+        let index = tree.index_at(offset)?;
+        Some(opening(&evidence[index], tree.path(index)?))
+    };
+    Ok(draws(claim.seed, claim.drawn, claim.units).into_iter().filter_map(open).collect())
+}
+
+/// The reveal that belongs to an answer; `None` for any other action.
+pub fn reveal(answer: &Action) -> Option<Action> {
+    let Action::Answer { claim, operator, openings, secrets } = answer else { return None };
+    let openings = openings.iter().map(Opening::hash).collect();
+    Some(Action::Reveal { claim: *claim, operator: *operator, openings, secrets: secrets.clone() })
+}
+
+/// The answer to a sealed claim.
+pub fn answer(claim: &ClaimView, openings: Vec<Opening>, secrets: Vec<Secret>) -> Action {
+    Action::Answer { claim: claim.id, operator: claim.operator, openings, secrets }
 }
 
 fn opening(evidence: &Evidence, path: Vec<crate::merkle::Node>) -> Opening {
@@ -146,31 +167,44 @@ mod tests {
             units: Units(root.sum),
             state,
             root: root.hash,
+            drawn: 4,
             seed: B256::repeat_byte(9),
             seed_block: BlockNo(100),
-            deadline: BlockNo(200),
-            fee: Wei(1),
+            answer_until: Timestamp(2000),
+            attest_until: Timestamp(3000),
+            reveal_until: Timestamp(4000),
+            contest_until: Timestamp(5000),
+            holds: 0,
+            fee: Wei(0),
         }
     }
 
     #[test]
-    fn each_stage_waits_for_its_block() {
+    fn each_stage_waits_for_its_time() {
         let all = evidence(3);
-        let at = |state, head| next(&claim(state, &all), BlockNo(head));
-        assert_eq!(at(ClaimState::Submitted, 100), Step::Wait);
-        assert_eq!(at(ClaimState::Submitted, 101), Step::Send(Action::Seal { claim: ClaimId(2) }));
-        assert_eq!(at(ClaimState::Sealed, 101), Step::Answer { deadline: BlockNo(200) });
-        assert_eq!(at(ClaimState::Answered, 200), Step::Wait);
-        assert_eq!(at(ClaimState::Answered, 201), Step::Send(Action::Settle { claim: ClaimId(2) }));
-        assert_eq!(at(ClaimState::Slashed, 201), Step::Over(false));
+        let at = |state, head, time| {
+            next(&claim(state, &all), &Now { head: BlockNo(head), time: Timestamp(time), market: Timestamp(0) })
+        };
+        assert_eq!(at(ClaimState::Submitted, 100, 1000), Step::Wait);
+        assert_eq!(at(ClaimState::Submitted, 101, 1000), Step::Seal(BlockNo(100)));
+        assert_eq!(at(ClaimState::Sealed, 101, 1000), Step::Answer { until: Timestamp(2000) });
+        assert_eq!(at(ClaimState::Answered, 200, 3000), Step::Wait);
+        assert_eq!(at(ClaimState::Answered, 200, 3001), Step::Reveal { until: Timestamp(4000) });
+        assert_eq!(at(ClaimState::Revealed, 200, 5000), Step::Wait);
+        assert_eq!(at(ClaimState::Revealed, 200, 5001), Step::Send(Action::Settle { claim: ClaimId(2) }));
+        assert_eq!(at(ClaimState::Slashed, 201, 5001), Step::Over(false));
+        assert_eq!(at(ClaimState::Missed, 201, 5001), Step::Over(false));
+        assert_eq!(at(ClaimState::Settled, 201, 5001), Step::Over(true));
+        let held = ClaimView { holds: 1, ..claim(ClaimState::Revealed, &all) };
+        assert_eq!(next(&held, &Now { time: Timestamp(5001), ..Now::default() }), Step::Wait);
     }
 
     #[test]
     fn an_answer_opens_every_draw() {
         let all = evidence(11);
         let claim = claim(ClaimState::Sealed, &all);
-        let Action::Answer { openings, .. } = answer(&claim, 4, &all).unwrap() else { panic!("not an answer") };
-        let drawn = draws(claim.seed, 4, claim.count, claim.units);
+        let openings = openings(&claim, &all).unwrap();
+        let drawn = draws(claim.seed, 4, claim.units);
         assert_eq!(openings.len(), 4);
         for (opening, offset) in openings.iter().zip(drawn) {
             let index = opening.receipt.seq.0 - claim.first.0;
@@ -184,9 +218,23 @@ mod tests {
     fn other_receipts_than_the_claimed_make_no_answer() {
         let all = evidence(4);
         let claim = claim(ClaimState::Sealed, &all);
-        assert!(matches!(answer(&claim, 4, &all[..3]), Err(AnswerError::Count { .. })));
+        assert!(matches!(openings(&claim, &all[..3]), Err(AnswerError::Count { .. })));
         let mut changed = all.clone();
         changed[1].leaf.out_bytes += 1;
-        assert_eq!(answer(&claim, 4, &changed), Err(AnswerError::Root { claim: 2 }));
+        assert_eq!(openings(&claim, &changed), Err(AnswerError::Root { claim: 2 }));
+    }
+
+    #[test]
+    fn a_reveal_is_of_what_was_answered() {
+        let all = evidence(4);
+        let claim = claim(ClaimState::Sealed, &all);
+        let opened = openings(&claim, &all).unwrap();
+        let secret = |n| Secret { digest: B256::repeat_byte(n), salt: B256::repeat_byte(n + 100) };
+        let secrets: Vec<_> = (0..4).map(secret).collect();
+        let hashes: Vec<_> = opened.iter().map(Opening::hash).collect();
+        let action = reveal(&answer(&claim, opened, secrets.clone())).unwrap();
+        let expected = Action::Reveal { claim: claim.id, operator: claim.operator, openings: hashes, secrets };
+        assert_eq!(action, expected);
+        assert_eq!(reveal(&action), None);
     }
 }

@@ -1,8 +1,9 @@
-//! The broadcaster's side of a job: award the cheapest bid, keep the escrow filled, close, take the rest back.
+//! The broadcaster's side of a job: keep the escrow filled, close, take the rest back. Which bid to accept is [`cheapest`].
 
-use super::{JobState, JobView};
+use super::{JobState, JobView, Now};
 use crate::action::Action;
-use crate::units::{BlockNo, Price, Wei};
+use crate::order::Bid;
+use crate::units::{Price, Timestamp, Wei};
 use alloy_primitives::Address;
 use serde::{Deserialize, Serialize};
 
@@ -18,17 +19,13 @@ pub struct EscrowRules {
 
 /// What the gateway knows about its job beside the chain.
 #[derive(Clone, Debug, Default)]
-pub struct Local<'a> {
-    /// Bids on chain that this gateway would take, as (operator, price).
-    pub bids: &'a [(Address, Price)],
+pub struct Local {
     /// Fees for receipts that the operator has not claimed yet.
     pub unclaimed: Wei,
     /// Top-ups asked for so far.
     pub top_ups: u32,
     /// The broadcast is over and every accepted segment has its receipt.
     pub finished: bool,
-    /// Operators that took an award and did not deliver.
-    pub avoid: &'a [Address],
 }
 
 /// The due step for one job.
@@ -42,34 +39,36 @@ pub enum Step {
     Over,
 }
 
-/// Looks at one of our jobs at height `head`.
-///
-/// Waits for the whole bidding window, so that a fast expensive bid does not win over a slow cheap one.
-pub fn next(job: &JobView, local: &Local<'_>, rules: &EscrowRules, head: BlockNo) -> Step {
+/// Looks at one of our jobs. An operator that does not start in time loses the job, which is then closed: another one is
+/// ordered with new bids.
+pub fn next(job: &JobView, local: &Local, rules: &EscrowRules, now: &Now) -> Step {
     match job.state {
         JobState::Closed => Step::Over,
-        JobState::Open | JobState::Awarded if local.finished => Step::Send(Action::CloseJob { job: job.id }),
-        JobState::Open if head > job.bid_until => award(job, local),
-        JobState::Awarded if head > job.start_until => award(job, local),
+        JobState::Open => Step::Send(Action::CancelJob { job: job.id }),
+        JobState::Assigned if now.market > job.start_until => {
+            Step::Send(Action::DefaultJob { job: job.id, operator: job.operator })
+        }
+        JobState::Assigned if local.finished => Step::Send(Action::CancelJob { job: job.id }),
         JobState::Active if local.finished => Step::Send(Action::CloseJob { job: job.id }),
         JobState::Active if job.escrow.0.saturating_sub(local.unclaimed.0) < rules.low_water.0 => {
             Step::Send(Action::TopUp { job: job.id, amount: rules.deposit, nth: local.top_ups })
         }
-        JobState::Draining if job.open_claims == 0 && (job.released || head > job.drain_until) => {
+        JobState::Draining if job.open_claims == 0 && (job.released || now.market > job.claims_until) => {
             Step::Send(Action::Reclaim { job: job.id })
         }
         _ => Step::Wait,
     }
 }
 
-/// The cheapest bid wins; of equal ones the first placed.
-fn award(job: &JobView, local: &Local<'_>) -> Step {
-    let late = (job.state == JobState::Awarded).then_some(job.operator);
-    let eligible = |(operator, _): &&(Address, Price)| Some(*operator) != late && !local.avoid.contains(operator);
-    match local.bids.iter().filter(eligible).min_by_key(|(_, price)| *price) {
-        Some((operator, _)) => Step::Send(Action::Award { job: job.id, operator: *operator }),
-        None => Step::Wait,
-    }
+/// The cheapest of the bids that can be accepted at `time`, of equal ones the first; never one of `avoid`.
+pub fn cheapest<'a, T>(
+    bids: &'a [(Bid, T)],
+    ceiling: Price,
+    avoid: &[Address],
+    time: Timestamp,
+) -> Option<&'a (Bid, T)> {
+    let fits = |(bid, _): &&(Bid, T)| bid.price <= ceiling && bid.expiry >= time && !avoid.contains(&bid.operator);
+    bids.iter().filter(fits).min_by_key(|(bid, _)| bid.price)
 }
 
 #[cfg(test)]
@@ -77,7 +76,7 @@ fn award(job: &JobView, local: &Local<'_>) -> Step {
 mod tests {
     use super::*;
     use crate::units::{JobId, SegmentNo};
-    use alloy_primitives::B256;
+    use alloy_primitives::{B256, U256};
 
     const A: Address = Address::repeat_byte(1);
     const B: Address = Address::repeat_byte(2);
@@ -89,39 +88,52 @@ mod tests {
             operator: A,
             state,
             samples: 4,
-            bid_until: BlockNo(10),
-            start_until: BlockNo(20),
-            drain_until: BlockNo(30),
+            deadline: Timestamp(1000),
+            start_until: Timestamp(20),
+            claims_until: Timestamp(30),
             price: Price::new(1).unwrap(),
             max_price: Price::new(9).unwrap(),
             escrow: Wei(100),
             reserved: Wei(0),
             profile: B256::ZERO,
+            seed_tip: B256::ZERO,
             next_seq: SegmentNo(0),
             open_claims: 0,
             released: false,
         }
     }
 
-    fn step(job: &JobView, local: &Local<'_>, head: u64) -> Step {
-        next(job, local, &EscrowRules { deposit: Wei(50), low_water: Wei(20) }, BlockNo(head))
+    fn step(job: &JobView, local: &Local, market: u64) -> Step {
+        let now = Now { market: Timestamp(market), ..Now::default() };
+        next(job, local, &EscrowRules { deposit: Wei(50), low_water: Wei(20) }, &now)
+    }
+
+    fn bid(operator: Address, price: u128, expiry: u64) -> (Bid, ()) {
+        let price = Price::new(price).unwrap();
+        (Bid { order: B256::ZERO, operator, price, expiry: Timestamp(expiry), nonce: U256::ZERO }, ())
     }
 
     #[test]
-    fn the_cheapest_bid_wins_after_the_window() {
-        let bids = [(A, Price::new(5).unwrap()), (B, Price::new(4).unwrap())];
-        let local = Local { bids: &bids, ..Local::default() };
-        assert_eq!(step(&job(JobState::Open), &local, 10), Step::Wait);
-        assert_eq!(step(&job(JobState::Open), &local, 11), Step::Send(Action::Award { job: JobId(1), operator: B }));
-        assert_eq!(step(&job(JobState::Open), &Local::default(), 11), Step::Wait);
+    fn the_cheapest_bid_that_holds_is_taken() {
+        let bids = [bid(A, 5, 100), bid(B, 4, 100), bid(B, 4, 101), bid(A, 1, 99), bid(A, 10, 200)];
+        let nine = Price::new(9).unwrap();
+        let of = |avoid: &[Address], time| cheapest(&bids, nine, avoid, Timestamp(time)).map(|(bid, ())| bid.clone());
+        assert_eq!(of(&[], 100), Some(bids[1].0.clone()));
+        assert_eq!(of(&[], 99), Some(bids[3].0.clone()));
+        assert_eq!(of(&[B], 100), Some(bids[0].0.clone()));
+        assert_eq!(of(&[A, B], 100), None);
+        assert_eq!(of(&[], 102), None); // what is left is too dear
     }
 
     #[test]
-    fn an_award_that_is_not_taken_goes_to_the_next() {
-        let bids = [(A, Price::new(1).unwrap()), (B, Price::new(4).unwrap())];
-        let local = Local { bids: &bids, ..Local::default() };
-        assert_eq!(step(&job(JobState::Awarded), &local, 20), Step::Wait);
-        assert_eq!(step(&job(JobState::Awarded), &local, 21), Step::Send(Action::Award { job: JobId(1), operator: B }));
+    fn a_job_that_is_not_started_is_taken_back() {
+        let local = Local::default();
+        assert_eq!(step(&job(JobState::Assigned), &local, 20), Step::Wait);
+        let default = Action::DefaultJob { job: JobId(1), operator: A };
+        assert_eq!(step(&job(JobState::Assigned), &local, 21), Step::Send(default));
+        assert_eq!(step(&job(JobState::Open), &local, 21), Step::Send(Action::CancelJob { job: JobId(1) }));
+        let finished = Local { finished: true, ..Local::default() };
+        assert_eq!(step(&job(JobState::Assigned), &finished, 20), Step::Send(Action::CancelJob { job: JobId(1) }));
     }
 
     #[test]

@@ -8,10 +8,24 @@ pub mod claim;
 pub mod client;
 pub mod operator;
 
-use crate::units::{BlockNo, ClaimId, JobId, Price, SegmentNo, Units, Wei};
+use crate::units::{BlockNo, ClaimId, JobId, Price, SegmentNo, Timestamp, Units, Wei};
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::SolValue;
 use serde::{Deserialize, Serialize};
+
+/// Claims of so many segments and more have all the job's samples drawn, and half the collateral.
+pub const LONG_CLAIM: u32 = 256;
+
+/// The moment of a look at the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Now {
+    /// Height.
+    pub head: BlockNo,
+    /// Time of that block: claims, bids.
+    pub time: Timestamp,
+    /// The market's clock, which stands still while the market is paused: jobs.
+    pub market: Timestamp,
+}
 
 /// A job's stage on chain, in the contract's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +34,7 @@ use serde::{Deserialize, Serialize};
 pub enum JobState {
     None,
     Open,
-    Awarded,
+    Assigned,
     Active,
     Draining,
     Closed,
@@ -35,8 +49,17 @@ pub enum ClaimState {
     Submitted,
     Sealed,
     Answered,
+    Revealed,
     Settled,
+    Missed,
     Slashed,
+}
+
+impl ClaimState {
+    /// Nothing can happen to it any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Settled | Self::Missed | Self::Slashed)
+    }
 }
 
 /// A job as the chain shows it.
@@ -46,19 +69,19 @@ pub struct JobView {
     pub id: JobId,
     /// Who pays.
     pub client: Address,
-    /// Who was awarded, or zero.
+    /// Who has it, or zero.
     pub operator: Address,
     /// Its stage.
     pub state: JobState,
-    /// Segments drawn per claim.
+    /// Segments drawn of a long claim.
     pub samples: u8,
-    /// Last block for bids.
-    pub bid_until: BlockNo,
-    /// Last block for the awarded operator to take the job.
-    pub start_until: BlockNo,
-    /// Last block for claims while draining.
-    pub drain_until: BlockNo,
-    /// The awarded price.
+    /// No new segments after it, by the market's clock like the next two.
+    pub deadline: Timestamp,
+    /// Last second for the assigned operator to start.
+    pub start_until: Timestamp,
+    /// Last second for claims: while draining, or what it would be without an earlier end.
+    pub claims_until: Timestamp,
+    /// The agreed price.
     pub price: Price,
     /// The highest price the client takes.
     pub max_price: Price,
@@ -66,11 +89,13 @@ pub struct JobView {
     pub escrow: Wei,
     /// Escrow reserved by open claims.
     pub reserved: Wei,
-    /// Hash of the ordered ladder.
+    /// Id of the ordered profile.
     pub profile: B256,
+    /// End of the client's hash chain; zero without one.
+    pub seed_tip: B256,
     /// The first segment not claimed yet.
     pub next_seq: SegmentNo,
-    /// Claims not settled yet.
+    /// Claims that have not ended.
     pub open_claims: u32,
     /// The operator will claim no more.
     pub released: bool,
@@ -95,24 +120,38 @@ pub struct ClaimView {
     pub state: ClaimState,
     /// Root of the Merkle-sum tree.
     pub root: B256,
+    /// How many segments are drawn.
+    pub drawn: u16,
     /// The draw's seed, zero before it is sealed.
     pub seed: B256,
-    /// The block whose hash becomes the seed.
+    /// The block whose randomness draws.
     pub seed_block: BlockNo,
-    /// Submitted and sealed: last block for the answer. Answered: last block of the contest window.
-    pub deadline: BlockNo,
+    /// Last second for seal and answer.
+    pub answer_until: Timestamp,
+    /// Once answered: last second for verifiers to attest; the operator reveals after it.
+    pub attest_until: Timestamp,
+    /// Last second to reveal.
+    pub reveal_until: Timestamp,
+    /// Last second to contest; settles after it.
+    pub contest_until: Timestamp,
+    /// Disputes and demands that keep it from being settled.
+    pub holds: u8,
     /// The fee reserved for it.
     pub fee: Wei,
 }
 
-/// The unit offsets that a sealed claim must open: `min(samples, count)` of them, each
-/// `keccak256(abi.encode(seed, j)) mod units`.
-pub fn draws(seed: B256, samples: u8, count: u32, units: Units) -> Vec<u64> {
-    let drawn = u32::from(samples).min(count);
+/// How many segments are drawn of a claim of `count` segments.
+pub fn drawn(samples: u8, count: u32) -> u16 {
+    let all = if count < LONG_CLAIM { samples.min(2) } else { samples };
+    u32::from(all).min(count) as u16 // at most 255
+}
+
+/// The unit offsets that a sealed claim must open, each `keccak256(abi.encode(seed, j)) mod units`.
+pub fn draws(seed: B256, drawn: u16, units: Units) -> Vec<u64> {
     if units.0 == 0 {
         return Vec::new();
     }
-    let draw = |j: u32| {
+    let draw = |j: u16| {
         let hash = U256::from_be_bytes(keccak256((seed, U256::from(j)).abi_encode()).0);
         (hash % U256::from(units.0)).to::<u64>()
     };
@@ -125,11 +164,15 @@ mod tests {
 
     #[test]
     fn draws_stay_inside_the_claim_and_depend_on_the_seed() {
-        let drawn = draws(B256::repeat_byte(1), 8, 100, Units(12_345));
-        assert_eq!(drawn.len(), 8);
-        assert!(drawn.iter().all(|offset| *offset < 12_345));
-        assert_ne!(drawn, draws(B256::repeat_byte(2), 8, 100, Units(12_345)));
-        assert_eq!(draws(B256::ZERO, 8, 3, Units(5)).len(), 3);
-        assert!(draws(B256::ZERO, 8, 3, Units(0)).is_empty());
+        let all = draws(B256::repeat_byte(1), 8, Units(12_345));
+        assert_eq!(all.len(), 8);
+        assert!(all.iter().all(|offset| *offset < 12_345));
+        assert_ne!(all, draws(B256::repeat_byte(2), 8, Units(12_345)));
+        assert!(draws(B256::ZERO, 8, Units(0)).is_empty());
+    }
+
+    #[test]
+    fn short_claims_have_two_segments_drawn() {
+        assert_eq!((drawn(8, 256), drawn(8, 255), drawn(8, 1), drawn(1, 255)), (8, 2, 1, 1));
     }
 }

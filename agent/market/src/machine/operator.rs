@@ -1,10 +1,9 @@
-//! The rig's side of a job: bid, take the award, claim the work in batches, release the job.
+//! The rig's side of a job: start it, claim the work in batches, release the job.
 
-use super::{JobState, JobView};
+use super::{JobState, JobView, Now};
 use crate::action::Action;
 use crate::merkle::{Leaf, SumTree};
-use crate::pricing::{NoBid, Pricing};
-use crate::units::{BlockNo, Price, Units};
+use crate::units::{BlockNo, Units};
 use alloy_primitives::Address;
 use serde::{Deserialize, Serialize};
 
@@ -24,8 +23,6 @@ pub const MAX_CLAIM: usize = 4096;
 /// What this node knows about a job beside the chain.
 #[derive(Clone, Debug, Default)]
 pub struct Local<'a> {
-    /// This node's live bid on chain.
-    pub bid: Option<Price>,
     /// Receipts signed for segments from the chain's `next_seq` on, contiguous and in order.
     pub unclaimed: &'a [Leaf],
     /// The height at which the first of them was seen.
@@ -39,42 +36,29 @@ pub struct Local<'a> {
 pub enum Step {
     /// Send this.
     Send(Action),
-    /// The client pays too little.
-    Pass(NoBid),
     /// Nothing now.
     Wait,
 }
 
 /// Looks at one job as operator `me`.
-pub fn next(
-    me: Address,
-    job: &JobView,
-    local: &Local<'_>,
-    pricing: &Pricing,
-    rules: &ClaimRules,
-    head: BlockNo,
-) -> Step {
+pub fn next(me: Address, job: &JobView, local: &Local<'_>, rules: &ClaimRules, now: &Now) -> Step {
     match job.state {
-        JobState::Open if head <= job.bid_until && local.bid.is_none() => match pricing.bid(job.max_price) {
-            Ok(price) => Step::Send(Action::Bid { job: job.id, price }),
-            Err(reason) => Step::Pass(reason),
-        },
-        JobState::Awarded if job.operator == me && head <= job.start_until => {
-            Step::Send(Action::ClaimJob { job: job.id })
+        JobState::Assigned if job.operator == me && now.market <= job.start_until => {
+            Step::Send(Action::StartJob { job: job.id })
         }
-        JobState::Active | JobState::Draining if job.operator == me && !job.released => work(job, local, rules, head),
+        JobState::Active | JobState::Draining if job.operator == me && !job.released => work(job, local, rules, now),
         _ => Step::Wait,
     }
 }
 
-fn work(job: &JobView, local: &Local<'_>, rules: &ClaimRules, head: BlockNo) -> Step {
-    let draining = job.state == JobState::Draining;
+fn work(job: &JobView, local: &Local<'_>, rules: &ClaimRules, now: &Now) -> Step {
+    let draining = job.state == JobState::Draining || now.market > job.deadline;
     // Segments that could not be transcoded have receipts over no work; alone they are not worth a claim.
     let worthless = local.unclaimed.iter().all(|leaf| leaf.units == Units(0));
     let waiting = if worthless { 0 } else { local.unclaimed.len() };
-    let waited = local.waiting_since.is_some_and(|since| head >= since.after(rules.max_wait_blocks));
+    let waited = local.waiting_since.is_some_and(|since| now.head >= since.after(rules.max_wait_blocks));
     let due = waiting >= rules.batch as usize || waiting > 0 && (waited || draining && local.idle);
-    if draining && head > job.drain_until {
+    if now.market > job.claims_until {
         return Step::Wait; // too late for a claim, and the client can take its money without a release
     }
     if due {
@@ -115,7 +99,7 @@ fn claim(job: &JobView, leaves: &[Leaf]) -> Option<Action> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::units::{JobId, SegmentNo, Wei};
+    use crate::units::{JobId, Price, SegmentNo, Timestamp, Wei};
     use alloy_primitives::B256;
 
     const ME: Address = Address::repeat_byte(7);
@@ -127,14 +111,15 @@ mod tests {
             operator: ME,
             state,
             samples: 4,
-            bid_until: BlockNo(10),
-            start_until: BlockNo(20),
-            drain_until: BlockNo(0),
+            deadline: Timestamp(900),
+            start_until: Timestamp(20),
+            claims_until: Timestamp(1000),
             price: Price::new(2).unwrap(),
             max_price: Price::new(5).unwrap(),
             escrow: Wei(1000),
             reserved: Wei(0),
             profile: B256::ZERO,
+            seed_tip: B256::ZERO,
             next_seq: SegmentNo(0),
             open_claims: 0,
             released: false,
@@ -155,7 +140,7 @@ mod tests {
 
     fn step(job: &JobView, local: &Local<'_>, head: u64) -> Step {
         let rules = ClaimRules { batch: 3, max_wait_blocks: 50 };
-        next(ME, job, local, &Pricing { price: Price::new(4).unwrap() }, &rules, BlockNo(head))
+        next(ME, job, local, &rules, &Now { head: BlockNo(head), time: Timestamp(0), market: Timestamp(head) })
     }
 
     fn claimed(step: Step) -> Option<u32> {
@@ -166,21 +151,9 @@ mod tests {
     }
 
     #[test]
-    fn bids_once_and_in_time() {
-        let open = job(JobState::Open);
-        let bid = Action::Bid { job: JobId(1), price: Price::new(4).unwrap() };
-        assert_eq!(step(&open, &Local::default(), 10), Step::Send(bid));
-        assert_eq!(step(&open, &Local::default(), 11), Step::Wait);
-        let done = Local { bid: Price::new(4), ..Local::default() };
-        assert_eq!(step(&open, &done, 5), Step::Wait);
-        let cheap = JobView { max_price: Price::new(3).unwrap(), ..open };
-        assert!(matches!(step(&cheap, &Local::default(), 5), Step::Pass(NoBid::TooCheap { .. })));
-    }
-
-    #[test]
-    fn takes_only_its_own_award() {
-        let won = job(JobState::Awarded);
-        assert_eq!(step(&won, &Local::default(), 20), Step::Send(Action::ClaimJob { job: JobId(1) }));
+    fn starts_only_its_own_jobs_and_in_time() {
+        let won = job(JobState::Assigned);
+        assert_eq!(step(&won, &Local::default(), 20), Step::Send(Action::StartJob { job: JobId(1) }));
         assert_eq!(step(&won, &Local::default(), 21), Step::Wait);
         let lost = JobView { operator: Address::ZERO, ..won };
         assert_eq!(step(&lost, &Local::default(), 15), Step::Wait);
@@ -189,16 +162,19 @@ mod tests {
     #[test]
     fn claims_full_batches_old_work_and_the_rest_at_the_end() {
         let (active, all) = (job(JobState::Active), leaves(5));
-        let local = |n: usize, since, idle| Local { unclaimed: &all[..n], waiting_since: since, idle, bid: None };
+        let local = |n: usize, since, idle| Local { unclaimed: &all[..n], waiting_since: since, idle };
         assert_eq!(claimed(step(&active, &local(3, None, false), 30)), Some(3));
         assert_eq!(claimed(step(&active, &local(5, None, false), 30)), Some(5));
         assert_eq!(step(&active, &local(2, Some(BlockNo(30)), false), 79), Step::Wait);
         assert_eq!(claimed(step(&active, &local(2, Some(BlockNo(30)), false), 80)), Some(2));
-        let draining = JobView { drain_until: BlockNo(30), ..job(JobState::Draining) };
+        let draining = JobView { claims_until: Timestamp(30), ..job(JobState::Draining) };
         assert_eq!(step(&draining, &local(2, None, true), 31), Step::Wait);
         assert_eq!(step(&draining, &local(2, None, false), 30), Step::Wait);
         assert_eq!(claimed(step(&draining, &local(2, None, true), 30)), Some(2));
         assert_eq!(step(&draining, &local(0, None, true), 30), Step::Send(Action::ReleaseJob { job: JobId(1) }));
+        let late = JobView { deadline: Timestamp(29), ..job(JobState::Active) };
+        assert_eq!(claimed(step(&late, &local(2, None, true), 30)), Some(2));
+        assert_eq!(step(&late, &local(0, None, true), 30), Step::Send(Action::ReleaseJob { job: JobId(1) }));
         let released = JobView { released: true, ..draining };
         assert_eq!(step(&released, &local(3, None, true), 30), Step::Wait);
     }
@@ -209,7 +185,7 @@ mod tests {
         all.iter_mut().for_each(|leaf| leaf.units = Units(0));
         let local = Local { unclaimed: &all, idle: true, ..Local::default() };
         assert_eq!(step(&job(JobState::Active), &local, 30), Step::Wait);
-        let draining = JobView { drain_until: BlockNo(30), ..job(JobState::Draining) };
+        let draining = JobView { claims_until: Timestamp(30), ..job(JobState::Draining) };
         assert_eq!(step(&draining, &local, 30), Step::Send(Action::ReleaseJob { job: JobId(1) }));
     }
 
