@@ -4,10 +4,12 @@ use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::rpc::types::{Filter, Log};
 use alloy::sol_types::{SolCall, SolEvent};
 use headframe_chain::{Rpc, RpcError};
-use headframe_contracts::{Deployment, JobMarket, StakeRegistry};
-use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView};
+use headframe_contracts::{
+    ActiveSet, ClaimBook, Deployment, FeeRouter, JobMarket, OperatorKeys, ProfileRegistry, StakeRegistry,
+};
+use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView, Now};
 use headframe_market::typed_data::Domain;
-use headframe_market::{Addresses, BlockNo, ClaimId, JobId, Price, SegmentNo, Units, Wei};
+use headframe_market::{Addresses, BlockNo, ClaimId, JobId, Price, SegmentNo, Timestamp, Units, Wei};
 use std::sync::Arc;
 
 /// Blocks asked for in one log query; public nodes refuse much more.
@@ -59,7 +61,7 @@ pub struct OperatorView {
 impl ChainView {
     /// Reads `deployment` through `rpc`.
     pub fn new(rpc: Arc<Rpc>, deployment: &Deployment) -> Self {
-        let at = Addresses { token: deployment.token, registry: deployment.registry, market: deployment.market };
+        let at = deployment.addresses();
         let domain = Domain { chain_id: deployment.chain_id, market: deployment.market };
         Self { rpc, at, domain, since: BlockNo(deployment.block) }
     }
@@ -78,40 +80,43 @@ impl ChainView {
         })
     }
 
+    /// The times that jobs and claims are held against, at a head of the chain.
+    pub async fn now(&self, head: BlockNo, time: Timestamp) -> Result<Now, ViewError> {
+        let market = Timestamp(self.call(self.at.market, JobMarket::clockCall {}).await?.to::<u64>());
+        Ok(Now { head, time, market })
+    }
+
     /// One job. A job that does not exist is in [`JobState::None`].
     pub async fn job(&self, id: JobId) -> Result<JobView, ViewError> {
         let job = self.call(self.at.market, JobMarket::jobCall { jobId: id.0 }).await?;
+        let deadline = Timestamp(job.deadline.to::<u64>());
+        let state = match job.state {
+            1 => JobState::Open,
+            2 => JobState::Assigned,
+            3 => JobState::Active,
+            4 => JobState::Draining,
+            5 => JobState::Closed,
+            _ => JobState::None,
+        };
         Ok(JobView {
             id,
             client: job.client,
             operator: job.operator,
-            state: match job.state as u8 {
-                1 => JobState::Open,
-                2 => JobState::Awarded,
-                3 => JobState::Active,
-                4 => JobState::Draining,
-                5 => JobState::Closed,
-                _ => JobState::None,
-            },
+            state,
             samples: job.k,
-            bid_until: BlockNo(job.bidUntil),
-            start_until: BlockNo(job.startUntil),
-            drain_until: BlockNo(job.drainUntil),
+            deadline,
+            start_until: Timestamp(job.startUntil.to::<u64>()),
+            claims_until: Timestamp(job.drainUntil.to::<u64>()),
             price: price(job.price),
             max_price: price(job.maxPrice),
             escrow: Wei(job.escrow),
             reserved: Wei(job.reserved),
             profile: job.profile,
-            next_seq: SegmentNo(job.nextSeq),
-            open_claims: job.openClaims,
+            seed_tip: job.seedTip,
+            next_seq: SegmentNo(job.nextSeq.into()),
+            open_claims: job.openClaims.into(),
             released: job.released,
         })
-    }
-
-    /// The live bids of a job, in the order they were placed.
-    pub async fn bids(&self, id: JobId) -> Result<Vec<(Address, Price)>, ViewError> {
-        let bids = self.call(self.at.market, JobMarket::bidsCall { jobId: id.0 }).await?;
-        Ok(bids.operators.into_iter().zip(bids.prices.into_iter().map(price)).collect())
     }
 
     /// The id that the next job will get.
@@ -119,9 +124,14 @@ impl ChainView {
         Ok(JobId(self.call(self.at.market, JobMarket::nextJobIdCall {}).await?))
     }
 
+    /// Whether a profile can be ordered.
+    pub async fn knows_profile(&self, id: B256) -> Result<bool, ViewError> {
+        self.call(self.at.profiles, ProfileRegistry::knownCall { id }).await
+    }
+
     /// One claim.
     pub async fn claim(&self, id: ClaimId) -> Result<ClaimView, ViewError> {
-        let claim = self.call(self.at.market, JobMarket::claimInfoCall { claimId: id.0 }).await?;
+        let claim = self.call(self.at.book, ClaimBook::claimInfoCall { claimId: id.0 }).await?;
         Ok(ClaimView {
             id,
             job: JobId(claim.jobId),
@@ -129,30 +139,58 @@ impl ChainView {
             first: SegmentNo(claim.first),
             count: claim.count,
             units: Units(claim.totalUnits),
-            state: match claim.state as u8 {
+            state: match claim.state {
                 1 => ClaimState::Submitted,
                 2 => ClaimState::Sealed,
                 3 => ClaimState::Answered,
-                4 => ClaimState::Settled,
-                5 => ClaimState::Slashed,
+                4 => ClaimState::Revealed,
+                5 => ClaimState::Settled,
+                6 => ClaimState::Missed,
+                7 => ClaimState::Slashed,
                 _ => ClaimState::None,
             },
             root: claim.root,
+            drawn: claim.drawn,
             seed: claim.seed,
             seed_block: BlockNo(claim.seedBlock),
-            deadline: BlockNo(claim.deadline),
+            answer_until: Timestamp(claim.answerUntil.to::<u64>()),
+            attest_until: Timestamp(claim.attestUntil.to::<u64>()),
+            reveal_until: Timestamp(claim.revealUntil.to::<u64>()),
+            contest_until: Timestamp(claim.contestUntil.to::<u64>()),
+            holds: claim.holds,
             fee: Wei(claim.fee),
         })
     }
 
-    /// How many claims `operator` ever made.
-    pub async fn claims_made(&self, operator: Address) -> Result<u64, ViewError> {
-        self.call(self.at.market, JobMarket::operatorClaimsCall { operator }).await
-    }
-
-    /// Money credited to `account` and not withdrawn.
+    /// Refunds credited to `account` by the market and not withdrawn.
     pub async fn owed(&self, account: Address) -> Result<Wei, ViewError> {
         Ok(Wei(saturate(self.call(self.at.market, JobMarket::owedCall { account }).await?)))
+    }
+
+    /// Fees that `operator` has earned and the market holds.
+    pub async fn earned(&self, operator: Address) -> Result<Wei, ViewError> {
+        Ok(Wei(saturate(self.call(self.at.market, JobMarket::feesOfCall { operator }).await?)))
+    }
+
+    /// Fees of `account`, as an owner or the treasury, that the router holds.
+    pub async fn fees(&self, account: Address) -> Result<Wei, ViewError> {
+        Ok(Wei(saturate(self.call(self.at.router, FeeRouter::owedCall { account }).await?)))
+    }
+
+    /// Where the active operators serve.
+    pub async fn operators(&self) -> Result<Vec<(Address, String)>, ViewError> {
+        let set = self.call(self.at.registry, StakeRegistry::activeSetCall {}).await?;
+        let mut found = Vec::new();
+        for operator in self.call(set, ActiveSet::membersCall {}).await? {
+            found.push((operator, self.operator(operator).await?.service_uri));
+        }
+        Ok(found)
+    }
+
+    /// The operator that a key signs for, or zero.
+    pub async fn operator_of(&self, key: Address) -> Result<Address, ViewError> {
+        let keys = self.call(self.at.registry, StakeRegistry::keysCall {}).await?;
+        self.call(keys, OperatorKeys::operatorOfCall { key }).await
     }
 
     /// An operator's bond and service address.
@@ -172,12 +210,10 @@ impl ChainView {
         operator: Address,
         from: BlockNo,
         to: BlockNo,
-    ) -> Result<Vec<(ClaimId, JobId, SegmentNo, u32)>, ViewError> {
-        let logs = self.logs::<JobMarket::ClaimSubmitted>([None, None, Some(operator.into_word())], from, to).await?;
-        Ok(logs
-            .into_iter()
-            .map(|(log, _)| (ClaimId(log.claimId), JobId(log.jobId), SegmentNo(log.first), log.count))
-            .collect())
+    ) -> Result<Vec<ClaimId>, ViewError> {
+        let topics = [None, None, Some(operator.into_word())];
+        let logs = self.logs::<ClaimBook::ClaimSubmitted>(self.at.book, topics, from, to).await?;
+        Ok(logs.into_iter().map(|(log, _)| ClaimId(log.claimId)).collect())
     }
 
     /// Jobs that `client` opened in the blocks `from..=to`, with the transactions that did.
@@ -187,18 +223,20 @@ impl ChainView {
         from: BlockNo,
         to: BlockNo,
     ) -> Result<Vec<(JobId, B256)>, ViewError> {
-        let logs = self.logs::<JobMarket::JobOpened>([None, Some(client.into_word()), None], from, to).await?;
+        let logs = self.logs::<JobMarket::JobOpened>(self.at.market, [None, Some(client.into_word()), None], from, to).await?;
         Ok(logs.into_iter().map(|(log, transaction)| (JobId(log.jobId), transaction)).collect())
     }
 
-    /// Jobs that `operator` took in the blocks `from..=to`.
+    /// Jobs that `operator` started in the blocks `from..=to`.
     pub async fn jobs_taken(&self, operator: Address, from: BlockNo, to: BlockNo) -> Result<Vec<JobId>, ViewError> {
-        let logs = self.logs::<JobMarket::JobClaimed>([None, Some(operator.into_word()), None], from, to).await?;
+        let topics = [None, Some(operator.into_word()), None];
+        let logs = self.logs::<JobMarket::JobStarted>(self.at.market, topics, from, to).await?;
         Ok(logs.into_iter().map(|(log, _)| JobId(log.jobId)).collect())
     }
 
     async fn logs<E: SolEvent>(
         &self,
+        contract: Address,
         topics: [Option<B256>; 3],
         from: BlockNo,
         to: BlockNo,
@@ -207,7 +245,7 @@ impl ChainView {
         let mut start = from.0;
         while start <= to.0 {
             let end = to.0.min(start.saturating_add(LOG_SPAN - 1));
-            let mut filter = Filter::new().address(self.at.market).event_signature(E::SIGNATURE_HASH);
+            let mut filter = Filter::new().address(contract).event_signature(E::SIGNATURE_HASH);
             filter = filter.from_block(start).to_block(end);
             for (place, topic) in topics.iter().enumerate() {
                 if let Some(topic) = topic {
@@ -215,24 +253,28 @@ impl ChainView {
                 }
             }
             for log in self.rpc.logs(&filter).await? {
-                found.push((self.event(&log)?, log.transaction_hash.unwrap_or_default()));
+                found.push((self.event(contract, &log)?, log.transaction_hash.unwrap_or_default()));
             }
             start = end + 1;
         }
         Ok(found)
     }
 
-    fn event<E: SolEvent>(&self, log: &Log) -> Result<E, ViewError> {
+    fn event<E: SolEvent>(&self, contract: Address, log: &Log) -> Result<E, ViewError> {
         let event = E::decode_raw_log_validate(log.topics().iter().copied(), &log.data().data);
-        event.map_err(|source| ViewError::Decode { function: E::SIGNATURE, contract: self.at.market, source })
+        event.map_err(|source| ViewError::Decode { function: E::SIGNATURE, contract, source })
     }
 }
 
 /// The contracts' own errors in words, for the outbox.
 pub(crate) fn explain_revert(data: &[u8]) -> Option<String> {
     use alloy::sol_types::SolInterface;
-    let market = JobMarket::JobMarketErrors::abi_decode(data).map(|error| format!("{error:?}"));
-    market.or_else(|_| StakeRegistry::StakeRegistryErrors::abi_decode(data).map(|error| format!("{error:?}"))).ok()
+    fn words<E: SolInterface + std::fmt::Debug>(data: &[u8]) -> Option<String> {
+        E::abi_decode(data).ok().map(|error| format!("{error:?}"))
+    }
+    words::<JobMarket::JobMarketErrors>(data)
+        .or_else(|| words::<ClaimBook::ClaimBookErrors>(data))
+        .or_else(|| words::<StakeRegistry::StakeRegistryErrors>(data))
 }
 
 fn price(wei: alloy::primitives::aliases::U96) -> Price {

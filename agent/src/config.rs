@@ -123,10 +123,13 @@ pub struct Node {
     pub bond: String,
     /// Earned fees are withdrawn once they exceed this.
     pub withdraw_above: Wei,
-    /// Ladders this rig offers. A job is bid for only when it orders one of these, and the worker program can make it.
+    /// Ladders this rig offers. An order is bid for only when it orders one of these, and the worker program can make it.
     pub ladders: Vec<Ladder>,
     /// Segments in hand at once, all jobs together.
     pub max_in_hand: usize,
+    /// Bytes of disk for sources and renditions that may still be asked for; full, no more work is taken. An hour of one
+    /// stream is about 4 GB until it is claimed, and little after that.
+    pub evidence: u64,
 }
 
 /// The broadcaster's side.
@@ -143,7 +146,7 @@ pub struct Gateway {
     pub ladder: Ladder,
     /// The most paid per unit (1000 output pixels).
     pub max_price: Price,
-    /// Segments drawn per claim, 1..=16.
+    /// Segments drawn of a long claim, 1..=8.
     pub samples: u8,
     /// How the job's escrow is filled.
     pub escrow: EscrowRules,
@@ -226,6 +229,7 @@ impl Default for Node {
             withdraw_above: Wei(10_000_000_000_000_000),
             ladders: vec![Ladder::standard()],
             max_in_hand: 8,
+            evidence: 32 << 30,
         }
     }
 }
@@ -335,7 +339,7 @@ impl Config {
                 names.sort();
                 names.dedup();
                 need(names.len() == 2 * gateway.streams.len(), "gateway.streams: keys and ids must all differ");
-                need((1..=16).contains(&gateway.samples), "gateway.samples: must be 1..=16");
+                need((1..=8).contains(&gateway.samples), "gateway.samples: must be 1..=8");
                 need(gateway.spool > 0, "gateway.spool: must be 1 or more");
                 need(is_served(&gateway.ladder), "gateway.ladder: only container = \"mpegts\" is served so far");
             }

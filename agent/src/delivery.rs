@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use headframe_market::content::{content_root, output_root};
 use headframe_market::typed_data::Domain;
-use headframe_market::{Address, B256, Receipt, Segment, Signature, Units};
+use headframe_market::{Address, B256, Bid, Receipt, Segment, Signature, Units};
 use serde::{Deserialize, Serialize};
 
 /// Carries the order.
@@ -26,6 +26,15 @@ pub struct SegmentOrder {
     /// What is ordered.
     pub segment: Segment,
     /// The client's signature over it.
+    pub signature: Signature,
+}
+
+/// A rig's offer for an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// What it offers.
+    pub bid: Bid,
+    /// Its key's signature.
     pub signature: Signature,
 }
 

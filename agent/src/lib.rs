@@ -17,6 +17,7 @@ pub mod shutdown;
 
 mod listing;
 mod network;
+mod profile;
 mod sender;
 mod signer;
 mod transcode;

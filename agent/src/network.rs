@@ -62,7 +62,7 @@ impl Network {
             endpoint: None,
             profile: Hex(job.profile.0),
             max_price: Decimal(job.max_price.wei()),
-            bid_until: job.bid_until.0,
+            start_until: job.start_until.0,
         };
         let published = match offer.encode() {
             Ok(bytes) => self.node.publish(TOPIC, bytes).await.map_err(|error| error.to_string()),

@@ -13,7 +13,7 @@ use headframe_guard::protocol::{ReceiptRequest, TransactionRequest};
 use headframe_guard::spawn::{Arguments, Signer, SpawnError};
 use headframe_guard::{EXIT_CONFIG, EXIT_UNSAFE, Hello, signer_program};
 use headframe_market::machine::claim::Evidence;
-use headframe_market::{Action, Address, JobId, Receipt, Role, Segment, SegmentNo, Signature, Wei};
+use headframe_market::{Action, Address, Bid, JobId, Receipt, Role, Segment, SegmentNo, Signature, Wei};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,6 +112,12 @@ impl SignerHandle {
     pub(crate) async fn sign_segment(&self, segment: &Segment) -> Result<Signature, SignerError> {
         let (signer, segment) = (self.client.clone(), segment.clone());
         blocking(move || signer.sign_segment(segment)).await
+    }
+
+    /// Signs an offer.
+    pub(crate) async fn sign_bid(&self, bid: Bid) -> Result<Signature, SignerError> {
+        let signer = self.client.clone();
+        blocking(move || signer.sign_bid(bid)).await
     }
 
     /// Kept receipts of `job` from segment `from` on, at most `limit`.

@@ -14,12 +14,11 @@ use headframe_chain::outbox::Settings as OutboxSettings;
 use headframe_chain::watcher::Settings as WatcherSettings;
 use headframe_chain::{Event, Head, Outbox, OutboxError, Rpc, RpcError, Watcher};
 use headframe_codec::error::Class;
-use headframe_codec::ladder::Ladder;
 use headframe_codec::placement::Why;
 use headframe_codec::sessions::Overflow;
 use headframe_codec::worker::{CardState, CardStats, Death, PoolStats};
 use headframe_contracts::Deployment;
-use headframe_market::{Address, B256, Role};
+use headframe_market::{Address, Role};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::error::Error;
@@ -151,12 +150,6 @@ pub(crate) async fn wait_fatal(fatal: &mut mpsc::Receiver<anyhow::Error>) -> any
         Some(error) => error,
         None => std::future::pending().await, // both tasks ended well: we are stopping
     }
-}
-
-/// The profile under which a ladder is ordered: the hash of its canonical JSON.
-pub(crate) fn profile(ladder: &Ladder) -> B256 {
-    // A ladder is plain data: it has no map with odd keys, the only thing that does not serialise.
-    alloy::primitives::keccak256(serde_json::to_vec(ladder).unwrap_or_default())
 }
 
 /// A client for other nodes: no proxies, no redirects, a deadline for the whole exchange.
@@ -352,10 +345,13 @@ pub(crate) fn state_name(state: &impl Serialize) -> String {
 }
 
 /// A new stream key: 128 random bits.
-pub(crate) fn random_key() -> anyhow::Result<String> {
-    let mut bytes = [0u8; 16];
-    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
-    Ok(format!("sk_{}", alloy::hex::encode(bytes)))
+pub(crate) fn random_key() -> String {
+    format!("sk_{}", alloy::hex::encode(&random()[..16]))
+}
+
+/// Random bytes that nobody can guess.
+pub(crate) fn random() -> [u8; 32] {
+    alloy::primitives::B256::random().0
 }
 
 /// An address as a person on this machine can use it.
@@ -368,15 +364,6 @@ pub(crate) fn reachable(at: SocketAddr) -> SocketAddr {
 mod tests {
     use super::*;
     use headframe_codec::sessions::Stats;
-
-    #[test]
-    fn the_profile_depends_on_every_value_of_the_ladder() {
-        let standard = Ladder::standard();
-        assert_eq!(profile(&standard), profile(&Ladder::standard()));
-        let text = serde_json::to_string(&standard).unwrap();
-        let other: Ladder = serde_json::from_str(&text.replace("800000", "800001")).unwrap();
-        assert_ne!(profile(&standard), profile(&other));
-    }
 
     #[test]
     fn every_card_has_its_lines_from_the_start_on() {
@@ -404,7 +391,7 @@ mod tests {
 
     #[test]
     fn keys_are_long_and_never_twice_the_same() {
-        let (a, b) = (random_key().unwrap(), random_key().unwrap());
+        let (a, b) = (random_key(), random_key());
         assert!(a.len() == 35 && a != b);
     }
 }

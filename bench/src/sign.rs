@@ -114,7 +114,7 @@ fn ask(path: &Path, tool: &str, hash: B256) -> Result<(Address, Signature)> {
 /// empty one that lives for this moment serves.
 pub(crate) fn sign_with_key(key: &Key, tool: &str, hash: B256) -> Result<(Address, Signature)> {
     let folder = tempfile::tempdir()?;
-    let nowhere = Addresses { token: Address::ZERO, registry: Address::ZERO, market: Address::ZERO };
+    let nowhere = Addresses::default();
     let address = key.address();
     let pinned = Pinned { chain_id: 1, genesis: B256::ZERO, addresses: nowhere, address, role: Role::Operator };
     let store = Store::create(&folder.path().join("report.db"), pinned)?;
@@ -148,7 +148,7 @@ mod tests {
     fn the_nodes_signer_signs() {
         let folder = tempfile::tempdir().unwrap();
         let path = signer(folder.path());
-        let addresses = Addresses { token: Address::ZERO, registry: Address::ZERO, market: Address::ZERO };
+        let addresses = Addresses::default();
         let hello = Hello { chain_id: 1, genesis: B256::ZERO, addresses, claims_on_chain: vec![] };
         let file = folder.path().join("hello.json");
         std::fs::write(&file, serde_json::to_vec(&hello).unwrap()).unwrap();

@@ -2,11 +2,13 @@
 //! that declares them, such as [`IJobMarket::Job`].
 
 pub use active_set::ActiveSet;
+pub use claim_book::{ClaimBook, IClaimBook};
 pub use fee_router::FeeRouter;
 pub use job_market::{IJobMarket, JobMarket};
 pub use operator_keys::OperatorKeys;
+pub use profile_registry::ProfileRegistry;
 pub use stake_registry::{IStakeRegistry, StakeRegistry};
-pub use states::{ClaimState, JobState, SlashReason};
+pub use states::{ClaimState, Door, Fault, JobState};
 pub use steps::{EquivocationStep, ErrorSumStep, HeaderStep, LeafStep, ScaleStep};
 pub use token::Token;
 
@@ -66,6 +68,24 @@ mod job_market {
     );
 }
 
+#[allow(missing_docs, clippy::too_many_arguments)]
+mod claim_book {
+    alloy::sol!(
+        #[sol(rpc, all_derives = true)]
+        ClaimBook,
+        "artifacts/ClaimBook.json"
+    );
+}
+
+#[allow(missing_docs, clippy::too_many_arguments)]
+mod profile_registry {
+    alloy::sol!(
+        #[sol(rpc, all_derives = true)]
+        ProfileRegistry,
+        "artifacts/ProfileRegistry.json"
+    );
+}
+
 /// How the one-shot fraud proofs refuse evidence.
 #[allow(missing_docs)]
 pub mod step_errors {
@@ -105,13 +125,16 @@ mod steps {
 mod states {
     alloy::sol! {
         #[derive(Debug, PartialEq, Eq)]
-        enum JobState { None, Open, Awarded, Active, Draining, Closed }
+        enum JobState { None, Open, Assigned, Active, Draining, Closed }
 
         #[derive(Debug, PartialEq, Eq)]
-        enum ClaimState { None, Submitted, Sealed, Answered, Settled, Slashed }
+        enum Door { Direct, Auction, Election }
 
         #[derive(Debug, PartialEq, Eq)]
-        enum SlashReason { Unsealed, Unanswered }
+        enum ClaimState { None, Submitted, Sealed, Answered, Revealed, Settled, Missed, Slashed }
+
+        #[derive(Debug, PartialEq, Eq)]
+        enum Fault { Proof, Verdict, Withheld }
     }
 }
 
@@ -120,21 +143,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn states_have_the_numbers_of_the_interface() {
-        let source = include_str!("../src/interfaces/IJobMarket.sol");
-        let declared = |name: &str| -> Vec<String> {
+    fn states_have_the_numbers_of_the_interfaces() {
+        let market = include_str!("../src/interfaces/IJobMarket.sol");
+        let book = include_str!("../src/interfaces/IClaimBook.sol");
+        let declared = |source: &str, name: &str| -> Vec<String> {
             let (_, rest) = source.split_once(&format!("enum {name} {{")).unwrap_or_default();
             let (body, _) = rest.split_once('}').unwrap_or_default();
-            body.split(',').map(|word| word.trim().to_owned()).collect()
+            let words = body.lines().map(|line| line.split("//").next().unwrap_or_default());
+            words.flat_map(|line| line.split(',')).map(|word| word.trim().to_owned()).filter(|w| !w.is_empty()).collect()
         };
-        for (number, name) in (0u8..).zip(declared("JobState")) {
-            assert_eq!(JobState::try_from(number).map(|s| format!("{s:?}")), Ok(name));
+        macro_rules! same {
+            ($source:expr, $name:ident, $count:expr) => {
+                let names = declared($source, stringify!($name));
+                assert_eq!(names.len(), $count);
+                for (number, name) in (0u8..).zip(names) {
+                    assert_eq!($name::try_from(number).map(|state| format!("{state:?}")), Ok(name));
+                }
+            };
         }
-        for (number, name) in (0u8..).zip(declared("ClaimState")) {
-            assert_eq!(ClaimState::try_from(number).map(|s| format!("{s:?}")), Ok(name));
-        }
-        for (number, name) in (0u8..).zip(declared("SlashReason")) {
-            assert_eq!(SlashReason::try_from(number).map(|s| format!("{s:?}")), Ok(name));
-        }
+        same!(market, JobState, 6);
+        same!(market, Door, 3);
+        same!(book, ClaimState, 8);
+        same!(book, Fault, 3);
     }
 }

@@ -286,8 +286,11 @@ async fn what_is_urgent_goes_first_and_a_store_serves_one_process_one_account_an
     node.outbox.submit(withdraw(1)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(150)).await; // several rounds
     assert_eq!(node.outbox.status("withdraw:1").await.unwrap().unwrap().state, State::Queued);
-    let answer = Action::Answer { claim: headframe_market::ClaimId(9), openings: vec![] };
-    node.outbox.submit(Action::Seal { claim: headframe_market::ClaimId(9) }).await.unwrap();
+    let claim = headframe_market::ClaimId(9);
+    let operator = headframe_market::Address::ZERO;
+    let answer = Action::Answer { claim, operator, openings: vec![], secrets: vec![] };
+    let seal = Action::Seal { claim, header: headframe_market::Bytes::new(), preimage: headframe_market::B256::ZERO };
+    node.outbox.submit(seal).await.unwrap();
     node.outbox.submit(answer.clone()).await.unwrap();
     assert!(matches!(node.outbox.submit(withdraw(2)).await, Err(OutboxError::Full(3))));
     node.outbox.submit(answer).await.unwrap(); // asked before, so not refused

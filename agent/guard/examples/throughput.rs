@@ -37,7 +37,7 @@ fn main() -> anyhow::Result<()> {
             max_fee: None,
         },
     )?;
-    let addresses = Addresses { token: Address::ZERO, registry: Address::ZERO, market: Address::ZERO };
+    let addresses = Addresses::default();
     let hello = Hello { chain_id: 31337, genesis: B256::ZERO, addresses, claims_on_chain: vec![] };
     let client = Client::connect(signer.socket(), hello)?;
     let limit = Duration::from_secs(seconds);

@@ -7,7 +7,7 @@ use crate::protocol::{self, Hello, Identity, JobCounts, KeptReceipt, ReceiptRequ
 use crate::protocol::{SignedTransaction, Status, TransactionRequest};
 use crate::rules::Rule;
 use headframe_market::machine::claim::Evidence;
-use headframe_market::{B256, JobId, Segment, SegmentNo, Signature};
+use headframe_market::{B256, Bid, JobId, Segment, SegmentNo, Signature};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -111,6 +111,11 @@ impl Client {
     /// The signature under a client's order.
     pub fn sign_segment(&self, order: Segment) -> Result<Signature, Error> {
         self.signature(&Request::SignSegment(order))
+    }
+
+    /// The signature under an operator's offer.
+    pub fn sign_bid(&self, bid: Bid) -> Result<Signature, Error> {
+        self.signature(&Request::SignBid(bid))
     }
 
     /// A signed transaction.

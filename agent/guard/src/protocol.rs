@@ -6,12 +6,12 @@
 use crate::rules::Rule;
 use headframe_market::machine::claim::Evidence;
 use headframe_market::merkle::Leaf;
-use headframe_market::{Action, Address, Addresses, B256, Bytes, JobId, Receipt, Role, Segment, SegmentNo, Wei};
+use headframe_market::{Action, Address, Addresses, B256, Bid, Bytes, JobId, Receipt, Role, Segment, SegmentNo, Wei};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-/// The longest body in bytes. The longest honest one, an answer of 255 openings, is half of it.
+/// The longest body in bytes. The longest honest one, a page of receipts, is half of it.
 pub const MAX_FRAME: u32 = 1 << 20;
 /// The most receipts asked for at once.
 pub const MAX_RECEIPTS: u32 = 4096;
@@ -80,6 +80,8 @@ pub enum Request {
     SignReceipt(ReceiptRequest),
     /// A client's order.
     SignSegment(Segment),
+    /// An operator's offer for a job.
+    SignBid(Bid),
     /// See [`TransactionRequest`].
     SignTransaction(TransactionRequest),
     /// Kept evidence of `job` from segment `from` on, at most `limit` and at most [`PAGE`] rows, gaps left out.

@@ -7,7 +7,7 @@ use crate::protocol::{Hello, ReceiptRequest};
 use headframe_market::merkle::SumTree;
 use headframe_market::typed_data::Domain;
 use headframe_market::{
-    Action, Address, Addresses, B256, JobId, Receipt, Role, Segment, SegmentNo, Signature, Units, Wei,
+    Action, Address, Addresses, Bid, B256, JobId, Receipt, Role, Segment, SegmentNo, Signature, Units, Wei,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -216,6 +216,15 @@ pub fn claim(job: JobId, ask: &Claimed, earlier: &[Claimed], kept: &[Kept]) -> R
     }
 }
 
+/// An offer is of the key's own operator, and for no more than a price can be. It binds nobody once it has expired, and
+/// the worst it can cost is the start lock of a job that is then not started, so it needs no record.
+pub fn bid(bid: &Bid, me: Address) -> Result<(), NotSafe> {
+    if bid.operator != me {
+        return refuse(Rule::Request, format!("the bid is of operator {} and this key is {me}", bid.operator));
+    }
+    Ok(())
+}
+
 /// G10: `call` is the hash over the recipient, the value and the calldata.
 pub fn nonce(n: u64, call: B256, kind: &str, kept: Option<(B256, &str)>) -> Result<Verdict, NotSafe> {
     match kept {
@@ -262,6 +271,9 @@ pub fn place(pinned: &Pinned, now: &Pinned) -> Result<(), NotSafe> {
     compare("the chain id", &pinned.chain_id, &now.chain_id);
     compare("the genesis block", &pinned.genesis, &now.genesis);
     compare("the job market", &pinned.addresses.market, &now.addresses.market);
+    compare("the claim book", &pinned.addresses.book, &now.addresses.book);
+    compare("the profile registry", &pinned.addresses.profiles, &now.addresses.profiles);
+    compare("the fee router", &pinned.addresses.router, &now.addresses.router);
     compare("the stake registry", &pinned.addresses.registry, &now.addresses.registry);
     compare("the stake token", &pinned.addresses.token, &now.addresses.token);
     compare("the key's address", &pinned.address, &now.address);

@@ -142,6 +142,7 @@ impl Guard {
         match request {
             Request::SignReceipt(ask) => signature(key.sign_receipt(store.permit_receipt(ask)?)),
             Request::SignSegment(order) => signature(key.sign_order(store.permit_order(order)?)),
+            Request::SignBid(bid) => signature(key.sign_bid(store.permit_bid(bid)?)),
             Request::SignTransaction(ask) => {
                 let permit = store.permit_transaction(&ask, self.config.max_fee)?;
                 key.sign_transaction(permit).map(Response::Transaction).map_err(no_signature)

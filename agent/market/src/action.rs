@@ -41,11 +41,12 @@ mod abi {
         function answer(uint64 claimId, Opening[] openings, bytes32[] commitments);
         function reveal(uint64 claimId, Answered answered, bytes32[] digests, bytes32[] salts);
         function settle(uint64 claimId);
+        function routeFees(address operator);
     }
 }
 
 /// The contracts of one deployment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addresses {
     /// The stake token.
     pub token: Address,
@@ -140,6 +141,8 @@ pub enum Action {
     Reveal { claim: ClaimId, operator: Address, openings: Vec<B256>, secrets: Vec<Secret> },
     /// Pays the fee of a claim that nobody could contest.
     Settle { claim: ClaimId },
+    /// Hands what `operator` has earned to the router, which splits it; `nth` as below.
+    RouteFees { operator: Address, nth: u64 },
     /// Takes fees out of the router; `nth` tells one withdrawal from the next.
     WithdrawFees { nth: u64 },
     /// Makes a profile known.
@@ -214,6 +217,7 @@ impl Action {
                 book(call.abi_encode())
             }
             Self::Settle { claim } => book(abi::settleCall { claimId: claim.0 }.abi_encode()),
+            Self::RouteFees { operator, .. } => market(abi::routeFeesCall { operator: *operator }.abi_encode()),
             Self::WithdrawFees { .. } => free(at.router, abi::withdrawCall {}.abi_encode()),
             Self::AddProfile { profile } => {
                 free(at.profiles, crate::profile::abi::addCall { profile: profile.abi() }.abi_encode())
@@ -251,6 +255,7 @@ impl Action {
             Self::Answer { .. } => "answer",
             Self::Reveal { .. } => "reveal",
             Self::Settle { .. } => "settle",
+            Self::RouteFees { .. } => "route_fees",
             Self::WithdrawFees { .. } => "withdraw_fees",
             Self::AddProfile { .. } => "add_profile",
             Self::OpenWithBid { .. } => "open_job",
@@ -284,7 +289,7 @@ impl Action {
             Self::AddProfile { profile } => format!("{kind}:{}", profile.id()),
             Self::OpenWithBid { order, .. } => format!("{kind}:{}", order.salt),
             Self::TopUp { job, nth, .. } => format!("{kind}:{job}:{nth}"),
-            Self::Withdraw { nth } | Self::WithdrawFees { nth } => format!("{kind}:{nth}"),
+            Self::Withdraw { nth } | Self::WithdrawFees { nth } | Self::RouteFees { nth, .. } => format!("{kind}:{nth}"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a client orders and what an operator offers for it, both signed.
 
 use crate::typed_data::{self, Domain};
-use crate::units::{JobId, Price, Timestamp};
+use crate::units::{Price, Timestamp};
 use alloy_primitives::{Address, B256, Signature, U256};
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ pub struct JobOrder {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bid {
-    /// [`JobOrder::hash`], or [`open_job`] for a job that is open already.
+    /// [`JobOrder::hash`].
     pub order: B256,
     /// Who would do it.
     pub operator: Address,
@@ -58,9 +58,4 @@ impl Bid {
     pub fn signer(&self, domain: &Domain, signature: &Signature) -> Option<Address> {
         crate::receipt::recover(self.signing_hash(domain), signature)
     }
-}
-
-/// What a bid for an open job names instead of an order's hash.
-pub fn open_job(job: JobId) -> B256 {
-    B256::from(U256::from(job.0))
 }

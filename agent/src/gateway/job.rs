@@ -1,17 +1,21 @@
 //! One job of a stream on chain, from its opening to the money back.
 
-use super::Market;
 use super::spool::{JobRecord, Spool};
+use super::{Market, quotes};
 use crate::chain_view::ViewError;
 use crate::sender::Progress;
-use headframe_market::machine::client::{Local, Step, next};
-use headframe_market::machine::{JobState, JobView};
-use headframe_market::{Action, Address, BlockNo, JobId, Price, SegmentNo, Units, Wei};
+use headframe_chain::Head;
+use headframe_market::machine::client::{Local, Step, cheapest, next};
+use headframe_market::machine::{JobState, JobView, Now};
+use headframe_market::{Action, Address, B256, BlockNo, JobId, JobOrder, Price, SegmentNo, Timestamp, Units, Wei};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+
+/// No segments are ordered under one job for longer, in seconds of the market's clock; then another one is ordered.
+const JOB_LASTS: u64 = 7 * 24 * 3600;
 
 /// How far a job is, for the stream that waits for it and for people who look.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -20,7 +24,7 @@ pub(super) struct JobStatus {
     pub(super) id: Option<JobId>,
     /// The chain's newest view.
     pub(super) view: Option<JobView>,
-    /// Live bids, in the order they were placed.
+    /// Bids that were made for it.
     pub(super) bids: Vec<(Address, Price)>,
     /// Where the operator takes segments, once the job is active.
     pub(super) service_uri: Option<String>,
@@ -86,8 +90,8 @@ impl Driver {
     async fn run(mut self, stop: CancellationToken) {
         let mut heads = self.market.heads.clone();
         loop {
-            let head = heads.borrow_and_update().number;
-            let looked = self.look(head).await;
+            let head = heads.borrow_and_update().clone();
+            let looked = self.look(&head).await;
             let trouble = looked.err().map(|error| error.to_string());
             if let Some(trouble) = &trouble {
                 tracing::warn!(trouble, "the job waits for the chain");
@@ -108,32 +112,23 @@ impl Driver {
         self.spool.broadcast().jobs.into_iter().find(|record| record.nonce == self.job.nonce)
     }
 
-    async fn look(&mut self, head: BlockNo) -> Result<(), JobTrouble> {
+    async fn look(&mut self, head: &Head) -> Result<(), JobTrouble> {
         let Some(record) = self.record() else {
             self.status.send_modify(|status| status.over = true);
             return Ok(());
         };
-        let Some(id) = record.id else { return self.open(&record).await };
-        let chain = &self.market.chain;
-        let view = chain.job(id).await?;
-        let bids = match view.state {
-            JobState::Open | JobState::Awarded => chain.bids(id).await?,
-            _ => self.status.borrow().bids.clone(),
-        };
+        let now = self.market.chain.now(head.number, Timestamp(head.timestamp)).await?;
+        let Some(id) = record.id else { return self.open(&record, &now).await };
+        let view = self.market.chain.job(id).await?;
         self.announce(&view).await;
         self.find_operator(&view).await?;
-        self.status.send_modify(|status| {
-            status.view = Some(view.clone());
-            status.bids.clone_from(&bids);
-        });
+        self.status.send_modify(|status| status.view = Some(view.clone()));
         let local = Local {
-            bids: &bids,
             unclaimed: self.job.unclaimed(&view),
             top_ups: record.top_ups,
             finished: record.finished,
-            avoid: &record.avoid,
         };
-        match next(&view, &local, &self.market.escrow, head) {
+        match next(&view, &local, &self.market.escrow, &now) {
             Step::Send(action) => self.send(action, &record).await,
             Step::Wait => Ok(()),
             Step::Over => {
@@ -149,40 +144,78 @@ impl Driver {
         }
     }
 
-    /// Opens the job on chain and learns its id.
-    async fn open(&mut self, record: &JobRecord) -> Result<(), JobTrouble> {
-        let market = &self.market;
-        let action = Action::OpenJob {
-            profile: market.profile,
-            max_price: market.max_price,
-            samples: market.samples,
-            escrow: market.escrow.deposit,
-            nonce: record.nonce,
-        };
-        if record.finished && market.sender.state(&action.key()).await?.is_none() {
-            self.spool.change(|broadcast| broadcast.jobs.retain(|job| job.nonce != record.nonce))?;
-            self.status.send_modify(|status| status.over = true);
-            return Ok(());
+    /// Asks for bids, opens the job with the cheapest and learns its id.
+    async fn open(&mut self, record: &JobRecord, now: &Now) -> Result<(), JobTrouble> {
+        let asked = self.market.sender.state(&format!("open_job:{}", record.nonce)).await?;
+        if record.finished && asked.is_none() {
+            return self.give_up(record);
         }
-        match market.sender.submit(action).await? {
-            Progress::Mined { hash, block } => {
-                let opened = market.chain.jobs_opened(market.me, block, block).await?;
-                let Some((id, _)) = opened.into_iter().find(|(_, transaction)| *transaction == hash) else {
-                    return Err(JobTrouble::NotFound(hash)); // a reorganisation moved it; the next look finds it
-                };
-                tracing::info!(job = %id, %hash, "job opened");
-                let nonce = record.nonce;
-                self.spool.change(|broadcast| {
-                    let records = broadcast.jobs.iter_mut();
-                    records.filter(|job| job.nonce == nonce).for_each(|job| job.id = Some(id));
-                })?;
-                self.status.send_modify(|status| status.id = Some(id));
-                self.job.wake();
-                Ok(())
+        let progress = match asked {
+            Some(progress) => progress,
+            None => {
+                let Some(action) = self.ordered(record, now).await? else { return Ok(()) };
+                self.market.sender.submit(action).await?
             }
-            Progress::Failed { reason } => Err(JobTrouble::Refused { kind: "open_job", reason }),
+        };
+        match progress {
+            Progress::Mined { hash, block } => self.opened(record, hash, block).await,
+            Progress::Failed { reason } => {
+                // The bid has expired, or the operator has too little free stake: another order gets other bids.
+                self.give_up(record)?;
+                Err(JobTrouble::Refused { kind: "open_job", reason })
+            }
             Progress::Pending => Ok(()),
         }
+    }
+
+    /// Another job may be ordered.
+    fn give_up(&self, record: &JobRecord) -> Result<(), JobTrouble> {
+        self.spool.change(|broadcast| broadcast.jobs.retain(|job| job.nonce != record.nonce))?;
+        self.status.send_modify(|status| status.over = true);
+        Ok(())
+    }
+
+    /// The order with the cheapest bid; `None` before the profile is known on chain.
+    async fn ordered(&self, record: &JobRecord, now: &Now) -> Result<Option<Action>, JobTrouble> {
+        let market = &self.market;
+        let profile = market.profile.id();
+        if !market.chain.knows_profile(profile).await? {
+            self.send(Action::AddProfile { profile: market.profile.clone() }, record).await?;
+            return Ok(None);
+        }
+        let order = JobOrder {
+            client: market.me,
+            profile,
+            max_price: market.max_price,
+            deadline: now.market.after(JOB_LASTS),
+            samples: market.samples,
+            seed_tip: B256::ZERO,
+            salt: record.nonce,
+        };
+        let bids = quotes::ask(market, &order, &record.avoid).await?;
+        let told = bids.iter().map(|(bid, _)| (bid.operator, bid.price)).collect();
+        self.status.send_modify(|status| status.bids = told);
+        let Some((bid, signature)) = cheapest(&bids, order.max_price, &record.avoid, now.time) else {
+            return Err(JobTrouble::NoBid);
+        };
+        tracing::info!(bids = bids.len(), operator = %bid.operator, price = %bid.price, "the cheapest bid is taken");
+        let (bid, signature) = (bid.clone(), *signature);
+        Ok(Some(Action::OpenWithBid { order, bid, signature, escrow: market.escrow.deposit }))
+    }
+
+    async fn opened(&self, record: &JobRecord, hash: B256, block: BlockNo) -> Result<(), JobTrouble> {
+        let opened = self.market.chain.jobs_opened(self.market.me, block, block).await?;
+        let Some((id, _)) = opened.into_iter().find(|(_, transaction)| *transaction == hash) else {
+            return Err(JobTrouble::NotFound(hash)); // a reorganisation moved it; the next look finds it
+        };
+        tracing::info!(job = %id, %hash, "job opened");
+        self.spool.change(|broadcast| {
+            let records = broadcast.jobs.iter_mut();
+            records.filter(|job| job.nonce == record.nonce).for_each(|job| job.id = Some(id));
+        })?;
+        self.status.send_modify(|status| status.id = Some(id));
+        self.job.wake();
+        Ok(())
     }
 
     async fn send(&self, action: Action, record: &JobRecord) -> Result<(), JobTrouble> {
@@ -211,7 +244,7 @@ impl Driver {
     }
 
     async fn announce(&mut self, view: &JobView) {
-        if view.state == JobState::Open && !self.announced {
+        if view.state == JobState::Assigned && !self.announced {
             self.announced = self.market.announce(view).await;
         }
     }
@@ -235,8 +268,10 @@ enum JobTrouble {
     Outbox(#[from] headframe_chain::OutboxError),
     #[error("{kind} failed: {reason}")]
     Refused { kind: &'static str, reason: String },
+    #[error("no active operator offers to do the job at this price; see gateway.max_price, and `headframe status` of the rigs")]
+    NoBid,
     #[error("the job opened by {0} is not in its block")]
-    NotFound(headframe_market::B256),
+    NotFound(B256),
     #[error("the stream's state cannot be kept: {0}")]
     Disk(#[from] std::io::Error),
 }

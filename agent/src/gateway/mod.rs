@@ -2,6 +2,7 @@
 //! it here with `--local`), checks what comes back and serves it to players.
 
 mod job;
+mod quotes;
 mod spool;
 mod stream;
 
@@ -11,6 +12,7 @@ use crate::config::{Config, ConfigError, Gateway as Settings};
 use crate::listing;
 use crate::metrics::Metrics;
 use crate::network::Network;
+use crate::profile;
 use crate::sender::Sender;
 use crate::shutdown::Stage;
 use crate::signer::SignerHandle;
@@ -22,7 +24,8 @@ use futures::future::BoxFuture;
 use headframe_chain::Head;
 use headframe_market::machine::JobView;
 use headframe_market::machine::client::EscrowRules;
-use headframe_market::{Address, B256, Price, Role};
+use headframe_market::profile::Profile;
+use headframe_market::{Address, Price, Role};
 use headframe_media::StreamId;
 use headframe_media::ingest::{EndReason, IngestEvent, Resume, SourceSegment, rtmp};
 use headframe_media::origin::Origin;
@@ -44,14 +47,14 @@ struct Market {
     heads: watch::Receiver<Head>,
     network: Option<Network>,
     http: reqwest::Client,
-    profile: B256,
+    profile: Profile,
     max_price: Price,
     samples: u8,
     escrow: EscrowRules,
 }
 
 impl Market {
-    /// Tells the network about an open job. `true` when somebody heard it.
+    /// Tells the network about an assigned job, so that its operator looks at the chain at once. `true` when heard.
     async fn announce(&self, job: &JobView) -> bool {
         let Some(network) = &self.network else { return true };
         network.offer(&self.chain.domain, job).await
@@ -117,7 +120,7 @@ pub async fn run(config: Config, mode: Mode) -> anyhow::Result<()> {
             heads,
             network,
             http: wiring::http_client(config.codec.deadline)?,
-            profile: wiring::profile(&settings.ladder),
+            profile: profile::of(&settings.ladder),
             max_price: settings.max_price,
             samples: settings.samples,
             escrow: settings.escrow,

@@ -3,12 +3,15 @@
 use super::Node;
 use crate::chain_view::ViewError;
 use crate::wiring;
+use anyhow::Context;
 use headframe_chain::Head;
+use headframe_codec::ladder::Ladder;
+use headframe_market::action::{Opening, Secret};
 use headframe_market::machine::operator::Local;
-use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView, claim, operator};
-use headframe_market::{Action, BlockNo, ClaimId, JobId, Price, Wei};
+use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView, Now, claim, operator};
+use headframe_market::{Action, B256, BlockNo, ClaimId, JobId, Timestamp, Wei};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -25,8 +28,8 @@ pub(super) struct Automation {
     next_job: JobId,
     claims: BTreeMap<ClaimId, ClaimState>,
     claims_seen_to: BlockNo,
-    bids: BTreeMap<JobId, Price>,
-    passed: BTreeSet<JobId>,
+    /// Claims whose answer is being worked out.
+    answering: Arc<Mutex<BTreeSet<ClaimId>>>,
 }
 
 impl Automation {
@@ -39,8 +42,7 @@ impl Automation {
             next_job: JobId(0),
             claims: BTreeMap::new(),
             claims_seen_to: since,
-            bids: BTreeMap::new(),
-            passed: BTreeSet::new(),
+            answering: Arc::default(),
         }
     }
 
@@ -48,7 +50,7 @@ impl Automation {
     pub(super) async fn run(mut self, mut heads: watch::Receiver<Head>, stop: CancellationToken) {
         loop {
             let head = heads.borrow_and_update().clone();
-            if let Err(error) = self.look(head.number).await {
+            if let Err(error) = self.look(&head).await {
                 tracing::warn!(%error, "the chain cannot be read; work goes on, claims wait");
                 self.node.set_chain_trouble(Some(error.to_string()));
             } else {
@@ -65,20 +67,22 @@ impl Automation {
         }
     }
 
-    async fn look(&mut self, head: BlockNo) -> Result<(), ViewError> {
-        if head == BlockNo(0) {
+    async fn look(&mut self, head: &Head) -> Result<(), ViewError> {
+        if head.number == BlockNo(0) {
             return Ok(());
         }
+        let now = self.node.chain.now(head.number, Timestamp(head.timestamp)).await?;
         self.find_jobs().await?;
         for id in self.open_jobs.clone() {
             let job = self.node.chain.job(id).await?;
-            self.look_at_job(&job, head).await?;
+            self.look_at_job(&job, &now).await;
         }
-        self.find_claims(head).await?;
+        self.find_claims(now.head).await?;
+        let mut unsealed = BTreeSet::new();
         for id in self.claims.keys().copied().collect::<Vec<_>>() {
-            self.look_at_claim(id, head).await?;
+            self.look_at_claim(id, &now, &mut unsealed).await?;
         }
-        self.collect(head).await?;
+        self.collect(now.head).await?;
         self.node.note_claims(&self.claims);
         Ok(())
     }
@@ -91,56 +95,29 @@ impl Automation {
         Ok(())
     }
 
-    async fn look_at_job(&mut self, job: &JobView, head: BlockNo) -> Result<(), ViewError> {
+    async fn look_at_job(&mut self, job: &JobView, now: &Now) {
         let node = self.node.clone();
         let ended = matches!(job.state, JobState::Closed | JobState::None);
-        let lost = job.operator != node.me && matches!(job.state, JobState::Active | JobState::Draining);
-        let ladder = node.ladder(&job.profile);
-        let known_profile = ladder.is_some();
+        let ours = job.operator == node.me;
         node.jobs.update(node.me, job);
-        if ended || lost || !known_profile {
-            if job.state == JobState::Closed && job.operator == node.me {
+        if ended || !ours && job.state != JobState::Open {
+            if job.state == JobState::Closed && ours {
                 node.end_stream(job.id).await;
             }
-            if !known_profile && !ended {
-                tracing::info!(job = %job.id, profile = %job.profile, "passed: the job orders a ladder that is not offered here");
-            }
             self.open_jobs.remove(&job.id);
-            self.bids.remove(&job.id);
-            self.passed.remove(&job.id);
-            return Ok(());
-        }
-        if job.state == JobState::Open && !self.bids.contains_key(&job.id) {
-            if let Some(Err(reason)) = ladder.map(|ladder| node.can_take_a_job(&ladder)) {
-                if self.passed.insert(job.id) {
-                    tracing::info!(job = %job.id, reason, "passed for now");
-                }
-                return Ok(());
-            }
-            let standing = node.chain.bids(job.id).await?;
-            if let Some((_, price)) = standing.into_iter().find(|(operator, _)| *operator == node.me) {
-                self.bids.insert(job.id, price);
-            }
+            return;
         }
         self.catch_up(job).await;
-        let work = node.jobs.work(job.id, head);
+        let work = node.jobs.work(job.id, now.head);
         let local = Local {
-            bid: self.bids.get(&job.id).copied(),
             unclaimed: work.as_ref().map_or(&[], |work| &work.leaves),
             waiting_since: work.as_ref().and_then(|work| work.waiting_since),
             idle: work.as_ref().is_none_or(|work| work.idle),
         };
-        let rules = &node.config.node;
-        match operator::next(node.me, job, &local, &rules.pricing, &rules.claims, head) {
+        match operator::next(node.me, job, &local, &node.config.node.claims, now) {
             operator::Step::Send(action) => node.submit(action).await,
-            operator::Step::Pass(reason) => {
-                if self.passed.insert(job.id) {
-                    tracing::info!(job = %job.id, %reason, "passed");
-                }
-            }
             operator::Step::Wait => {}
         }
-        Ok(())
     }
 
     /// After a restart the guard knows receipts that this process does not.
@@ -160,59 +137,153 @@ impl Automation {
         // A short overlap finds claims that a reorganisation moved to a block looked at before.
         let from = BlockNo(self.claims_seen_to.0.saturating_sub(64).max(self.node.chain.since.0));
         let found = self.node.chain.claims_since(self.node.me, from, head).await?;
-        for (id, ..) in found {
+        for id in found {
             self.claims.entry(id).or_insert(ClaimState::None);
         }
         self.claims_seen_to = head;
         Ok(())
     }
 
-    async fn look_at_claim(&mut self, id: ClaimId, head: BlockNo) -> Result<(), ViewError> {
-        let known = self.claims.get(&id).copied();
-        if matches!(known, Some(ClaimState::Settled | ClaimState::Slashed)) {
+    /// Claims of one job are sealed in order: `unsealed` has the jobs of which an earlier one is not.
+    async fn look_at_claim(
+        &mut self,
+        id: ClaimId,
+        now: &Now,
+        unsealed: &mut BTreeSet<JobId>,
+    ) -> Result<(), ViewError> {
+        if self.claims.get(&id).is_some_and(|state| state.is_over()) {
             return Ok(()); // kept so that the overlap of the next search does not find it anew
         }
         let view = self.node.chain.claim(id).await?;
         self.claims.insert(id, view.state);
-        match claim::next(&view, head) {
+        let first = view.state != ClaimState::Submitted || unsealed.insert(view.job);
+        match claim::next(&view, now) {
             claim::Step::Send(action) => self.node.submit(action).await,
-            claim::Step::Answer { deadline } => self.answer(&view, deadline, head).await?,
-            claim::Step::Over(true) => self.node.earned(&view),
-            claim::Step::Over(false) => {
-                tracing::error!(claim = %id, job = %view.job, "the claim was slashed; this rig stops taking jobs");
-                self.node.halt(&format!("claim {id} of job {} was slashed", view.job));
+            claim::Step::Seal(block) if first => self.seal(id, block).await?,
+            claim::Step::Seal(_) | claim::Step::Wait => {}
+            claim::Step::Answer { until } => self.answer(&view, until).await,
+            claim::Step::Reveal { until } => self.reveal(&view, until).await,
+            claim::Step::Over(paid) => {
+                self.forget(&view).await;
+                if paid {
+                    self.node.earned(&view);
+                } else {
+                    tracing::error!(claim = %id, job = %view.job, "the claim was slashed; this rig stops taking jobs");
+                    self.node.halt(&format!("claim {id} of job {} was slashed", view.job));
+                }
             }
-            claim::Step::Wait => {}
         }
         Ok(())
     }
 
-    async fn answer(&self, view: &ClaimView, deadline: BlockNo, head: BlockNo) -> Result<(), ViewError> {
-        let node = &self.node;
-        let samples = node.chain.job(view.job).await?.samples;
-        let kept = match node.signer.receipts(view.job, view.first, view.count).await {
-            Ok(kept) => kept,
-            Err(error) => {
-                tracing::error!(claim = %view.id, %deadline, %head, %error, "cannot answer: the signer does not give the receipts");
-                return Ok(());
-            }
-        };
-        match claim::answer(view, samples, &kept) {
-            Ok(action) => node.submit(action).await,
-            Err(error) => tracing::error!(claim = %view.id, %deadline, %head, %error, "cannot answer the draw"),
+    async fn seal(&self, claim: ClaimId, block: BlockNo) -> Result<(), ViewError> {
+        if let Some(header) = self.node.chain.rpc().header_rlp(block).await? {
+            self.node.submit(Action::Seal { claim, header, preimage: B256::ZERO }).await;
         }
         Ok(())
+    }
+
+    /// Works out what to say of the drawn segments, beside everything else: it takes the workers as long as transcoding.
+    async fn answer(&self, view: &ClaimView, until: Timestamp) {
+        let node = self.node.clone();
+        match node.evidence.answer(view.id) {
+            Ok(Some(answer)) => return node.submit(answer).await,
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(claim = %view.id, %until, %error, "the kept answer cannot be read");
+                return;
+            }
+        }
+        if !in_work(&self.answering).insert(view.id) {
+            return;
+        }
+        let (answering, view) = (self.answering.clone(), view.clone());
+        tokio::spawn(async move {
+            match work_out(&node, &view).await {
+                Ok(answer) => node.submit(answer).await,
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::error!(claim = %view.id, %until, error, "cannot answer the draw; trying again");
+                }
+            }
+            in_work(&answering).remove(&view.id);
+        });
+    }
+
+    async fn reveal(&self, view: &ClaimView, until: Timestamp) {
+        let answer = self.node.evidence.answer(view.id);
+        match answer.map(|answer| answer.as_ref().and_then(claim::reveal)) {
+            Ok(Some(reveal)) => self.node.submit(reveal).await,
+            Ok(None) => tracing::error!(claim = %view.id, %until, "cannot reveal: the answer is not kept here"),
+            Err(error) => tracing::error!(claim = %view.id, %until, %error, "cannot reveal: the answer cannot be read"),
+        }
+    }
+
+    /// Removes what was kept for a claim that is over.
+    async fn forget(&self, view: &ClaimView) {
+        let (store, view) = (self.node.evidence.clone(), view.clone());
+        let forgotten = tokio::task::spawn_blocking(move || {
+            store.forget_answer(view.id)?;
+            store.keep_only(view.job, view.first.0, view.first.0 + u64::from(view.count), &BTreeSet::new())
+        });
+        if let Ok(Err(error)) = forgotten.await {
+            tracing::warn!(%error, "evidence of a claim that is over cannot be removed");
+        }
     }
 
     /// Takes earned fees out when they are worth it, or when nothing else is going on.
     async fn collect(&mut self, head: BlockNo) -> Result<(), ViewError> {
         let node = &self.node;
-        let owed = node.chain.owed(node.me).await?;
-        let busy = self.claims.values().any(|state| !matches!(state, ClaimState::Settled | ClaimState::Slashed))
-            || !node.jobs.summary().is_empty();
-        if owed > Wei(0) && (owed > node.config.node.withdraw_above || !busy) && !node.withdrawing().await {
-            node.submit(Action::Withdraw { nth: head.0 }).await;
+        if node.withdrawing().await {
+            return Ok(());
+        }
+        let (earned, owed) = (node.chain.earned(node.me).await?, node.chain.fees(node.me).await?);
+        let busy = self.claims.values().any(|state| !state.is_over()) || !node.jobs.summary().is_empty();
+        let due = |amount: Wei| amount > Wei(0) && (amount > node.config.node.withdraw_above || !busy);
+        if due(earned) {
+            node.submit(Action::RouteFees { operator: node.me, nth: head.0 }).await;
+        } else if due(owed) {
+            node.submit(Action::WithdrawFees { nth: head.0 }).await;
         }
         Ok(())
     }
+}
+
+fn in_work(answering: &Mutex<BTreeSet<ClaimId>>) -> std::sync::MutexGuard<'_, BTreeSet<ClaimId>> {
+    answering.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The answer to a sealed claim, kept on disk. What is said of a segment is computed from its bytes by the workers.
+async fn work_out(node: &Node, view: &ClaimView) -> anyhow::Result<Action> {
+    let job = node.chain.job(view.job).await?;
+    let ladder = node.ladder(&job.profile).context("this rig has no ladder for the job's profile any more")?;
+    let kept = node.signer.receipts(view.job, view.first, view.count).await?;
+    let openings = claim::openings(view, &kept)?;
+    let drawn: BTreeSet<u64> = openings.iter().map(|opening| opening.receipt.seq.0).collect();
+    let mut digests = BTreeMap::new();
+    let mut secrets = Vec::with_capacity(openings.len());
+    for opening in &openings {
+        let seq = opening.receipt.seq;
+        let digest = match digests.get(&seq) {
+            Some(digest) => *digest,
+            None => digest(node, &ladder, opening).await?,
+        };
+        digests.insert(seq, digest);
+        secrets.push(Secret { digest, salt: B256::random() });
+    }
+    let answer = claim::answer(view, openings, secrets);
+    let (store, view, kept) = (node.evidence.clone(), view.clone(), answer.clone());
+    let done = tokio::task::spawn_blocking(move || {
+        store.keep_answer(view.id, &kept)?;
+        store.keep_only(view.job, view.first.0, view.first.0 + u64::from(view.count), &drawn)
+    });
+    done.await??;
+    Ok(answer)
+}
+
+async fn digest(node: &Node, ladder: &Arc<Ladder>, opening: &Opening) -> anyhow::Result<B256> {
+    let (store, leaf) = (node.evidence.clone(), opening.receipt.leaf());
+    let kept = tokio::task::spawn_blocking(move || store.load(&leaf)).await??;
+    let answer = node.codec.answer(ladder.clone(), kept.source, kept.renditions).await?;
+    Ok(answer)
 }

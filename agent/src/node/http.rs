@@ -28,6 +28,7 @@ use std::time::Duration;
 pub(super) fn router(node: Arc<Node>) -> Router {
     Router::new()
         .route("/v1/jobs/{job}/segments/{seq}", post(segment))
+        .route("/v1/bids", post(super::bids::bid))
         .route("/v1/info", get(|State(node): State<Arc<Node>>| async move { Json(node.info()) }))
         .with_state(node)
 }
@@ -120,9 +121,11 @@ async fn work(node: &Arc<Node>, job: &JobView, order: &SegmentOrder, source: Byt
         let error = format!("job {}: this rig has no ladder for profile {}", job.id, job.profile);
         return Err(refused(StatusCode::FORBIDDEN, false, error));
     };
+    let full = |error: String| refused(StatusCode::SERVICE_UNAVAILABLE, true, error);
+    node.evidence.has_room().map_err(|error| full(error.to_string()))?;
     let stream = Node::stream_id(job.id)
         .map_err(|error| refused(StatusCode::INTERNAL_SERVER_ERROR, false, error.to_string()))?;
-    let done = node.codec.transcode(ladder.clone(), stream.to_string(), segment.seq.0, source).await;
+    let done = node.codec.transcode(ladder.clone(), stream.to_string(), segment.seq.0, source.clone()).await;
     let done = match done.and_then(|out| as_ordered(order, out)) {
         Ok(out) => Ok(out),
         Err(Failure::Input(reason)) => Err(reason),
@@ -141,6 +144,12 @@ async fn work(node: &Arc<Node>, job: &JobView, order: &SegmentOrder, source: Byt
     };
     let totals = totals(heads.iter().zip(bytes.iter().map(Vec::as_slice)));
     let (units, out_root, out_bytes) = totals.unwrap_or((Units(0), output_root(&[]), 0));
+    // On the disk before the receipt is signed: work that may be drawn must be at hand when it is.
+    let (store, kept, (id, seq)) = (node.evidence.clone(), source, (job.id, segment.seq));
+    let bytes = tokio::task::spawn_blocking(move || store.keep(id, seq, &kept, &bytes).map(|()| bytes)).await;
+    let bytes = bytes
+        .map_err(|ended| full(ended.to_string()))?
+        .map_err(|error| full(format!("segment {seq} of job {id} cannot be kept: {error}")))?;
     let receipt = Receipt { job: job.id, seq: segment.seq, src_root: segment.src_root, out_root, units, out_bytes };
     let signature = node.signer.sign_receipt(order, job.client, &receipt).await.map_err(|error| match error {
         SignerError::Unavailable(reason) => refused(StatusCode::SERVICE_UNAVAILABLE, true, reason),

@@ -171,7 +171,7 @@ impl Entry {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use headframe_market::{B256, Price};
+    use headframe_market::{B256, Price, Timestamp};
 
     const ME: Address = Address::repeat_byte(7);
 
@@ -182,14 +182,15 @@ mod tests {
             operator: ME,
             state,
             samples: 4,
-            bid_until: BlockNo(0),
-            start_until: BlockNo(0),
-            drain_until: BlockNo(0),
+            deadline: Timestamp(0),
+            start_until: Timestamp(0),
+            claims_until: Timestamp(0),
             price: Price::new(2).unwrap(),
             max_price: Price::new(2).unwrap(),
             escrow: Wei(1000),
             reserved: Wei(0),
             profile: B256::ZERO,
+            seed_tip: B256::ZERO,
             next_seq: SegmentNo(next_seq),
             open_claims: 0,
             released: false,

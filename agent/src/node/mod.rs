@@ -2,6 +2,8 @@
 //! result and collects the fees.
 
 mod automation;
+mod bids;
+mod evidence;
 mod http;
 mod jobs;
 
@@ -12,6 +14,7 @@ use crate::delivery::Delivered;
 use crate::listing::{self, Listing};
 use crate::metrics::Metrics;
 use crate::network::Network;
+use crate::profile;
 use crate::sender::{Progress, Sender};
 use crate::signer::SignerHandle;
 use crate::transcode::{CannotMake, Transcoder};
@@ -48,6 +51,8 @@ struct Node {
     metrics: Arc<Metrics>,
     network: Option<Network>,
     ladders: BTreeMap<B256, Arc<Ladder>>,
+    bids: bids::Bids,
+    evidence: Arc<evidence::Store>,
     jobs: Jobs,
     slots: Semaphore,
     /// Looks at the chain again without waiting for the next block.
@@ -81,7 +86,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let origin = listing::open(&config.state_dir, config.hls.window)?;
     let network = Network::start(&config.p2p, &config.state_dir, Some(side.chain.domain)).await?;
     let ladders =
-        config.node.ladders.iter().map(|ladder| (wiring::profile(ladder), Arc::new(ladder.clone()))).collect();
+        config.node.ladders.iter().map(|ladder| (profile::of(ladder).id(), Arc::new(ladder.clone()))).collect();
+    let evidence = config.state_dir.join("evidence");
+    let evidence = evidence::Store::open(&evidence, config.node.evidence)
+        .with_context(|| format!("cannot open the evidence under {}", evidence.display()))?;
     let ChainSide { me, chain, signer, sender, heads, mut fatal, stage: chain_stage } = side;
     let node = Arc::new(Node {
         slots: Semaphore::new(config.node.max_in_hand),
@@ -96,6 +104,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         network: network.clone(),
         ladders,
+        bids: bids::Bids::default(),
+        evidence: Arc::new(evidence),
         jobs: Jobs::default(),
         wake: Notify::new(),
         live: Mutex::default(),
@@ -241,9 +251,11 @@ impl Node {
                 return Err("this rig is not in the active set".to_owned());
             }
         }
-        if jobs.len() >= self.config.node.max_in_hand {
-            return Err(format!("{} jobs are in hand, as many as node.max_in_hand allows", jobs.len()));
+        let taken = jobs.len() + self.bids.out();
+        if taken >= self.config.node.max_in_hand {
+            return Err(format!("{taken} jobs are in hand or bid for, as many as node.max_in_hand allows"));
         }
+        self.evidence.has_room().map_err(|full| full.to_string())?;
         let running = |(job, ..): &(JobView, usize, u32)| {
             Some((Self::stream_id(job.id).ok()?.to_string(), self.ladder(&job.profile)?))
         };
@@ -297,7 +309,7 @@ impl Node {
     }
 
     async fn withdrawing(&self) -> bool {
-        self.sender.pending("withdraw").await
+        self.sender.pending("route_fees").await || self.sender.pending("withdraw_fees").await
     }
 
     /// Lists a delivery for players. A full disk costs the listing, never the receipt.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The topic of job offers. Another form of [`JobOffer`] gets another number.
-pub const OFFERS_TOPIC: &str = "/headframe/offers/1";
+pub const OFFERS_TOPIC: &str = "/headframe/offers/2";
 /// The longest encoding taken.
 pub const MAX_OFFER_BYTES: usize = 1024;
 const MAX_ENDPOINT_BYTES: usize = 256;
@@ -19,7 +19,7 @@ pub struct Hex<const N: usize>(pub [u8; N]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Decimal(pub u128);
 
-/// "This job is open for bids."
+/// "This job is on chain and waits for its operator to start it, or for bids."
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobOffer {
@@ -36,8 +36,8 @@ pub struct JobOffer {
     pub profile: Hex<32>,
     /// The most the client pays, in wei for each unit of work.
     pub max_price: Decimal,
-    /// The last block in which bids are taken.
-    pub bid_until: u64,
+    /// The last second, by the market's clock, in which the operator can start it or bids are taken.
+    pub start_until: u64,
 }
 
 /// Why bytes are not an offer.
@@ -80,7 +80,7 @@ impl JobOffer {
     }
 
     fn check(&self) -> Result<(), OfferError> {
-        let positive = [("chain_id", self.chain_id), ("job", self.job), ("bid_until", self.bid_until)];
+        let positive = [("chain_id", self.chain_id), ("job", self.job), ("start_until", self.start_until)];
         if let Some((name, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err(OfferError::Field(name));
         }
@@ -169,7 +169,7 @@ mod tests {
             endpoint: Some("https://client.example:8443/x".into()),
             profile: Hex([1; 32]),
             max_price: Decimal(1 << 90),
-            bid_until: 1234,
+            start_until: 1234,
         }
     }
 
@@ -184,7 +184,7 @@ mod tests {
         let longest = JobOffer {
             chain_id: u64::MAX,
             job: u64::MAX,
-            bid_until: u64::MAX,
+            start_until: u64::MAX,
             endpoint: Some(format!("https://{}", "\"".repeat(MAX_ENDPOINT_BYTES - 8))),
             max_price: Decimal((1 << 96) - 1),
             ..offer()
@@ -207,7 +207,7 @@ mod tests {
             (r#""job":7,"#, r#""job":7,"extra":1,"#),
             (r#""job":7,"#, ""),
             (r#""job":7"#, r#""job":-7"#),
-            (r#""bid_until":1234}"#, r#""bid_until":1234,"endpoint":null}"#),
+            (r#""start_until":1234}"#, r#""start_until":1234,"endpoint":null}"#),
         ] {
             let other = text.replacen(from, to, 1);
             assert_ne!(other, text);
@@ -221,7 +221,7 @@ mod tests {
         for (name, bad) in [
             ("job", JobOffer { job: 0, ..offer() }),
             ("chain_id", JobOffer { chain_id: 0, ..offer() }),
-            ("bid_until", JobOffer { bid_until: 0, ..offer() }),
+            ("start_until", JobOffer { start_until: 0, ..offer() }),
             ("max_price", JobOffer { max_price: Decimal(1 << 96), ..offer() }),
             ("endpoint", JobOffer { endpoint: endpoint("file:///etc/passwd"), ..offer() }),
             ("endpoint", JobOffer { endpoint: endpoint("http://"), ..offer() }),

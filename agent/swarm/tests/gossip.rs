@@ -42,7 +42,7 @@ fn offer(job: u64) -> Vec<u8> {
         endpoint: None,
         profile: Hex([1; 32]),
         max_price: Decimal(5),
-        bid_until: 100,
+        start_until: 100,
     };
     offer.encode().unwrap()
 }

@@ -477,8 +477,8 @@ async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> 
 /// What has a deadline goes first; the rest in order of arrival.
 fn priority(action: &Action) -> u8 {
     match action {
-        Action::Answer { .. } => 0,
-        Action::Claim { .. } | Action::Seal { .. } | Action::ClaimJob { .. } => 1,
+        Action::Answer { .. } | Action::Reveal { .. } => 0,
+        Action::Claim { .. } | Action::Seal { .. } | Action::StartJob { .. } => 1,
         _ => 2,
     }
 }

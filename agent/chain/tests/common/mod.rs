@@ -170,7 +170,8 @@ impl TestSigner {
 }
 
 pub fn addresses() -> Addresses {
-    Addresses { token: Address::repeat_byte(0x11), registry: Address::repeat_byte(0x22), market: MARKET }
+    let at = Address::repeat_byte;
+    Addresses { token: at(0x11), registry: at(0x22), market: MARKET, book: at(0x33), profiles: at(0x44), router: at(0x55) }
 }
 
 impl TxSigner for TestSigner {

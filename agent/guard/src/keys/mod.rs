@@ -11,7 +11,7 @@ pub use v3::Cost;
 use crate::protocol::SignedTransaction;
 use crate::store::permit::{Permit, Report, Transaction};
 use alloy_consensus::{SignableTransaction, TxEip1559};
-use headframe_market::{Address, B256, Bytes, Receipt, Segment, Signature, U256, typed_data};
+use headframe_market::{Address, B256, Bid, Bytes, Receipt, Segment, Signature, U256, typed_data};
 use k256::ecdsa::SigningKey;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -109,6 +109,12 @@ impl Key {
     pub fn sign_order(&self, permit: Permit<Segment>) -> Result<Signature, SigningFailed> {
         let (order, domain) = permit.spend();
         self.sign(order.signing_hash(&domain))
+    }
+
+    /// Signs an operator's offer.
+    pub fn sign_bid(&self, permit: Permit<Bid>) -> Result<Signature, SigningFailed> {
+        let (bid, domain) = permit.spend();
+        self.sign(bid.signing_hash(&domain))
     }
 
     /// Signs a certification report.

@@ -10,7 +10,7 @@ mod rows;
 
 use crate::protocol::{Hello, JobCounts, KeptReceipt, ReceiptRequest, TransactionRequest};
 use crate::rules::{self, Claimed, NotSafe, Pinned, Rule, Verdict};
-use headframe_market::{Action, Address, B256, JobId, Receipt, Role, Segment, SegmentNo, Signature, Wei};
+use headframe_market::{Action, Address, B256, Bid, JobId, Receipt, Role, Segment, SegmentNo, Signature, Wei};
 use permit::{Permit, Report, Transaction};
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::{Path, PathBuf};
@@ -175,6 +175,13 @@ impl Store {
             self.claims.fetch_add(u64::from(claim.is_some()), Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// An operator's offer; see [`rules::bid`].
+    pub fn permit_bid(&self, bid: Bid) -> Result<Permit<Bid>, NotSafe> {
+        self.only(Role::Operator, "bids")?;
+        rules::bid(&bid, self.pinned.address)?;
+        Ok(Permit::new(bid, self.pinned.domain()))
     }
 
     /// A certification report is no market statement, so it needs no record.

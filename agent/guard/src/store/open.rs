@@ -133,15 +133,22 @@ fn schema_of(db: &Connection) -> Result<Vec<SchemaRow>, String> {
 }
 
 fn pinned(db: &Connection) -> rusqlite::Result<Option<Pinned>> {
-    let sql = "SELECT chain_id, genesis, token, registry, market, address, role FROM meta";
+    let sql = "SELECT chain_id, genesis, token, registry, market, book, profiles, router, address, role FROM meta";
     db.query_row(sql, [], |row| {
         let address = |column| row.get::<_, [u8; 20]>(column).map(Address::from);
         Ok(Pinned {
             chain_id: row.get::<_, i64>(0)?.unsigned_abs(), // positive by the schema
             genesis: B256::from(row.get::<_, [u8; 32]>(1)?),
-            addresses: Addresses { token: address(2)?, registry: address(3)?, market: address(4)? },
-            address: address(5)?,
-            role: if row.get::<_, String>(6)? == "operator" { Role::Operator } else { Role::Client },
+            addresses: Addresses {
+                token: address(2)?,
+                registry: address(3)?,
+                market: address(4)?,
+                book: address(5)?,
+                profiles: address(6)?,
+                router: address(7)?,
+            },
+            address: address(8)?,
+            role: if row.get::<_, String>(9)? == "operator" { Role::Operator } else { Role::Client },
         })
     })
     .optional()
@@ -150,11 +157,13 @@ fn pinned(db: &Connection) -> rusqlite::Result<Option<Pinned>> {
 fn insert(db: &Connection, pinned: &Pinned) -> Result<(), NotSafe> {
     let Pinned { addresses: at, .. } = pinned;
     let chain_id = super::rows::int(pinned.chain_id, "chain id")?;
-    let sql = "INSERT INTO meta (one, schema, chain_id, genesis, token, registry, market, address, role) \
-        VALUES (1, 1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let sql = "INSERT INTO meta (one, schema, chain_id, genesis, token, registry, market, book, profiles, router, address, role) \
+        VALUES (1, 2, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let [token, registry, market] = [at.token, at.registry, at.market].map(Address::into_array);
+    let [book, profiles, router] = [at.book, at.profiles, at.router].map(Address::into_array);
     let (key, role) = (pinned.address.into_array(), role_name(pinned.role));
-    db.execute(sql, params![chain_id, pinned.genesis.0, token, registry, market, key, role]).map(drop).map_err(storage)
+    let values = params![chain_id, pinned.genesis.0, token, registry, market, book, profiles, router, key, role];
+    db.execute(sql, values).map(drop).map_err(storage)
 }
 
 fn unsafe_file(path: &Path, reason: &str) -> NotSafe {

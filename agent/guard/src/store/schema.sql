@@ -3,12 +3,15 @@
 
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1),
-    schema INTEGER NOT NULL CHECK (schema = 1),
+    schema INTEGER NOT NULL CHECK (schema = 2),
     chain_id INTEGER NOT NULL CHECK (chain_id > 0),
     genesis BLOB NOT NULL CHECK (length(genesis) = 32),
     token BLOB NOT NULL CHECK (length(token) = 20),
     registry BLOB NOT NULL CHECK (length(registry) = 20),
     market BLOB NOT NULL CHECK (length(market) = 20),
+    book BLOB NOT NULL CHECK (length(book) = 20),
+    profiles BLOB NOT NULL CHECK (length(profiles) = 20),
+    router BLOB NOT NULL CHECK (length(router) = 20),
     address BLOB NOT NULL CHECK (length(address) = 20),
     role TEXT NOT NULL CHECK (role IN ('operator', 'client')),
     created INTEGER NOT NULL DEFAULT (unixepoch())

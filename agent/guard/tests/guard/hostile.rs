@@ -5,7 +5,12 @@ use headframe_guard::Client;
 use headframe_guard::protocol::{self, MAX_FRAME, Request, Response};
 use headframe_guard::rules::Rule;
 use headframe_guard::server::MAX_CLIENTS;
-use headframe_market::{Action, Address, B256, ClaimId, JobId, Price, Role, SegmentNo, Units, Wei};
+use crate::support::offer;
+use headframe_market::action::Secret;
+use headframe_market::profile::Profile;
+use headframe_market::{
+    Action, Address, B256, ClaimId, JobId, JobOrder, Price, Role, SegmentNo, Signature, Timestamp, Units, Wei,
+};
 use proptest::prelude::*;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -57,6 +62,7 @@ fn nothing_is_signed_before_hello() {
     let requests = [
         Request::SignReceipt(ask(JOB, 0)),
         Request::SignTransaction(send(Action::WithdrawStake, 0)),
+        Request::SignBid(offer()),
         Request::SignReport { tool: "t".into(), report_sha256: B256::ZERO },
         Request::Jobs { from: JobId(0) },
     ];
@@ -89,22 +95,35 @@ fn connections_are_bounded_and_come_back() {
 #[test]
 fn every_action_survives_a_frame() {
     let job = JobId(3);
-    let (price, root) = (Price::new(1 << 90).unwrap(), B256::repeat_byte(1));
+    let (root, at) = (B256::repeat_byte(1), Address::repeat_byte(9));
+    let secret = Secret { digest: root, salt: B256::repeat_byte(2) };
+    let order = JobOrder {
+        client: at,
+        profile: root,
+        max_price: Price::new(1 << 90).unwrap(),
+        deadline: Timestamp(1 << 39),
+        samples: 8,
+        seed_tip: root,
+        salt: u64::MAX,
+    };
     let actions = [
         Action::ApproveStake { amount: u128::MAX },
         Action::Register { service_uri: "https://rig.example".into() },
         Action::Bond { amount: 10u128.pow(21) },
         Action::Unbond { amount: 0 },
         Action::WithdrawStake,
-        Action::Bid { job, price },
-        Action::ClaimJob { job },
+        Action::StartJob { job },
         Action::ReleaseJob { job },
         Action::Claim { job, first: SegmentNo(1), count: 2, root, units: Units(3) },
-        Action::Seal { claim: ClaimId(1) },
-        Action::Answer { claim: ClaimId(1), openings: vec![] },
+        Action::Seal { claim: ClaimId(1), header: vec![1, 2, 3].into(), preimage: root },
+        Action::Answer { claim: ClaimId(1), operator: at, openings: vec![], secrets: vec![secret] },
+        Action::Reveal { claim: ClaimId(1), operator: at, openings: vec![root], secrets: vec![secret] },
         Action::Settle { claim: ClaimId(1) },
-        Action::OpenJob { profile: root, max_price: price, samples: 4, escrow: Wei(1 << 100), nonce: 1 },
-        Action::Award { job, operator: Address::ZERO },
+        Action::WithdrawFees { nth: 1 },
+        Action::AddProfile { profile: Profile { filter: 1, cascade: true, ladder: root, rungs: vec![] } },
+        Action::OpenWithBid { order, bid: offer(), signature: Signature::test_signature(), escrow: Wei(1 << 100) },
+        Action::DefaultJob { job, operator: at },
+        Action::CancelJob { job },
         Action::TopUp { job, amount: Wei(1 << 100), nth: 1 },
         Action::CloseJob { job },
         Action::Reclaim { job },

@@ -4,7 +4,7 @@ use crate::support::*;
 use headframe_guard::client::{self, Error};
 use headframe_guard::rules::Rule;
 use headframe_guard::{Client, Signer};
-use headframe_market::{Action, B256, JobId, Price, Role, SegmentNo};
+use headframe_market::{Action, B256, JobId, Role, SegmentNo};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -176,8 +176,8 @@ fn the_wrong_role_is_refused() {
     let client = Client::connect(signer.socket(), hello(&[])).unwrap();
     let is_role = |error: Error| matches!(error, Error::Refused { rule: Rule::Role, .. });
     assert!(is_role(client.sign_receipt(ask(JOB, 0)).unwrap_err()));
-    let bid = Action::Bid { job: JOB, price: Price::new(1).unwrap() };
-    assert!(is_role(client.sign_transaction(send(bid, 0)).unwrap_err()));
+    assert!(is_role(client.sign_bid(offer()).unwrap_err()));
+    assert!(is_role(client.sign_transaction(send(Action::StartJob { job: JOB }, 0)).unwrap_err()));
     client.sign_segment(order(JOB, 0)).unwrap();
     client.sign_transaction(send(Action::CloseJob { job: JOB }, 0)).unwrap();
 }

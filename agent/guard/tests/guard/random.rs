@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use headframe_guard::rules::NotSafe;
-use headframe_market::{Action, B256, JobId, Price, Role, SegmentNo};
+use headframe_market::{Action, B256, JobId, Role, SegmentNo};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 enum Step {
     Receipt { job: u64, seq: u64, variant: u8 },
     Claim { job: u64, first: u64, count: u32, nonce: u64 },
-    Bid { wei: u128, nonce: u64 },
+    Bond { wei: u128, nonce: u64 },
     Reopen,
 }
 
@@ -19,7 +19,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (1..3u64, 0..10u64, 0..8u8).prop_map(|(job, seq, variant)| Step::Receipt { job, seq, variant }),
         8 => (1..3u64, 0..10u64, 1..5u32, 0..8u64)
             .prop_map(|(job, first, count, nonce)| Step::Claim { job, first, count, nonce }),
-        2 => (1..3u128, 0..8u64).prop_map(|(wei, nonce)| Step::Bid { wei, nonce }),
+        2 => (1..3u128, 0..8u64).prop_map(|(wei, nonce)| Step::Bond { wei, nonce }),
         1 => Just(Step::Reopen),
     ]
 }
@@ -59,8 +59,8 @@ proptest! {
                         prop_assert!(first == 0 || owners.contains_key(&(job, first - 1)), "a gap before {}", first);
                     }
                 }
-                Step::Bid { wei, nonce } => {
-                    let action = Action::Bid { job: JOB, price: Price::new(wei).unwrap() };
+                Step::Bond { wei, nonce } => {
+                    let action = Action::Bond { amount: wei };
                     let input = action.call(&addresses()).input;
                     match rig.transaction(action, nonce) {
                         Ok(_) => prop_assert_eq!(calls.entry(nonce).or_insert_with(|| input.clone()), &input),

@@ -3,7 +3,7 @@
 use crate::support::*;
 use headframe_guard::rules::{NotSafe, Rule};
 use headframe_guard::store::Store;
-use headframe_market::{Action, Address, B256, Bytes, JobId, Price, Role, SegmentNo, Units, Wei};
+use headframe_market::{Action, Address, B256, Bytes, JobId, Role, SegmentNo, Units, Wei};
 
 #[test]
 fn g1_overlapping_claims_are_refused() {
@@ -146,12 +146,15 @@ fn g6_a_client_orders_one_content_per_segment() {
 fn g7_a_database_serves_one_chain_one_deployment_and_one_key() {
     let rig = Rig::new(Role::Operator);
     rig.store.check(&hello(&[])).unwrap();
-    let changes: [fn(&mut headframe_guard::Hello); 5] = [
+    let changes: [fn(&mut headframe_guard::Hello); 8] = [
         |hello| hello.chain_id = 1,
         |hello| hello.genesis = B256::ZERO,
         |hello| hello.addresses.market = Address::ZERO,
         |hello| hello.addresses.registry = Address::ZERO,
         |hello| hello.addresses.token = Address::ZERO,
+        |hello| hello.addresses.book = Address::ZERO,
+        |hello| hello.addresses.profiles = Address::ZERO,
+        |hello| hello.addresses.router = Address::ZERO,
     ];
     for change in changes {
         let mut other = hello(&[]);
@@ -187,14 +190,14 @@ fn g9_a_database_that_knows_less_than_the_chain_is_refused() {
 #[test]
 fn g10_a_nonce_stays_with_one_call() {
     let rig = Rig::new(Role::Operator);
-    let bid = |wei| Action::Bid { job: JOB, price: Price::new(wei).unwrap() };
-    let first = rig.transaction(bid(5), 3).unwrap();
-    assert_refused(rig.transaction(bid(6), 3), Rule::NonceReuse);
+    let bond = |amount| Action::Bond { amount };
+    let first = rig.transaction(bond(5), 3).unwrap();
+    assert_refused(rig.transaction(bond(6), 3), Rule::NonceReuse);
     assert_refused(rig.transaction(Action::WithdrawStake, 3), Rule::NonceReuse);
     let rig = rig.reopened();
-    assert_refused(rig.transaction(bid(6), 3), Rule::NonceReuse);
-    assert_eq!(rig.transaction(bid(5), 3).unwrap(), first);
-    let mut bumped = send(bid(5), 3);
+    assert_refused(rig.transaction(bond(6), 3), Rule::NonceReuse);
+    assert_eq!(rig.transaction(bond(5), 3).unwrap(), first);
+    let mut bumped = send(bond(5), 3);
     bumped.max_fee_per_gas.0 *= 2;
     let raised = rig.key.sign_transaction(rig.store.permit_transaction(&bumped, CAP).unwrap()).unwrap();
     assert_ne!(raised.raw, first, "fees may rise");
@@ -207,6 +210,16 @@ fn g10_value_is_part_of_the_call() {
     let top_up = |wei| Action::TopUp { job: JOB, amount: Wei(wei), nth: 0 };
     rig.transaction(top_up(1), 0).unwrap();
     assert_refused(rig.transaction(top_up(2), 0), Rule::NonceReuse);
+}
+
+#[test]
+fn an_offer_is_of_the_keys_own_operator() {
+    let rig = Rig::new(Role::Operator);
+    let signature = rig.key.sign_bid(rig.store.permit_bid(offer()).unwrap()).unwrap();
+    assert_eq!(offer().signer(&domain(), &signature), Some(rig.key.address()));
+    let other = headframe_market::Bid { operator: Address::ZERO, ..offer() };
+    assert_refused(rig.store.permit_bid(other), Rule::Request);
+    assert_refused(Rig::new(Role::Client).store.permit_bid(offer()), Rule::Role);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use headframe_guard::spawn::{Arguments, Signer};
 use headframe_guard::store::Store;
 use headframe_market::merkle::SumTree;
 use headframe_market::typed_data::Domain;
-use headframe_market::{Action, Address, Addresses, B256, Bytes, JobId, Receipt, Role, Segment, SegmentNo, Signature};
+use headframe_market::{Action, Address, Addresses, B256, Bid, Bytes, Price, Timestamp, U256, JobId, Receipt, Role, Segment, SegmentNo, Signature};
 use headframe_market::{Units, Wei};
 use k256::ecdsa::SigningKey;
 use std::path::{Path, PathBuf};
@@ -30,9 +30,20 @@ pub(crate) fn client_address() -> Address {
     Address::from_public_key(secret(0x22).verifying_key())
 }
 
+/// An offer of the rig's key.
+pub(crate) fn offer() -> Bid {
+    Bid {
+        order: B256::repeat_byte(3),
+        operator: rig_key().address(),
+        price: Price::new(5).unwrap(),
+        expiry: Timestamp(100),
+        nonce: U256::MAX,
+    }
+}
+
 pub(crate) fn addresses() -> Addresses {
     let at = Address::repeat_byte;
-    Addresses { token: at(1), registry: at(2), market: at(3) }
+    Addresses { token: at(1), registry: at(2), market: at(3), book: at(4), profiles: at(5), router: at(6) }
 }
 
 pub(crate) fn hello(claims_on_chain: &[(JobId, u64)]) -> Hello {

@@ -49,7 +49,7 @@ pub fn next(job: &JobView, local: &Local, rules: &EscrowRules, now: &Now) -> Ste
             Step::Send(Action::DefaultJob { job: job.id, operator: job.operator })
         }
         JobState::Assigned if local.finished => Step::Send(Action::CancelJob { job: job.id }),
-        JobState::Active if local.finished => Step::Send(Action::CloseJob { job: job.id }),
+        JobState::Active if local.finished || now.market > job.deadline => Step::Send(Action::CloseJob { job: job.id }),
         JobState::Active if job.escrow.0.saturating_sub(local.unclaimed.0) < rules.low_water.0 => {
             Step::Send(Action::TopUp { job: job.id, amount: rules.deposit, nth: local.top_ups })
         }

@@ -1,0 +1,284 @@
+//! What a rig keeps until nobody can ask for it any more: sources and renditions of segments that may be drawn, and what
+//! it answered for those that were.
+//!
+//! `segments/JOB/SEQ` has one segment: the number of pieces (u32, big-endian), their lengths (u64), the pieces, the
+//! source first. `answers/CLAIM.json` has the answer of a claim with its secrets, on the disk before it is sent: without
+//! them the claim could not be revealed, and an unrevealed claim costs its collateral.
+
+use bytes::Bytes;
+use headframe_market::content::{content_root, output_root};
+use headframe_market::merkle::Leaf;
+use headframe_market::{Action, ClaimId, JobId, SegmentNo};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Pieces of a segment: the source and at most 16 renditions.
+const MAX_PIECES: u32 = 17;
+
+/// A folder of evidence with a limit on its size.
+#[derive(Debug)]
+pub(super) struct Store {
+    dir: PathBuf,
+    used: AtomicU64,
+    limit: u64,
+}
+
+/// A segment's bytes, checked against what was claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) source: Bytes,
+    pub(super) renditions: Vec<Bytes>,
+}
+
+/// Why evidence is not kept or not found.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EvidenceError {
+    #[error("{} bytes are kept for claims that are not over, as many as node.evidence allows; free the disk and raise it, or claim sooner (node.claims)", .0)]
+    Full(u64),
+    #[error("segment {seq} of job {job} cannot be read: {source}")]
+    Io { job: JobId, seq: SegmentNo, source: io::Error },
+    #[error("segment {seq} of job {job} on disk is not what was claimed")]
+    Changed { job: JobId, seq: SegmentNo },
+}
+
+impl Store {
+    /// Opens the folder and counts what is in it.
+    pub(super) fn open(dir: &Path, limit: u64) -> io::Result<Self> {
+        fs::create_dir_all(dir.join("segments"))?;
+        fs::create_dir_all(dir.join("answers"))?;
+        let store = Self { dir: dir.to_owned(), used: AtomicU64::new(0), limit };
+        for job in store.jobs()? {
+            for (path, _) in files(&store.job_dir(job))? {
+                store.used.fetch_add(fs::metadata(path)?.len(), Ordering::Relaxed);
+            }
+        }
+        Ok(store)
+    }
+
+    /// Bytes kept.
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Whether more can be kept.
+    pub(super) fn has_room(&self) -> Result<(), EvidenceError> {
+        if self.used() < self.limit { Ok(()) } else { Err(EvidenceError::Full(self.used())) }
+    }
+
+    /// Jobs of which something is kept.
+    pub(super) fn jobs(&self) -> io::Result<Vec<JobId>> {
+        let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok().map(JobId);
+        let entries = fs::read_dir(self.dir.join("segments"))?.collect::<io::Result<Vec<_>>>()?;
+        Ok(entries.into_iter().filter_map(number).collect())
+    }
+
+    /// Keeps a segment, whole or not at all; one that is kept already is written anew.
+    pub(super) fn keep(&self, job: JobId, seq: SegmentNo, source: &[u8], renditions: &[Vec<u8>]) -> io::Result<()> {
+        let dir = self.job_dir(job);
+        fs::create_dir_all(&dir)?;
+        let path = dir.join(seq.to_string());
+        let old = fs::metadata(&path).map_or(0, |data| data.len());
+        let aside = path.with_extension("new");
+        let mut file = io::BufWriter::new(File::create(&aside)?);
+        let pieces = || [source].into_iter().chain(renditions.iter().map(Vec::as_slice));
+        file.write_all(&(pieces().count() as u32).to_be_bytes())?;
+        pieces().try_for_each(|piece| file.write_all(&(piece.len() as u64).to_be_bytes()))?;
+        pieces().try_for_each(|piece| file.write_all(piece))?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
+        fs::rename(&aside, &path)?;
+        self.used.fetch_add(fs::metadata(&path)?.len(), Ordering::Relaxed);
+        self.used.fetch_sub(old, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A segment as it was claimed.
+    pub(super) fn load(&self, leaf: &Leaf) -> Result<Kept, EvidenceError> {
+        let (job, seq) = (leaf.job, leaf.seq);
+        let kept = self.read(job, seq).map_err(|source| EvidenceError::Io { job, seq, source })?;
+        let roots: Vec<_> = kept.renditions.iter().map(|bytes| content_root(bytes)).collect();
+        if content_root(&kept.source) != leaf.src_root || output_root(&roots) != leaf.out_root {
+            return Err(EvidenceError::Changed { job, seq });
+        }
+        Ok(kept)
+    }
+
+    /// A segment's bytes as they are on disk.
+    pub(super) fn read(&self, job: JobId, seq: SegmentNo) -> io::Result<Kept> {
+        let cut = || io::Error::new(io::ErrorKind::InvalidData, "the file is cut off");
+        let mut bytes = Vec::new();
+        File::open(self.job_dir(job).join(seq.to_string()))?.read_to_end(&mut bytes)?;
+        let mut bytes = Bytes::from(bytes);
+        let count = bytes.get(..4).and_then(|four| four.try_into().ok()).map(u32::from_be_bytes).ok_or_else(cut)?;
+        if count == 0 || count > MAX_PIECES {
+            return Err(cut());
+        }
+        let heads = bytes.get(4..4 + 8 * count as usize).ok_or_else(cut)?;
+        let lengths = heads.chunks_exact(8).map(|eight| u64::from_be_bytes(eight.try_into().unwrap_or_default()));
+        let lengths: Vec<usize> = lengths.map(|length| usize::try_from(length).unwrap_or(usize::MAX)).collect();
+        let _ = bytes.split_to(4 + heads.len());
+        let mut pieces = Vec::with_capacity(lengths.len());
+        for length in lengths {
+            if length > bytes.len() {
+                return Err(cut());
+            }
+            pieces.push(bytes.split_to(length));
+        }
+        let source = pieces.remove(0);
+        Ok(Kept { source, renditions: pieces })
+    }
+
+    /// Forgets the segments of a job from `first` to before `end` but for those in `drawn`.
+    pub(super) fn keep_only(&self, job: JobId, first: u64, end: u64, drawn: &BTreeSet<u64>) -> io::Result<()> {
+        for (path, seq) in files(&self.job_dir(job))? {
+            if (first..end).contains(&seq) && !drawn.contains(&seq) {
+                let length = fs::metadata(&path)?.len();
+                fs::remove_file(path)?;
+                self.used.fetch_sub(length, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets a job.
+    pub(super) fn forget(&self, job: JobId) -> io::Result<()> {
+        self.keep_only(job, 0, u64::MAX, &BTreeSet::new())?;
+        match fs::remove_dir_all(self.job_dir(job)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps the answer of a claim. On the disk when it returns.
+    pub(super) fn keep_answer(&self, claim: ClaimId, answer: &Action) -> io::Result<()> {
+        let path = self.answer_path(claim);
+        let aside = path.with_extension("new");
+        let mut file = File::create(&aside)?;
+        serde_json::to_writer(&mut file, answer)?;
+        file.sync_all()?;
+        fs::rename(&aside, &path)?;
+        File::open(self.dir.join("answers"))?.sync_all()
+    }
+
+    /// The kept answer of a claim.
+    pub(super) fn answer(&self, claim: ClaimId) -> io::Result<Option<Action>> {
+        match fs::read(self.answer_path(claim)) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Forgets the answer of a claim that is over.
+    pub(super) fn forget_answer(&self, claim: ClaimId) -> io::Result<()> {
+        match fs::remove_file(self.answer_path(claim)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn job_dir(&self, job: JobId) -> PathBuf {
+        self.dir.join("segments").join(job.to_string())
+    }
+
+    fn answer_path(&self, claim: ClaimId) -> PathBuf {
+        self.dir.join("answers").join(format!("{claim}.json"))
+    }
+}
+
+/// Files of a folder whose names are numbers; none where there is no folder.
+fn files(dir: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries.collect::<io::Result<Vec<_>>>()?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let numbered = |entry: fs::DirEntry| Some((entry.path(), entry.file_name().to_str()?.parse().ok()?));
+    Ok(entries.into_iter().filter_map(numbered).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use headframe_market::Units;
+
+    const JOB: JobId = JobId(3);
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), 1000).unwrap();
+        (dir, store)
+    }
+
+    fn leaf(source: &[u8], renditions: &[Vec<u8>]) -> Leaf {
+        let roots: Vec<_> = renditions.iter().map(|bytes| content_root(bytes)).collect();
+        Leaf {
+            job: JOB,
+            seq: SegmentNo(1),
+            src_root: content_root(source),
+            out_root: output_root(&roots),
+            units: Units(1),
+            out_bytes: 1,
+        }
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_after_a_restart_and_a_changed_byte_is_noticed() {
+        let (dir, store) = store();
+        let renditions = vec![vec![1u8; 10], vec![2; 20]];
+        store.keep(JOB, SegmentNo(1), b"source", &renditions).unwrap();
+        store.keep(JOB, SegmentNo(1), b"source", &renditions).unwrap();
+        let used = store.used();
+        drop(store);
+        let store = Store::open(dir.path(), 1000).unwrap();
+        assert_eq!((store.used(), store.jobs().unwrap()), (used, vec![JOB]));
+        let kept = store.load(&leaf(b"source", &renditions)).unwrap();
+        assert_eq!((kept.source.as_ref(), kept.renditions[1].as_ref()), (b"source".as_ref(), [2u8; 20].as_ref()));
+        let path = dir.path().join("segments/3/1");
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let changed = store.load(&leaf(b"source", &renditions));
+        assert!(matches!(changed, Err(EvidenceError::Changed { .. })));
+        for length in [0, 3, 10, bytes.len() - 1] {
+            fs::write(&path, &bytes[..length]).unwrap();
+            assert!(matches!(store.load(&leaf(b"source", &renditions)), Err(EvidenceError::Io { .. })), "{length}");
+        }
+    }
+
+    #[test]
+    fn segments_that_were_not_drawn_are_forgotten_and_room_comes_back() {
+        let (_dir, store) = store();
+        for seq in 0..10 {
+            store.keep(JOB, SegmentNo(seq), &[7; 80], &[vec![1; 20]]).unwrap();
+        }
+        assert!(matches!(store.has_room(), Err(EvidenceError::Full(1200))));
+        store.keep_only(JOB, 0, 8, &BTreeSet::from([2, 5])).unwrap();
+        store.has_room().unwrap();
+        let there = |seq| store.read(JOB, SegmentNo(seq)).is_ok();
+        assert_eq!((0..10).filter(|seq| there(*seq)).collect::<Vec<_>>(), [2, 5, 8, 9]);
+        store.forget(JOB).unwrap();
+        store.forget(JOB).unwrap();
+        assert_eq!((store.used(), store.jobs().unwrap().len()), (0, 0));
+    }
+
+    #[test]
+    fn an_answer_is_kept_until_its_claim_is_over() {
+        let (_dir, store) = store();
+        let answer = Action::Answer {
+            claim: ClaimId(9),
+            operator: headframe_market::Address::ZERO,
+            openings: Vec::new(),
+            secrets: Vec::new(),
+        };
+        assert_eq!(store.answer(ClaimId(9)).unwrap(), None);
+        store.keep_answer(ClaimId(9), &answer).unwrap();
+        assert_eq!(store.answer(ClaimId(9)).unwrap(), Some(answer));
+        store.forget_answer(ClaimId(9)).unwrap();
+        store.forget_answer(ClaimId(9)).unwrap();
+        assert_eq!(store.answer(ClaimId(9)).unwrap(), None);
+    }
+}
