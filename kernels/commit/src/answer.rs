@@ -126,12 +126,18 @@ mod tests {
             luma: u64::MAX,
             chroma: 0,
         };
-        let answer =
-            Answer { source: hash(0xf0), source_pictures: 7, curve: Curve::CatmullRom, cascade: true, rungs: vec![rung] };
+        let answer = Answer {
+            source: hash(0xf0),
+            source_pictures: 7,
+            curve: Curve::CatmullRom,
+            cascade: true,
+            rungs: vec![rung],
+        };
         let text = serde_json::to_string(&answer).unwrap();
         assert!(text.contains("\"source\":\"0xf0f1f2f3"), "{text}");
         assert_eq!(serde_json::from_str::<Answer>(&text).unwrap(), answer);
-        for odd in ["", "0x", "0x00", &"0".repeat(66), &format!("0x{}", "g".repeat(64)), &format!("0x{}", "é".repeat(32))]
+        for odd in
+            ["", "0x", "0x00", &"0".repeat(66), &format!("0x{}", "g".repeat(64)), &format!("0x{}", "é".repeat(32))]
         {
             assert_eq!(hex::parse(odd), None, "{odd}");
         }

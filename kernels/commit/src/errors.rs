@@ -164,8 +164,8 @@ impl Errors {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use crate::shape::Chroma;
     use super::*;
+    use crate::shape::Chroma;
 
     fn picture(size: (u32, u32), fill: u8) -> Picture {
         let (w, h) = (size.0 as usize, size.1 as usize);

@@ -145,7 +145,9 @@ impl Pictures {
             (picture, trees)
         };
         let frames: Vec<(Picture, Vec<Tree>)> = pictures.into_iter().map(with_trees).collect();
-        let tree = Tree::new(frames.iter().map(|(picture, trees)| frame_hash(&picture.shape, picture.time, &tops(trees))).collect());
+        let tree = Tree::new(
+            frames.iter().map(|(picture, trees)| frame_hash(&picture.shape, picture.time, &tops(trees))).collect(),
+        );
         Self { frames, tree }
     }
 
@@ -200,16 +202,7 @@ fn tops(trees: &[Tree]) -> [Hash; 3] {
 pub fn frame_hash(shape: &Shape, time: i64, tops: &[Hash; 3]) -> Hash {
     let Shape { width, height, chroma, bits } = *shape;
     let [y, u, v] = tops;
-    keccak(&[
-        &[2],
-        &width.to_be_bytes(),
-        &height.to_be_bytes(),
-        &[chroma as u8, bits],
-        &time.to_be_bytes(),
-        y,
-        u,
-        v,
-    ])
+    keccak(&[&[2], &width.to_be_bytes(), &height.to_be_bytes(), &[chroma as u8, bits], &time.to_be_bytes(), y, u, v])
 }
 
 /// `keccak256(0x03 || number of frames, 4 bytes || top of the tree over the frames)`.

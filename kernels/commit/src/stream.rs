@@ -125,8 +125,7 @@ mod tests {
         let formats = [(Chroma::Grey, 8), (Chroma::Yuv420, 8), (Chroma::Yuv422, 10), (Chroma::Yuv444, 8)];
         for (n, (chroma, bits)) in formats.into_iter().enumerate() {
             for size in [(1, 1), (32, 32), (33, 31), (65, 64), (130, 97)] {
-                let all: Vec<_> =
-                    (0..=n).map(|i| picture(size, chroma, bits, 3000 * i as i64 - 7, 31 * i)).collect();
+                let all: Vec<_> = (0..=n).map(|i| picture(size, chroma, bits, 3000 * i as i64 - 7, 31 * i)).collect();
                 let kept = Pictures::new(all);
                 assert_eq!(streamed(kept.iter()), kept.root(), "{size:?} {chroma:?} {bits}");
             }
