@@ -101,9 +101,9 @@ interface IClaimBook {
     error EarlierClaimUnsealed(uint64 claimId, uint64 earlier);
     error PreimageTooLate(uint64 claimId, uint256 last);
     error WrongLength(uint64 claimId, uint256 expected, uint256 given);
-    error OpeningOutsideClaim(uint64 claimId, uint64 jobId, uint64 seq);
+    error OpeningOutsideClaim(uint64 jobId, uint64 seq);
     error WrongPathLength(uint64 seq, uint256 expected, uint256 given);
-    error NotInClaim(uint64 claimId, uint64 seq);
+    error NotInClaim(uint64 jobId, uint64 seq);
     error DrawNotCovered(uint64 seq, uint64 drawn, uint64 offset, uint64 units);
     error WrongClientSignature(uint64 jobId, uint64 seq, address signer);
     error NotWhatWasAnswered(uint64 claimId);
