@@ -215,7 +215,7 @@ contract ClaimBook is ClaimFaults {
     }
 
     function reach() external view returns (uint32) {
-        uint256 judging = Math.max(IChallengeManager(challenges).reach(), IDisputeGame(game).reach());
+        uint256 judging = Math.max(IChallengeManager(challenges).longestHold(), IDisputeGame(game).reach());
         return (_windows + judging).toUint32();
     }
 

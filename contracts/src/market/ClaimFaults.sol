@@ -11,7 +11,7 @@ import {ClaimBase} from "./ClaimBase.sol";
 abstract contract ClaimFaults is ClaimBase {
     using SafeCast for uint256;
 
-    uint256 private constant MOST_HOLDS = 3;
+    uint256 private constant MOST_HOLDS = 0xf; // of each judge, which fills its half of the byte
     uint16 private constant CLIENT_SHARE = 4000; // of S1, in 1e-4
     uint16 private constant CALLER_SHARE = 1000;
     uint256 private constant PROOF_SHARE = 500; // of own stake, in 1e-4
@@ -49,8 +49,8 @@ abstract contract ClaimFaults is ClaimBase {
         Head memory h = _head(claimId);
         _requireState(claimId, h.state, ClaimState.Revealed);
         require(block.timestamp <= _contestUntil(h), TooLate(claimId, _contestUntil(h)));
-        uint256 holds = _sum(h.holds);
-        require(holds < MOST_HOLDS, Held(claimId, holds));
+        uint256 held = h.holds / mine & MOST_HOLDS;
+        require(held < MOST_HOLDS, Held(claimId, held));
         h.holds += mine;
         _setHead(claimId, h);
     }
@@ -59,7 +59,7 @@ abstract contract ClaimFaults is ClaimBase {
         uint8 mine = _holdOf(msg.sender);
         Head memory h = _head(claimId);
         if (h.state > ClaimState.Revealed) return;
-        require(h.holds / mine & 0xf > 0, NotHeld(claimId, msg.sender));
+        require(h.holds / mine & MOST_HOLDS > 0, NotHeld(claimId, msg.sender));
         h.holds -= mine;
         _setHead(claimId, h);
     }
@@ -103,8 +103,7 @@ abstract contract ClaimFaults is ClaimBase {
     }
 
     function _shareOfOwn(address operator) private view returns (uint128) {
-        IStakeRegistry.Operator memory o = registry.operatorInfo(operator);
-        return Math.ceilDiv((uint256(o.bonded) + o.thawing) * PROOF_SHARE, WHOLE).toUint128();
+        return Math.ceilDiv(registry.ownStake(operator) * PROOF_SHARE, WHOLE).toUint128();
     }
 
     function _slash(Stakes memory s, uint128 amount, IStakeRegistry.Cut[] memory cuts, IStakeRegistry.Jail jail)
