@@ -91,4 +91,7 @@ interface IDisputeGame {
     /// @notice Last second of the side on turn.
     function turnUntil(uint256 gameId) external view returns (uint40);
     function params() external view returns (Params memory);
+
+    /// @notice Longest time from a game's opening to its end, over all parameters within the bounds, the judge's among them.
+    function reach() external view returns (uint32);
 }
