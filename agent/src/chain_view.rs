@@ -61,7 +61,14 @@ pub struct OperatorView {
 impl ChainView {
     /// Reads `deployment` through `rpc`.
     pub fn new(rpc: Arc<Rpc>, deployment: &Deployment) -> Self {
-        let at = deployment.addresses();
+        let at = Addresses {
+            token: deployment.token,
+            registry: deployment.registry,
+            market: deployment.market,
+            book: deployment.book,
+            profiles: deployment.profiles,
+            router: deployment.router,
+        };
         let domain = Domain { chain_id: deployment.chain_id, market: deployment.market };
         Self { rpc, at, domain, since: BlockNo(deployment.block) }
     }
@@ -106,7 +113,8 @@ impl ChainView {
             samples: job.k,
             deadline,
             start_until: Timestamp(job.startUntil.to::<u64>()),
-            claims_until: Timestamp(job.drainUntil.to::<u64>()),
+            // While it is active, what it would be without an earlier end; anyone may close it after its deadline.
+            claims_until: if state == JobState::Active { deadline } else { Timestamp(job.drainUntil.to::<u64>()) },
             price: price(job.price),
             max_price: price(job.maxPrice),
             escrow: Wei(job.escrow),

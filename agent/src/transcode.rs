@@ -5,6 +5,7 @@ use crate::metrics::{Metrics, result};
 use anyhow::Context;
 use bytes::Bytes;
 use headframe_codec::admission::{Admission, Full};
+use headframe_codec::commit::{Answer, Work};
 use headframe_codec::error::{Class, TranscodeError};
 use headframe_codec::ladder::{Codec, Ladder};
 use headframe_codec::segment::{SegmentIn, SegmentOut};
@@ -90,6 +91,30 @@ impl Transcoder {
         };
         self.record(&outcome, began.elapsed());
         outcome
+    }
+
+    /// What the operator of a finished segment is bound to; `limits` are the hashes of its rungs' error limits.
+    pub(crate) async fn answer(
+        &self,
+        ladder: Arc<Ladder>,
+        limits: Vec<[u8; 32]>,
+        name: String,
+        source: Bytes,
+        renditions: Vec<Bytes>,
+    ) -> Result<Answer, Failure> {
+        // Nobody watches it, and the deadline of a draw is hours away.
+        let (pool, deadline) = (self.pool.clone(), self.deadline * 4);
+        let work = move || {
+            let renditions: Vec<&[u8]> = renditions.iter().map(Bytes::as_ref).collect();
+            let source = SegmentIn { stream: &name, number: 0, bytes: &source };
+            pool.commit(&Work { ladder: &ladder, error_limits: &limits, source, renditions: &renditions }, deadline)
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(failed)) if failed.class() == Class::Input => Err(Failure::Input(failed.to_string())),
+            Ok(Err(failed)) => Err(Failure::Machine(failed.to_string())),
+            Err(stopped) => Err(Failure::Machine(format!("the task ended: {stopped}"))),
+        }
     }
 
     fn record(&self, outcome: &Result<SegmentOut, Failure>, took: Duration) {

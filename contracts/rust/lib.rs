@@ -12,7 +12,8 @@ mod devchain;
 mod params;
 
 pub use bindings::{ActiveSet, FeeRouter, OperatorKeys, StakeRegistry, Token};
-pub use bindings::{ClaimState, IJobMarket, IStakeRegistry, JobMarket, JobState, SlashReason};
+pub use bindings::{ClaimBook, IClaimBook, IJobMarket, IStakeRegistry, JobMarket, ProfileRegistry};
+pub use bindings::{ClaimState, Door, Fault, JobState};
 pub use bindings::{EquivocationStep, ErrorSumStep, HeaderStep, LeafStep, ScaleStep};
 pub use deploy::{DeployError, Deployment, DeploymentFileError, WrongDeployment, deploy, fund};
 pub use devchain::{AnvilMissing, DevChain, DevChainError, anvil_program, set_balance};

@@ -2,12 +2,14 @@
 
 use super::Node;
 use crate::chain_view::ViewError;
+use crate::profile;
 use crate::wiring;
 use anyhow::Context;
 use headframe_chain::Head;
 use headframe_codec::ladder::Ladder;
 use headframe_market::action::{Opening, Secret};
 use headframe_market::machine::operator::Local;
+use headframe_market::proof::{self, answer::statement};
 use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView, Now, claim, operator};
 use headframe_market::{Action, B256, BlockNo, ClaimId, JobId, Timestamp, Wei};
 use std::collections::{BTreeMap, BTreeSet};
@@ -284,6 +286,8 @@ async fn work_out(node: &Node, view: &ClaimView) -> anyhow::Result<Action> {
 async fn digest(node: &Node, ladder: &Arc<Ladder>, opening: &Opening) -> anyhow::Result<B256> {
     let (store, leaf) = (node.evidence.clone(), opening.receipt.leaf());
     let kept = tokio::task::spawn_blocking(move || store.load(&leaf)).await??;
-    let answer = node.codec.answer(ladder.clone(), kept.source, kept.renditions).await?;
-    Ok(answer)
+    let limits = profile::of(ladder).rungs.iter().map(|rung| rung.limits.hash().0).collect();
+    let name = format!("job {} segment {}", opening.receipt.job, opening.receipt.seq);
+    let answer = node.codec.answer(ladder.clone(), limits, name, kept.source, kept.renditions).await?;
+    Ok(statement(&proof::Answer::from(&answer)))
 }
