@@ -116,6 +116,12 @@ interface IChallengeManager {
     function missingDigest(Missing calldata missing) external pure returns (bytes32);
     function params() external view returns (Params memory);
 
-    /// @notice The market alone, when a claim is settled: what its verifiers share.
+    /// @notice How many of the claim's seats have revealed.
+    function revealedCount(uint64 claimId) external view returns (uint256);
+
+    /// @notice Longest time by which a claim can be kept beyond its contest window, over all parameters within the bounds.
+    function reach() external view returns (uint32);
+
+    /// @notice The market alone, when a claim is settled: what its verifiers share, which is IClaimBook.verifiersPart.
     function deposit(uint64 claimId) external payable;
 }

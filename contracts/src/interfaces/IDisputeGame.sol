@@ -145,6 +145,7 @@ interface IDisputeGame is IBonds {
     /// @notice What opening a game on the claim takes now.
     function bondFor(uint64 claimId) external view returns (uint256);
 
-    /// @notice Most seconds from a contest window's end to the last verdict, over all parameters within the bounds.
+    /// @notice Longest time by which a claim can be kept beyond its contest window, over all parameters within the bounds,
+    /// the judge's among them.
     function reach() external view returns (uint32);
 }

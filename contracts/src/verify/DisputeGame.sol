@@ -60,14 +60,14 @@ contract DisputeGame is IDisputeGame, Bonds {
         ERC20Burnable token_,
         IJudge judge_,
         address admin_,
+        Params memory first,
         Params memory least,
-        Params memory most,
-        Params memory now_
+        Params memory most
     ) Bonds(token_, admin_) {
         (book, registry, judge) = (book_, registry_, judge_);
         (_least, _most) = (least, most);
         uint256(most.clock).toUint24();
-        _setParams(now_);
+        _setParams(first);
     }
 
     // ---- opening ----

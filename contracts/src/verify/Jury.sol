@@ -73,13 +73,13 @@ contract Jury is IJury, Bonds, Jurors {
         IStakeRegistry registry_,
         ERC20Burnable token_,
         address admin_,
+        Params memory first,
         Params memory least,
-        Params memory most,
-        Params memory now_
+        Params memory most
     ) Bonds(token_, admin_) Jurors(registry_) {
         (game, book) = (game_, book_);
         (_least, _most) = (least, most);
-        _setParams(now_);
+        _setParams(first);
     }
 
     // ---- a round ----
