@@ -66,7 +66,6 @@ interface IChallengeManager {
     event AttestationRevealed(
         uint64 indexed claimId, uint256 slot, uint256 which, address indexed verifier, bytes32 digest
     );
-    event RewardDeposited(uint64 indexed claimId, uint256 amount, uint256 parts);
     event RewardTaken(uint64 indexed claimId, uint256 slot, uint256 which, address indexed owner, uint256 amount);
     event DataMissing(uint64 indexed claimId, uint256 slot, Missing missing, uint40 publishUntil);
     event AnswerMissing(uint64 indexed claimId, uint256 slot, bytes32 digest, uint40 publishUntil);
@@ -135,7 +134,7 @@ interface IChallengeManager {
     function revealAttestation(uint64 claimId, uint256 slot, uint256 which, bytes32 digest, bytes32 salt) external;
 
     /// @notice Anyone: pays a verifier's part of the verifiers' share of a settled claim's fee to its owner: equal parts for
-    /// all seats that revealed.
+    /// all seats that revealed, rounded down.
     function takeReward(uint64 claimId, uint256 slot, uint256 which) external;
 
     /// @notice Anyone, after revealUntil while the draw can be repeated: this seat did not attest or not reveal.
@@ -195,7 +194,7 @@ interface IChallengeManager {
 
     // ---- the market alone ----
 
-    /// @notice When a claim is settled: what its verifiers share.
+    /// @notice When a claim is settled: what its verifiers share, which is IClaimBook.verifiersPart.
     function deposit(uint64 claimId) external payable;
 
     // ---- governance ----
@@ -215,7 +214,7 @@ interface IChallengeManager {
     /// @notice Seats of the claim that revealed.
     function revealedCount(uint64 claimId) external view returns (uint256);
 
-    /// @notice Wei that verifiers of a settled claim have not yet taken.
+    /// @notice Wei for each seat that revealed; 0 until the claim is settled.
     function rewardOf(uint64 claimId) external view returns (uint256);
 
     /// @notice Last second of the time to publish, 0 if nothing is demanded.
@@ -232,6 +231,9 @@ interface IChallengeManager {
     function missingDigest(Missing calldata missing) external pure returns (bytes32);
     function params() external view returns (Params memory);
 
-    /// @notice Longest time from a verifier's last draw to the last slash. For the stake registry.
+    /// @notice Longest time by which demands can keep a claim beyond its contest window, over all parameters within the bounds.
     function reach() external view returns (uint32);
+
+    /// @notice Longest time from a verifier's resignation to the last slash for one of its seats. For the stake registry.
+    function seatReach() external view returns (uint32);
 }

@@ -7,7 +7,7 @@ import {Work} from "../lib/Work.sol";
 /// @title Claims: how finished work becomes money, and what is lost when it was not done.
 /// @notice A claim: Submitted -seal-> Sealed -answer-> Answered -reveal-> Revealed -settle-> Settled.
 ///   Submitted or Sealed past answerUntil, Answered past revealUntil: slashMissed -> Missed.
-///   Sealed, Answered or Revealed and proved or judged wrong: punish -> Slashed.
+///   Not over and proved or judged wrong: punish -> Slashed.
 /// Each claim reserves its fee and locks its collateral when submitted, and gives both up exactly once, when it ends.
 /// Times are seconds of block.timestamp, fixed by the parameters of the moment the claim was made.
 interface IClaimBook {
@@ -88,6 +88,30 @@ interface IClaimBook {
     event ClaimSlashed(uint64 indexed claimId, address indexed operator, Fault fault, uint256 taken);
     event ParamsChanged(uint16 version, Params params);
 
+    error NotAdmin(address caller);
+    error NotJudge(address caller);
+    error NotOperator(uint64 jobId, address caller);
+    error ParamOutOfBounds(uint256 value, uint256 least, uint256 most);
+    error BadBounds();
+    error BadCount(uint256 count, uint256 limit);
+    error ZeroUnits();
+    error ClaimNotInState(uint64 claimId, ClaimState state);
+    error TooEarly(uint64 claimId, uint256 last); // second or block that has to be over
+    error TooLate(uint64 claimId, uint256 last); // second that is over
+    error EarlierClaimUnsealed(uint64 claimId, uint64 earlier);
+    error PreimageTooLate(uint64 claimId, uint256 last);
+    error WrongLength(uint64 claimId, uint256 expected, uint256 given);
+    error OpeningOutsideClaim(uint64 claimId, uint64 jobId, uint64 seq);
+    error WrongPathLength(uint64 seq, uint256 expected, uint256 given);
+    error NotInClaim(uint64 claimId, uint64 seq);
+    error DrawNotCovered(uint64 seq, uint64 drawn, uint64 offset, uint64 units);
+    error WrongClientSignature(uint64 jobId, uint64 seq, address signer);
+    error NotWhatWasAnswered(uint64 claimId);
+    error WrongReveal(uint64 claimId, uint256 slot);
+    error Held(uint64 claimId, uint256 holds);
+    error NotHeld(uint64 claimId, address judge);
+    error LockNotEnded(address operator, uint256 lock); // the registry refused, and not because this book has ended
+
     /// @notice Operator: asks payment for segments [first, first + count) of a job, which start at its nextSeq.
     /// @return claimId jobId << 32 | first.
     function claim(uint64 jobId, uint64 first, uint32 count, bytes32 root, uint64 totalUnits)
@@ -95,8 +119,10 @@ interface IClaimBook {
         returns (uint64 claimId);
 
     /// @notice Anyone, after seedBlock, up to answerUntil: seed = keccak256(abi.encode(prevrandao of seedBlock, preimage, claimId)).
+    /// The claims of a job are sealed in their order, so that nobody chooses which link of the chain goes into which claim;
+    /// one that was not sealed in time keeps up those behind it to its answerUntil.
     /// @param header RLP of seedBlock's header, which the chain's history of hashes proves.
-    /// @param preimage Next link of the client's hash chain; 0 for a job without one, or once preimageWindow is over.
+    /// @param preimage Next link of the client's hash chain up to preimageWindow after the claim, 0 later or without a chain.
     function seal(uint64 claimId, bytes calldata header, bytes32 preimage) external;
 
     /// @notice Operator, up to answerUntil: opens the drawn segments, opening j covering unit draws(claimId)[j], and commits
@@ -117,8 +143,10 @@ interface IClaimBook {
 
     // ---- judges alone: the challenge manager and the dispute game ----
 
-    /// @notice Keeps a Revealed claim from being settled, or lets go again. At most 3 at a time.
+    /// @notice Up to contestUntil: keeps a Revealed claim from being settled. At most 3 holds at a time.
     function hold(uint64 claimId) external;
+
+    /// @notice Gives up one hold of the caller's. Of a claim that is over there are none, and nothing happens.
     function letGo(uint64 claimId) external;
 
     /// @notice Ends a claim that is not over: takes what the fault costs, gives the fee back to the escrow.
@@ -140,6 +168,9 @@ interface IClaimBook {
     /// @notice Reverts unless this is what the claim's `answers` is the hash of.
     function requireAnswered(uint64 claimId, Answered calldata answered) external view;
     function params() external view returns (Params memory);
+
+    /// @notice Wei of a Settled claim's fee that those share who verified it, if any revealed; 0 in other states.
+    function verifiersPart(uint64 claimId) external view returns (uint128);
 
     /// @notice Longest time from a lock to the last slash, over all parameters within the bounds. For the stake registry.
     function reach() external view returns (uint32);

@@ -91,4 +91,8 @@ interface IDisputeGame {
     /// @notice Last second of the side on turn.
     function turnUntil(uint256 gameId) external view returns (uint40);
     function params() external view returns (Params memory);
+
+    /// @notice Longest time by which a claim can be kept beyond its contest window, over all parameters within the bounds,
+    /// the judge's among them.
+    function reach() external view returns (uint32);
 }

@@ -200,20 +200,28 @@ interface IJobMarket {
     /// @notice Pays out what the caller is owed: refunds, deposits.
     function withdraw() external;
 
+    /// @notice Anyone: sends the fees that settled claims have left for an operator to the router.
+    function routeFees(address operator) external;
+
     // ---- the claim book alone ----
 
     /// @notice Checks that `caller` signs for the job's operator and may claim [first, first + count) now, and holds the fee.
+    /// @return operator The job's.
+    /// @return fee Wei.
+    /// @return k Segments drawn of a long claim.
+    /// @return before How many segments the job's previous claim has; 0 for its first.
     function reserve(uint64 jobId, address caller, uint64 first, uint32 count, uint64 units)
         external
-        returns (address operator, uint128 fee, uint8 k);
+        returns (address operator, uint128 fee, uint8 k, uint32 before);
 
-    /// @notice The claim is settled: the fee leaves, `toVerifiers` of it to the challenge manager, the rest to the router.
+    /// @notice The claim is settled: `toVerifiers` of the fee goes to the challenge manager, the rest is kept for the router.
     function pay(uint64 jobId, uint64 claimId, uint128 fee, uint128 toVerifiers) external;
 
     /// @notice The claim failed: the fee is free escrow again.
     function restore(uint64 jobId, uint128 fee) external;
 
-    /// @notice Uses up one link of the client's hash chain: keccak256(abi.encode(preimage)) is the tip.
+    /// @notice Uses up one link of the client's hash chain: keccak256(abi.encode(preimage)) is the tip. Without a chain the
+    /// preimage is 0.
     function popSeed(uint64 jobId, bytes32 preimage) external;
 
     // ---- governance and guardian ----
@@ -225,6 +233,12 @@ interface IJobMarket {
     // ---- views ----
 
     function job(uint64 jobId) external view returns (Job memory);
+
+    /// @notice What a claim needs to know of its job; fixed once the job is Active.
+    function parties(uint64 jobId) external view returns (address client, address operator, uint96 price);
+
+    /// @notice Wei for routeFees.
+    function feesOf(address operator) external view returns (uint256);
     function auction(uint64 jobId) external view returns (Auction memory);
     function electionBlock(uint64 jobId) external view returns (uint64);
     function terms(address operator) external view returns (Terms memory);

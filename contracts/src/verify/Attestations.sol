@@ -2,15 +2,12 @@
 pragma solidity 0.8.37;
 
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IClaimBook} from "../interfaces/IClaimBook.sol";
 import {Verifiers} from "./Verifiers.sol";
 
 /// @title The seats of drawn verifiers: what they commit to and reveal, what they are paid, and what absence or a wrong
 /// digest costs.
 abstract contract Attestations is Verifiers {
-    using SafeCast for uint256;
-
     mapping(uint64 claimId => mapping(uint256 place => StoredSeat)) private _seats; // place: SEATS * slot + which
 
     struct StoredSeat {
@@ -88,21 +85,16 @@ abstract contract Attestations is Verifiers {
 
     // ---- rewards ----
 
-    function deposit(uint64 claimId) external payable {
-        require(msg.sender == address(market), NotMarket(msg.sender));
-        Docket storage d = _dockets[claimId];
-        require(d.revealed > 0, NothingToTake());
-        (d.pot, d.unpaid) = (msg.value.toUint128(), d.revealed);
-        emit RewardDeposited(claimId, msg.value, d.revealed);
+    function deposit(uint64) external payable {
+        require(msg.sender == address(market), NotMarket(msg.sender)); // the book remembers how much
     }
 
     function takeReward(uint64 claimId, uint256 slot, uint256 which) external {
         StoredSeat storage s = _stored(claimId, slot, which);
-        Docket storage d = _dockets[claimId];
-        require(s.state == SeatState.Revealed && !s.paid && d.unpaid > 0, NothingToTake());
-        // Of what is left, so that all parts are the pot and differ by no more than a wei.
-        uint128 amount = d.pot / d.unpaid;
-        (d.pot, d.unpaid, s.paid) = (d.pot - amount, d.unpaid - 1, true);
+        require(s.state == SeatState.Revealed && !s.paid, NothingToTake());
+        uint256 amount = rewardOf(claimId);
+        require(amount > 0, NothingToTake());
+        s.paid = true;
         address owner = registry.ownerOf(s.verifier);
         emit RewardTaken(claimId, slot, which, owner, amount);
         Address.sendValue(payable(owner), amount);
@@ -126,8 +118,9 @@ abstract contract Attestations is Verifiers {
         return _dockets[claimId].revealed;
     }
 
-    function rewardOf(uint64 claimId) external view returns (uint256) {
-        return _dockets[claimId].pot;
+    function rewardOf(uint64 claimId) public view returns (uint256) {
+        uint256 parts = _dockets[claimId].revealed;
+        return parts == 0 ? 0 : book.verifiersPart(claimId) / parts;
     }
 
     function missingDigest(Missing calldata missing) public pure returns (bytes32) {

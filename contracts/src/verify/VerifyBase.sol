@@ -28,9 +28,7 @@ abstract contract VerifyBase is IChallengeManager {
     mapping(uint64 claimId => bytes32) public wrongDigest;
 
     struct Docket {
-        uint128 pot; // wei not yet taken
         uint16 revealed; // seats
-        uint16 unpaid; // of them, once the claim is settled
         uint16 demands; // that are open
         uint40 heldUntil; // what was published can be looked at up to here
         bool held; // by us, in the book
@@ -54,6 +52,10 @@ abstract contract VerifyBase is IChallengeManager {
 
     function params() public view returns (Params memory) {
         return _params;
+    }
+
+    function reach() external view returns (uint32) {
+        return 2 * _most.publishWindow; // to publish, and to look at it
     }
 
     function _setParams(Params memory p) internal {
