@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Answers} from "../steps/Answers.sol";
 import {IClaimBook} from "./IClaimBook.sol";
 
 /// @title Drawn verifiers, and whoever can prove that a claim is wrong.
@@ -104,11 +103,6 @@ interface IChallengeManager {
     error NotThePiece();
     error StillHeld(uint64 claimId);
     error AlreadyReserved(bytes32 ticket);
-    /// The answer is to the order.
-    error NothingWrong();
-    error OtherAnswer(bytes32 digest);
-    error OtherProfile(bytes32 profile);
-    error NoSuchRung(uint256 rung);
     error NotItsJob(address operator, uint64 jobId);
     error NotItsKey(address operator, address signer);
     error OtherFault(bytes32 fault);
@@ -148,7 +142,7 @@ interface IChallengeManager {
 
     /// @notice Anyone, but first of all the operator, within publishWindow: the piece, and the way from it to the root in the
     /// opened leaf; or that there is no such piece. The claim is held for publishWindow more.
-    /// @param proof ABI encoding of an Availability.Publication.
+    /// @param proof ABI encoding of an EvidenceReader.Publication.
     function publish(uint64 claimId, uint256 slot, bytes calldata proof) external;
 
     /// @notice Anyone, once Revealed and up to contestUntil, once for each slot: verifier `which` revealed another digest
@@ -157,7 +151,8 @@ interface IChallengeManager {
 
     /// @notice Anyone, but first of all the operator, within publishWindow: what the digest is the hash of. The claim is held
     /// for publishWindow more.
-    function publishAnswer(uint64 claimId, uint256 slot, Answers.Answer calldata answer) external;
+    /// @param answer ABI encoding of an Answers.Answer.
+    function publishAnswer(uint64 claimId, uint256 slot, bytes calldata answer) external;
 
     /// @notice Anyone, after publishWindow: the claim ends as Withheld.
     function slashWithheld(uint64 claimId, uint256 slot) external;
@@ -173,8 +168,7 @@ interface IChallengeManager {
     /// @notice Anyone, while Revealed up to contestUntil, or longer while something holds the claim: one call that convicts.
     /// Without a ticket of an earlier block nothing is paid and all that is taken is burned: who copies a proof from the
     /// queue of transactions gains nothing.
-    /// @param evidence That of the step's contract; for Header the ABI encoding of a Proofs.Headers, for Shape of a
-    /// Proofs.Shapes.
+    /// @param evidence That of the step's contract; for Header that of OrderedHeaderStep.
     function prove(
         uint64 claimId,
         uint256 slot,
@@ -228,12 +222,12 @@ interface IChallengeManager {
 
     /// @notice The block in which it was reserved, or 0.
     function ticketBlock(bytes32 ticket) external view returns (uint256);
-    function missingDigest(Missing calldata missing) external pure returns (bytes32);
+    function missingDigest(Missing calldata missing) external view returns (bytes32);
     function params() external view returns (Params memory);
 
     /// @notice Longest time by which demands can keep a claim beyond its contest window, over all parameters within the bounds.
-    function reach() external view returns (uint32);
+    function longestHold() external view returns (uint32);
 
     /// @notice Longest time from a verifier's resignation to the last slash for one of its seats. For the stake registry.
-    function seatReach() external view returns (uint32);
+    function reach() external view returns (uint32);
 }

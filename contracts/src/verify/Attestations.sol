@@ -123,8 +123,8 @@ abstract contract Attestations is Verifiers {
         return parts == 0 ? 0 : book.verifiersPart(claimId) / parts;
     }
 
-    function missingDigest(Missing calldata missing) public pure returns (bytes32) {
-        return keccak256(abi.encode("missing", missing));
+    function missingDigest(Missing calldata missing) public view returns (bytes32) {
+        return reader.missingDigest(missing);
     }
 
     /// @dev What the seat's verifier has revealed; 0 if it has not.

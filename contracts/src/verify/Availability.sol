@@ -2,12 +2,9 @@
 pragma solidity 0.8.37;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {Answers} from "../steps/Answers.sol";
 import {IClaimBook} from "../interfaces/IClaimBook.sol";
 import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
-import {Work} from "../lib/Work.sol";
 import {Attestations} from "./Attestations.sol";
-import {ContentTree} from "./ContentTree.sol";
 
 /// @title What is not at hand has to be published: bytes that both verifiers of a slot miss, and the answer behind a digest.
 /// @dev The book holds a claim once for all its demands. Demands come up to contestUntil, each kind once for each slot, so a
@@ -22,16 +19,6 @@ abstract contract Availability is Attestations {
         uint40 until; // last second to publish; 0: never demanded
         bool published;
         bytes32 what; // missingDigest, or the operator's digest
-    }
-
-    /// Chunk of a segment's content: what was answered, the drawn leaf, and the way from its root to the bytes. Where there
-    /// is no such chunk, or no such rendition, the same shows that.
-    struct Publication {
-        IClaimBook.Answered answered;
-        Work.Opening opening;
-        Missing missing;
-        bytes32[] contents; // content roots of all renditions, for one of them; the leaf binds their hash
-        ContentTree.Opening chunk;
     }
 
     function demand(uint64 claimId, uint256 slot, Missing calldata missing) external {
@@ -57,18 +44,15 @@ abstract contract Availability is Attestations {
     function publish(uint64 claimId, uint256 slot, bytes calldata proof) external {
         Demand storage d = _bytes[claimId][slot];
         _requireOpen(d, claimId, slot);
-        Publication memory p = abi.decode(proof, (Publication));
-        require(keccak256(abi.encode(p.answered)) == book.claimInfo(claimId).answers, NotAnswered(claimId));
-        require(this.missingDigest(p.missing) == d.what, NotThePiece());
-        require(keccak256(abi.encode(p.opening)) == p.answered.openings[slot], NotThePiece());
-        require(_isThere(p), NotThePiece());
+        bool piece = reader.isPiece(book.claimInfo(claimId).answers, slot, d.what, proof);
+        require(piece, NotThePiece());
         emit Published(claimId, slot, _close(d, claimId));
     }
 
-    function publishAnswer(uint64 claimId, uint256 slot, Answers.Answer calldata answer) external {
+    function publishAnswer(uint64 claimId, uint256 slot, bytes calldata answer) external {
         Demand storage d = _answers[claimId][slot];
         _requireOpen(d, claimId, slot);
-        require(keccak256(abi.encode(answer)) == d.what, NotThePiece());
+        require(reader.digest(answer) == d.what, NotThePiece());
         emit AnswerPublished(claimId, slot, _close(d, claimId));
     }
 
@@ -125,13 +109,5 @@ abstract contract Availability is Attestations {
         // Parameters may have changed between two publications.
         if (heldUntil < docket.heldUntil) heldUntil = docket.heldUntil;
         docket.heldUntil = heldUntil;
-    }
-
-    function _isThere(Publication memory p) private pure returns (bool) {
-        Work.Receipt memory leaf = p.opening.leaf;
-        if (p.missing.source) return ContentTree.opens(leaf.srcRoot, p.missing.index, p.chunk);
-        if (keccak256(abi.encodePacked(p.contents)) != leaf.outRoot) return false;
-        if (p.missing.rung >= p.contents.length) return true;
-        return ContentTree.opens(p.contents[p.missing.rung], p.missing.index, p.chunk);
     }
 }

@@ -1,26 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {Answers} from "../steps/Answers.sol";
 import {ClaimTree} from "../steps/ClaimTree.sol";
 import {EquivocationStep} from "../steps/EquivocationStep.sol";
-import {HeaderStep} from "../steps/HeaderStep.sol";
 import {IStepVerifier} from "../steps/IStepVerifier.sol";
 import {LeafStep} from "../steps/LeafStep.sol";
 import {IClaimBook} from "../interfaces/IClaimBook.sol";
-import {IProfileRegistry} from "../interfaces/IProfileRegistry.sol";
 import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
 import {Availability} from "./Availability.sol";
-import {Shape} from "./Shape.sol";
+import {OrderedAnswer} from "./OrderedAnswer.sol";
 
 /// @title Proofs that one call settles: what the accused is bound to comes from the chain, the rest is the steps' matter.
 /// @dev The evidence passes through as it came: its hash is the ticket's and a step alone decodes it.
 abstract contract Proofs is Availability {
-    using SafeCast for uint256;
-
-    uint256 internal constant STAKE_PART = 20; // of the own stake that equivocation costs: one part in so many
     bytes32 private constant WRONG_ERROR = "wrong error"; // of ErrorSumStep
     bytes32 private constant CLAIMED_OTHERWISE = "claimed otherwise"; // of EquivocationStep
 
@@ -28,6 +20,7 @@ abstract contract Proofs is Availability {
     IStepVerifier public immutable scaleStep;
     IStepVerifier public immutable errorSumStep;
     IStepVerifier public immutable headerStep;
+    IStepVerifier public immutable shapeStep;
     IStepVerifier public immutable equivocationStep;
 
     mapping(bytes32 ticket => uint256) public ticketBlock;
@@ -37,27 +30,14 @@ abstract contract Proofs is Availability {
         IStepVerifier leaf;
         IStepVerifier scale;
         IStepVerifier errorSum;
-        IStepVerifier header;
+        IStepVerifier header; // OrderedHeaderStep
+        IStepVerifier shape;
         IStepVerifier equivocation;
-    }
-
-    /// Evidence for Header: the answer and the profile say what a rendition's headers have to show.
-    struct Headers {
-        Answers.Answer answer;
-        IProfileRegistry.Profile profile;
-        uint8 rung;
-        bytes evidence; // HeaderStep's
-    }
-
-    /// Evidence for Shape.
-    struct Shapes {
-        Answers.Answer answer;
-        IProfileRegistry.Profile profile;
     }
 
     constructor(Steps memory steps) {
         (leafStep, scaleStep, errorSumStep) = (steps.leaf, steps.scale, steps.errorSum);
-        (headerStep, equivocationStep) = (steps.header, steps.equivocation);
+        (headerStep, shapeStep, equivocationStep) = (steps.header, steps.shape, steps.equivocation);
     }
 
     function reserve(bytes32 ticket) external {
@@ -85,8 +65,8 @@ abstract contract Proofs is Availability {
         if (step == Step.Scale) fault = scaleStep.prove(digest, evidence);
         else if (step == Step.ErrorSum) fault = errorSumStep.prove(digest, evidence);
         else if (step == Step.Leaf) fault = _leaf(c, claimId, slot, answered.openings[slot], digest, evidence);
-        else if (step == Step.Header) fault = _header(c.jobId, digest, evidence);
-        else fault = _shape(c.jobId, digest, evidence);
+        else if (step == Step.Header) fault = headerStep.prove(_ordered(c.jobId, digest), evidence);
+        else fault = shapeStep.prove(_ordered(c.jobId, digest), evidence);
 
         if (_isOfTheDigest(step, fault)) wrongDigest[claimId] = digest;
         emit Proved(claimId, slot, step, fault, finder);
@@ -103,7 +83,7 @@ abstract contract Proofs is Availability {
             c = book.claimInfo(claimId);
             accused.claim = _claim(c);
         }
-        address operator = market.job(jobId).operator;
+        (, address operator,) = market.parties(jobId);
         bool its = operator != address(0) && (claimId == 0 || (c.jobId == jobId && c.operator == operator));
         require(its, NotItsJob(operator, jobId));
         require(_keys.answersFor(operator, signer), NotItsKey(operator, signer));
@@ -111,7 +91,7 @@ abstract contract Proofs is Availability {
         bytes32 fault = equivocationStep.prove(keccak256(abi.encode(accused)), evidence);
         // Two receipts say nothing of a claim.
         require((fault == CLAIMED_OTHERWISE) == (claimId != 0), OtherFault(fault));
-        uint64 seq = _segment(evidence);
+        uint64 seq = reader.segment(evidence);
         bytes32 offence = keccak256(abi.encode(operator, jobId, seq));
         require(!_punished[offence], AlreadyPunished(operator, jobId, seq));
         _punished[offence] = true;
@@ -119,7 +99,7 @@ abstract contract Proofs is Availability {
         IStakeRegistry.Cut[] memory cuts = _cuts(evidence, finder);
         uint256 taken = claimId != 0 && _isRunning(c.state)
             ? book.punish(claimId, IClaimBook.Fault.Proof, cuts)
-            : registry.slash(operator, _penalty(operator), 0, cuts, IStakeRegistry.Jail.Strike);
+            : _slash(operator, cuts);
         emit Equivocated(jobId, operator, seq, fault, taken);
     }
 
@@ -133,9 +113,10 @@ abstract contract Proofs is Availability {
         bytes32 digest,
         bytes calldata evidence
     ) private view returns (bytes32) {
+        (address client,,) = market.parties(c.jobId);
         LeafStep.Drawn memory drawn = LeafStep.Drawn({
             domain: market.domainSeparator(),
-            client: market.job(c.jobId).client,
+            client: client,
             claim: _claim(c),
             draw: book.draws(claimId)[slot],
             opening: opening,
@@ -144,39 +125,9 @@ abstract contract Proofs is Availability {
         return leafStep.prove(keccak256(abi.encode(drawn)), evidence);
     }
 
-    function _header(uint64 jobId, bytes32 digest, bytes calldata evidence) private view returns (bytes32) {
-        Headers memory h = abi.decode(evidence, (Headers));
-        _requireOrdered(jobId, digest, h.answer, h.profile);
-        // A ladder of another length is a fault of its own.
-        require(h.rung < h.answer.rungs.length && h.rung < h.profile.rungs.length, NoSuchRung(h.rung));
-        IProfileRegistry.Rung memory rung = h.profile.rungs[h.rung];
-        HeaderStep.Ordered memory ordered = HeaderStep.Ordered({
-            content: h.answer.rungs[h.rung].content,
-            profiles: rung.profiles,
-            level: rung.level,
-            width: rung.width,
-            height: rung.height
-        });
-        return headerStep.prove(keccak256(abi.encode(ordered)), h.evidence);
-    }
-
-    function _shape(uint64 jobId, bytes32 digest, bytes calldata evidence) private view returns (bytes32 fault) {
-        Shapes memory s = abi.decode(evidence, (Shapes));
-        _requireOrdered(jobId, digest, s.answer, s.profile);
-        fault = Shape.judge(s.answer, s.profile);
-        require(fault != 0, NothingWrong());
-    }
-
-    function _requireOrdered(
-        uint64 jobId,
-        bytes32 digest,
-        Answers.Answer memory answer,
-        IProfileRegistry.Profile memory profile
-    ) private view {
-        bytes32 given = keccak256(abi.encode(answer));
-        require(given == digest, OtherAnswer(given));
-        given = keccak256(abi.encode(profile));
-        require(given == market.job(jobId).profile, OtherProfile(given));
+    /// @dev Of the job's profile and what was answered to it.
+    function _ordered(uint64 jobId, bytes32 digest) private view returns (bytes32) {
+        return OrderedAnswer.statement(digest, market.job(jobId).profile);
     }
 
     function _claim(IClaimBook.Claim memory c) private pure returns (ClaimTree.Claim memory) {
@@ -184,6 +135,11 @@ abstract contract Proofs is Availability {
     }
 
     // ---- consequences ----
+
+    function _slash(address operator, IStakeRegistry.Cut[] memory cuts) private returns (uint256) {
+        uint128 amount = reader.equivocationCost(registry, book, operator);
+        return registry.slash(operator, amount, 0, cuts, IStakeRegistry.Jail.Strike);
+    }
 
     /// @dev Whether the digest is false in itself. Everything else may be a true account of bad work, which an honest
     /// verifier gives as well.
@@ -199,18 +155,5 @@ abstract contract Proofs is Availability {
 
     function _isRunning(IClaimBook.ClaimState state) private pure returns (bool) {
         return state != IClaimBook.ClaimState.None && state < IClaimBook.ClaimState.Settled;
-    }
-
-    function _penalty(address operator) private view returns (uint128) {
-        IStakeRegistry.Operator memory o = registry.operatorInfo(operator);
-        uint256 part = Math.ceilDiv(uint256(o.bonded) + o.thawing, STAKE_PART);
-        return (book.params().minLock + part).toUint128();
-    }
-
-    /// @dev The number of the segment: both kinds of detail begin with the receipt that was signed.
-    function _segment(bytes calldata evidence) private pure returns (uint64) {
-        EquivocationStep.Evidence memory e = abi.decode(evidence, (EquivocationStep.Evidence));
-        if (e.kind == EquivocationStep.Kind.TwoReceipts) return abi.decode(e.detail, (EquivocationStep.TwoReceipts)).a.seq;
-        return abi.decode(e.detail, (EquivocationStep.ReceiptAndLeaf)).receipt.seq;
     }
 }

@@ -53,14 +53,14 @@ abstract contract Verifiers is VerifyBase {
         return _verifiers[operator];
     }
 
-    function seatReach() public view returns (uint32) {
+    function reach() public view returns (uint32) {
         // The last claim it may be drawn for is made before the epoch ends in which it resigned.
         return (EPOCH + book.reach()).toUint32();
     }
 
     function _resign(address operator, Verifier storage v) private {
         v.until = (_set.epoch() + 1).toUint16();
-        v.freeAt = (block.timestamp + seatReach()).toUint40();
+        v.freeAt = (block.timestamp + reach()).toUint40();
         emit Resigned(operator, v.until, v.freeAt);
     }
 

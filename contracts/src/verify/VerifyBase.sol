@@ -7,6 +7,7 @@ import {IClaimBook} from "../interfaces/IClaimBook.sol";
 import {IJobMarket} from "../interfaces/IJobMarket.sol";
 import {IOperatorKeys} from "../interfaces/IOperatorKeys.sol";
 import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
+import {EvidenceReader} from "./EvidenceReader.sol";
 
 /// @title What every part of the challenge manager shares: who is asked, parameters, and a word for each claim.
 abstract contract VerifyBase is IChallengeManager {
@@ -17,6 +18,7 @@ abstract contract VerifyBase is IChallengeManager {
     IJobMarket public immutable market;
     IClaimBook public immutable book;
     address public immutable admin;
+    EvidenceReader public immutable reader;
     IActiveSet internal immutable _set;
     IOperatorKeys internal immutable _keys;
 
@@ -39,9 +41,18 @@ abstract contract VerifyBase is IChallengeManager {
         Params most;
     }
 
-    constructor(IStakeRegistry registry_, IJobMarket market_, IClaimBook book_, address admin_, Bounds memory bounds) {
-        (registry, market, book, admin) = (registry_, market_, book_, admin_);
-        (_set, _keys) = (registry_.activeSet(), registry_.keys());
+    /// Whom it works with.
+    struct Parts {
+        IStakeRegistry registry;
+        IJobMarket market;
+        IClaimBook book;
+        EvidenceReader reader;
+        address admin;
+    }
+
+    constructor(Parts memory parts, Bounds memory bounds) {
+        (registry, market, book, reader) = (parts.registry, parts.market, parts.book, parts.reader);
+        (_set, _keys, admin) = (parts.registry.activeSet(), parts.registry.keys(), parts.admin);
         (_least, _most) = (bounds.least, bounds.most);
     }
 
@@ -54,7 +65,7 @@ abstract contract VerifyBase is IChallengeManager {
         return _params;
     }
 
-    function reach() external view returns (uint32) {
+    function longestHold() external view returns (uint32) {
         return 2 * _most.publishWindow; // to publish, and to look at it
     }
 
