@@ -60,7 +60,7 @@ interface IClaimBook {
         uint40 attestUntil; // these are 0 until answered
         uint40 revealUntil;
         uint40 contestUntil;
-        uint8 holds; // disputes and demands that keep it from being settled
+        uint8 holds; // disputes and demands that keep it from being settled, at most 15 of each
         bytes32 answers; // see answer and reveal
     }
 
@@ -101,9 +101,9 @@ interface IClaimBook {
     error EarlierClaimUnsealed(uint64 claimId, uint64 earlier);
     error PreimageTooLate(uint64 claimId, uint256 last);
     error WrongLength(uint64 claimId, uint256 expected, uint256 given);
-    error OpeningOutsideClaim(uint64 claimId, uint64 jobId, uint64 seq);
+    error OpeningOutsideClaim(uint64 jobId, uint64 seq);
     error WrongPathLength(uint64 seq, uint256 expected, uint256 given);
-    error NotInClaim(uint64 claimId, uint64 seq);
+    error NotInClaim(uint64 jobId, uint64 seq);
     error DrawNotCovered(uint64 seq, uint64 drawn, uint64 offset, uint64 units);
     error WrongClientSignature(uint64 jobId, uint64 seq, address signer);
     error NotWhatWasAnswered(uint64 claimId);
@@ -143,7 +143,7 @@ interface IClaimBook {
 
     // ---- judges alone: the challenge manager and the dispute game ----
 
-    /// @notice Up to contestUntil: keeps a Revealed claim from being settled. At most 3 holds at a time.
+    /// @notice Up to contestUntil: keeps a Revealed claim from being settled. At most 15 holds of each judge at a time.
     function hold(uint64 claimId) external;
 
     /// @notice Gives up one hold of the caller's. Of a claim that is over there are none, and nothing happens.

@@ -92,7 +92,6 @@ interface IDisputeGame {
     function turnUntil(uint256 gameId) external view returns (uint40);
     function params() external view returns (Params memory);
 
-    /// @notice Longest time by which a claim can be kept beyond its contest window, over all parameters within the bounds,
-    /// the judge's among them.
+    /// @notice Longest time from a game's opening to its end, over all parameters within the bounds, the judge's among them.
     function reach() external view returns (uint32);
 }

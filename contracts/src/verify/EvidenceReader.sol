@@ -69,7 +69,6 @@ contract EvidenceReader {
         view
         returns (uint128)
     {
-        IStakeRegistry.Operator memory o = registry.operatorInfo(operator);
-        return (book.params().minLock + Math.ceilDiv(uint256(o.bonded) + o.thawing, STAKE_PART)).toUint128();
+        return (book.params().minLock + Math.ceilDiv(registry.ownStake(operator), STAKE_PART)).toUint128();
     }
 }

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {IChallengeManager} from "../interfaces/IChallengeManager.sol";
+import {IDisputeGame} from "../interfaces/IDisputeGame.sol";
+import {IJobMarket} from "../interfaces/IJobMarket.sol";
+import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
+import {BlockHeader} from "../lib/BlockHeader.sol";
+import {SignedTypes} from "../lib/SignedTypes.sol";
+import {Work} from "../lib/Work.sol";
+import {ClaimBase} from "./ClaimBase.sol";
+import {ClaimFaults} from "./ClaimFaults.sol";
+import {ClaimParams} from "./ClaimParams.sol";
+import {Openings} from "./Openings.sol";
+
+/// @title The claim book: see IClaimBook for the rules. This file is the way of a claim that goes well.
+/// @dev Holds no coins and no stake: fees are the market's, locks the registry's. State is written before either is called,
+/// and neither calls back.
+contract ClaimBook is ClaimFaults {
+    using SafeCast for uint256;
+
+    uint32 public constant MAX_COUNT = 4096;
+
+    /// @dev What the market says of a new claim.
+    struct Reserved {
+        address operator;
+        uint128 fee;
+        uint8 k;
+        uint32 before;
+    }
+
+    constructor(
+        IJobMarket market_,
+        IStakeRegistry registry_,
+        address challenges_,
+        address game_,
+        address admin_,
+        Params memory first,
+        Params memory least,
+        Params memory most
+    ) ClaimParams(admin_, first, least, most) ClaimBase(market_, registry_) ClaimFaults(challenges_, game_) {}
+
+    // ---- claim ----
+
+    function claim(uint64 jobId, uint64 first, uint32 count, bytes32 root, uint64 totalUnits)
+        external
+        returns (uint64 claimId)
+    {
+        require(count > 0 && count <= MAX_COUNT, BadCount(count, MAX_COUNT));
+        require(totalUnits > 0, ZeroUnits());
+        claimId = uint64(uint256(jobId).toUint32()) << 32 | uint256(first).toUint32();
+        Reserved memory r;
+        (r.operator, r.fee, r.k, r.before) = market.reserve(jobId, msg.sender, first, count, totalUnits);
+        Head memory h = _newHead(count, totalUnits, r);
+        _setHead(claimId, h);
+        _claims[claimId].root = root;
+        emit ClaimSubmitted(claimId, jobId, r.operator, count, root, totalUnits, r.fee, h.seedBlock);
+        registry.lock(r.operator, _lockOf(_latest, r.fee, count, h.drawn));
+    }
+
+    function _newHead(uint32 count, uint64 totalUnits, Reserved memory r) private view returns (Head memory h) {
+        h.state = ClaimState.Submitted;
+        h.drawn = _drawn(count, r.k).toUint8();
+        h.version = _latest.version;
+        h.count = uint256(count).toUint16();
+        h.before = uint256(r.before).toUint16();
+        h.totalUnits = totalUnits;
+        h.seedBlock = (block.number + _latest.seedDelay).toUint40();
+        h.claimedAt = block.timestamp.toUint40();
+    }
+
+    // ---- seal ----
+
+    function seal(uint64 claimId, bytes calldata header, bytes32 preimage) external {
+        Head memory h = _head(claimId);
+        _requireState(claimId, h.state, ClaimState.Submitted);
+        require(block.number > h.seedBlock, TooEarly(claimId, h.seedBlock));
+        require(block.timestamp <= _answerUntil(h), TooLate(claimId, _answerUntil(h)));
+        _requireInOrder(claimId, h.before);
+        uint256 preimageUntil = h.claimedAt + _terms[h.version].preimageWindow;
+        bytes32 seed = keccak256(abi.encode(BlockHeader.prevrandao(header, h.seedBlock), preimage, claimId));
+        h.state = ClaimState.Sealed;
+        _setHead(claimId, h);
+        _claims[claimId].seed = seed;
+        emit ClaimSealed(claimId, seed);
+        // Within the window with the link and behind it without: at no time is there a choice of two seeds.
+        if (block.timestamp <= preimageUntil) market.popSeed(_jobOf(claimId), preimage);
+        else require(preimage == 0, PreimageTooLate(claimId, preimageUntil));
+    }
+
+    /// @dev The job's previous claim has its seed, or can never have one. So who holds a link of the client's chain cannot try
+    /// it on several claims.
+    function _requireInOrder(uint64 claimId, uint16 before) private view {
+        if (before == 0) return;
+        Head memory p = _head(claimId - before);
+        bool settled = p.state != ClaimState.Submitted || block.timestamp > _answerUntil(p);
+        require(settled, EarlierClaimUnsealed(claimId, claimId - before));
+    }
+
+    // ---- answer and reveal ----
+
+    function answer(uint64 claimId, Work.Opening[] calldata openings, bytes32[] calldata commitments) external {
+        Head memory h = _head(claimId);
+        _requireState(claimId, h.state, ClaimState.Sealed);
+        require(block.timestamp <= _answerUntil(h), TooLate(claimId, _answerUntil(h)));
+        require(openings.length == h.drawn, WrongLength(claimId, h.drawn, openings.length));
+        require(commitments.length == h.drawn, WrongLength(claimId, h.drawn, commitments.length));
+        (address client, address operator,) = market.parties(_jobOf(claimId));
+        _requireOperator(claimId, operator);
+
+        bytes32[] memory hashes = Openings.check(_claimed(claimId, h, client), openings);
+        (h.state, h.answeredAt) = (ClaimState.Answered, block.timestamp.toUint40());
+        _setHead(claimId, h);
+        _claims[claimId].answers = keccak256(abi.encode(Answered(hashes, commitments)));
+        emit ClaimAnswered(claimId, hashes, commitments, _attestUntil(h));
+    }
+
+    function reveal(uint64 claimId, Answered calldata answered, bytes32[] calldata digests, bytes32[] calldata salts)
+        external
+    {
+        Head memory h = _head(claimId);
+        _requireState(claimId, h.state, ClaimState.Answered);
+        require(block.timestamp > _attestUntil(h), TooEarly(claimId, _attestUntil(h)));
+        require(block.timestamp <= _revealUntil(h), TooLate(claimId, _revealUntil(h)));
+        (, address operator,) = market.parties(_jobOf(claimId));
+        _requireOperator(claimId, operator);
+        requireAnswered(claimId, answered);
+        require(digests.length == h.drawn, WrongLength(claimId, h.drawn, digests.length));
+        require(salts.length == h.drawn, WrongLength(claimId, h.drawn, salts.length));
+        for (uint256 j = 0; j < digests.length; ++j) {
+            bytes32 commitment = keccak256(abi.encode(digests[j], salts[j], claimId, j, operator));
+            require(commitment == answered.digests[j], WrongReveal(claimId, j));
+        }
+        h.state = ClaimState.Revealed;
+        _setHead(claimId, h);
+        _claims[claimId].answers = keccak256(abi.encode(Answered(answered.openings, digests)));
+        emit ClaimRevealed(claimId, digests);
+    }
+
+    function _claimed(uint64 claimId, Head memory h, address client) private view returns (Openings.Claimed memory) {
+        return Openings.Claimed({
+            domain: market.domainSeparator(),
+            client: client,
+            jobId: _jobOf(claimId),
+            first: _firstOf(claimId),
+            count: h.count,
+            totalUnits: h.totalUnits,
+            root: _claims[claimId].root,
+            seed: _claims[claimId].seed
+        });
+    }
+
+    /// @dev A replaced key signs for nobody.
+    function _requireOperator(uint64 claimId, address operator) private view {
+        require(keys.operatorOf(msg.sender) == operator, NotOperator(_jobOf(claimId), msg.sender));
+    }
+
+    // ---- settle ----
+
+    function settle(uint64 claimId) external {
+        Head memory h = _head(claimId);
+        _requireState(claimId, h.state, ClaimState.Revealed);
+        require(block.timestamp > _contestUntil(h), TooEarly(claimId, _contestUntil(h)));
+        require(h.holds == 0, Held(claimId, _sum(h.holds)));
+        h.state = ClaimState.Settled;
+        _setHead(claimId, h);
+        Stakes memory s = _stakes(claimId, h);
+        bool verified = IChallengeManager(challenges).revealedCount(claimId) > 0;
+        emit ClaimSettled(claimId, s.operator, s.fee);
+        try registry.release(s.operator, s.lock) {}
+        catch {
+            _requireEnded(s.operator, s.lock);
+        }
+        market.pay(_jobOf(claimId), claimId, s.fee, verified ? _verifiersPart(h, s.fee) : 0);
+    }
+
+    // ---- views ----
+
+    function claimInfo(uint64 claimId) external view returns (Claim memory out) {
+        Record storage c = _claims[claimId];
+        Head memory h = _head(claimId);
+        if (h.state == ClaimState.None) return out;
+        Stakes memory s = _stakes(claimId, h);
+        (out.jobId, out.first, out.count) = (_jobOf(claimId), _firstOf(claimId), h.count);
+        (out.operator, out.fee, out.lock) = (s.operator, s.fee, s.lock);
+        (out.totalUnits, out.root, out.seed, out.answers) = (h.totalUnits, c.root, c.seed, c.answers);
+        (out.state, out.drawn, out.holds) = (h.state, h.drawn, _sum(h.holds));
+        (out.seedBlock, out.epoch, out.answerUntil) = (h.seedBlock, _epochOf(h), _answerUntil(h));
+        if (h.answeredAt == 0) return out;
+        (out.attestUntil, out.revealUntil, out.contestUntil) = (_attestUntil(h), _revealUntil(h), _contestUntil(h));
+    }
+
+    function draws(uint64 claimId) external view returns (uint64[] memory out) {
+        Record storage c = _claims[claimId];
+        bytes32 seed = c.seed;
+        require(seed != 0, ClaimNotInState(claimId, c.head.state));
+        out = new uint64[](c.head.drawn);
+        for (uint256 j = 0; j < out.length; ++j) {
+            out[j] = Openings.drawn(seed, j, c.head.totalUnits);
+        }
+    }
+
+    function requireAnswered(uint64 claimId, Answered calldata answered) public view {
+        bytes32 given = keccak256(abi.encode(answered));
+        require(given == _claims[claimId].answers, NotWhatWasAnswered(claimId));
+    }
+
+    function verifiersPart(uint64 claimId) external view returns (uint128) {
+        Head memory h = _head(claimId);
+        if (h.state != ClaimState.Settled) return 0;
+        return _verifiersPart(h, _stakes(claimId, h).fee);
+    }
+
+    function reach() external view returns (uint32) {
+        uint256 judging = Math.max(IChallengeManager(challenges).longestHold(), IDisputeGame(game).reach());
+        return (_windows + judging).toUint32();
+    }
+
+    function segmentDigest(uint64 jobId, uint64 seq, bytes32 srcRoot, uint64 srcBytes, uint32 durationMs)
+        external
+        view
+        returns (bytes32)
+    {
+        return _digest(SignedTypes.segment(jobId, seq, srcRoot, srcBytes, durationMs));
+    }
+
+    function receiptDigest(Work.Receipt calldata receipt) external view returns (bytes32) {
+        return _digest(SignedTypes.receipt(receipt));
+    }
+
+    function _digest(bytes32 structHash) private view returns (bytes32) {
+        return MessageHashUtils.toTypedDataHash(market.domainSeparator(), structHash);
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {IClaimBook} from "../interfaces/IClaimBook.sol";
+
+/// @title The parameters of claims: every version there was, and the bounds of all to come.
+/// @dev A claim keeps the number of the version it was made under, so its clocks, its lock and its verifiers' share never
+/// change. Two words a version; the running one is kept once more, with its number, for `claim`.
+abstract contract ClaimParams is IClaimBook {
+    using SafeCast for uint256;
+
+    uint256 internal constant WHOLE = 1e4;
+    uint32 internal constant LONG_CLAIM = 256; // segments; from here on all k are drawn and half the lock is enough
+    uint256 internal constant SHORT_DRAWN = 2;
+    /// ActiveSet draws by the weights of the running epoch and the last, so attesting ends less than an epoch after the claim.
+    uint256 internal constant DRAWABLE = 1 days;
+
+    uint256 private constant FIELDS = 11;
+
+    address public immutable admin;
+    Terms internal _latest;
+    mapping(uint256 version => Terms) internal _terms;
+    uint256[FIELDS] private _least; // Params, in their order
+    uint256[FIELDS] private _most;
+    uint256 internal immutable _windows; // all of a claim's at their longest
+
+    /// @dev Params, packed.
+    struct Terms {
+        uint16 version;
+        uint16 seedDelay;
+        uint24 preimageWindow;
+        uint24 answerWindow;
+        uint24 attestWindow;
+        uint24 revealWindow;
+        uint24 contestWindow;
+        uint16 verifierShare;
+        uint64 lockNum;
+        uint96 minLock;
+        uint96 verifierLock;
+        uint64 lockDen;
+    }
+
+    /// @dev Bounds that contradict themselves let no first version in.
+    constructor(address admin_, Params memory first, Params memory least, Params memory most) {
+        bool windows =
+            least.seedDelay > 0 && least.attestWindow > 0 && least.revealWindow > 0 && least.contestWindow > 0;
+        bool drawable = uint256(most.answerWindow) + most.attestWindow < DRAWABLE;
+        // So that a claim that nobody can seal any more leaves no link of the chain to choose for: see _requireInOrder.
+        bool ordered = most.preimageWindow <= least.answerWindow;
+        require(windows && drawable && ordered && least.lockDen > 0 && most.verifierShare <= WHOLE, BadBounds());
+        admin = admin_;
+        _packed(0, most); // fits
+        (_least, _most) = (_values(least), _values(most));
+        _windows = uint256(most.answerWindow) + most.attestWindow + most.revealWindow + most.contestWindow;
+        _setParams(1, first);
+    }
+
+    function setParams(Params calldata p) external {
+        require(msg.sender == admin, NotAdmin(msg.sender));
+        _setParams((uint256(_latest.version) + 1).toUint16(), p);
+    }
+
+    function params() external view returns (Params memory) {
+        Terms storage t = _latest;
+        return Params({
+            seedDelay: t.seedDelay,
+            preimageWindow: t.preimageWindow,
+            answerWindow: t.answerWindow,
+            attestWindow: t.attestWindow,
+            revealWindow: t.revealWindow,
+            contestWindow: t.contestWindow,
+            minLock: t.minLock,
+            verifierLock: t.verifierLock,
+            lockNum: t.lockNum,
+            lockDen: t.lockDen,
+            verifierShare: t.verifierShare
+        });
+    }
+
+    // ---- what follows from them ----
+
+    function _drawn(uint32 count, uint8 k) internal pure returns (uint256) {
+        return count >= LONG_CLAIM ? k : Math.min(Math.min(SHORT_DRAWN, k), count);
+    }
+
+    /// @dev `fee` fits 128 bits, so the product fits 192.
+    function _lockOf(Terms storage t, uint256 fee, uint32 count, uint256 drawn) internal view returns (uint128) {
+        uint256 den = count >= LONG_CLAIM ? 2 * uint256(t.lockDen) : t.lockDen;
+        uint256 lock = Math.ceilDiv(fee * t.lockNum, den) + drawn * 2 * t.verifierLock;
+        return Math.max(t.minLock, lock).toUint128();
+    }
+
+    // ---- setting ----
+
+    function _setParams(uint16 version, Params memory p) private {
+        uint256[FIELDS] memory values = _values(p);
+        for (uint256 i = 0; i < FIELDS; ++i) {
+            _requireWithin(values[i], _least[i], _most[i]);
+        }
+        _requireWithin(p.preimageWindow, 0, p.answerWindow / 2); // who seals without the link needs time, too
+        Terms memory t = _packed(version, p);
+        _terms[version] = t;
+        _latest = t;
+        emit ParamsChanged(version, p);
+    }
+
+    function _requireWithin(uint256 value, uint256 least, uint256 most) private pure {
+        require(value >= least && value <= most, ParamOutOfBounds(value, least, most));
+    }
+
+    function _values(Params memory p) private pure returns (uint256[FIELDS] memory) {
+        return abi.decode(abi.encode(p), (uint256[11]));
+    }
+
+    function _packed(uint16 version, Params memory p) private pure returns (Terms memory t) {
+        t.version = version;
+        t.seedDelay = p.seedDelay;
+        t.preimageWindow = uint256(p.preimageWindow).toUint24();
+        t.answerWindow = uint256(p.answerWindow).toUint24();
+        t.attestWindow = uint256(p.attestWindow).toUint24();
+        t.revealWindow = uint256(p.revealWindow).toUint24();
+        t.contestWindow = uint256(p.contestWindow).toUint24();
+        t.verifierShare = p.verifierShare;
+        t.lockNum = p.lockNum;
+        t.minLock = uint256(p.minLock).toUint96();
+        t.verifierLock = uint256(p.verifierLock).toUint96();
+        t.lockDen = p.lockDen;
+    }
+}
