@@ -53,7 +53,7 @@ abstract contract StakeFixture is Base {
         return new StakeRegistry(token, slots, IStakeRegistry.Params(MIN_SELF, UNBOND));
     }
 
-    function oneHolder(uint256 supply) internal returns (Token) {
+    function oneHolder(uint256 supply) internal virtual returns (Token) {
         address[] memory holders = new address[](1);
         uint256[] memory amounts = new uint256[](1);
         (holders[0], amounts[0]) = (address(this), supply);
