@@ -38,34 +38,34 @@ contract GovernanceGas is GovFixture {
 
     function test_gas_reward() public {
         rewards.reward(op(9));
-        measure("reward, first of a day", 160_000);
+        measure("reward, first of a day", 130_000);
         rewards.reward(op(7));
-        measure("reward", 120_000); // wanted: 80k
+        measure("reward", 115_000); // wanted: 80k; docs/protocol.md says what the rest buys
     }
 
     function test_gas_votes() public {
         vm.prank(op(20));
         registry.enrol(op(20), true);
-        measure("enrol", 160_000);
+        measure("enrol", 145_000);
         bond(op(1), 10e18);
-        measure("top up a bond, enrolled", 220_000);
+        measure("top up a bond, enrolled", 180_000);
         slash(op(2), 20e18);
-        measure("slash, enrolled", 220_000);
+        measure("slash, enrolled", 180_000);
     }
 
     function test_gas_proposal() public {
         Decision memory d = decision(address(registry), abi.encodeCall(IStakeRegistry.setParams, (params(500e18))));
         propose(op(0), d);
-        measure("propose", 140_000);
+        measure("propose", 85_000);
         pass(VOTING_DELAY + 1);
         vote(op(0), d);
-        measure("vote", 110_000);
+        measure("vote", 90_000);
         vote(op(1), d);
-        measure("vote, not the first", 90_000);
+        measure("vote, not the first", 75_000);
         vote(op(2), d);
         pass(VOTING_PERIOD);
         queue(d);
-        measure("queue", 120_000);
+        measure("queue", 150_000);
         pass(DELAY);
         execute(d);
         measure("execute", 130_000);
@@ -74,6 +74,6 @@ contract GovernanceGas is GovFixture {
     function test_gas_pause() public {
         vm.prank(GUARD);
         guardian.pause(1 days);
-        measure("pause, of no contract", 80_000);
+        measure("pause, of no contract", 75_000);
     }
 }
