@@ -113,12 +113,7 @@ contract StakeGovernor is
         return super.state(id);
     }
 
-    function proposalNeedsQueuing(uint256 id)
-        public
-        view
-        override(Governor, GovernorTimelockControl)
-        returns (bool)
-    {
+    function proposalNeedsQueuing(uint256 id) public view override(Governor, GovernorTimelockControl) returns (bool) {
         return super.proposalNeedsQueuing(id);
     }
 
@@ -146,12 +141,11 @@ contract StakeGovernor is
         super._executeOperations(id, targets, values, calls, description);
     }
 
-    function _cancel(
-        address[] memory targets,
-        uint256[] memory values,
-        bytes[] memory calls,
-        bytes32 description
-    ) internal override(Governor, GovernorTimelockControl) returns (uint256) {
+    function _cancel(address[] memory targets, uint256[] memory values, bytes[] memory calls, bytes32 description)
+        internal
+        override(Governor, GovernorTimelockControl)
+        returns (uint256)
+    {
         return super._cancel(targets, values, calls, description);
     }
 

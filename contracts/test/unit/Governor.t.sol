@@ -60,9 +60,7 @@ contract GovernorTest is GovFixture {
     function test_proposal_failsToMoveAParameterBeyondItsBounds() public {
         Decision memory d = setMinSelf(100e18 - 1);
         decide(op(0), d);
-        vm.expectRevert(
-            abi.encodeWithSelector(IStakeRegistry.ParamOutOfBounds.selector, 100e18 - 1, 100e18, 1e24)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.ParamOutOfBounds.selector, 100e18 - 1, 100e18, 1e24));
         execute(d);
         vm.assertEq(registry.params().minSelf, MIN_SELF);
     }
