@@ -19,7 +19,11 @@ contract StepsFuzz is StepVectors {
 
     function setUp() public {
         steps = [
-            IStepVerifier(new ScaleStep()), new ErrorSumStep(), new LeafStep(), new EquivocationStep(), new HeaderStep()
+            IStepVerifier(new ScaleStep()),
+            new ErrorSumStep(),
+            new LeafStep(),
+            new EquivocationStep(),
+            new HeaderStep()
         ];
         string[5] memory files = ["scale", "error_sum", "leaf", "equivocation", "header"];
         for (uint256 s = 0; s < 5; ++s) {
@@ -31,10 +35,7 @@ contract StepsFuzz is StepVectors {
     }
 
     /// What somebody honest is bound to is not convicted by any evidence that is one bit or one word off.
-    function testFuzz_changedEvidenceConvictsNobodyHonest(uint256 step, uint256 pick, uint256 where, uint8 bit)
-        public
-        view
-    {
+    function testFuzz_changedEvidenceConvictsNobodyHonest(uint256 step, uint256 pick, uint256 where, uint8 bit) public view {
         step %= 5;
         Vector memory v = honest[step][pick % honest[step].length];
         bytes memory evidence = v.evidence;
@@ -120,8 +121,7 @@ contract StepsFuzz is StepVectors {
         src = bound(src, 1, 16_384);
         uint256 low = (src + 63) / 64;
         dst = bound(dst, low, src * 64 < 16_384 ? src * 64 : 16_384);
-        Curve.Axis memory axis =
-            Curve.Axis(lanczos ? 1 : 0, src, dst, Curve.Siting(sited % 3), Curve.Siting(sited / 3 % 3));
+        Curve.Axis memory axis = Curve.Axis(lanczos ? 1 : 0, src, dst, Curve.Siting(sited % 3), Curve.Siting(sited / 3 % 3));
         (, int256[] memory coefs) = Curve.weights(axis, i % ((dst + 1) / 2));
         int256 sum = 0;
         for (uint256 t = 0; t < coefs.length; ++t) {
