@@ -4,11 +4,15 @@
 pub use active_set::ActiveSet;
 pub use claim_book::{ClaimBook, IClaimBook};
 pub use fee_router::FeeRouter;
-pub use job_market::{IJobMarket, JobMarket};
+pub use governance::{Guardian, Rewards, StakeGovernor, StakeVotes, Timelock};
+pub use governance::{IRewards, StakeGovernorParams};
+pub use job_market::{IJobMarket, JobMarket, MarketBase};
 pub use operator_keys::OperatorKeys;
 pub use profile_registry::ProfileRegistry;
 pub use stake_registry::{IStakeRegistry, StakeRegistry};
 pub use states::{ClaimState, Door, Fault, JobState};
+pub use verification::{ChallengeManager, DisputeGame, EvidenceReader, Jury, OrderedHeaderStep, ShapeStep};
+pub use verification::{IChallengeManager, IDisputeGame, IJury, Proofs, VerifyBase};
 pub use steps::{EquivocationStep, ErrorSumStep, HeaderStep, LeafStep, ScaleStep};
 pub use token::Token;
 
@@ -84,6 +88,56 @@ mod profile_registry {
         ProfileRegistry,
         "artifacts/ProfileRegistry.json"
     );
+}
+
+/// Verifiers, proofs and disputes.
+mod verification {
+    macro_rules! contract {
+        ($module:ident, $name:ident, $artifact:literal) => {
+            #[allow(missing_docs, clippy::too_many_arguments)]
+            pub(super) mod $module {
+                alloy::sol!(
+                    #[sol(rpc, all_derives = true)]
+                    $name,
+                    $artifact
+                );
+            }
+            pub use $module::$name;
+        };
+    }
+    contract!(challenge_manager, ChallengeManager, "artifacts/ChallengeManager.json");
+    contract!(dispute_game, DisputeGame, "artifacts/DisputeGame.json");
+    contract!(evidence_reader, EvidenceReader, "artifacts/EvidenceReader.json");
+    contract!(jury, Jury, "artifacts/Jury.json");
+    contract!(ordered_header_step, OrderedHeaderStep, "artifacts/OrderedHeaderStep.json");
+    contract!(shape_step, ShapeStep, "artifacts/ShapeStep.json");
+    pub use challenge_manager::{IChallengeManager, Proofs, VerifyBase};
+    pub use dispute_game::IDisputeGame;
+    pub use jury::IJury;
+}
+
+/// Who decides, and what new tokens are made.
+mod governance {
+    macro_rules! contract {
+        ($module:ident, $name:ident, $artifact:literal) => {
+            #[allow(missing_docs, clippy::too_many_arguments)]
+            pub(super) mod $module {
+                alloy::sol!(
+                    #[sol(rpc, all_derives = true)]
+                    $name,
+                    $artifact
+                );
+            }
+            pub use $module::$name;
+        };
+    }
+    contract!(guardian, Guardian, "artifacts/Guardian.json");
+    contract!(rewards, Rewards, "artifacts/Rewards.json");
+    contract!(stake_governor, StakeGovernor, "artifacts/StakeGovernor.json");
+    contract!(stake_votes, StakeVotes, "artifacts/StakeVotes.json");
+    contract!(timelock, Timelock, "artifacts/Timelock.json");
+    pub use rewards::IRewards;
+    pub use stake_governor::StakeGovernor::Params as StakeGovernorParams;
 }
 
 /// How the one-shot fraud proofs refuse evidence.

@@ -9,12 +9,19 @@
 pub mod bindings;
 mod deploy;
 mod devchain;
+mod order;
 mod params;
+mod roles;
 
+pub use bindings::{Guardian, IRewards, Rewards, StakeGovernor, StakeVotes, Timelock};
 pub use bindings::{ActiveSet, FeeRouter, OperatorKeys, StakeRegistry, Token};
 pub use bindings::{ClaimBook, IClaimBook, IJobMarket, IStakeRegistry, JobMarket, ProfileRegistry};
-pub use bindings::{ClaimState, Door, Fault, JobState};
+pub use bindings::{ChallengeManager, DisputeGame, Jury};
+pub use bindings::{ClaimState, Door, JobState};
 pub use bindings::{EquivocationStep, ErrorSumStep, HeaderStep, LeafStep, ScaleStep};
-pub use deploy::{DeployError, Deployment, DeploymentFileError, WrongDeployment, deploy, fund};
+pub use deploy::{DeployError, Deployment, DeploymentFileError, WrongDeployment, fund};
 pub use devchain::{AnvilMissing, DevChain, DevChainError, anvil_program, set_balance};
-pub use params::{MarketParams, Params, ParamsError, RegistryParams};
+pub use order::deploy;
+pub use params::{Bounded, ChallengeParams, ClaimParams, DisputeParams, JuryParams, MarketParams};
+pub use params::{GovernanceParams, Params, ParamsError, RegistryParams, RewardsParams, TokenParams};
+pub use roles::{Fault, Relation, role_faults};
