@@ -58,6 +58,17 @@ pub struct OperatorView {
     pub service_uri: String,
 }
 
+/// Fees after they were split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Routed {
+    /// The treasury's part.
+    pub treasury: Wei,
+    /// The operator's.
+    pub owner: Wei,
+    /// Its delegators'.
+    pub delegators: Wei,
+}
+
 impl ChainView {
     /// Reads `deployment` through `rpc`.
     pub fn new(rpc: Arc<Rpc>, deployment: &Deployment) -> Self {
@@ -185,6 +196,17 @@ impl ChainView {
         Ok(Wei(saturate(self.call(self.at.router, FeeRouter::owedCall { account }).await?)))
     }
 
+    /// What the router has split of the fees of `operator`, in the blocks `from..=to`.
+    pub async fn routed(&self, operator: Address, from: BlockNo, to: BlockNo) -> Result<Routed, ViewError> {
+        let topics = [Some(operator.into_word()), None, None];
+        let logs = self.logs::<FeeRouter::Routed>(self.at.router, topics, from, to).await?;
+        Ok(logs.into_iter().fold(Routed::default(), |sum, (log, _)| Routed {
+            treasury: Wei(sum.treasury.0 + saturate(log.toTreasury)),
+            owner: Wei(sum.owner.0 + saturate(log.toOwner)),
+            delegators: Wei(sum.delegators.0 + saturate(log.toDelegators)),
+        }))
+    }
+
     /// Where the active operators serve.
     pub async fn operators(&self) -> Result<Vec<(Address, String)>, ViewError> {
         let set = self.call(self.at.registry, StakeRegistry::activeSetCall {}).await?;
@@ -213,12 +235,7 @@ impl ChainView {
     }
 
     /// Claims that `operator` submitted in the blocks `from..=to`.
-    pub async fn claims_since(
-        &self,
-        operator: Address,
-        from: BlockNo,
-        to: BlockNo,
-    ) -> Result<Vec<ClaimId>, ViewError> {
+    pub async fn claims_since(&self, operator: Address, from: BlockNo, to: BlockNo) -> Result<Vec<ClaimId>, ViewError> {
         let topics = [None, None, Some(operator.into_word())];
         let logs = self.logs::<ClaimBook::ClaimSubmitted>(self.at.book, topics, from, to).await?;
         Ok(logs.into_iter().map(|(log, _)| ClaimId(log.claimId)).collect())
@@ -231,7 +248,8 @@ impl ChainView {
         from: BlockNo,
         to: BlockNo,
     ) -> Result<Vec<(JobId, B256)>, ViewError> {
-        let logs = self.logs::<JobMarket::JobOpened>(self.at.market, [None, Some(client.into_word()), None], from, to).await?;
+        let logs =
+            self.logs::<JobMarket::JobOpened>(self.at.market, [None, Some(client.into_word()), None], from, to).await?;
         Ok(logs.into_iter().map(|(log, transaction)| (JobId(log.jobId), transaction)).collect())
     }
 

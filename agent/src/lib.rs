@@ -13,11 +13,11 @@ pub mod demo;
 pub mod gateway;
 pub mod metrics;
 pub mod node;
+pub mod profile;
 pub mod shutdown;
 
 mod listing;
 mod network;
-mod profile;
 mod sender;
 mod signer;
 mod transcode;

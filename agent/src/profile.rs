@@ -16,7 +16,7 @@ const MOST_OVER_RATE: u32 = 3;
 ///
 /// The sums of squared errors that the chain can hold against a rendition are a far fence, a picture at 15 dB: what a
 /// rendition has to reach is relative to its content, and the predicate that verifiers run says so.
-pub(crate) fn of(ladder: &Ladder) -> Profile {
+pub fn of(ladder: &Ladder) -> Profile {
     // A ladder is plain data: it has no map with odd keys, the only thing that does not serialise.
     let text = serde_json::to_vec(ladder).unwrap_or_default();
     Profile {

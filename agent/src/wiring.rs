@@ -345,13 +345,15 @@ pub(crate) fn state_name(state: &impl Serialize) -> String {
 }
 
 /// A new stream key: 128 random bits.
-pub(crate) fn random_key() -> String {
-    format!("sk_{}", alloy::hex::encode(&random()[..16]))
+pub(crate) fn random_key() -> std::io::Result<String> {
+    Ok(format!("sk_{}", alloy::hex::encode(&random()?[..16])))
 }
 
 /// Random bytes that nobody can guess.
-pub(crate) fn random() -> [u8; 32] {
-    alloy::primitives::B256::random().0
+pub(crate) fn random() -> std::io::Result<[u8; 32]> {
+    let mut bytes = [0u8; 32];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// An address as a person on this machine can use it.
@@ -391,7 +393,7 @@ mod tests {
 
     #[test]
     fn keys_are_long_and_never_twice_the_same() {
-        let (a, b) = (random_key(), random_key());
+        let (a, b) = (random_key().unwrap(), random_key().unwrap());
         assert!(a.len() == 35 && a != b);
     }
 }

@@ -11,10 +11,10 @@ pub use operator_keys::OperatorKeys;
 pub use profile_registry::ProfileRegistry;
 pub use stake_registry::{IStakeRegistry, StakeRegistry};
 pub use states::{ClaimState, Door, Fault, JobState};
-pub use verification::{ChallengeManager, DisputeGame, EvidenceReader, Jury, OrderedHeaderStep, ShapeStep};
-pub use verification::{IChallengeManager, IDisputeGame, IJury, Proofs, VerifyBase};
 pub use steps::{EquivocationStep, ErrorSumStep, HeaderStep, LeafStep, ScaleStep};
 pub use token::Token;
+pub use verification::{ChallengeManager, DisputeGame, EvidenceReader, Jury, OrderedHeaderStep, ShapeStep};
+pub use verification::{IChallengeManager, IDisputeGame, IJury, Proofs, VerifyBase};
 
 // One module each: every artifact declares the types it uses anew. The documentation is in the Solidity interfaces, and
 // the number of arguments is theirs too.
@@ -204,7 +204,11 @@ mod tests {
             let (_, rest) = source.split_once(&format!("enum {name} {{")).unwrap_or_default();
             let (body, _) = rest.split_once('}').unwrap_or_default();
             let words = body.lines().map(|line| line.split("//").next().unwrap_or_default());
-            words.flat_map(|line| line.split(',')).map(|word| word.trim().to_owned()).filter(|w| !w.is_empty()).collect()
+            words
+                .flat_map(|line| line.split(','))
+                .map(|word| word.trim().to_owned())
+                .filter(|w| !w.is_empty())
+                .collect()
         };
         macro_rules! same {
             ($source:expr, $name:ident, $count:expr) => {

@@ -2,9 +2,9 @@
 //! included. Whoever deploys has no right left when it is done: [`crate::role_faults`] looks at the chain for that.
 
 use crate::bindings::{
-    ChallengeManager, ClaimBook, DisputeGame, EquivocationStep, ErrorSumStep, EvidenceReader, FeeRouter, Guardian, HeaderStep,
-    JobMarket, Jury, LeafStep, MarketBase, OrderedHeaderStep, ProfileRegistry, Proofs, Rewards, ScaleStep, ShapeStep,
-    StakeGovernor, StakeRegistry, StakeVotes, Timelock, Token, VerifyBase,
+    ChallengeManager, ClaimBook, DisputeGame, EquivocationStep, ErrorSumStep, EvidenceReader, FeeRouter, Guardian,
+    HeaderStep, JobMarket, Jury, LeafStep, MarketBase, OrderedHeaderStep, ProfileRegistry, Proofs, Rewards, ScaleStep,
+    ShapeStep, StakeGovernor, StakeRegistry, StakeVotes, Timelock, Token, VerifyBase,
 };
 use crate::deploy::{DeployError, Deployment, confirm};
 use crate::params::Params;
@@ -62,7 +62,8 @@ pub async fn deploy<P: Provider>(
     let [registry, rewards, timelock, governor] =
         [Step::Registry, Step::Rewards, Step::Timelock, Step::Governor].map(|step| site.address(step));
     let [market, book, challenges, game, jury, guardian] =
-        [Step::Market, Step::Book, Step::Challenges, Step::Game, Step::Jury, Step::Guardian].map(|step| site.address(step));
+        [Step::Market, Step::Book, Step::Challenges, Step::Game, Step::Jury, Step::Guardian]
+            .map(|step| site.address(step));
     let governed = StakeRegistry::new(registry, provider);
     let (r, g) = (&params.registry, &params.governance);
 

@@ -249,21 +249,50 @@ macro_rules! abi {
         }
     };
 }
-abi!(MarketParams, IJobMarket {
-    startWindow: start_window, drainWindow: drain_window, commitWindow: commit_window, revealWindow: reveal_window, electionDelay: election_delay, startLock: start_lock, deposit: deposit
-});
-abi!(ClaimParams, IClaimBook {
-    seedDelay: seed_delay, preimageWindow: preimage_window, answerWindow: answer_window, attestWindow: attest_window, revealWindow: reveal_window, contestWindow: contest_window, minLock: min_lock, verifierLock: verifier_lock, lockNum: lock_num, lockDen: lock_den, verifierShare: verifier_share
-});
-abi!(ChallengeParams, IChallengeManager {
-    verifierLock: verifier_lock, absences: absences, publishWindow: publish_window
-});
-abi!(DisputeParams, IDisputeGame {
-    clock: clock, floor: floor, bond: bond, bondShare: bond_share
-});
-abi!(JuryParams, IJury {
-    seedDelay: seed_delay, voteWindow: vote_window, revealWindow: reveal_window, appealWindow: appeal_window, jurorLock: juror_lock, appealBond: appeal_bond
-});
+abi!(
+    MarketParams,
+    IJobMarket {
+        startWindow: start_window,
+        drainWindow: drain_window,
+        commitWindow: commit_window,
+        revealWindow: reveal_window,
+        electionDelay: election_delay,
+        startLock: start_lock,
+        deposit: deposit
+    }
+);
+abi!(
+    ClaimParams,
+    IClaimBook {
+        seedDelay: seed_delay,
+        preimageWindow: preimage_window,
+        answerWindow: answer_window,
+        attestWindow: attest_window,
+        revealWindow: reveal_window,
+        contestWindow: contest_window,
+        minLock: min_lock,
+        verifierLock: verifier_lock,
+        lockNum: lock_num,
+        lockDen: lock_den,
+        verifierShare: verifier_share
+    }
+);
+abi!(
+    ChallengeParams,
+    IChallengeManager { verifierLock: verifier_lock, absences: absences, publishWindow: publish_window }
+);
+abi!(DisputeParams, IDisputeGame { clock: clock, floor: floor, bond: bond, bondShare: bond_share });
+abi!(
+    JuryParams,
+    IJury {
+        seedDelay: seed_delay,
+        voteWindow: vote_window,
+        revealWindow: reveal_window,
+        appealWindow: appeal_window,
+        jurorLock: juror_lock,
+        appealBond: appeal_bond
+    }
+);
 
 mod decimal {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};

@@ -7,7 +7,7 @@ use crate::protocol::{Hello, ReceiptRequest};
 use headframe_market::merkle::SumTree;
 use headframe_market::typed_data::Domain;
 use headframe_market::{
-    Action, Address, Addresses, Bid, B256, JobId, Receipt, Role, Segment, SegmentNo, Signature, Units, Wei,
+    Action, Address, Addresses, B256, Bid, JobId, Receipt, Role, Segment, SegmentNo, Signature, Units, Wei,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -289,7 +289,9 @@ impl Action {
             Self::AddProfile { profile } => format!("{kind}:{}", profile.id()),
             Self::OpenWithBid { order, .. } => format!("{kind}:{}", order.salt),
             Self::TopUp { job, nth, .. } => format!("{kind}:{job}:{nth}"),
-            Self::Withdraw { nth } | Self::WithdrawFees { nth } | Self::RouteFees { nth, .. } => format!("{kind}:{nth}"),
+            Self::Withdraw { nth } | Self::WithdrawFees { nth } | Self::RouteFees { nth, .. } => {
+                format!("{kind}:{nth}")
+            }
         }
     }
 

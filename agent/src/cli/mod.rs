@@ -191,7 +191,7 @@ async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
     }
     let tell_key = config.gateway.streams.is_empty();
     if tell_key {
-        let key = args.stream_key.unwrap_or_else(crate::wiring::random_key);
+        let key = args.stream_key.map_or_else(crate::wiring::random_key, Ok)?;
         config.gateway.streams.push(crate::config::Stream { key, id: "live".into() });
     }
     config.validate(For::LocalGateway)?;

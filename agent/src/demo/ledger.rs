@@ -1,6 +1,7 @@
 //! The demo's accounts: read from the chain alone, checked to the last wei.
 
 use super::cluster::{Cluster, Party};
+use crate::chain_view::Routed;
 use alloy::primitives::{U64, U256};
 use anyhow::Context;
 use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView};
@@ -23,8 +24,10 @@ pub struct Account {
     pub gas: Wei,
     /// Transactions sent.
     pub transactions: u64,
-    /// Credited by the market and not withdrawn.
+    /// Credited by market and router and not withdrawn.
     pub owed: Wei,
+    /// Fees that came its way, split.
+    pub routed: Routed,
     /// Bonded stake, in the token's smallest unit. Text, because it does not fit the numbers of JSON.
     pub bonded: String,
 }
@@ -42,7 +45,9 @@ pub struct Ledger {
     pub client: Account,
     /// What the market contract still holds.
     pub held: Wei,
-    /// Claims that were slashed.
+    /// What the fee router holds: the treasury's part, once all others have taken theirs.
+    pub treasury: Wei,
+    /// Claims that were slashed or missed.
     pub slashes: usize,
 }
 
@@ -79,21 +84,23 @@ impl Ledger {
         let mut claims = Vec::new();
         let mut nodes = Vec::new();
         for node in &cluster.nodes {
-            for (id, ..) in chain.claims_since(node.address, BlockNo(cluster.start_block), head).await? {
+            for id in chain.claims_since(node.address, BlockNo(cluster.start_block), head).await? {
                 claims.push(chain.claim(id).await?);
             }
-            nodes.push(account(cluster, node, &spent).await?);
+            nodes.push(account(cluster, node, &spent, head).await?);
         }
         claims.sort_by_key(|claim| claim.id);
-        let client = account(cluster, &cluster.gateway, &spent).await?;
+        let client = account(cluster, &cluster.gateway, &spent, head).await?;
         let held = chain.balance(chain.at.market).await?;
-        let slashes = claims.iter().filter(|claim| claim.state == ClaimState::Slashed).count();
-        Ok(Self { jobs, claims, nodes, client, held, slashes })
+        let treasury = chain.balance(chain.at.router).await?;
+        let lost = |claim: &&ClaimView| matches!(claim.state, ClaimState::Slashed | ClaimState::Missed);
+        let slashes = claims.iter().filter(lost).count();
+        Ok(Self { jobs, claims, nodes, client, held, treasury, slashes })
     }
 
     /// All jobs are closed and all money is out of the market.
     pub fn is_settled(&self) -> bool {
-        let claims_over = self.claims.iter().all(|c| matches!(c.state, ClaimState::Settled | ClaimState::Slashed));
+        let claims_over = self.claims.iter().all(|claim| claim.state.is_over());
         let paid = self.nodes.iter().chain([&self.client]).all(|account| account.owed == Wei(0));
         !self.jobs.is_empty() && self.jobs.iter().all(|job| job.state == JobState::Closed) && claims_over && paid
     }
@@ -133,8 +140,12 @@ impl Ledger {
         for node in &self.nodes {
             let settled = |claim: &&ClaimView| claim.operator == node.address && claim.state == ClaimState::Settled;
             let earned: i128 = self.claims.iter().filter(settled).map(|claim| wei(claim.fee)).sum();
-            equal(format!("coin of {}", node.name), wei(node.after), wei(node.before) + earned - wei(node.gas));
+            let Routed { treasury, owner, delegators } = node.routed;
+            equal(format!("fees of {}", node.name), wei(treasury) + wei(owner) + wei(delegators), earned);
+            equal(format!("coin of {}", node.name), wei(node.after), wei(node.before) + wei(owner) - wei(node.gas));
         }
+        let treasury = self.nodes.iter().map(|node| wei(node.routed.treasury)).sum();
+        equal("the treasury's part in the router".into(), wei(self.treasury), treasury);
         let client = &self.client;
         let due = wei(client.before) - wei(self.fees()) - wei(client.gas);
         equal(format!("coin of {}", client.name), wei(client.after), due);
@@ -155,17 +166,23 @@ async fn account(
     cluster: &Cluster,
     party: &Party,
     spent: &BTreeMap<headframe_market::Address, (u128, u64)>,
+    head: BlockNo,
 ) -> anyhow::Result<Account> {
     let chain = &cluster.chain;
     let (gas, transactions) = spent.get(&party.address).copied().unwrap_or_default();
     let name = party.process.name.clone();
+    let (at, mut owed) = (party.address, 0);
+    for amount in [chain.owed(at).await?, chain.earned(at).await?, chain.fees(at).await?] {
+        owed += amount.0;
+    }
     Ok(Account {
         address: party.address,
         before: party.coin_before,
         after: chain.balance(party.address).await.with_context(|| format!("the balance of {name}"))?,
         gas: Wei(gas),
         transactions,
-        owed: chain.owed(party.address).await?,
+        owed: Wei(owed),
+        routed: chain.routed(party.address, BlockNo(cluster.start_block), head).await?,
         bonded: chain.operator(party.address).await?.bonded.to_string(),
         name,
     })

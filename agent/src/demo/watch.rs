@@ -14,7 +14,7 @@ pub(super) struct Watch {
     live: Option<Live>,
     clip_seconds: f64,
     once: bool,
-    jobs: BTreeMap<u64, (JobState, usize)>,
+    jobs: BTreeMap<u64, JobState>,
     claims: BTreeMap<u64, ClaimState>,
     transactions: BTreeMap<String, String>,
     segments: u64,
@@ -151,24 +151,22 @@ impl Watch {
         let mut closed = Vec::new();
         for id in 1..chain.next_job().await?.0 {
             let job = chain.job(JobId(id)).await?;
-            let bids = chain.bids(JobId(id)).await?.len();
             closed.push(job.state == JobState::Closed);
-            let before = self.jobs.insert(id, (job.state, bids));
-            if before == Some((job.state, bids)) {
+            if self.jobs.insert(id, job.state) == Some(job.state) {
                 continue;
             }
             self.moved = Instant::now();
             let text = match job.state {
-                JobState::Open => format!("job {id} is open with {bids} bid(s)"),
-                JobState::Awarded => format!("job {id} goes to {} for {} wei per 1000 pixels", job.operator, job.price),
-                JobState::Active => format!("job {id} is taken; {} in escrow", job.escrow),
+                JobState::Open => format!("job {id} is open"),
+                JobState::Assigned => {
+                    format!("job {id} goes to {} for {} wei per 1000 pixels", job.operator, job.price)
+                }
+                JobState::Active => format!("job {id} has begun; {} in escrow", job.escrow),
                 JobState::Draining => format!("job {id} takes no more segments; the rest is being claimed"),
                 JobState::Closed => format!("job {id} is closed"),
                 JobState::None => continue,
             };
-            if before.is_none_or(|(state, known)| state != job.state || job.state == JobState::Open && known != bids) {
-                step("market", &text);
-            }
+            step("market", &text);
         }
         self.over = !closed.is_empty() && closed.iter().all(|closed| *closed);
         self.look_at_claims(cluster).await
@@ -178,8 +176,8 @@ impl Watch {
         let head = cluster.chain.rpc().head().await?.number;
         for node in &cluster.nodes {
             let since = headframe_market::BlockNo(cluster.start_block);
-            for (id, ..) in cluster.chain.claims_since(node.address, since, head).await? {
-                if self.claims.get(&id.0) == Some(&ClaimState::Settled) {
+            for id in cluster.chain.claims_since(node.address, since, head).await? {
+                if self.claims.get(&id.0).is_some_and(|state| state.is_over()) {
                     continue;
                 }
                 let claim = cluster.chain.claim(id).await?;
@@ -188,11 +186,13 @@ impl Watch {
                 }
                 self.moved = Instant::now();
                 let range =
-                    format!("claim {id} (segments {}..{})", claim.first, claim.first.0 + u64::from(claim.count));
+                    format!("claim of segments {}..{}", claim.first, claim.first.0 + u64::from(claim.count));
                 let text = match claim.state {
                     ClaimState::Submitted => format!("{range}: {} units for {}", claim.units, claim.fee),
                     ClaimState::Sealed => format!("{range}: the draw is fixed"),
-                    ClaimState::Answered => format!("{range}: the drawn segments are proven"),
+                    ClaimState::Answered => format!("{range}: the drawn segments are opened"),
+                    ClaimState::Revealed => format!("{range}: what they decode to is told"),
+                    ClaimState::Missed => format!("{range}: MISSED"),
                     ClaimState::Settled => format!("{range}: {} paid", claim.fee),
                     ClaimState::Slashed => format!("{range}: SLASHED"),
                     ClaimState::None => continue,

@@ -123,11 +123,7 @@ impl Driver {
         self.announce(&view).await;
         self.find_operator(&view).await?;
         self.status.send_modify(|status| status.view = Some(view.clone()));
-        let local = Local {
-            unclaimed: self.job.unclaimed(&view),
-            top_ups: record.top_ups,
-            finished: record.finished,
-        };
+        let local = Local { unclaimed: self.job.unclaimed(&view), top_ups: record.top_ups, finished: record.finished };
         match next(&view, &local, &self.market.escrow, &now) {
             Step::Send(action) => self.send(action, &record).await,
             Step::Wait => Ok(()),
@@ -268,7 +264,9 @@ enum JobTrouble {
     Outbox(#[from] headframe_chain::OutboxError),
     #[error("{kind} failed: {reason}")]
     Refused { kind: &'static str, reason: String },
-    #[error("no active operator offers to do the job at this price; see gateway.max_price, and `headframe status` of the rigs")]
+    #[error(
+        "no active operator offers to do the job at this price; see gateway.max_price, and `headframe status` of the rigs"
+    )]
     NoBid,
     #[error("the job opened by {0} is not in its block")]
     NotFound(B256),

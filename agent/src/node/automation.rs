@@ -9,8 +9,8 @@ use headframe_chain::Head;
 use headframe_codec::ladder::Ladder;
 use headframe_market::action::{Opening, Secret};
 use headframe_market::machine::operator::Local;
-use headframe_market::proof::{self, answer::statement};
 use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView, Now, claim, operator};
+use headframe_market::proof::{self, answer::statement};
 use headframe_market::{Action, B256, BlockNo, ClaimId, JobId, Timestamp, Wei};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -92,6 +92,9 @@ impl Automation {
     async fn find_jobs(&mut self) -> Result<(), ViewError> {
         let next = self.node.chain.next_job().await?;
         let from = if self.next_job == JobId(0) { next.0.saturating_sub(LOOK_BACK).max(1) } else { self.next_job.0 };
+        if self.next_job == JobId(0) {
+            self.open_jobs.extend(self.node.evidence.jobs().unwrap_or_default()); // to forget those that are closed
+        }
         self.open_jobs.extend((from..next.0).map(JobId));
         self.next_job = next;
         Ok(())
@@ -105,6 +108,11 @@ impl Automation {
         if ended || !ours && job.state != JobState::Open {
             if job.state == JobState::Closed && ours {
                 node.end_stream(job.id).await;
+                let store = node.evidence.clone();
+                let id = job.id;
+                if let Ok(Err(error)) = tokio::task::spawn_blocking(move || store.forget(id)).await {
+                    tracing::warn!(job = %id, %error, "evidence of a closed job cannot be removed");
+                }
             }
             self.open_jobs.remove(&job.id);
             return;
@@ -147,12 +155,7 @@ impl Automation {
     }
 
     /// Claims of one job are sealed in order: `unsealed` has the jobs of which an earlier one is not.
-    async fn look_at_claim(
-        &mut self,
-        id: ClaimId,
-        now: &Now,
-        unsealed: &mut BTreeSet<JobId>,
-    ) -> Result<(), ViewError> {
+    async fn look_at_claim(&mut self, id: ClaimId, now: &Now, unsealed: &mut BTreeSet<JobId>) -> Result<(), ViewError> {
         if self.claims.get(&id).is_some_and(|state| state.is_over()) {
             return Ok(()); // kept so that the overlap of the next search does not find it anew
         }
@@ -271,7 +274,7 @@ async fn work_out(node: &Node, view: &ClaimView) -> anyhow::Result<Action> {
             None => digest(node, &ladder, opening).await?,
         };
         digests.insert(seq, digest);
-        secrets.push(Secret { digest, salt: B256::random() });
+        secrets.push(Secret { digest, salt: B256::from(wiring::random()?) });
     }
     let answer = claim::answer(view, openings, secrets);
     let (store, view, kept) = (node.evidence.clone(), view.clone(), answer.clone());

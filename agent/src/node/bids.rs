@@ -75,12 +75,13 @@ async fn offer(node: &Node, order: &JobOrder) -> Result<Offer, (StatusCode, Refu
     if now == 0 {
         return Err(later("this rig does not see the chain yet".into()));
     }
+    let nonce = crate::wiring::random().map_err(|error| later(error.to_string()))?;
     let bid = Bid {
         order: hash,
         operator: node.me,
         price,
         expiry: Timestamp(now).after(HOLDS.as_secs()),
-        nonce: U256::from_be_bytes(crate::wiring::random()),
+        nonce: U256::from_be_bytes(nonce),
     };
     let signature = node.signer.sign_bid(bid.clone()).await.map_err(|error| match error {
         SignerError::Unsafe(reason) => {

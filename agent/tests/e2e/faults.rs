@@ -9,13 +9,13 @@ use alloy::rpc::types::TransactionRequest;
 use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
 use headframe::config::{Config, Stream};
-use headframe::delivery::{self, ORDER_HEADER, SegmentOrder};
+use headframe::delivery::{self, ORDER_HEADER, Offer, SegmentOrder};
 use headframe::demo::cluster::{Cluster, Options, STREAM_KEY, tail};
 use headframe::demo::ledger::Ledger;
 use headframe_codec::ladder::Ladder;
 use headframe_market::content::content_root;
 use headframe_market::machine::JobState;
-use headframe_market::{Action, JobId, Price, Segment, SegmentNo, Units, Wei};
+use headframe_market::{Action, JobId, JobOrder, Price, Segment, SegmentNo, Timestamp, Units, Wei};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -264,7 +264,8 @@ async fn the_chain_may_stand_still_for_30_s_while_segments_flow() {
     assert!(after >= before + 8, "segments stopped with the chain: {before} → {after}\n{}", market.logs());
     assert!(reasons.contains("chain"), "the rig must say that the chain is silent: {reasons}");
     market.settle(push).await;
-    // To open, award, close and reclaim the job and to withdraw the rest: five; the others fill the escrow.
+    // To make the profile known, to open, close and reclaim the job and to withdraw the rest: five; the others fill the
+    // escrow.
     let client = Ledger::read(&market.cluster).await.unwrap().client;
     assert!(client.transactions > 5, "the escrow was never filled up: {} transactions", client.transactions);
 }
@@ -363,14 +364,21 @@ async fn hire(market: &mut Market, job: JobId) -> Broadcaster<impl Provider + us
     headframe_contracts::set_balance(&provider, key.address(), 10u128.pow(18)).await.unwrap();
     let client = Broadcaster { job, key, provider, http: reqwest::Client::new() };
 
-    let profile: B256 = alloy::primitives::keccak256(serde_json::to_vec(&Ladder::standard()).unwrap());
-    let price = Price::new(1_000_000_000).unwrap();
-    let open = Action::OpenJob { profile, max_price: price, samples: 2, escrow: Wei(10u128.pow(17)), nonce: 0 };
-    client.send(market, &open).await;
-    market
-        .until("the rig bids", 30, async |market: &Market| !market.cluster.chain.bids(job).await.unwrap().is_empty())
-        .await;
-    client.send(market, &Action::Award { job, operator: market.cluster.nodes[0].address }).await;
+    let profile = headframe::profile::of(&Ladder::standard());
+    let order = JobOrder {
+        client: client.key.address(),
+        profile: profile.id(),
+        max_price: Price::new(1_000_000_000).unwrap(),
+        deadline: Timestamp(u64::from(u32::MAX)),
+        samples: 2,
+        seed_tip: B256::ZERO,
+        salt: 0,
+    };
+    client.send(market, &Action::AddProfile { profile }).await;
+    let asking = client.http.post(format!("{}/v1/bids", market.cluster.nodes[0].http)).json(&order).send();
+    let offer = asking.await.unwrap().error_for_status().unwrap().text().await.unwrap();
+    let Offer { bid, signature } = serde_json::from_str(&offer).unwrap();
+    client.send(market, &Action::OpenWithBid { order, bid, signature, escrow: Wei(10u128.pow(17)) }).await;
     market
         .until("the rig takes the job", 30, async |market: &Market| {
             market.cluster.chain.job(job).await.unwrap().state == JobState::Active

@@ -171,7 +171,14 @@ impl TestSigner {
 
 pub fn addresses() -> Addresses {
     let at = Address::repeat_byte;
-    Addresses { token: at(0x11), registry: at(0x22), market: MARKET, book: at(0x33), profiles: at(0x44), router: at(0x55) }
+    Addresses {
+        token: at(0x11),
+        registry: at(0x22),
+        market: MARKET,
+        book: at(0x33),
+        profiles: at(0x44),
+        router: at(0x55),
+    }
 }
 
 impl TxSigner for TestSigner {

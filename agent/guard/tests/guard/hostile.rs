@@ -1,11 +1,11 @@
 //! Input that no agent of ours sends.
 
+use crate::support::offer;
 use crate::support::*;
 use headframe_guard::Client;
 use headframe_guard::protocol::{self, MAX_FRAME, Request, Response};
 use headframe_guard::rules::Rule;
 use headframe_guard::server::MAX_CLIENTS;
-use crate::support::offer;
 use headframe_market::action::Secret;
 use headframe_market::profile::Profile;
 use headframe_market::{

@@ -7,7 +7,10 @@ use headframe_guard::spawn::{Arguments, Signer};
 use headframe_guard::store::Store;
 use headframe_market::merkle::SumTree;
 use headframe_market::typed_data::Domain;
-use headframe_market::{Action, Address, Addresses, B256, Bid, Bytes, Price, Timestamp, U256, JobId, Receipt, Role, Segment, SegmentNo, Signature};
+use headframe_market::{
+    Action, Address, Addresses, B256, Bid, Bytes, JobId, Price, Receipt, Role, Segment, SegmentNo, Signature,
+    Timestamp, U256,
+};
 use headframe_market::{Units, Wei};
 use k256::ecdsa::SigningKey;
 use std::path::{Path, PathBuf};
