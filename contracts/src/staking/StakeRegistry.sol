@@ -18,6 +18,7 @@ contract StakeRegistry is Delegation, Slashers {
     using SafeCast for uint256;
     using SafeERC20 for Token;
     using SharePool for SharePool.Pool;
+    using ThawQueue for ThawQueue.Queue;
 
     uint256 public constant MAX_CUTS = WHOLE / 2; // the rest is burned, so that slashing oneself is no way out
     uint256 public constant DELEGATORS_RISK = 10; // they lose at most one part in so many at once
@@ -26,7 +27,7 @@ contract StakeRegistry is Delegation, Slashers {
     uint256 private constant JAIL_SECOND = 60 days;
 
     mapping(address account => uint256) public bounty;
-    mapping(address operator => mapping(address slasher => uint128)) private _locks;
+    mapping(address operator => mapping(address slasher => uint96)) private _locks;
 
     constructor(Token token_, uint256 slots_, Params memory p) StakeBase(token_, slots_, p) {}
 
@@ -35,21 +36,22 @@ contract StakeRegistry is Delegation, Slashers {
         Account storage a = _accounts[operator];
         uint256 available = _free(a);
         require(amount <= available, InsufficientFree(operator, available, amount));
-        a.locked += amount;
-        _locks[operator][msg.sender] += amount;
+        uint96 part = uint256(amount).toUint96();
+        a.locked += part;
+        _locks[operator][msg.sender] += part;
         emit Locked(operator, msg.sender, amount);
     }
 
     function release(address operator, uint128 amount) external {
-        uint128 held = _locks[operator][msg.sender];
+        uint96 held = _locks[operator][msg.sender];
         require(amount <= held, ReleaseTooLarge(operator, held, amount));
-        _unlock(operator, msg.sender, held, amount);
+        _unlock(operator, msg.sender, held, uint96(amount));
     }
 
     function freeEnded(address operator, address slasher) external {
         SlasherState state = slasherState(slasher);
         require(state == SlasherState.Ended, SlasherInState(slasher, state));
-        uint128 held = _locks[operator][slasher];
+        uint96 held = _locks[operator][slasher];
         _unlock(operator, slasher, held, held);
     }
 
@@ -60,8 +62,8 @@ contract StakeRegistry is Delegation, Slashers {
         _requireSlasher(SlasherState.Active, SlasherState.Retired);
         Account storage a = _accounts[operator];
         _accrue(operator, a);
-        uint128 held = _locks[operator][msg.sender];
-        if (unlock > 0) _unlock(operator, msg.sender, held, Math.min(unlock, held).toUint128());
+        uint96 held = _locks[operator][msg.sender];
+        if (unlock > 0) _unlock(operator, msg.sender, held, Math.min(unlock, held).toUint96());
         uint256 fromSelf = _takeSelf(operator, a, amount);
         uint256 fromDelegators = fromSelf < amount ? _takeDelegated(operator, a, amount - fromSelf) : 0;
         taken = fromSelf + fromDelegators;
@@ -99,8 +101,7 @@ contract StakeRegistry is Delegation, Slashers {
     function nextDeadline(address operator) external view returns (uint256 due) {
         Account storage a = _accounts[operator];
         if (block.timestamp < a.jailedUntil && a.jailedUntil != type(uint40).max) due = a.jailedUntil;
-        ThawQueue.Queue storage queue = _selfThaws[operator];
-        uint256 readyAt = queue.requests[queue.head].readyAt;
+        uint256 readyAt = _selfThaws[operator].nextReady(a.selfThaw.nonce);
         if (readyAt != 0 && (due == 0 || readyAt < due)) due = readyAt;
     }
 
@@ -120,13 +121,13 @@ contract StakeRegistry is Delegation, Slashers {
         out.active = isActive(operator);
         out.strikes = a.strikes;
         out.jailedUntil = a.jailedUntil;
-        out.poolNonce = a.poolNonce;
+        out.poolNonce = a.active.nonce;
         out.serviceUri = _identities[operator].serviceUri;
     }
 
     // ---- steps of a slash ----
 
-    function _unlock(address operator, address slasher, uint128 held, uint128 amount) private {
+    function _unlock(address operator, address slasher, uint96 held, uint96 amount) private {
         _locks[operator][slasher] = held - amount;
         _accounts[operator].locked -= amount;
         emit Released(operator, slasher, amount);
@@ -137,11 +138,11 @@ contract StakeRegistry is Delegation, Slashers {
         (uint256 bonded, uint256 thawing) = (a.bonded, a.selfThaw.assets);
         taken = Math.min(amount, bonded + thawing);
         uint256 fromThaw = thawing == 0 ? 0 : Math.ceilDiv(taken * thawing, bonded + thawing);
-        a.bonded = (bonded - (taken - fromThaw)).toUint128();
+        a.bonded = (bonded - (taken - fromThaw)).toUint96();
         if (fromThaw == 0) return taken;
-        (bool wiped, uint128 dust) = a.selfThaw.lose(fromThaw.toUint128());
+        (bool wiped, uint96 dust) = a.selfThaw.lose(fromThaw.toUint96());
         if (!wiped) return taken;
-        emit PoolWiped(operator, a.selfThawNonce++, true);
+        emit PoolWiped(operator, a.selfThaw.nonce - 1, true);
         a.bonded += dust;
     }
 
@@ -150,16 +151,17 @@ contract StakeRegistry is Delegation, Slashers {
         taken = Math.min(amount, (active + thawing) / DELEGATORS_RISK);
         if (taken == 0) return 0;
         uint256 fromThaw = Math.ceilDiv(taken * thawing, active + thawing);
-        (bool wiped, uint128 dust) = a.thaw.lose(fromThaw.toUint128());
+        (bool wiped, uint96 dust) = a.thaw.lose(fromThaw.toUint96());
         if (wiped) {
-            emit PoolWiped(operator, a.thawNonce++, true);
+            emit PoolWiped(operator, a.thaw.nonce - 1, true);
             a.bonded += dust;
         }
-        (wiped, dust) = a.active.lose((taken - fromThaw).toUint128());
+        (wiped, dust) = a.active.lose((taken - fromThaw).toUint96());
         if (wiped) {
             // What its holders have earned so far stays theirs, under the old nonce.
-            _lastFeeIndex[operator][a.poolNonce] = a.feeIndex;
-            emit PoolWiped(operator, a.poolNonce++, false);
+            uint32 nonce = a.active.nonce - 1;
+            _lastFeeIndex[operator][nonce] = a.feeIndex;
+            emit PoolWiped(operator, nonce, false);
             a.bonded += dust;
         }
     }
