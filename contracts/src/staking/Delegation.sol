@@ -21,10 +21,9 @@ abstract contract Delegation is SelfBond {
     mapping(address operator => mapping(address owner => ThawQueue.Queue)) internal _thaws;
 
     function delegate(address operator, uint128 amount) external returns (uint128 shares) {
-        require(amount >= MIN_DELEGATION, DelegationTooSmall(amount, MIN_DELEGATION));
+        _requireWorth(amount);
         Account storage a = _accounts[operator];
-        bool accepting = a.status == Status.Joined && a.jailedUntil != type(uint40).max;
-        require(accepting, NotAccepting(operator, _state(operator, a)));
+        if (a.status != Status.Joined || a.jailedUntil == type(uint40).max) _refuse(operator, a);
         _accrue(operator, a);
         Position storage position = _positions[operator][a.active.nonce][msg.sender];
         _settleFees(operator, msg.sender, position, a.feeIndex);
@@ -45,8 +44,7 @@ abstract contract Delegation is SelfBond {
         (uint96 amount, uint96 dust) = a.active.redeem(shares);
         require(amount > 0, ZeroAmount());
         uint128 left = held - shares;
-        uint256 leftWorth = a.active.toAssets(left);
-        require(left == 0 || leftWorth >= MIN_DELEGATION, DelegationTooSmall(leftWorth, MIN_DELEGATION));
+        if (left > 0) _requireWorth(a.active.toAssets(left));
         position.shares = left;
         a.bonded += dust;
         _queue(operator, a, amount, shares);
@@ -64,9 +62,9 @@ abstract contract Delegation is SelfBond {
     }
 
     function notify(address operator, uint128 amount) external {
-        require(amount >= MIN_DELEGATION, DelegationTooSmall(amount, MIN_DELEGATION));
+        _requireWorth(amount);
         Account storage a = _accounts[operator];
-        require(a.status == Status.Joined, NotAccepting(operator, _state(operator, a)));
+        if (a.status != Status.Joined) _refuse(operator, a);
         // The weight in draws follows with the next change or poke.
         if (a.flags & REWARDS_VEST != 0) _accrueRewards(operator, a);
         a.rewards.add(amount);
@@ -112,13 +110,15 @@ abstract contract Delegation is SelfBond {
     }
 
     function delegationThaws(address operator, address account) external view returns (Thaw[] memory) {
-        Account storage a = _accounts[operator];
-        return _worth(_thaws[operator][account], a.thaw, a.thaw.nonce);
+        return _worth(_thaws[operator][account], _accounts[operator].thaw);
     }
 
     function selfThaws(address operator) external view returns (Thaw[] memory) {
-        Account storage a = _accounts[operator];
-        return _worth(_selfThaws[operator], a.selfThaw, a.selfThaw.nonce);
+        return _worth(_selfThaws[operator], _accounts[operator].selfThaw);
+    }
+
+    function _requireWorth(uint256 amount) private pure {
+        require(amount >= MIN_DELEGATION, DelegationTooSmall(amount, MIN_DELEGATION));
     }
 
     function _queue(address operator, Account storage a, uint96 amount, uint128 shares) private {
@@ -128,7 +128,7 @@ abstract contract Delegation is SelfBond {
         emit Undelegated(operator, msg.sender, amount, shares, readyAt);
     }
 
-    function _worth(ThawQueue.Queue storage queue, SharePool.Pool memory pool, uint32 nonce)
+    function _worth(ThawQueue.Queue storage queue, SharePool.Pool storage pool)
         private
         view
         returns (Thaw[] memory out)
@@ -137,7 +137,7 @@ abstract contract Delegation is SelfBond {
         out = new Thaw[](requests.length);
         for (uint256 i = 0; i < out.length; ++i) {
             ThawQueue.Request memory r = requests[i];
-            if (r.nonce == nonce) out[i].amount = SharePool.toAssets(pool, r.shares).toUint128();
+            if (r.nonce == pool.nonce) out[i].amount = pool.toAssets(r.shares).toUint128();
             out[i].readyAt = r.readyAt;
         }
     }

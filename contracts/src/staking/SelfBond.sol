@@ -52,7 +52,7 @@ abstract contract SelfBond is Identities {
     function exit(address operator) external {
         _requireOwner(operator);
         Account storage a = _accounts[operator];
-        require(a.status == Status.Joined, NotAccepting(operator, _state(operator, a)));
+        if (a.status != Status.Joined) _refuse(operator, a);
         _accrue(operator, a);
         a.status = Status.Exiting;
         emit Exiting(operator);
@@ -88,9 +88,7 @@ abstract contract SelfBond is Identities {
         require(amount > 0, ZeroAmount());
         Account storage a = _accounts[operator];
         _accrue(operator, a);
-        uint256 available = _free(a);
-        require(amount <= available, InsufficientFree(operator, available, amount));
-        uint96 part = uint256(amount).toUint96();
+        uint96 part = _requireFree(operator, a, amount);
         a.bonded -= part;
         uint128 shares = a.selfThaw.deposit(part);
         uint40 readyAt = _readyAt();

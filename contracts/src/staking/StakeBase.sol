@@ -181,10 +181,10 @@ abstract contract StakeBase is IStakeRegistry {
 
     /// @dev What the index of the pool of this nonce would be if its fees were accrued now.
     function _feeIndex(address operator, Account storage a, uint32 nonce) internal view returns (uint128 index) {
-        SharePool.Pool memory pool = a.active;
-        if (nonce != pool.nonce) return _lastFeeIndex[operator][nonce];
+        if (nonce != a.active.nonce) return _lastFeeIndex[operator][nonce];
         index = a.feeIndex;
-        if (pool.shares != 0) index = _indexAfter(index, a.fees.vested(block.timestamp), pool.shares);
+        uint128 shares = a.active.shares;
+        if (shares != 0) index = _indexAfter(index, a.fees.vested(block.timestamp), shares);
     }
 
     /// @dev It stops at the largest value rather than revert: no amount of coins may keep a slash from going through.
@@ -194,9 +194,9 @@ abstract contract StakeBase is IStakeRegistry {
 
     /// @dev Their part by stake, less the operator's cut, rounded down.
     function _delegatorsPart(Account storage a, uint128 amount, uint16 cut) internal view returns (uint256) {
-        SharePool.Pool memory pool = a.active;
-        if (pool.shares == 0) return 0;
-        uint256 byStake = uint256(amount) * pool.assets / (uint256(pool.assets) + a.bonded);
+        if (a.active.shares == 0) return 0;
+        uint256 delegated = a.active.assets;
+        uint256 byStake = amount * delegated / (delegated + a.bonded);
         return byStake * (WHOLE - cut) / WHOLE;
     }
 
@@ -255,6 +255,11 @@ abstract contract StakeBase is IStakeRegistry {
         return activeSet.seated(operator) ? State.Active : State.Standby;
     }
 
+    /// @dev Apart from its conditions, because a `require` evaluates what its error says even if it holds.
+    function _refuse(address operator, Account storage a) internal view {
+        revert NotAccepting(operator, _state(operator, a));
+    }
+
     function ownerOf(address operator) public view virtual returns (address);
 
     function _requireOwner(address operator) internal view {
@@ -263,6 +268,13 @@ abstract contract StakeBase is IStakeRegistry {
 
     function _eligible(Account storage a) internal view returns (bool) {
         return a.status == Status.Joined && block.timestamp >= a.jailedUntil && a.bonded >= _settings.minSelf;
+    }
+
+    /// @return part The amount, which fits into what is free.
+    function _requireFree(address operator, Account storage a, uint128 amount) internal view returns (uint96 part) {
+        uint256 available = _free(a);
+        require(amount <= available, InsufficientFree(operator, available, amount));
+        return uint96(amount);
     }
 
     function _free(Account storage a) internal view returns (uint256) {

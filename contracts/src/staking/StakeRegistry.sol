@@ -32,11 +32,9 @@ contract StakeRegistry is Delegation, Slashers {
     constructor(Token token_, uint256 slots_, Params memory p) StakeBase(token_, slots_, p) {}
 
     function lock(address operator, uint128 amount) external {
-        _requireSlasher(SlasherState.Active, SlasherState.Active);
+        _requireState(msg.sender, SlasherState.Active, SlasherState.Active);
         Account storage a = _accounts[operator];
-        uint256 available = _free(a);
-        require(amount <= available, InsufficientFree(operator, available, amount));
-        uint96 part = uint256(amount).toUint96();
+        uint96 part = _requireFree(operator, a, amount);
         a.locked += part;
         _locks[operator][msg.sender] += part;
         emit Locked(operator, msg.sender, amount);
@@ -49,8 +47,7 @@ contract StakeRegistry is Delegation, Slashers {
     }
 
     function freeEnded(address operator, address slasher) external {
-        SlasherState state = slasherState(slasher);
-        require(state == SlasherState.Ended, SlasherInState(slasher, state));
+        _requireState(slasher, SlasherState.Ended, SlasherState.Ended);
         uint96 held = _locks[operator][slasher];
         _unlock(operator, slasher, held, held);
     }
@@ -59,7 +56,7 @@ contract StakeRegistry is Delegation, Slashers {
         external
         returns (uint256 taken)
     {
-        _requireSlasher(SlasherState.Active, SlasherState.Retired);
+        _requireState(msg.sender, SlasherState.Active, SlasherState.Retired);
         Account storage a = _accounts[operator];
         _accrue(operator, a);
         uint96 held = _locks[operator][msg.sender];
@@ -139,11 +136,7 @@ contract StakeRegistry is Delegation, Slashers {
         taken = Math.min(amount, bonded + thawing);
         uint256 fromThaw = thawing == 0 ? 0 : Math.ceilDiv(taken * thawing, bonded + thawing);
         a.bonded = (bonded - (taken - fromThaw)).toUint96();
-        if (fromThaw == 0) return taken;
-        (bool wiped, uint96 dust) = a.selfThaw.lose(fromThaw.toUint96());
-        if (!wiped) return taken;
-        emit PoolWiped(operator, a.selfThaw.nonce - 1, true);
-        a.bonded += dust;
+        if (fromThaw > 0) _lose(operator, a, a.selfThaw, fromThaw, true);
     }
 
     function _takeDelegated(address operator, Account storage a, uint256 amount) private returns (uint256 taken) {
@@ -151,19 +144,23 @@ contract StakeRegistry is Delegation, Slashers {
         taken = Math.min(amount, (active + thawing) / DELEGATORS_RISK);
         if (taken == 0) return 0;
         uint256 fromThaw = Math.ceilDiv(taken * thawing, active + thawing);
-        (bool wiped, uint96 dust) = a.thaw.lose(fromThaw.toUint96());
-        if (wiped) {
-            emit PoolWiped(operator, a.thaw.nonce - 1, true);
-            a.bonded += dust;
-        }
-        (wiped, dust) = a.active.lose((taken - fromThaw).toUint96());
-        if (wiped) {
-            // What its holders have earned so far stays theirs, under the old nonce.
-            uint32 nonce = a.active.nonce - 1;
-            _lastFeeIndex[operator][nonce] = a.feeIndex;
-            emit PoolWiped(operator, nonce, false);
-            a.bonded += dust;
-        }
+        _lose(operator, a, a.thaw, fromThaw, true);
+        uint32 nonce = a.active.nonce;
+        bool wiped = _lose(operator, a, a.active, taken - fromThaw, false);
+        // What its holders have earned so far stays theirs, under the old nonce.
+        if (wiped) _lastFeeIndex[operator][nonce] = a.feeIndex;
+    }
+
+    /// @dev What is left in a wiped pool goes to the operator.
+    function _lose(address operator, Account storage a, SharePool.Pool storage pool, uint256 amount, bool thawing)
+        private
+        returns (bool wiped)
+    {
+        uint96 dust;
+        (wiped, dust) = pool.lose(amount.toUint96());
+        if (!wiped) return false;
+        emit PoolWiped(operator, pool.nonce - 1, thawing);
+        a.bonded += dust;
     }
 
     function _jail(address operator, Account storage a, Jail jail) private {
