@@ -119,7 +119,7 @@ contract ActiveSet is IActiveSet {
         for (uint256 slot = 0; slot < slots; ++slot) {
             Slot memory s = _slots[slot];
             address operator = _operators[s.holder];
-            if (_isLeft(slot, s, now_)) operator = _operators[s.leaver];
+            if (_leaverWorks(slot, s, now_)) operator = _operators[s.leaver];
             else if (_seats[operator].activeFrom > now_) continue;
             if (registry.isActive(operator)) out[count++] = operator;
         }
@@ -167,8 +167,8 @@ contract ActiveSet is IActiveSet {
         _taken |= 1 << slot;
         Slot memory s = _slots[slot];
         uint256 now_ = epoch();
-        // Its holder left before it began: whoever it displaced still works there, and a slot has work for one.
-        _enter(operator, weight, slot, s, _isLeft(slot, s, now_) ? now_ + 1 : now_);
+        // Whoever held it last may have gone before it began, while the one it displaced still works there.
+        _enter(operator, weight, slot, s, _leaverWorks(slot, s, now_) ? now_ + 1 : now_);
         return true;
     }
 
@@ -212,7 +212,7 @@ contract ActiveSet is IActiveSet {
     }
 
     /// @dev Whether one that was displaced from the slot works in it to the end of the running epoch.
-    function _isLeft(uint256 slot, Slot memory s, uint256 now_) private view returns (bool) {
+    function _leaverWorks(uint256 slot, Slot memory s, uint256 now_) private view returns (bool) {
         if (s.leaves != now_) return false;
         Seat memory seat = _seats[_operators[s.leaver]];
         return seat.activeUntil == now_ && seat.leaving == slot + 1;

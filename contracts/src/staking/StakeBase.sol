@@ -59,14 +59,15 @@ abstract contract StakeBase is IStakeRegistry {
         Exiting
     }
 
-    /// @dev Amounts of stake fit into 96 bits: MAX_SUPPLY is below 2^92. The first word is what most calls need.
+    /// @dev Amounts of stake fit into 96 bits: MAX_SUPPLY is below 2^92. The first word, and no other, is read by every call
+    /// that changes stake.
     struct Account {
         uint96 bonded;
         uint96 locked;
         uint40 jailedUntil;
         Status status;
         uint8 strikes;
-        uint8 flags;
+        uint8 flags; // the bits below; the others are free
         SharePool.Pool active;
         SharePool.Pool thaw;
         SharePool.Pool selfThaw;
@@ -80,7 +81,7 @@ abstract contract StakeBase is IStakeRegistry {
         VestingStream.Stream fees; // the delegators' part, wei
     }
 
-    // Of Account.flags: without it the stream is empty and need not be read.
+    // Without them the streams are empty and need not be read.
     uint8 internal constant REWARDS_VEST = 1;
     uint8 internal constant FEES_VEST = 2;
 
@@ -161,7 +162,7 @@ abstract contract StakeBase is IStakeRegistry {
     function _accrueRewards(address operator, Account storage a) internal {
         if (a.bonded == 0 && a.active.shares == 0) return a.rewards.pause();
         (uint128 amount, bool over) = a.rewards.settle();
-        if (over) a.flags ^= REWARDS_VEST;
+        if (over) a.flags &= ~REWARDS_VEST;
         if (amount == 0) return;
         (uint16 rewardCut,) = _cuts(a);
         uint256 toDelegators = _delegatorsPart(a, amount, rewardCut);
@@ -172,7 +173,7 @@ abstract contract StakeBase is IStakeRegistry {
 
     function _accrueFees(address operator, Account storage a) internal {
         (uint128 amount, bool over) = a.fees.settle();
-        if (over) a.flags ^= FEES_VEST;
+        if (over) a.flags &= ~FEES_VEST;
         if (amount == 0) return;
         uint128 shares = a.active.shares;
         if (shares == 0) _feesEarned[operator][ownerOf(operator)] += amount;

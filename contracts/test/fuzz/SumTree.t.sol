@@ -52,6 +52,24 @@ contract SumTreeTest is Base {
         check(now_ - 1);
     }
 
+    /// What a version replaces is kept by whether its epoch is odd: every distance between versions, from both.
+    function test_versionsSurviveQuietEpochs() public {
+        for (uint256 first = 0; first < 2; ++first) {
+            for (uint256 quiet = 1; quiet < 6; ++quiet) {
+                set(3, 10 * quiet);
+                for (uint256 i = 0; i < quiet; ++i) {
+                    next();
+                }
+                set(3, 10 * quiet + 5);
+                set(200, quiet);
+                check(now_ - 1);
+                check(now_);
+                check(now_ + 1);
+            }
+            next();
+        }
+    }
+
     function test_theWholeSupplyOnTheLastLeaf() public {
         set(511, SumTree.MAX_TOTAL);
         check(now_ + 1);
