@@ -213,9 +213,7 @@ contract ActiveSet is IActiveSet {
 
     /// @dev Whether one that was displaced from the slot works in it to the end of the running epoch.
     function _leaverWorks(uint256 slot, Slot memory s, uint256 now_) private view returns (bool) {
-        if (s.leaves != now_) return false;
-        Seat memory seat = _seats[_operators[s.leaver]];
-        return seat.activeUntil == now_ && seat.leaving == slot + 1;
+        return s.leaves == now_ && _seats[_operators[s.leaver]].leaving == slot + 1;
     }
 
     /// @return The lowest free slot, or MAX_SLOTS when there is none.
