@@ -233,6 +233,21 @@ contract ActiveSetTest is StakeFixture {
         membersAre(op(5), op(1), op(4));
     }
 
+    function test_members_whoBeginsInAnIdleSlotWorksInItsOldOneUntilThen() public {
+        fill();
+        bond(op(3), 2200e18);
+        displace(op(3), 1);
+        jail(op(1), IStakeRegistry.Jail.Strike); // nobody works in slot 1 in this epoch any more
+        bond(op(4), 1100e18);
+        displace(op(4), 0);
+        bond(op(0), 1420e18);
+        displace(op(0), 1);
+        address[] memory members = set.members();
+        vm.assertTrue(members.length == 2 && members[0] == op(0) && members[1] == op(2));
+        nextEpoch();
+        membersAre(op(4), op(0), op(2));
+    }
+
     function test_activate_aSlotWhoseLeaverIsJailedIsTakenAtOnce() public {
         fill();
         bond(op(3), 1100e18);
