@@ -80,7 +80,7 @@ async fn relations<P: Provider>(provider: &P, at: &Deployment) -> Result<Vec<Rel
     let minter = Token::new(at.token, provider).minter().call().await?;
     let of_votes = StakeVotes::new(at.votes, provider).registry().call().await?;
     let of_market = JobMarket::new(at.market, provider).registry().call().await?;
-    let of_guardian = Guardian::new(at.guardian, provider).timelock().call().await?;
+    let of_guardian = Guardian::new(at.guardian, provider).admin().call().await?;
     let relation = |what, expected, found| Relation { what, expected, found };
     Ok(vec![
         relation("the token's minter", at.rewards, minter),
@@ -96,8 +96,8 @@ async fn relations<P: Provider>(provider: &P, at: &Deployment) -> Result<Vec<Rel
         relation("the market's registry", at.registry, of_market),
         relation("the votes' registry", at.registry, of_votes),
         relation("the rewards' registry", at.registry, rewards.registry().call().await?),
-        relation("the rewards' timelock", at.timelock, rewards.timelock().call().await?),
-        relation("the guardian's timelock", at.timelock, of_guardian),
+        relation("the rewards' admin", at.timelock, rewards.admin().call().await?),
+        relation("the guardian's admin", at.timelock, of_guardian),
         relation("the governor's votes", at.votes, governor.token().call().await?),
         relation("the governor's timelock", at.timelock, governor.timelock().call().await?),
     ])

@@ -29,7 +29,7 @@ contract Rewards is IRewards {
     StakeRegistry public immutable registry;
     IActiveSet public immutable activeSet;
     Token public immutable token;
-    address public immutable timelock;
+    address public immutable admin;
     uint256 private immutable _dayZero;
 
     Params private _params;
@@ -42,8 +42,8 @@ contract Rewards is IRewards {
     }
 
     /// @param rate At first, 1e-9 of the supply in an epoch.
-    constructor(StakeRegistry registry_, address timelock_, uint32 rate, Params memory p) {
-        (registry, timelock) = (registry_, timelock_);
+    constructor(StakeRegistry registry_, address admin_, uint32 rate, Params memory p) {
+        (registry, admin) = (registry_, admin_);
         (activeSet, token) = (registry_.activeSet(), registry_.token());
         _dayZero = block.timestamp / EPOCH - activeSet.epoch();
         _setParams(p);
@@ -78,7 +78,7 @@ contract Rewards is IRewards {
     }
 
     function setParams(Params calldata p) external {
-        require(msg.sender == timelock, NotTimelock(msg.sender));
+        require(msg.sender == admin, NotAdmin(msg.sender));
         _setParams(p);
     }
 

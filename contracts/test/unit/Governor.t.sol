@@ -265,8 +265,8 @@ contract GovernorTest is GovFixture {
     /// Nobody holds a role that it should not have; the deployment's own test reads the same from events.
     function test_roles_areTheGovernorsAndTheTimelocks() public view {
         vm.assertEq(registry.admin(), address(timelock));
-        vm.assertEq(rewards.timelock(), address(timelock));
-        vm.assertEq(guardian.timelock(), address(timelock));
+        vm.assertEq(rewards.admin(), address(timelock));
+        vm.assertEq(guardian.admin(), address(timelock));
         vm.assertEq(governor.timelock(), address(timelock));
         vm.assertEq(token.minter(), address(rewards));
         address[4] memory who = [address(this), address(creator), address(0), ALICE];

@@ -214,8 +214,8 @@ contract RewardsTest is GovFixture {
 
     // ---- parameters ----
 
-    function test_params_moveWithinHardBoundsByTheTimelockAlone() public {
-        vm.expectRevert(abi.encodeWithSelector(IRewards.NotTimelock.selector, address(this)));
+    function test_params_moveWithinHardBoundsByTheAdminAlone() public {
+        vm.expectRevert(abi.encodeWithSelector(IRewards.NotAdmin.selector, address(this)));
         rewards.setParams(rewardParams());
         vm.expectRevert(outOfBounds(999, 1000, 9000));
         govern(IRewards.Params(999, 0, 0));
