@@ -61,7 +61,9 @@ pub enum DeployError {
         source: PendingTransactionError,
     },
     /// Something else was sent from the account meanwhile, or it is not the provider's own.
-    #[error("{step}: it is at {found} and others expect it at {expected}; deploy again and use the account for nothing else")]
+    #[error(
+        "{step}: it is at {found} and others expect it at {expected}; deploy again and use the account for nothing else"
+    )]
     Misplaced {
         /// What was to be done.
         step: &'static str,

@@ -13,10 +13,10 @@ mod order;
 mod params;
 mod roles;
 
-pub use bindings::{Guardian, IRewards, Rewards, StakeGovernor, StakeVotes, Timelock};
 pub use bindings::{ActiveSet, FeeRouter, OperatorKeys, StakeRegistry, Token};
 pub use bindings::{ClaimState, IJobMarket, IStakeRegistry, JobMarket, JobState, SlashReason};
 pub use bindings::{EquivocationStep, ErrorSumStep, HeaderStep, LeafStep, ScaleStep};
+pub use bindings::{Guardian, IRewards, Rewards, StakeGovernor, StakeVotes, Timelock};
 pub use deploy::{DeployError, Deployment, DeploymentFileError, WrongDeployment, fund};
 pub use devchain::{AnvilMissing, DevChain, DevChainError, anvil_program, set_balance};
 pub use order::deploy;

@@ -1,7 +1,9 @@
 //! Puts the contracts on a chain, in an order in which each is told where the others are, those that are yet to come
 //! included. Whoever deploys has no right left when it is done: [`crate::role_faults`] looks at the chain for that.
 
-use crate::bindings::{FeeRouter, Guardian, JobMarket, Rewards, StakeGovernor, StakeRegistry, StakeVotes, Timelock, Token};
+use crate::bindings::{
+    FeeRouter, Guardian, JobMarket, Rewards, StakeGovernor, StakeRegistry, StakeVotes, Timelock, Token,
+};
 use crate::deploy::{DeployError, Deployment, confirm};
 use crate::params::Params;
 use alloy::contract::{CallBuilder, CallDecoder};

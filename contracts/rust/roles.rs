@@ -1,8 +1,8 @@
 //! Who may do what in a deployment, read from the chain and held against what it should be.
 
 use crate::bindings::{
-    ActiveSet, FeeRouter, Guardian, JobMarket, OperatorKeys, Rewards, StakeGovernor, StakeRegistry, StakeVotes, Timelock,
-    Token,
+    ActiveSet, FeeRouter, Guardian, JobMarket, OperatorKeys, Rewards, StakeGovernor, StakeRegistry, StakeVotes,
+    Timelock, Token,
 };
 use crate::deploy::Deployment;
 use alloy::contract::Error;
