@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IActiveSet} from "../interfaces/IActiveSet.sol";
@@ -8,10 +9,10 @@ import {IRewards} from "../interfaces/IRewards.sol";
 import {StakeRegistry} from "../staking/StakeRegistry.sol";
 import {Token} from "./Token.sol";
 
-/// @title The token's minter: see IRewards.
+/// @title The token's minter: see IRewards. Several operators are rewarded in one transaction by `multicall`.
 /// @dev Calls only our own token, set and registry. Parts are rounded down and weights of an epoch add up to its total, so
 /// the rewards of an epoch stay within its mint.
-contract Rewards is IRewards {
+contract Rewards is IRewards, Multicall {
     using SafeCast for uint256;
 
     // What governance may set: see setParams.
