@@ -3,6 +3,8 @@
 
 pub use active_set::ActiveSet;
 pub use fee_router::FeeRouter;
+pub use governance::{Guardian, Rewards, StakeGovernor, StakeVotes, Timelock};
+pub use governance::{IRewards, StakeGovernorParams};
 pub use job_market::{IJobMarket, JobMarket};
 pub use operator_keys::OperatorKeys;
 pub use stake_registry::{IStakeRegistry, StakeRegistry};
@@ -64,6 +66,30 @@ mod job_market {
         JobMarket,
         "artifacts/JobMarket.json"
     );
+}
+
+/// Who decides, and what new tokens are made.
+mod governance {
+    macro_rules! contract {
+        ($module:ident, $name:ident, $artifact:literal) => {
+            #[allow(missing_docs, clippy::too_many_arguments)]
+            pub(super) mod $module {
+                alloy::sol!(
+                    #[sol(rpc, all_derives = true)]
+                    $name,
+                    $artifact
+                );
+            }
+            pub use $module::$name;
+        };
+    }
+    contract!(guardian, Guardian, "artifacts/Guardian.json");
+    contract!(rewards, Rewards, "artifacts/Rewards.json");
+    contract!(stake_governor, StakeGovernor, "artifacts/StakeGovernor.json");
+    contract!(stake_votes, StakeVotes, "artifacts/StakeVotes.json");
+    contract!(timelock, Timelock, "artifacts/Timelock.json");
+    pub use rewards::IRewards;
+    pub use stake_governor::StakeGovernor::Params as StakeGovernorParams;
 }
 
 /// How the one-shot fraud proofs refuse evidence.

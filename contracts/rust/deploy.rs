@@ -1,7 +1,6 @@
-//! Puts the contracts on a chain, and the file that tells everybody where they are.
+//! Where the contracts of a network are, and the file that tells everybody. [`crate::order`] puts them there.
 
-use crate::bindings::{FeeRouter, JobMarket, StakeRegistry, Token};
-use crate::params::Params;
+use crate::bindings::{JobMarket, StakeRegistry, Token};
 use alloy::contract::CallBuilder;
 use alloy::network::TransactionBuilder;
 use alloy::primitives::{Address, U256};
@@ -24,6 +23,18 @@ pub struct Deployment {
     pub registry: Address,
     /// Jobs, claims and fees; also the verifying contract of every signature.
     pub market: Address,
+    /// Fees on their way to treasury, owners and delegators.
+    pub router: Address,
+    /// New tokens.
+    pub rewards: Address,
+    /// Who has how many votes.
+    pub votes: Address,
+    /// Who decides.
+    pub governor: Address,
+    /// Through what decisions act: the admin of everything.
+    pub timelock: Address,
+    /// Who may hold up new work for some days.
+    pub guardian: Address,
     /// EIP-155 chain id.
     pub chain_id: u64,
     /// No event of these contracts is older than this block.
@@ -48,6 +59,18 @@ pub enum DeployError {
         step: &'static str,
         /// What went wrong.
         source: PendingTransactionError,
+    },
+    /// Something else was sent from the account meanwhile, or it is not the provider's own.
+    #[error(
+        "{step}: it is at {found} and others expect it at {expected}; deploy again and use the account for nothing else"
+    )]
+    Misplaced {
+        /// What was to be done.
+        step: &'static str,
+        /// Where it had to be.
+        expected: Address,
+        /// Where it is.
+        found: Address,
     },
     /// It was mined and failed.
     #[error("{step}: transaction {tx} reverted")]
@@ -114,35 +137,6 @@ pub enum DeploymentFileError {
     },
 }
 
-/// Deploys token, registry, fee router and market from the provider's own account and gives `holders` the whole supply of
-/// stake (1e-18 tokens each, 4.29e9 tokens in all at most). The account is the treasury, and
-/// governs the registry until it names another.
-///
-/// Six transactions, one after the other. Dropping the future half way leaves contracts that nobody knows; run it again.
-pub async fn deploy<P: Provider>(
-    provider: &P,
-    params: &Params,
-    holders: &[(Address, U256)],
-) -> Result<Deployment, DeployError> {
-    let chain_id = provider.get_chain_id().await.map_err(|source| DeployError::Node { step: "chain id", source })?;
-    let (accounts, amounts) = holders.iter().copied().unzip();
-    let token = create("deploying the token", Token::deploy_builder(provider, accounts, amounts)).await?;
-    let Created { address: token, from: deployer, block } = token;
-
-    let r = &params.registry;
-    let registry = StakeRegistry::deploy_builder(provider, token, U256::from(r.slots), r.abi());
-    let registry = create("deploying the registry", registry).await?.address;
-    let governed = StakeRegistry::new(registry, provider);
-    let router = FeeRouter::deploy_builder(provider, registry, deployer, U256::from(r.protocol_fee));
-    let router = create("deploying the fee router", router).await?.address;
-    confirm("naming the fee router", governed.setRouter(router)).await?;
-    let market = JobMarket::deploy_builder(provider, registry, params.market.abi());
-    let market = create("deploying the market", market).await?.address;
-    // It may lock and slash at once, because nobody has bonded yet.
-    confirm("naming the market", governed.announceSlasher(market, r.market_reach_seconds)).await?;
-    Ok(Deployment { token, registry, market, chain_id, block })
-}
-
 /// Gives `to` stake tokens (1e-18) and wei out of the provider's own account; zero amounts are skipped.
 pub async fn fund<P: Provider>(
     provider: &P,
@@ -198,24 +192,7 @@ impl Deployment {
     }
 }
 
-/// A contract that is there now.
-struct Created {
-    address: Address,
-    from: Address,
-    block: u64,
-}
-
-async fn create<P: Provider, D: alloy::contract::CallDecoder>(
-    step: &'static str,
-    call: CallBuilder<P, D>,
-) -> Result<Created, DeployError> {
-    let receipt = confirm(step, call).await?;
-    let tx = receipt.transaction_hash;
-    let address = receipt.contract_address.ok_or(DeployError::Reverted { step, tx })?;
-    Ok(Created { address, from: receipt.from, block: receipt.block_number.unwrap_or_default() })
-}
-
-async fn confirm<P: Provider, D: alloy::contract::CallDecoder>(
+pub(crate) async fn confirm<P: Provider, D: alloy::contract::CallDecoder>(
     step: &'static str,
     call: CallBuilder<P, D>,
 ) -> Result<TransactionReceipt, DeployError> {
@@ -244,7 +221,19 @@ mod tests {
         let missing = Deployment::load(&path).unwrap_err();
         assert!(missing.to_string().contains("deployment.json"), "{missing}");
         let at = Address::repeat_byte;
-        let deployment = Deployment { token: at(1), registry: at(2), market: at(3), chain_id: 31337, block: 4 };
+        let deployment = Deployment {
+            token: at(1),
+            registry: at(2),
+            market: at(3),
+            router: at(4),
+            rewards: at(5),
+            votes: at(6),
+            governor: at(7),
+            timelock: at(8),
+            guardian: at(9),
+            chain_id: 31337,
+            block: 4,
+        };
         deployment.save(&path).unwrap();
         assert_eq!(Deployment::load(&path).unwrap(), deployment);
         std::fs::write(&path, "{}").unwrap();

@@ -9,11 +9,16 @@
 pub mod bindings;
 mod deploy;
 mod devchain;
+mod order;
 mod params;
+mod roles;
 
 pub use bindings::{ActiveSet, FeeRouter, OperatorKeys, StakeRegistry, Token};
 pub use bindings::{ClaimState, IJobMarket, IStakeRegistry, JobMarket, JobState, SlashReason};
 pub use bindings::{EquivocationStep, ErrorSumStep, HeaderStep, LeafStep, ScaleStep};
-pub use deploy::{DeployError, Deployment, DeploymentFileError, WrongDeployment, deploy, fund};
+pub use bindings::{Guardian, IRewards, Rewards, StakeGovernor, StakeVotes, Timelock};
+pub use deploy::{DeployError, Deployment, DeploymentFileError, WrongDeployment, fund};
 pub use devchain::{AnvilMissing, DevChain, DevChainError, anvil_program, set_balance};
-pub use params::{MarketParams, Params, ParamsError, RegistryParams};
+pub use order::deploy;
+pub use params::{GovernanceParams, MarketParams, Params, ParamsError, RegistryParams, RewardsParams, TokenParams};
+pub use roles::{Fault, Relation, role_faults};

@@ -1,7 +1,9 @@
 //! What a deployment begins with. The market's windows are in blocks, stake in the token's smallest unit (1e-18), written as
 //! decimal strings in JSON because they exceed what other readers keep exactly.
 
-use crate::bindings::{IJobMarket, IStakeRegistry};
+use crate::bindings::{IJobMarket, IRewards, IStakeRegistry, StakeGovernorParams};
+use alloy::primitives::aliases::U48;
+use alloy::primitives::{Address, U256};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +15,57 @@ pub struct Params {
     pub registry: RegistryParams,
     /// Windows and collateral.
     pub market: MarketParams,
+    /// How many tokens there may be.
+    pub token: TokenParams,
+    /// How many new ones are made.
+    pub rewards: RewardsParams,
+    /// Who decides, and how long it takes.
+    pub governance: GovernanceParams,
+}
+
+/// Constructor arguments of the stake token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenParams {
+    /// The most there may be at once, at most 4.29e9 tokens.
+    #[serde(with = "decimal")]
+    pub cap: u128,
+}
+
+/// Constructor arguments of the minter. Rates are in 1e-9 of the supply in a day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewardsParams {
+    /// The rate that the first day starts from, at most `most`.
+    pub first_rate: u32,
+    /// The bonded share of the supply to move towards, in 1e-4, 1000 to 9000.
+    pub target: u16,
+    /// By how much the rate moves in a day, at most 5000.
+    pub step: u32,
+    /// The highest rate, at most 261,120 (10 % a year).
+    pub most: u32,
+}
+
+/// Constructor arguments of governor, timelock and guardian.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GovernanceParams {
+    /// From a proposal to its vote, 1 to 14 days.
+    pub voting_delay_seconds: u32,
+    /// 3 to 30 days.
+    pub voting_period_seconds: u32,
+    /// Votes of whoever proposes, 100 to 1,000,000 tokens.
+    #[serde(with = "decimal")]
+    pub proposal_threshold: u128,
+    /// Of all votes, 10 to 60.
+    pub quorum_percent: u8,
+    /// Votes that a decision needs however few there are; cannot be changed.
+    #[serde(with = "decimal")]
+    pub least_quorum: u128,
+    /// From a decision to its effect, 2 to 30 days.
+    pub timelock_delay_seconds: u32,
+    /// Who may hold up new work; the zero address is nobody.
+    pub guardian: Address,
 }
 
 /// Constructor arguments of the stake registry.
@@ -99,6 +152,24 @@ impl Params {
 impl RegistryParams {
     pub(crate) fn abi(&self) -> IStakeRegistry::Params {
         IStakeRegistry::Params { minSelf: self.min_self, unbond: self.unbond_seconds }
+    }
+}
+
+impl RewardsParams {
+    pub(crate) fn abi(&self) -> IRewards::Params {
+        IRewards::Params { target: self.target, step: self.step, most: self.most }
+    }
+}
+
+impl GovernanceParams {
+    pub(crate) fn abi(&self) -> StakeGovernorParams {
+        StakeGovernorParams {
+            votingDelay: U48::from(self.voting_delay_seconds),
+            votingPeriod: self.voting_period_seconds,
+            proposalThreshold: U256::from(self.proposal_threshold),
+            quorumPercent: U256::from(self.quorum_percent),
+            leastQuorum: U256::from(self.least_quorum),
+        }
     }
 }
 

@@ -28,6 +28,7 @@ interface Vm {
     function assertTrue(bool a) external pure;
     function assertTrue(bool a, string calldata why) external pure;
     function assume(bool) external pure;
+    function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function deal(address account, uint256 wei_) external;
     function envOr(string calldata name, bool otherwise) external view returns (bool);
     function etch(address account, bytes calldata code) external;

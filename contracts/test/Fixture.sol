@@ -7,7 +7,7 @@ import {IJobMarket} from "../src/interfaces/IJobMarket.sol";
 import {IStakeRegistry} from "../src/interfaces/IStakeRegistry.sol";
 import {JobMarket} from "../src/JobMarket.sol";
 import {StakeRegistry} from "../src/staking/StakeRegistry.sol";
-import {Token} from "../src/Token.sol";
+import {Token} from "../src/token/Token.sol";
 
 /// @dev A market with short windows, one funded client, and operators whose keys the tests hold.
 abstract contract Fixture is Base {
@@ -41,7 +41,7 @@ abstract contract Fixture is Base {
         address[] memory holders = new address[](1);
         uint256[] memory amounts = new uint256[](1);
         (holders[0], amounts[0]) = (address(this), 1e9 * 1e18);
-        token = new Token(holders, amounts);
+        token = new Token(holders, amounts, address(0), amounts[0]);
         registry = new StakeRegistry(token, slots, IStakeRegistry.Params(MIN_BOND, UNBOND));
         market = new JobMarket(registry, testParams());
         registry.announceSlasher(address(market), REACH); // active at once: nobody has bonded

@@ -7,7 +7,7 @@ import {IOperatorKeys} from "../src/interfaces/IOperatorKeys.sol";
 import {IStakeRegistry} from "../src/interfaces/IStakeRegistry.sol";
 import {FeeRouter} from "../src/staking/FeeRouter.sol";
 import {StakeRegistry} from "../src/staking/StakeRegistry.sol";
-import {Token} from "../src/Token.sol";
+import {Token} from "../src/token/Token.sol";
 
 /// @dev A registry with three slots that this contract governs and may slash, operators and delegators with tokens.
 abstract contract StakeFixture is Base {
@@ -53,11 +53,11 @@ abstract contract StakeFixture is Base {
         return new StakeRegistry(token, slots, IStakeRegistry.Params(MIN_SELF, UNBOND));
     }
 
-    function oneHolder(uint256 supply) internal returns (Token) {
+    function oneHolder(uint256 supply) internal virtual returns (Token) {
         address[] memory holders = new address[](1);
         uint256[] memory amounts = new uint256[](1);
         (holders[0], amounts[0]) = (address(this), supply);
-        return new Token(holders, amounts);
+        return new Token(holders, amounts, address(0), supply);
     }
 
     function fund(address who) internal {

@@ -36,8 +36,9 @@ fn artifacts_belong_to_the_sources() {
     }
     let expected = hex::encode(hash.finalize());
     let staking = ["Token", "StakeRegistry", "ActiveSet", "OperatorKeys", "FeeRouter"];
+    let governance = ["Rewards", "StakeVotes", "Timelock", "StakeGovernor", "Guardian"];
     let steps = ["LeafStep", "EquivocationStep", "HeaderStep", "ScaleStep", "ErrorSumStep"];
-    for name in staking.into_iter().chain(["JobMarket"]).chain(steps) {
+    for name in staking.into_iter().chain(["JobMarket"]).chain(governance).chain(steps) {
         let text = std::fs::read(root.join(format!("artifacts/{name}.json"))).unwrap();
         let artifact: serde_json::Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(artifact["sourcesSha256"], expected, "artifacts/{name}.json: run contracts/test.sh --artifacts");

@@ -58,7 +58,7 @@ impl Net {
         let chain = DevChain::start(0, None).unwrap();
         let deployer = Actor::new(&chain, 1).await;
         let supply = [(deployer.address(), U256::from(1_000_000 * COIN))];
-        let at = deploy(&deployer.provider, &params, &supply).await.unwrap();
+        let at = deploy(&deployer.provider, deployer.address(), &params, &supply).await.unwrap();
         at.verify(&deployer.provider).await.unwrap();
         let (client, operator) = (Actor::new(&chain, 2).await, Actor::new(&chain, 3).await);
         fund(&deployer.provider, &at, operator.address(), 5000 * COIN, 7).await.unwrap();
@@ -274,7 +274,7 @@ async fn a_deployment_has_exactly_the_roles_it_says() {
     let provider = &net.client.provider;
     let deployer = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap().address();
     let registry = StakeRegistry::new(net.at.registry, provider);
-    assert_eq!(registry.admin().call().await.unwrap(), deployer);
+    assert_eq!(registry.admin().call().await.unwrap(), net.at.timelock);
     assert_eq!(registry.proposedAdmin().call().await.unwrap(), Address::ZERO);
     assert_eq!(registry.slasherState(net.at.market).call().await.unwrap(), 2, "the market may lock and slash");
     assert_eq!(registry.slasherState(deployer).call().await.unwrap(), 0, "its deployer may not");
@@ -283,7 +283,7 @@ async fn a_deployment_has_exactly_the_roles_it_says() {
 
     let router = FeeRouter::new(registry.router().call().await.unwrap(), provider);
     assert_eq!(router.registry().call().await.unwrap(), net.at.registry);
-    assert_eq!(router.treasury().call().await.unwrap(), deployer);
+    assert_eq!(router.treasury().call().await.unwrap(), net.at.timelock);
     assert_eq!(router.protocolFee().call().await.unwrap(), U256::from(net.params.registry.protocol_fee));
     let active_set = ActiveSet::new(registry.activeSet().call().await.unwrap(), provider);
     assert_eq!(active_set.registry().call().await.unwrap(), net.at.registry);

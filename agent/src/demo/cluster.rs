@@ -326,9 +326,10 @@ pub(super) async fn dev_chain(dir: &Path, port: u16) -> anyhow::Result<(Process,
     connect(&rpc_url).await?;
     let bank_key: PrivateKeySigner = DEV_KEY.parse()?;
     let holders = [(bank_key.address(), U256::from(100_000 * STAKE))];
-    let deployment = headframe_contracts::deploy(&bank(rpc_url.parse()?)?, &Params::devnet(), &holders)
-        .await
-        .context("the contracts cannot be deployed")?;
+    let deployment =
+        headframe_contracts::deploy(&bank(rpc_url.parse()?)?, bank_key.address(), &Params::devnet(), &holders)
+            .await
+            .context("the contracts cannot be deployed")?;
     Ok((anvil, deployment))
 }
 

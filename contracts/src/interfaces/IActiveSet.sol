@@ -55,6 +55,10 @@ interface IActiveSet {
     /// @notice Up to `tries` (at most 8) draws from one seed until one falls on an operator active now; 0 when none does.
     function elect(uint256 during, bytes32 seed, uint256 tries) external view returns (address);
 
+    /// @notice Who held a slot at the beginning of an epoch, the current or the last one, and with which weight, in 1e-18
+    /// tokens rounded down to 4 tokens.
+    function slotIn(uint256 during, uint256 slot) external view returns (address operator, uint256 weight);
+
     /// @notice In 1e-18 tokens, each operator's part rounded down to 4 tokens; of the next epoch, as it would begin now.
     function totalWeight(uint256 during) external view returns (uint256);
     function epoch() external view returns (uint256);

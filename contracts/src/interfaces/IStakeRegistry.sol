@@ -99,6 +99,8 @@ interface IStakeRegistry {
     event AdminProposed(address indexed admin);
     event AdminChanged(address indexed admin);
     event RouterSet(address indexed router);
+    event VotesSet(address indexed votes);
+    event Enrolled(address indexed operator, bool on);
 
     error SupplyTooLarge(uint256 supply, uint256 limit);
     error ParamOutOfBounds(uint256 value, uint256 least, uint256 most);
@@ -120,6 +122,8 @@ interface IStakeRegistry {
     error CutsTooLarge(uint256 sum, uint256 limit);
     error NotRouter(address caller);
     error RouterAlreadySet(address router);
+    error VotesAlreadySet(address votes);
+    error OutOfGas(); // the votes of an enrolled operator need up to 260k more
 
     // ---- the operator itself ----
 
@@ -159,6 +163,9 @@ interface IStakeRegistry {
     /// @notice Its owner: which part of their rewards and fees delegators leave to the operator. Holds after `unbond`
     /// seconds, so that they can leave first.
     function announceCuts(address operator, uint16 rewardCut, uint16 feeCut) external;
+
+    /// @notice Its owner: has the operator's own bonded stake vote, by its owner, or no longer. See IStakeVotes.
+    function enrol(address operator, bool on) external;
 
     // ---- delegators ----
 
@@ -217,6 +224,9 @@ interface IStakeRegistry {
 
     function setParams(Params calldata params) external;
     function setRouter(address router) external;
+
+    /// @notice Admin, once: who is told of enrolled operators' stake.
+    function setVotes(address votes) external;
     function proposeAdmin(address admin) external;
     function acceptAdmin() external;
 

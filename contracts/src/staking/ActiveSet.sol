@@ -134,6 +134,12 @@ contract ActiveSet is IActiveSet {
         return _tree.total(_spans, during) * WEIGHT_UNIT;
     }
 
+    function slotIn(uint256 during, uint256 slot) external view returns (address operator, uint256 weight) {
+        _requireKept(during);
+        require(slot < slots, NoSuchSlot(slot));
+        return (_holderAt(slot, during), _tree.weightOf(slot, during) * WEIGHT_UNIT);
+    }
+
     function draw(uint256 during, uint256 random) public view returns (address) {
         _requireKept(during);
         uint256 total = _tree.total(_spans, during);

@@ -34,6 +34,16 @@ abstract contract Identities is StakeBase {
         require(msg.sender == identity.proposedOwner, NotProposed(msg.sender));
         (identity.owner, identity.proposedOwner) = (msg.sender, address(0));
         emit OwnerChanged(operator, msg.sender);
+        Account storage a = _accounts[operator];
+        if (a.flags & ENROLLED != 0) _tellVotes(operator, a);
+    }
+
+    function enrol(address operator, bool on) external {
+        _requireOwner(operator);
+        Account storage a = _accounts[operator];
+        a.flags = on ? a.flags | ENROLLED : a.flags & ~ENROLLED;
+        emit Enrolled(operator, on);
+        _tellVotes(operator, a);
     }
 
     function announceCuts(address operator, uint16 rewardCut, uint16 feeCut) external {

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import {Token} from "../Token.sol";
+import {Token} from "../token/Token.sol";
 import {Identities} from "./Identities.sol";
 import {SharePool} from "./SharePool.sol";
 import {ThawQueue} from "./ThawQueue.sol";

@@ -6,7 +6,8 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IActiveSet} from "../interfaces/IActiveSet.sol";
 import {IOperatorKeys} from "../interfaces/IOperatorKeys.sol";
 import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
-import {Token} from "../Token.sol";
+import {IStakeVotes} from "../interfaces/IStakeVotes.sol";
+import {Token} from "../token/Token.sol";
 import {ActiveSet} from "./ActiveSet.sol";
 import {OperatorKeys} from "./OperatorKeys.sol";
 import {SharePool} from "./SharePool.sol";
@@ -25,6 +26,7 @@ abstract contract StakeBase is IStakeRegistry {
     uint256 public constant MARGIN = 2 days; // that stakers have beyond any window
     uint256 internal constant WHOLE = 1e4;
     uint256 internal constant FEE_SHIFT = 64;
+    uint256 internal constant VOTES_GAS = 250_000; // what telling the votes may cost; they need about 160k at most
 
     // What governance may set: see setParams.
     uint256 public constant LEAST_MIN_SELF = 100e18;
@@ -39,6 +41,7 @@ abstract contract StakeBase is IStakeRegistry {
     address public admin;
     address public proposedAdmin;
     address public router;
+    address public votes;
     Settings internal _settings;
     mapping(address operator => Account) internal _accounts;
     mapping(address operator => mapping(uint32 nonce => mapping(address owner => Position))) internal _positions;
@@ -81,9 +84,10 @@ abstract contract StakeBase is IStakeRegistry {
         VestingStream.Stream fees; // the delegators' part, wei
     }
 
-    // Without them the streams are empty and need not be read.
+    // Without the first two the streams are empty and need not be read; with the third the votes are told of every change.
     uint8 internal constant REWARDS_VEST = 1;
     uint8 internal constant FEES_VEST = 2;
+    uint8 internal constant ENROLLED = 4;
 
     struct Position {
         uint128 shares;
@@ -101,7 +105,7 @@ abstract contract StakeBase is IStakeRegistry {
     }
 
     constructor(Token token_, uint256 slots_, Params memory p) {
-        uint256 supply = token_.totalSupply(); // can only shrink
+        uint256 supply = token_.cap(); // never more
         require(supply <= MAX_SUPPLY, SupplyTooLarge(supply, MAX_SUPPLY));
         token = token_;
         activeSet = new ActiveSet(slots_);
@@ -120,6 +124,12 @@ abstract contract StakeBase is IStakeRegistry {
         require(router == address(0), RouterAlreadySet(router));
         router = router_;
         emit RouterSet(router_);
+    }
+
+    function setVotes(address votes_) external onlyAdmin {
+        require(votes == address(0), VotesAlreadySet(votes));
+        votes = votes_;
+        emit VotesSet(votes_);
     }
 
     function proposeAdmin(address admin_) external onlyAdmin {
@@ -246,6 +256,20 @@ abstract contract StakeBase is IStakeRegistry {
     /// @dev After every change of stake or standing.
     function _update(address operator, Account storage a, bool enter) internal {
         activeSet.update(operator, _weight(a), _eligible(a), enter);
+        if (a.flags & ENROLLED != 0) _tellVotes(operator, a);
+    }
+
+    /// @dev What happens there stays there: no revert, no appetite for gas and no data from it can undo a slash. Who
+    /// starves it of gas by sending too little undoes the whole call instead, so no slash leaves votes behind.
+    function _tellVotes(address operator, Account storage a) internal {
+        bool counts = a.flags & ENROLLED != 0 && a.status == Status.Joined && block.timestamp >= a.jailedUntil;
+        uint256 amount = counts ? a.bonded : 0;
+        bytes memory data = abi.encodeCall(IStakeVotes.record, (operator, ownerOf(operator), amount));
+        address to = votes;
+        require(gasleft() > VOTES_GAS * 66 / 64, OutOfGas()); // a 64th stays here, and a call costs 2600
+        assembly ("memory-safe") {
+            pop(call(VOTES_GAS, to, 0, add(data, 0x20), mload(data), 0, 0))
+        }
     }
 
     function _state(address operator, Account storage a) internal view returns (State) {

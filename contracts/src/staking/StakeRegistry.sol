@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import {Token} from "../Token.sol";
+import {Token} from "../token/Token.sol";
 import {Delegation} from "./Delegation.sol";
 import {SharePool} from "./SharePool.sol";
 import {Slashers} from "./Slashers.sol";
@@ -12,8 +12,8 @@ import {StakeBase} from "./StakeBase.sol";
 import {ThawQueue} from "./ThawQueue.sol";
 
 /// @title The stake of operators and their delegators: see IStakeRegistry for the rules. This file locks and takes.
-/// @dev Knows nothing of jobs: slashers decide what is locked, released and taken. The only other contract called is our
-/// own token, which has no hooks, and it is called last.
+/// @dev Knows nothing of jobs: slashers decide what is locked, released and taken. The only other contracts called are our
+/// own: the active set, the votes of enrolled operators, whatever becomes of that, and last the token, which has no hooks.
 contract StakeRegistry is Delegation, Slashers {
     using SafeCast for uint256;
     using SafeERC20 for Token;

@@ -36,15 +36,13 @@ library ErrorTree {
     }
 
     function frame(SumPath.Node[3] memory p) internal pure returns (FrameNode memory) {
-        bytes32 hash = keccak256(
-            abi.encodePacked(uint8(2), p[0].hash, p[0].sum, p[1].hash, p[1].sum, p[2].hash, p[2].sum)
-        );
+        bytes32 hash =
+            keccak256(abi.encodePacked(uint8(2), p[0].hash, p[0].sum, p[1].hash, p[1].sum, p[2].hash, p[2].sum));
         return FrameNode(hash, p[0].sum, p[1].sum + p[2].sum);
     }
 
     function frameNode(FrameNode memory l, FrameNode memory r) internal pure returns (FrameNode memory) {
-        bytes32 hash =
-            keccak256(abi.encodePacked(uint8(3), l.hash, l.luma, l.chroma, r.hash, r.luma, r.chroma));
+        bytes32 hash = keccak256(abi.encodePacked(uint8(3), l.hash, l.luma, l.chroma, r.hash, r.luma, r.chroma));
         return FrameNode(hash, l.luma + r.luma, l.chroma + r.chroma);
     }
 

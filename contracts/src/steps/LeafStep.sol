@@ -115,8 +115,8 @@ contract LeafStep is IStepVerifier {
     function place(ClaimTree.Claim memory claim, Place memory p) private pure returns (bytes32) {
         (bool held,) = ClaimTree.holds(claim, p.leaf, p.index, p.path);
         require(held, NotCommitted(claim.root));
-        bool right = p.leaf.jobId == claim.jobId && p.index < claim.count
-            && p.leaf.seq == uint256(claim.first) + p.index;
+        bool right =
+            p.leaf.jobId == claim.jobId && p.index < claim.count && p.leaf.seq == uint256(claim.first) + p.index;
         return right ? bytes32(0) : WRONG_PLACE;
     }
 }

@@ -6,7 +6,7 @@ import {OpenRegistry, StakeHandler} from "./StakeHandler.sol";
 import {IActiveSet} from "../../src/interfaces/IActiveSet.sol";
 import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
 import {FeeRouter} from "../../src/staking/FeeRouter.sol";
-import {Token} from "../../src/Token.sol";
+import {Token} from "../../src/token/Token.sol";
 
 contract StakeInvariants is Walk {
     address internal constant FINDER = address(0xF1);

@@ -7,7 +7,7 @@ import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
 import {StakeRegistry} from "../../src/staking/StakeRegistry.sol";
 import {ThawQueue} from "../../src/staking/ThawQueue.sol";
 import {FeeRouter} from "../../src/staking/FeeRouter.sol";
-import {Token} from "../../src/Token.sol";
+import {Token} from "../../src/token/Token.sol";
 
 /// @dev Shows the raw shares behind thaw requests.
 contract OpenRegistry is StakeRegistry {

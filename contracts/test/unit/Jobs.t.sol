@@ -5,7 +5,7 @@ import {Fixture} from "../Fixture.sol";
 import {IJobMarket} from "../../src/interfaces/IJobMarket.sol";
 import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
 import {JobMarket} from "../../src/JobMarket.sol";
-import {Token} from "../../src/Token.sol";
+import {Token} from "../../src/token/Token.sol";
 import {StakeRegistry} from "../../src/staking/StakeRegistry.sol";
 
 /// @dev Refuses money; what it is owed must stay its own problem.

@@ -6,7 +6,7 @@ import {IActiveSet} from "../../src/interfaces/IActiveSet.sol";
 import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
 import {FeeRouter} from "../../src/staking/FeeRouter.sol";
 import {StakeRegistry} from "../../src/staking/StakeRegistry.sol";
-import {Token} from "../../src/Token.sol";
+import {Token} from "../../src/token/Token.sol";
 
 contract StakeGovernanceTest is StakeFixture {
     address internal constant MARKET = address(0x3A2);
