@@ -5,7 +5,7 @@
 
 use alloy::network::EthereumWallet;
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy::providers::{DynProvider, Provider, ProviderBuilder};
+use alloy::providers::{DynProvider, PendingTransactionBuilder, Provider, ProviderBuilder};
 use alloy::rpc::types::TransactionRequest;
 use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::SolCall;
@@ -54,7 +54,8 @@ impl Net {
         set_balance(&self.provider, from, COIN).await.unwrap();
         let request = TransactionRequest::default().from(from).to(to).input(input.into()).gas_limit(1_000_000);
         let hash: B256 = self.provider.raw_request("eth_sendTransaction".into(), (request,)).await.unwrap();
-        self.provider.get_transaction_receipt(hash).await.unwrap().unwrap().status()
+        let sent = PendingTransactionBuilder::new(self.provider.root().clone(), hash);
+        sent.get_receipt().await.unwrap().status()
     }
 
     async fn wait(&self, seconds: u64) {
