@@ -141,7 +141,7 @@ async fn a_role_that_somebody_has_or_lacks_is_named() {
     let revoke = Timelock::revokeRoleCall { role: proposer, account: stranger }.abi_encode();
     assert!(net.as_account(at.timelock, at.timelock, revoke.into()).await);
     let expected = Fault::Lacking { role: proposer, account: at.governor };
-    assert_eq!(net.faults().await, [expected.clone()]);
+    assert_eq!(net.faults().await, std::slice::from_ref(&expected));
     assert!(expected.to_string().contains("lacks the role"), "{expected}");
 
     let propose = StakeRegistry::proposeAdminCall { admin_: stranger }.abi_encode();
