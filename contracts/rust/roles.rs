@@ -84,7 +84,7 @@ async fn relations<P: Provider>(provider: &P, at: &Deployment) -> Result<Vec<Rel
     let challenges = ChallengeManager::new(at.challenges, provider);
     let game = DisputeGame::new(at.game, provider);
     let jury = Jury::new(at.jury, provider);
-    let of_guardian = Guardian::new(at.guardian, provider).timelock().call().await?;
+    let of_guardian = Guardian::new(at.guardian, provider).admin().call().await?;
     let relation = |what, expected, found| Relation { what, expected, found };
     Ok(vec![
         relation("the token's minter", at.rewards, minter),
@@ -123,8 +123,8 @@ async fn relations<P: Provider>(provider: &P, at: &Deployment) -> Result<Vec<Rel
         relation("the jury's admin", at.timelock, jury.admin().call().await?),
         relation("the votes' registry", at.registry, of_votes),
         relation("the rewards' registry", at.registry, rewards.registry().call().await?),
-        relation("the rewards' timelock", at.timelock, rewards.timelock().call().await?),
-        relation("the guardian's timelock", at.timelock, of_guardian),
+        relation("the rewards' admin", at.timelock, rewards.admin().call().await?),
+        relation("the guardian's admin", at.timelock, of_guardian),
         relation("the governor's votes", at.votes, governor.token().call().await?),
         relation("the governor's timelock", at.timelock, governor.timelock().call().await?),
     ])

@@ -1,28 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IGuardian} from "../interfaces/IGuardian.sol";
 import {IPausable} from "../interfaces/IPausable.sol";
 
-/// @title See IGuardian.
+/// @title A key that can hold up new work: see IGuardian.
 contract Guardian is IGuardian {
+    using SafeCast for uint256;
+
     uint256 public constant MOST_PAUSE = 7 days;
     uint256 public constant REST = 30 days; // from one beginning to the next
     uint256 public constant MOST_TARGETS = 8;
 
-    address public immutable timelock;
+    address public immutable admin;
     address public key;
-    uint256 public pausedUntil;
-    uint256 public nextPause;
+    uint40 public pausedUntil;
+    uint40 public nextPause;
     IPausable[] private _targets;
 
-    modifier onlyTimelock() {
-        require(msg.sender == timelock, NotTimelock(msg.sender));
+    modifier onlyAdmin() {
+        require(msg.sender == admin, NotAdmin(msg.sender));
         _;
     }
 
-    constructor(address timelock_, address key_, IPausable[] memory targets_) {
-        timelock = timelock_;
+    constructor(address admin_, address key_, IPausable[] memory targets_) {
+        admin = admin_;
         _setKey(key_);
         for (uint256 i = 0; i < targets_.length; ++i) {
             _add(targets_[i]);
@@ -33,10 +36,11 @@ contract Guardian is IGuardian {
         require(msg.sender == key, NotKey(msg.sender));
         require(duration > 0 && duration <= MOST_PAUSE, BadDuration(duration, MOST_PAUSE));
         require(block.timestamp >= nextPause, TooSoon(nextPause));
-        (pausedUntil, nextPause) = (block.timestamp + duration, block.timestamp + REST);
-        emit Paused(pausedUntil);
+        uint40 until = (block.timestamp + duration).toUint40();
+        (pausedUntil, nextPause) = (until, (block.timestamp + REST).toUint40());
+        emit Paused(until);
         for (uint256 i = 0; i < _targets.length; ++i) {
-            try _targets[i].pause() {}
+            try _targets[i].pause(until) {}
             catch {
                 emit TargetFailed(_targets[i]);
             }
@@ -44,9 +48,9 @@ contract Guardian is IGuardian {
     }
 
     function unpause() external {
-        require(msg.sender == key || msg.sender == timelock, NotKey(msg.sender));
+        require(msg.sender == key || msg.sender == admin, NotKey(msg.sender));
         require(block.timestamp < pausedUntil, NotPaused());
-        pausedUntil = block.timestamp;
+        pausedUntil = block.timestamp.toUint40();
         emit Unpaused();
         for (uint256 i = 0; i < _targets.length; ++i) {
             try _targets[i].unpause() {}
@@ -56,15 +60,15 @@ contract Guardian is IGuardian {
         }
     }
 
-    function setKey(address key_) external onlyTimelock {
+    function setKey(address key_) external onlyAdmin {
         _setKey(key_);
     }
 
-    function addTarget(IPausable target) external onlyTimelock {
+    function addTarget(IPausable target) external onlyAdmin {
         _add(target);
     }
 
-    function removeTarget(IPausable target) external onlyTimelock {
+    function removeTarget(IPausable target) external onlyAdmin {
         uint256 i = _indexOf(target);
         require(i < _targets.length, NotTarget(target));
         _targets[i] = _targets[_targets.length - 1];

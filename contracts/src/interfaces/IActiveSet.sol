@@ -3,13 +3,15 @@ pragma solidity 0.8.37;
 
 /// @title A fixed number of slots, who holds them, and draws among the holders by weight.
 /// @notice Epochs are days. Whoever takes a free slot is active at once; whoever displaces another is from the next epoch
-/// on, and the other stays until then. Draws see neither before the next epoch.
+/// on, and the other stays until then. So does whoever takes a slot that became free before the other was out of it: a
+/// slot never has two active operators. Draws see neither before the next epoch.
 interface IActiveSet {
     struct Seat {
+        uint32 number; // of the operator, counted from 1 as they first bond
         uint16 slot; // its number plus one; 0 has none
         uint16 activeFrom; // epoch
         uint16 activeUntil; // last epoch in a slot that was lost to another operator; 0 for none
-        address after_; // who has the slot until activeFrom, when another was displaced
+        uint16 leaving; // the slot it was lost in, plus one
     }
 
     event Activated(address indexed operator, uint256 slot, uint256 epoch);
@@ -28,7 +30,7 @@ interface IActiveSet {
     error EpochNotKept(uint256 epoch, uint256 current);
 
     /// @notice Registry only, after every change of stake or standing: the new weight counts from the next epoch, and who
-    /// is no longer eligible leaves its slot now. With `enter`, an eligible operator takes a free slot.
+    /// is no longer eligible leaves its slot now. With `enter`, when it bonds, an eligible operator takes a free slot.
     function update(address operator, uint256 weight, bool eligible, bool enter) external;
 
     /// @notice The operator or its owner: takes a free slot.

@@ -6,7 +6,7 @@ import {IPausable} from "./IPausable.sol";
 /// @title A key that can hold up new work while something is being found out, for 7 of any 30 days at most.
 /// @notice It moves nothing, sets nothing, and stops nobody from leaving. Times are seconds since 1970.
 interface IGuardian {
-    event Paused(uint256 until);
+    event Paused(uint40 until);
     event Unpaused();
     /// @dev A contract refused; the others were told all the same.
     event TargetFailed(IPausable indexed target);
@@ -15,7 +15,7 @@ interface IGuardian {
     event TargetRemoved(IPausable indexed target);
 
     error NotKey(address caller);
-    error NotTimelock(address caller);
+    error NotAdmin(address caller);
     error BadDuration(uint256 duration, uint256 most);
     error TooSoon(uint256 again);
     error NotPaused();
@@ -27,26 +27,27 @@ interface IGuardian {
     /// @notice Key: pauses all targets for `duration` seconds, at most 7 days, and at most once in 30 days.
     function pause(uint256 duration) external;
 
-    /// @notice Key or timelock: ends the pause now. The 30 days still count from its beginning.
+    /// @notice Key or admin: ends the pause now. The 30 days still count from its beginning.
     function unpause() external;
 
-    /// @notice Timelock: who holds the key; 0 for nobody.
+    /// @notice Admin: who holds the key; 0 for nobody.
     function setKey(address key) external;
 
-    /// @notice Timelock: one more contract, which must be there already; at most 8. A running pause does not reach it.
+    /// @notice Admin: one more contract, which must be there already; at most 8. A running pause does not reach it.
     function addTarget(IPausable target) external;
 
-    /// @notice Timelock: one fewer. A pause it is in ends at its time.
+    /// @notice Admin: one fewer. A pause it is in ends at its time.
     function removeTarget(IPausable target) external;
 
     // ---- views ----
 
-    /// @notice When the last pause ends or ended; 0 when there was none. Set before the targets are told.
-    function pausedUntil() external view returns (uint256);
+    /// @notice When the last pause ends or ended; 0 when there was none.
+    function pausedUntil() external view returns (uint40);
 
     /// @notice When the next pause may begin.
-    function nextPause() external view returns (uint256);
+    function nextPause() external view returns (uint40);
 
+    function admin() external view returns (address);
     function key() external view returns (address);
     function targets() external view returns (IPausable[] memory);
 }

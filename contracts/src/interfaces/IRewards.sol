@@ -26,7 +26,7 @@ interface IRewards {
     event Rewarded(address indexed operator, uint256 indexed epoch, uint256 part, uint256 handed);
     event ParamsChanged(uint16 target, uint32 step, uint32 most);
 
-    error NotTimelock(address caller);
+    error NotAdmin(address caller);
     error ParamOutOfBounds(uint256 value, uint256 least, uint256 most);
     error NotActiveThen(address operator, uint256 epoch);
     error AlreadyRewarded(address operator, uint256 epoch);
@@ -39,10 +39,12 @@ interface IRewards {
     /// @notice The same for one that has lost its slot since: which it held when the epoch began.
     function rewardIn(address operator, uint256 slot) external returns (uint256 part);
 
-    /// @notice Timelock: from the next epoch that is settled on.
+    /// @notice Admin: from the next epoch that is settled on.
     function setParams(Params calldata params) external;
 
     // ---- views ----
+
+    function admin() external view returns (address);
 
     function params() external view returns (Params memory);
 

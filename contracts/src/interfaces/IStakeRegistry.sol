@@ -246,12 +246,15 @@ interface IStakeRegistry {
     function lockedBy(address operator, address slasher) external view returns (uint256);
     function selfThaws(address operator) external view returns (Thaw[] memory);
 
-    /// @notice The caller-facing deadline of an operator: when the first thaw is ready or the jail opens; 0 for none.
+    /// @notice The caller-facing deadline of an operator: when the first thaw that is not void is ready or the jail opens;
+    /// 0 for none.
     function nextDeadline(address operator) external view returns (uint256);
 
     /// @notice Shares in the current pool and what they are worth.
     function delegation(address operator, address account) external view returns (uint256 shares, uint256 amount);
     function delegationThaws(address operator, address account) external view returns (Thaw[] memory);
+
+    /// @notice Wei that `takeFees` would give now, but for what an owner gets while nobody has shares.
     function feesOf(address operator, address account, uint32 nonce) external view returns (uint256);
     function bounty(address account) external view returns (uint256);
 

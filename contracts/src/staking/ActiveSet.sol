@@ -8,7 +8,8 @@ import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
 import {SumTree} from "./SumTree.sol";
 
 /// @title Slots and draws: see IActiveSet.
-/// @dev Holds no stake; the registry creates it and keeps it up to date. Nothing loops over slots but `members`.
+/// @dev Holds no stake; the registry creates it and keeps it up to date. Nothing loops over slots but `members`. Operators
+/// are numbered as they first bond, so that whoever held a slot lately, in three epochs, fits into its one word.
 contract ActiveSet is IActiveSet {
     using SafeCast for uint256;
     using SumTree for SumTree.Tree;
@@ -23,35 +24,49 @@ contract ActiveSet is IActiveSet {
     IStakeRegistry public immutable registry;
     uint256 public immutable slots;
     uint256 private immutable _dayZero;
+    uint256 private immutable _spans; // of the tree, that slots can reach
 
     SumTree.Tree private _tree;
     uint256 private _taken; // bit i: slot i is held
+    uint256 private _count; // of operators ever numbered
+    mapping(uint256 number => address) private _operators; // 0 is nobody
     mapping(address operator => Seat) private _seats;
-    mapping(uint256 slot => Holder[3]) private _holders; // the newest first
+    mapping(uint256 slot => Slot) private _slots;
 
-    struct Holder {
-        address operator;
-        uint16 from; // epoch
+    /// @dev Numbers of operators, and epochs.
+    struct Slot {
+        uint32 holder;
+        uint16 since;
+        uint32 before; // held it until `since`
+        uint16 beforeSince;
+        uint32 earlier; // held it until `beforeSince`
+        uint32 leaver; // was displaced and works in it to the end of `leaves`
+        uint16 leaves;
     }
 
     constructor(uint256 slots_) {
         require(slots_ > 0 && slots_ <= MAX_SLOTS, BadSlotCount(slots_, MAX_SLOTS));
         registry = IStakeRegistry(msg.sender);
         slots = slots_;
+        _spans = Math.ceilDiv(slots_, SumTree.SPAN);
         _dayZero = block.timestamp / EPOCH - 2; // the epoch before the first needs a number above 0
     }
 
     function update(address operator, uint256 weight, bool eligible, bool enter) external {
         require(msg.sender == address(registry), NotRegistry(msg.sender));
         Seat memory seat = _seats[operator];
-        if (seat.slot == 0) {
-            if (eligible && enter) _enterFree(operator, weight);
-            else if (!eligible && seat.activeUntil != 0) delete _seats[operator];
-        } else if (eligible) {
-            _tree.set(seat.slot - 1, weight / WEIGHT_UNIT, epoch() + 1);
-        } else {
-            _leave(operator, seat.slot - 1);
+        if (seat.slot != 0) {
+            if (eligible) _tree.set(seat.slot - 1, weight / WEIGHT_UNIT, epoch() + 1);
+            else _leave(operator, seat);
+            return;
         }
+        if (enter && seat.number == 0) {
+            uint256 number = ++_count;
+            _seats[operator].number = number.toUint32();
+            _operators[number] = operator;
+        }
+        if (eligible && enter) _enterFree(operator, weight);
+        else if (!eligible && seat.activeUntil != 0) _clear(operator, seat);
     }
 
     function activate(address operator) external {
@@ -61,22 +76,25 @@ contract ActiveSet is IActiveSet {
 
     function displace(address operator, uint256 slot) external {
         uint256 mine = _requireStandby(operator);
-        address other = _holders[slot][0].operator;
-        (uint256 theirs,) = registry.standing(other);
         uint256 unused = _freeSlot();
         require(unused >= slots, SlotIsFree(unused));
         require(slot < slots, NoSuchSlot(slot));
+        Slot memory s = _slots[slot];
+        address other = _operators[s.holder];
+        (uint256 theirs,) = registry.standing(other);
         uint256 needed = Math.ceilDiv(theirs * DISPLACE_NUM, DISPLACE_DEN);
         require(mine >= needed, NotEnoughToDisplace(mine, needed));
 
         uint256 now_ = epoch();
         Seat memory lost = _seats[other];
-        bool works = lost.activeFrom <= now_; // or else it never began
-        _seats[other].slot = 0;
-        if (works) _seats[other].activeUntil = now_.toUint16();
+        lost.slot = 0;
+        if (lost.activeFrom <= now_) {
+            (lost.activeUntil, lost.leaving) = (now_.toUint16(), (slot + 1).toUint16());
+            (s.leaver, s.leaves) = (s.holder, lost.activeUntil);
+        } // or else it never began
+        _seats[other] = lost;
         emit Displaced(other, operator, slot);
-        _enter(operator, mine, slot, now_ + 1);
-        _seats[operator].after_ = works ? other : lost.after_;
+        _enter(operator, mine, slot, s, now_ + 1);
     }
 
     // ---- views ----
@@ -99,12 +117,10 @@ contract ActiveSet is IActiveSet {
         out = new address[](slots);
         (uint256 count, uint256 now_) = (0, epoch());
         for (uint256 slot = 0; slot < slots; ++slot) {
-            address operator = _holders[slot][0].operator;
-            if (_seats[operator].activeFrom > now_) {
-                // Whoever is about to lose this slot is active in it to the end of the epoch, unless it found another.
-                operator = _seats[operator].after_;
-                if (_seats[operator].activeUntil != now_) continue;
-            }
+            Slot memory s = _slots[slot];
+            address operator = _operators[s.holder];
+            if (_leaverWorks(slot, s, now_)) operator = _operators[s.leaver];
+            else if (_seats[operator].activeFrom > now_) continue;
             if (registry.isActive(operator)) out[count++] = operator;
         }
         // The rest of the list was never filled.
@@ -115,7 +131,7 @@ contract ActiveSet is IActiveSet {
 
     function totalWeight(uint256 during) external view returns (uint256) {
         if (during != epoch() + 1) _requireKept(during);
-        return _tree.total(during) * WEIGHT_UNIT;
+        return _tree.total(_spans, during) * WEIGHT_UNIT;
     }
 
     function slotIn(uint256 during, uint256 slot) external view returns (address operator, uint256 weight) {
@@ -126,7 +142,7 @@ contract ActiveSet is IActiveSet {
 
     function draw(uint256 during, uint256 random) public view returns (address) {
         _requireKept(during);
-        uint256 total = _tree.total(during);
+        uint256 total = _tree.total(_spans, during);
         if (total == 0) return address(0);
         return _holderAt(_tree.find(random % total, during), during);
     }
@@ -155,46 +171,55 @@ contract ActiveSet is IActiveSet {
         uint256 slot = _freeSlot();
         if (slot >= slots) return false;
         _taken |= 1 << slot;
-        _enter(operator, weight, slot, epoch());
+        Slot memory s = _slots[slot];
+        uint256 now_ = epoch();
+        // Whoever held it last may have gone before it began, while the one it displaced still works there.
+        _enter(operator, weight, slot, s, _leaverWorks(slot, s, now_) ? now_ + 1 : now_);
         return true;
     }
 
-    function _enter(address operator, uint256 weight, uint256 slot, uint256 from) private {
-        uint256 next = epoch() + 1;
-        Seat storage seat = _seats[operator];
-        seat.slot = (slot + 1).toUint16();
-        seat.activeFrom = from.toUint16();
-        if (from < next) seat.activeUntil = 0; // of another slot
-        _hold(slot, operator, next);
-        _tree.set(slot, weight / WEIGHT_UNIT, next);
+    function _enter(address operator, uint256 weight, uint256 slot, Slot memory s, uint256 from) private {
+        Seat memory seat = _seats[operator];
+        (seat.slot, seat.activeFrom) = ((slot + 1).toUint16(), from.toUint16());
+        if (from <= epoch()) (seat.activeUntil, seat.leaving) = (0, 0); // of another slot
+        _seats[operator] = seat;
+        _hold(slot, s, seat.number, weight);
         emit Activated(operator, slot, from);
     }
 
-    function _leave(address operator, uint256 slot) private {
-        uint256 next = epoch() + 1;
-        delete _seats[operator];
+    function _leave(address operator, Seat memory seat) private {
+        uint256 slot = seat.slot - 1;
+        _clear(operator, seat);
         _taken &= ~(1 << slot);
-        _hold(slot, address(0), next);
-        _tree.set(slot, 0, next);
+        _hold(slot, _slots[slot], 0, 0);
         emit Deactivated(operator, slot);
     }
 
-    /// @dev Keeps who held the slot in the running epoch and the one before.
-    function _hold(uint256 slot, address operator, uint256 from) private {
-        Holder[3] storage holders = _holders[slot];
-        if (holders[0].from != from) {
-            holders[2] = holders[1];
-            holders[1] = holders[0];
+    function _clear(address operator, Seat memory seat) private {
+        _seats[operator] = Seat(seat.number, 0, 0, 0, 0);
+    }
+
+    /// @dev From the next epoch on. Keeps who held the slot in the running epoch and the one before.
+    function _hold(uint256 slot, Slot memory s, uint32 number, uint256 weight) private {
+        uint16 next = (epoch() + 1).toUint16();
+        if (s.since != next) {
+            (s.earlier, s.before, s.beforeSince) = (s.before, s.holder, s.since);
+            s.since = next;
         }
-        holders[0] = Holder(operator, from.toUint16());
+        s.holder = number;
+        _slots[slot] = s;
+        _tree.set(slot, weight / WEIGHT_UNIT, next);
     }
 
     function _holderAt(uint256 slot, uint256 during) private view returns (address) {
-        Holder[3] storage holders = _holders[slot];
-        for (uint256 i = 0; i < 2; ++i) {
-            if (holders[i].from <= during) return holders[i].operator;
-        }
-        return holders[2].operator;
+        Slot memory s = _slots[slot];
+        if (s.since <= during) return _operators[s.holder];
+        return _operators[s.beforeSince <= during ? s.before : s.earlier];
+    }
+
+    /// @dev Whether one that was displaced from the slot works in it to the end of the running epoch.
+    function _leaverWorks(uint256 slot, Slot memory s, uint256 now_) private view returns (bool) {
+        return s.leaves == now_ && _seats[_operators[s.leaver]].leaving == slot + 1;
     }
 
     /// @return The lowest free slot, or MAX_SLOTS when there is none.

@@ -21,14 +21,13 @@ abstract contract Delegation is SelfBond {
     mapping(address operator => mapping(address owner => ThawQueue.Queue)) internal _thaws;
 
     function delegate(address operator, uint128 amount) external returns (uint128 shares) {
-        require(amount >= MIN_DELEGATION, DelegationTooSmall(amount, MIN_DELEGATION));
+        _requireWorth(amount);
         Account storage a = _accounts[operator];
-        bool accepting = a.status == Status.Joined && a.jailedUntil != type(uint40).max;
-        require(accepting, NotAccepting(operator, _state(operator, a)));
+        if (a.status != Status.Joined || a.jailedUntil == type(uint40).max) _refuse(operator, a);
         _accrue(operator, a);
-        Position storage position = _positions[operator][a.poolNonce][msg.sender];
+        Position storage position = _positions[operator][a.active.nonce][msg.sender];
         _settleFees(operator, msg.sender, position, a.feeIndex);
-        shares = a.active.deposit(amount);
+        shares = a.active.deposit(uint256(amount).toUint96());
         position.shares += shares;
         emit Delegated(operator, msg.sender, amount, shares);
         _update(operator, a, false);
@@ -38,15 +37,14 @@ abstract contract Delegation is SelfBond {
     function undelegate(address operator, uint128 shares) external {
         Account storage a = _accounts[operator];
         _accrue(operator, a);
-        Position storage position = _positions[operator][a.poolNonce][msg.sender];
+        Position storage position = _positions[operator][a.active.nonce][msg.sender];
         uint128 held = position.shares;
         require(shares <= held, InsufficientShares(held, shares));
         _settleFees(operator, msg.sender, position, a.feeIndex);
-        (uint128 amount, uint128 dust) = a.active.redeem(shares);
+        (uint96 amount, uint96 dust) = a.active.redeem(shares);
         require(amount > 0, ZeroAmount());
         uint128 left = held - shares;
-        uint256 leftWorth = a.active.toAssets(left);
-        require(left == 0 || leftWorth >= MIN_DELEGATION, DelegationTooSmall(leftWorth, MIN_DELEGATION));
+        if (left > 0) _requireWorth(a.active.toAssets(left));
         position.shares = left;
         a.bonded += dust;
         _queue(operator, a, amount, shares);
@@ -55,78 +53,82 @@ abstract contract Delegation is SelfBond {
 
     function withdrawDelegation(address operator) external {
         Account storage a = _accounts[operator];
-        (uint128 shares, uint256 removed) = _thaws[operator][msg.sender].pop(block.timestamp, a.thawNonce);
+        (uint128 shares, uint256 removed) = _thaws[operator][msg.sender].pop(block.timestamp, a.thaw.nonce);
         require(removed > 0, NothingToWithdraw(msg.sender));
-        (uint128 amount, uint128 dust) = a.thaw.redeem(shares);
+        (uint96 amount, uint96 dust) = a.thaw.redeem(shares);
         _absorb(operator, a, dust);
         emit DelegationWithdrawn(operator, msg.sender, amount);
         token.safeTransfer(msg.sender, amount);
     }
 
     function notify(address operator, uint128 amount) external {
-        require(amount >= MIN_DELEGATION, DelegationTooSmall(amount, MIN_DELEGATION));
+        _requireWorth(amount);
         Account storage a = _accounts[operator];
-        require(a.status == Status.Joined, NotAccepting(operator, _state(operator, a)));
+        if (a.status != Status.Joined) _refuse(operator, a);
         // The weight in draws follows with the next change or poke.
-        if (a.rewardsVest) _accrueRewards(operator, a);
+        if (a.flags & REWARDS_VEST != 0) _accrueRewards(operator, a);
         a.rewards.add(amount);
-        a.rewardsVest = true;
+        a.flags |= REWARDS_VEST;
         emit Notified(operator, amount);
         token.safeTransferFrom(msg.sender, address(this), amount);
     }
 
     function creditFees(address operator, uint128 amount) external onlyRouter returns (uint128 toDelegators) {
         Account storage a = _accounts[operator];
-        if (a.feesVest) _accrueFees(operator, a);
+        if (a.flags & FEES_VEST != 0) _accrueFees(operator, a);
         (, uint16 feeCut) = _cuts(a);
-        toDelegators = _delegatorsPart(a, amount, feeCut);
+        toDelegators = _delegatorsPart(a, amount, feeCut).toUint128();
         if (toDelegators > 0) {
             a.fees.add(toDelegators);
-            a.feesVest = true;
+            a.flags |= FEES_VEST;
         }
         emit FeesCredited(operator, amount, toDelegators);
     }
 
     function takeFees(address operator, address account, uint32 nonce) external onlyRouter returns (uint256 amount) {
         Account storage a = _accounts[operator];
-        if (a.feesVest) _accrueFees(operator, a);
-        uint128 index = nonce == a.poolNonce ? a.feeIndex : _lastFeeIndex[operator][nonce];
-        _settleFees(operator, account, _positions[operator][nonce][account], index);
-        amount = _feesEarned[operator][account];
-        delete _feesEarned[operator][account];
+        // What vests while nobody has shares is the owner's. Otherwise the index need not be brought up to date to be known.
+        if (a.active.shares == 0 && a.flags & FEES_VEST != 0) _accrueFees(operator, a);
+        Position storage position = _positions[operator][nonce][account];
+        uint128 index = _feeIndex(operator, a, nonce);
+        uint256 settled = _feesEarned[operator][account];
+        amount = settled + _feesSince(position, index);
+        position.feeIndex = index;
+        if (settled > 0) delete _feesEarned[operator][account];
     }
 
     function feesOf(address operator, address account, uint32 nonce) external view returns (uint256 earned) {
         Account storage a = _accounts[operator];
-        Position memory position = _positions[operator][nonce][account];
-        uint256 index = nonce == a.poolNonce ? a.feeIndex : _lastFeeIndex[operator][nonce];
-        earned = _feesEarned[operator][account] + (position.shares * (index - position.feeIndex) >> FEE_SHIFT);
+        uint256 since = _feesSince(_positions[operator][nonce][account], _feeIndex(operator, a, nonce));
+        earned = _feesEarned[operator][account] + since;
     }
 
     function delegation(address operator, address account) external view returns (uint256 shares, uint256 amount) {
         Account storage a = _accounts[operator];
-        shares = _positions[operator][a.poolNonce][account].shares;
+        shares = _positions[operator][a.active.nonce][account].shares;
         amount = a.active.toAssets(shares);
     }
 
     function delegationThaws(address operator, address account) external view returns (Thaw[] memory) {
-        Account storage a = _accounts[operator];
-        return _worth(_thaws[operator][account], a.thaw, a.thawNonce);
+        return _worth(_thaws[operator][account], _accounts[operator].thaw);
     }
 
     function selfThaws(address operator) external view returns (Thaw[] memory) {
-        Account storage a = _accounts[operator];
-        return _worth(_selfThaws[operator], a.selfThaw, a.selfThawNonce);
+        return _worth(_selfThaws[operator], _accounts[operator].selfThaw);
     }
 
-    function _queue(address operator, Account storage a, uint128 amount, uint128 shares) private {
+    function _requireWorth(uint256 amount) private pure {
+        require(amount >= MIN_DELEGATION, DelegationTooSmall(amount, MIN_DELEGATION));
+    }
+
+    function _queue(address operator, Account storage a, uint96 amount, uint128 shares) private {
         uint40 readyAt = _readyAt();
-        ThawQueue.Request memory request = ThawQueue.Request(a.thaw.deposit(amount), readyAt, a.thawNonce);
+        ThawQueue.Request memory request = ThawQueue.Request(a.thaw.deposit(amount), readyAt, a.thaw.nonce);
         _thaws[operator][msg.sender].push(request);
         emit Undelegated(operator, msg.sender, amount, shares, readyAt);
     }
 
-    function _worth(ThawQueue.Queue storage queue, SharePool.Pool memory pool, uint32 nonce)
+    function _worth(ThawQueue.Queue storage queue, SharePool.Pool storage pool)
         private
         view
         returns (Thaw[] memory out)
@@ -135,7 +137,7 @@ abstract contract Delegation is SelfBond {
         out = new Thaw[](requests.length);
         for (uint256 i = 0; i < out.length; ++i) {
             ThawQueue.Request memory r = requests[i];
-            if (r.nonce == nonce) out[i].amount = SharePool.toAssets(pool, r.shares).toUint128();
+            if (r.nonce == pool.nonce) out[i].amount = pool.toAssets(r.shares).toUint128();
             out[i].readyAt = r.readyAt;
         }
     }

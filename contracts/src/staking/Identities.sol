@@ -35,13 +35,13 @@ abstract contract Identities is StakeBase {
         (identity.owner, identity.proposedOwner) = (msg.sender, address(0));
         emit OwnerChanged(operator, msg.sender);
         Account storage a = _accounts[operator];
-        if (a.enrolled) _tellVotes(operator, a);
+        if (a.flags & ENROLLED != 0) _tellVotes(operator, a);
     }
 
     function enrol(address operator, bool on) external {
         _requireOwner(operator);
         Account storage a = _accounts[operator];
-        a.enrolled = on;
+        a.flags = on ? a.flags | ENROLLED : a.flags & ~ENROLLED;
         emit Enrolled(operator, on);
         _tellVotes(operator, a);
     }

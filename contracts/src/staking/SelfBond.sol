@@ -52,7 +52,7 @@ abstract contract SelfBond is Identities {
     function exit(address operator) external {
         _requireOwner(operator);
         Account storage a = _accounts[operator];
-        require(a.status == Status.Joined, NotAccepting(operator, _state(operator, a)));
+        if (a.status != Status.Joined) _refuse(operator, a);
         _accrue(operator, a);
         a.status = Status.Exiting;
         emit Exiting(operator);
@@ -60,7 +60,7 @@ abstract contract SelfBond is Identities {
     }
 
     /// @dev What leaves a thawing pool without being paid out becomes stake of the operator.
-    function _absorb(address operator, Account storage a, uint128 amount) internal {
+    function _absorb(address operator, Account storage a, uint96 amount) internal {
         if (amount == 0) return;
         _accrue(operator, a);
         a.bonded += amount;
@@ -76,7 +76,7 @@ abstract contract SelfBond is Identities {
         }
         _accrue(operator, a);
         a.status = Status.Joined;
-        a.bonded += amount;
+        a.bonded += uint256(amount).toUint96();
         if (!_settings.everBonded) _settings.everBonded = true;
         emit Bonded(operator, amount);
         _update(operator, a, true);
@@ -88,12 +88,11 @@ abstract contract SelfBond is Identities {
         require(amount > 0, ZeroAmount());
         Account storage a = _accounts[operator];
         _accrue(operator, a);
-        uint256 available = _free(a);
-        require(amount <= available, InsufficientFree(operator, available, amount));
-        a.bonded -= amount;
-        uint128 shares = a.selfThaw.deposit(amount);
+        uint96 part = _requireFree(operator, a, amount);
+        a.bonded -= part;
+        uint128 shares = a.selfThaw.deposit(part);
         uint40 readyAt = _readyAt();
-        _selfThaws[operator].push(ThawQueue.Request(shares, readyAt, a.selfThawNonce));
+        _selfThaws[operator].push(ThawQueue.Request(shares, readyAt, a.selfThaw.nonce));
         emit Unbonded(operator, amount, readyAt);
         _update(operator, a, false);
     }
@@ -101,11 +100,11 @@ abstract contract SelfBond is Identities {
     function _withdraw(address operator) private {
         _requireOwner(operator);
         Account storage a = _accounts[operator];
-        (uint128 shares, uint256 removed) = _selfThaws[operator].pop(block.timestamp, a.selfThawNonce);
+        (uint128 shares, uint256 removed) = _selfThaws[operator].pop(block.timestamp, a.selfThaw.nonce);
         require(removed > 0, NothingToWithdraw(operator));
-        (uint128 amount, uint128 dust) = a.selfThaw.redeem(shares);
+        (uint96 amount, uint96 dust) = a.selfThaw.redeem(shares);
         // After a slash the bonded stake can be smaller than the locks; thawed stake then stands in for it.
-        uint128 kept = Math.min(amount, Math.saturatingSub(a.locked, a.bonded)).toUint128();
+        uint96 kept = Math.min(amount, Math.saturatingSub(a.locked, a.bonded)).toUint96();
         _absorb(operator, a, kept + dust);
         emit Withdrawn(operator, amount - kept);
         token.safeTransfer(msg.sender, amount - kept);

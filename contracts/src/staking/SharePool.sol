@@ -14,46 +14,45 @@ library SharePool {
     uint256 internal constant VIRTUAL_ASSETS = 1;
     uint256 internal constant WIPE_BELOW = 1e6; // a share worth less than par over this is worth nothing
 
+    /// @dev One word.
     struct Pool {
-        uint128 assets;
+        uint96 assets;
         uint128 shares;
+        uint32 nonce; // how often it was wiped: shares bought under another nonce are void
     }
 
-    function toShares(Pool memory pool, uint256 assets) internal pure returns (uint256) {
+    function toShares(Pool storage pool, uint256 assets) internal view returns (uint256) {
         return assets * (pool.shares + VIRTUAL_SHARES) / (pool.assets + VIRTUAL_ASSETS);
     }
 
-    function toAssets(Pool memory pool, uint256 shares) internal pure returns (uint256) {
+    function toAssets(Pool storage pool, uint256 shares) internal view returns (uint256) {
         return shares * (pool.assets + VIRTUAL_ASSETS) / (pool.shares + VIRTUAL_SHARES);
     }
 
-    function deposit(Pool storage pool, uint128 assets) internal returns (uint128 shares) {
-        Pool memory before = pool;
-        shares = toShares(before, assets).toUint128();
-        pool.assets = before.assets + assets;
-        pool.shares = before.shares + shares;
+    function deposit(Pool storage pool, uint96 assets) internal returns (uint128 shares) {
+        shares = toShares(pool, assets).toUint128();
+        pool.assets += assets;
+        pool.shares += shares;
     }
 
     /// @return assets What the shares are worth.
     /// @return dust What rounding left in a pool that has no holder any more; the caller takes it over.
-    function redeem(Pool storage pool, uint128 shares) internal returns (uint128 assets, uint128 dust) {
-        Pool memory before = pool;
-        assets = toAssets(before, shares).toUint128();
-        uint128 left = before.assets - assets;
-        pool.shares = before.shares - shares;
-        if (before.shares == shares) (dust, left) = (left, 0);
-        pool.assets = left;
+    function redeem(Pool storage pool, uint128 shares) internal returns (uint96 assets, uint96 dust) {
+        assets = toAssets(pool, shares).toUint96();
+        uint96 left = pool.assets - assets;
+        uint128 others = pool.shares - shares;
+        if (others == 0) (dust, left) = (left, 0);
+        (pool.assets, pool.shares) = (left, others);
     }
 
     /// @dev At most all assets.
-    /// @return wiped The shares became worthless: the pool is empty and its holders have nothing.
+    /// @return wiped The shares became worthless: the pool is empty, its holders have nothing, and its nonce has grown.
     /// @return dust What was left in a wiped pool; the caller takes it over.
-    function lose(Pool storage pool, uint128 assets) internal returns (bool wiped, uint128 dust) {
-        Pool memory before = pool;
-        uint128 left = before.assets - assets;
-        wiped = uint256(left) * VIRTUAL_SHARES * WIPE_BELOW < before.shares;
+    function lose(Pool storage pool, uint96 assets) internal returns (bool wiped, uint96 dust) {
+        uint96 left = pool.assets - assets;
+        wiped = uint256(left) * VIRTUAL_SHARES * WIPE_BELOW < pool.shares;
         if (wiped) {
-            pool.shares = 0;
+            (pool.shares, pool.nonce) = (0, pool.nonce + 1);
             (dust, left) = (left, 0);
         }
         pool.assets = left;

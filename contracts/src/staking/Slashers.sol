@@ -21,7 +21,7 @@ abstract contract Slashers is StakeBase {
 
     function announceSlasher(address slasher, uint32 reach) external onlyAdmin {
         Slasher storage s = _slashers[slasher];
-        require(s.announcedAt == 0, SlasherInState(slasher, slasherState(slasher)));
+        _requireState(slasher, SlasherState.None, SlasherState.None);
         _requireWithin(reach, 0, _settings.unbond - MARGIN);
         if (reach > _settings.longestReach) _settings.longestReach = reach;
         s.reach = reach;
@@ -32,7 +32,7 @@ abstract contract Slashers is StakeBase {
 
     function activateSlasher(address slasher) external {
         Slasher storage s = _slashers[slasher];
-        require(s.announcedAt != 0 && !s.active, SlasherInState(slasher, slasherState(slasher)));
+        _requireState(slasher, SlasherState.Announced, SlasherState.Announced);
         uint256 usableAt = _usableAt(s);
         require(block.timestamp >= usableAt, SlasherTooEarly(slasher, usableAt));
         _activate(slasher, s);
@@ -40,7 +40,7 @@ abstract contract Slashers is StakeBase {
 
     function retireSlasher(address slasher) external onlyAdmin {
         Slasher storage s = _slashers[slasher];
-        require(s.active && s.retiredAt == 0, SlasherInState(slasher, slasherState(slasher)));
+        _requireState(slasher, SlasherState.Active, SlasherState.Active);
         s.retiredAt = block.timestamp.toUint40();
         emit SlasherRetired(slasher);
     }
@@ -53,9 +53,9 @@ abstract contract Slashers is StakeBase {
         return block.timestamp <= s.retiredAt + s.reach ? SlasherState.Retired : SlasherState.Ended;
     }
 
-    function _requireSlasher(SlasherState least, SlasherState most) internal view {
-        SlasherState state = slasherState(msg.sender);
-        require(state >= least && state <= most, SlasherInState(msg.sender, state));
+    function _requireState(address slasher, SlasherState least, SlasherState most) internal view {
+        SlasherState state = slasherState(slasher);
+        require(state >= least && state <= most, SlasherInState(slasher, state));
     }
 
     function _activate(address slasher, Slasher storage s) private {

@@ -62,21 +62,18 @@ abstract contract StakeBase is IStakeRegistry {
         Exiting
     }
 
+    /// @dev Amounts of stake fit into 96 bits: MAX_SUPPLY is below 2^92. The first word, and no other, is read by every call
+    /// that changes stake.
     struct Account {
-        uint128 bonded;
-        uint128 locked;
+        uint96 bonded;
+        uint96 locked;
+        uint40 jailedUntil;
+        Status status;
+        uint8 strikes;
+        uint8 flags; // the bits below; the others are free
         SharePool.Pool active;
         SharePool.Pool thaw;
         SharePool.Pool selfThaw;
-        Status status;
-        uint8 strikes;
-        uint40 jailedUntil;
-        uint32 poolNonce;
-        uint32 thawNonce;
-        uint32 selfThawNonce;
-        bool rewardsVest; // or else the stream is empty and need not be read
-        bool feesVest;
-        bool enrolled; // the votes are told of every change
         uint128 feeIndex; // wei of each share of the active pool, times 2^64
         uint16 rewardCut;
         uint16 feeCut;
@@ -86,6 +83,11 @@ abstract contract StakeBase is IStakeRegistry {
         VestingStream.Stream rewards;
         VestingStream.Stream fees; // the delegators' part, wei
     }
+
+    // Without the first two the streams are empty and need not be read; with the third the votes are told of every change.
+    uint8 internal constant REWARDS_VEST = 1;
+    uint8 internal constant FEES_VEST = 2;
+    uint8 internal constant ENROLLED = 4;
 
     struct Position {
         uint128 shares;
@@ -162,42 +164,51 @@ abstract contract StakeBase is IStakeRegistry {
 
     /// @dev Comes before every change of the pools, so that what vests goes to those who held shares meanwhile.
     function _accrue(address operator, Account storage a) internal {
-        if (a.rewardsVest) _accrueRewards(operator, a);
-        if (a.feesVest) _accrueFees(operator, a);
+        uint8 flags = a.flags;
+        if (flags & REWARDS_VEST != 0) _accrueRewards(operator, a);
+        if (flags & FEES_VEST != 0) _accrueFees(operator, a);
     }
 
     function _accrueRewards(address operator, Account storage a) internal {
         if (a.bonded == 0 && a.active.shares == 0) return a.rewards.pause();
         (uint128 amount, bool over) = a.rewards.settle();
-        if (over) a.rewardsVest = false;
+        if (over) a.flags &= ~REWARDS_VEST;
         if (amount == 0) return;
         (uint16 rewardCut,) = _cuts(a);
-        uint128 toDelegators = _delegatorsPart(a, amount, rewardCut);
-        a.bonded += amount - toDelegators;
-        a.active.assets += toDelegators;
+        uint256 toDelegators = _delegatorsPart(a, amount, rewardCut);
+        a.bonded += (amount - toDelegators).toUint96();
+        a.active.assets += toDelegators.toUint96();
         emit Vested(operator, amount - toDelegators, toDelegators);
     }
 
     function _accrueFees(address operator, Account storage a) internal {
-        (uint256 amount, bool over) = a.fees.settle();
-        if (over) a.feesVest = false;
+        (uint128 amount, bool over) = a.fees.settle();
+        if (over) a.flags &= ~FEES_VEST;
         if (amount == 0) return;
-        uint256 shares = a.active.shares;
-        if (shares == 0) {
-            _feesEarned[operator][ownerOf(operator)] += amount;
-        } else {
-            // It stops at the largest value rather than revert: no amount of coins may keep a slash from going through.
-            uint256 index = a.feeIndex + (amount << FEE_SHIFT) / shares;
-            a.feeIndex = Math.min(index, type(uint128).max).toUint128();
-        }
+        uint128 shares = a.active.shares;
+        if (shares == 0) _feesEarned[operator][ownerOf(operator)] += amount;
+        else a.feeIndex = _indexAfter(a.feeIndex, amount, shares);
+    }
+
+    /// @dev What the index of the pool of this nonce would be if its fees were accrued now.
+    function _feeIndex(address operator, Account storage a, uint32 nonce) internal view returns (uint128 index) {
+        if (nonce != a.active.nonce) return _lastFeeIndex[operator][nonce];
+        index = a.feeIndex;
+        uint128 shares = a.active.shares;
+        if (shares != 0) index = _indexAfter(index, a.fees.vested(block.timestamp), shares);
+    }
+
+    /// @dev It stops at the largest value rather than revert: no amount of coins may keep a slash from going through.
+    function _indexAfter(uint128 index, uint128 amount, uint128 shares) private pure returns (uint128) {
+        return Math.min(index + (uint256(amount) << FEE_SHIFT) / shares, type(uint128).max).toUint128();
     }
 
     /// @dev Their part by stake, less the operator's cut, rounded down.
-    function _delegatorsPart(Account storage a, uint128 amount, uint16 cut) internal view returns (uint128) {
-        SharePool.Pool memory pool = a.active;
-        if (pool.shares == 0) return 0;
-        uint256 byStake = uint256(amount) * pool.assets / (uint256(pool.assets) + a.bonded);
-        return (byStake * (WHOLE - cut) / WHOLE).toUint128();
+    function _delegatorsPart(Account storage a, uint128 amount, uint16 cut) internal view returns (uint256) {
+        if (a.active.shares == 0) return 0;
+        uint256 delegated = a.active.assets;
+        uint256 byStake = amount * delegated / (delegated + a.bonded);
+        return byStake * (WHOLE - cut) / WHOLE;
     }
 
     function _cuts(Account storage a) internal view returns (uint16 rewardCut, uint16 feeCut) {
@@ -207,11 +218,14 @@ abstract contract StakeBase is IStakeRegistry {
 
     /// @dev Comes before every change of the position's shares.
     function _settleFees(address operator, address owner, Position storage position, uint128 index) internal {
-        uint128 since = index - position.feeIndex;
-        if (since == 0) return;
+        if (index == position.feeIndex) return;
+        uint256 earned = _feesSince(position, index);
         position.feeIndex = index;
-        uint256 earned = uint256(position.shares) * since >> FEE_SHIFT;
         if (earned > 0) _feesEarned[operator][owner] += earned;
+    }
+
+    function _feesSince(Position memory position, uint128 index) internal pure returns (uint256) {
+        return uint256(position.shares) * (index - position.feeIndex) >> FEE_SHIFT;
     }
 
     // ---- standing ----
@@ -242,13 +256,13 @@ abstract contract StakeBase is IStakeRegistry {
     /// @dev After every change of stake or standing.
     function _update(address operator, Account storage a, bool enter) internal {
         activeSet.update(operator, _weight(a), _eligible(a), enter);
-        if (a.enrolled) _tellVotes(operator, a);
+        if (a.flags & ENROLLED != 0) _tellVotes(operator, a);
     }
 
     /// @dev What happens there stays there: no revert, no appetite for gas and no data from it can undo a slash. Who
     /// starves it of gas by sending too little undoes the whole call instead, so no slash leaves votes behind.
     function _tellVotes(address operator, Account storage a) internal {
-        bool counts = a.enrolled && a.status == Status.Joined && block.timestamp >= a.jailedUntil;
+        bool counts = a.flags & ENROLLED != 0 && a.status == Status.Joined && block.timestamp >= a.jailedUntil;
         uint256 amount = counts ? a.bonded : 0;
         bytes memory data = abi.encodeCall(IStakeVotes.record, (operator, ownerOf(operator), amount));
         address to = votes;
@@ -266,6 +280,11 @@ abstract contract StakeBase is IStakeRegistry {
         return activeSet.seated(operator) ? State.Active : State.Standby;
     }
 
+    /// @dev Apart from its conditions, because a `require` evaluates what its error says even if it holds.
+    function _refuse(address operator, Account storage a) internal view {
+        revert NotAccepting(operator, _state(operator, a));
+    }
+
     function ownerOf(address operator) public view virtual returns (address);
 
     function _requireOwner(address operator) internal view {
@@ -274,6 +293,13 @@ abstract contract StakeBase is IStakeRegistry {
 
     function _eligible(Account storage a) internal view returns (bool) {
         return a.status == Status.Joined && block.timestamp >= a.jailedUntil && a.bonded >= _settings.minSelf;
+    }
+
+    /// @return part The amount, which fits into what is free.
+    function _requireFree(address operator, Account storage a, uint128 amount) internal view returns (uint96 part) {
+        uint256 available = _free(a);
+        require(amount <= available, InsufficientFree(operator, available, amount));
+        return uint96(amount);
     }
 
     function _free(Account storage a) internal view returns (uint256) {

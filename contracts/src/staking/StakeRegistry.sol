@@ -12,12 +12,13 @@ import {StakeBase} from "./StakeBase.sol";
 import {ThawQueue} from "./ThawQueue.sol";
 
 /// @title The stake of operators and their delegators: see IStakeRegistry for the rules. This file locks and takes.
-/// @dev Knows nothing of jobs: slashers decide what is locked, released and taken. The only other contract called is our
-/// own token, which has no hooks, and it is called last.
+/// @dev Knows nothing of jobs: slashers decide what is locked, released and taken. The only other contracts called are our
+/// own: the active set, the votes of enrolled operators, whatever becomes of that, and last the token, which has no hooks.
 contract StakeRegistry is Delegation, Slashers {
     using SafeCast for uint256;
     using SafeERC20 for Token;
     using SharePool for SharePool.Pool;
+    using ThawQueue for ThawQueue.Queue;
 
     uint256 public constant MAX_CUTS = WHOLE / 2; // the rest is burned, so that slashing oneself is no way out
     uint256 public constant DELEGATORS_RISK = 10; // they lose at most one part in so many at once
@@ -26,30 +27,28 @@ contract StakeRegistry is Delegation, Slashers {
     uint256 private constant JAIL_SECOND = 60 days;
 
     mapping(address account => uint256) public bounty;
-    mapping(address operator => mapping(address slasher => uint128)) private _locks;
+    mapping(address operator => mapping(address slasher => uint96)) private _locks;
 
     constructor(Token token_, uint256 slots_, Params memory p) StakeBase(token_, slots_, p) {}
 
     function lock(address operator, uint128 amount) external {
-        _requireSlasher(SlasherState.Active, SlasherState.Active);
+        _requireState(msg.sender, SlasherState.Active, SlasherState.Active);
         Account storage a = _accounts[operator];
-        uint256 available = _free(a);
-        require(amount <= available, InsufficientFree(operator, available, amount));
-        a.locked += amount;
-        _locks[operator][msg.sender] += amount;
+        uint96 part = _requireFree(operator, a, amount);
+        a.locked += part;
+        _locks[operator][msg.sender] += part;
         emit Locked(operator, msg.sender, amount);
     }
 
     function release(address operator, uint128 amount) external {
-        uint128 held = _locks[operator][msg.sender];
+        uint96 held = _locks[operator][msg.sender];
         require(amount <= held, ReleaseTooLarge(operator, held, amount));
-        _unlock(operator, msg.sender, held, amount);
+        _unlock(operator, msg.sender, held, uint96(amount));
     }
 
     function freeEnded(address operator, address slasher) external {
-        SlasherState state = slasherState(slasher);
-        require(state == SlasherState.Ended, SlasherInState(slasher, state));
-        uint128 held = _locks[operator][slasher];
+        _requireState(slasher, SlasherState.Ended, SlasherState.Ended);
+        uint96 held = _locks[operator][slasher];
         _unlock(operator, slasher, held, held);
     }
 
@@ -57,11 +56,11 @@ contract StakeRegistry is Delegation, Slashers {
         external
         returns (uint256 taken)
     {
-        _requireSlasher(SlasherState.Active, SlasherState.Retired);
+        _requireState(msg.sender, SlasherState.Active, SlasherState.Retired);
         Account storage a = _accounts[operator];
         _accrue(operator, a);
-        uint128 held = _locks[operator][msg.sender];
-        if (unlock > 0) _unlock(operator, msg.sender, held, Math.min(unlock, held).toUint128());
+        uint96 held = _locks[operator][msg.sender];
+        if (unlock > 0) _unlock(operator, msg.sender, held, Math.min(unlock, held).toUint96());
         uint256 fromSelf = _takeSelf(operator, a, amount);
         uint256 fromDelegators = fromSelf < amount ? _takeDelegated(operator, a, amount - fromSelf) : 0;
         taken = fromSelf + fromDelegators;
@@ -104,8 +103,7 @@ contract StakeRegistry is Delegation, Slashers {
     function nextDeadline(address operator) external view returns (uint256 due) {
         Account storage a = _accounts[operator];
         if (block.timestamp < a.jailedUntil && a.jailedUntil != type(uint40).max) due = a.jailedUntil;
-        ThawQueue.Queue storage queue = _selfThaws[operator];
-        uint256 readyAt = queue.requests[queue.head].readyAt;
+        uint256 readyAt = _selfThaws[operator].nextReady(a.selfThaw.nonce);
         if (readyAt != 0 && (due == 0 || readyAt < due)) due = readyAt;
     }
 
@@ -125,13 +123,13 @@ contract StakeRegistry is Delegation, Slashers {
         out.active = isActive(operator);
         out.strikes = a.strikes;
         out.jailedUntil = a.jailedUntil;
-        out.poolNonce = a.poolNonce;
+        out.poolNonce = a.active.nonce;
         out.serviceUri = _identities[operator].serviceUri;
     }
 
     // ---- steps of a slash ----
 
-    function _unlock(address operator, address slasher, uint128 held, uint128 amount) private {
+    function _unlock(address operator, address slasher, uint96 held, uint96 amount) private {
         _locks[operator][slasher] = held - amount;
         _accounts[operator].locked -= amount;
         emit Released(operator, slasher, amount);
@@ -142,12 +140,8 @@ contract StakeRegistry is Delegation, Slashers {
         (uint256 bonded, uint256 thawing) = (a.bonded, a.selfThaw.assets);
         taken = Math.min(amount, bonded + thawing);
         uint256 fromThaw = thawing == 0 ? 0 : Math.ceilDiv(taken * thawing, bonded + thawing);
-        a.bonded = (bonded - (taken - fromThaw)).toUint128();
-        if (fromThaw == 0) return taken;
-        (bool wiped, uint128 dust) = a.selfThaw.lose(fromThaw.toUint128());
-        if (!wiped) return taken;
-        emit PoolWiped(operator, a.selfThawNonce++, true);
-        a.bonded += dust;
+        a.bonded = (bonded - (taken - fromThaw)).toUint96();
+        if (fromThaw > 0) _lose(operator, a, a.selfThaw, fromThaw, true);
     }
 
     function _takeDelegated(address operator, Account storage a, uint256 amount) private returns (uint256 taken) {
@@ -155,18 +149,23 @@ contract StakeRegistry is Delegation, Slashers {
         taken = Math.min(amount, (active + thawing) / DELEGATORS_RISK);
         if (taken == 0) return 0;
         uint256 fromThaw = Math.ceilDiv(taken * thawing, active + thawing);
-        (bool wiped, uint128 dust) = a.thaw.lose(fromThaw.toUint128());
-        if (wiped) {
-            emit PoolWiped(operator, a.thawNonce++, true);
-            a.bonded += dust;
-        }
-        (wiped, dust) = a.active.lose((taken - fromThaw).toUint128());
-        if (wiped) {
-            // What its holders have earned so far stays theirs, under the old nonce.
-            _lastFeeIndex[operator][a.poolNonce] = a.feeIndex;
-            emit PoolWiped(operator, a.poolNonce++, false);
-            a.bonded += dust;
-        }
+        _lose(operator, a, a.thaw, fromThaw, true);
+        uint32 nonce = a.active.nonce;
+        bool wiped = _lose(operator, a, a.active, taken - fromThaw, false);
+        // What its holders have earned so far stays theirs, under the old nonce.
+        if (wiped) _lastFeeIndex[operator][nonce] = a.feeIndex;
+    }
+
+    /// @dev What is left in a wiped pool goes to the operator.
+    function _lose(address operator, Account storage a, SharePool.Pool storage pool, uint256 amount, bool thawing)
+        private
+        returns (bool wiped)
+    {
+        uint96 dust;
+        (wiped, dust) = pool.lose(amount.toUint96());
+        if (!wiped) return false;
+        emit PoolWiped(operator, pool.nonce - 1, thawing);
+        a.bonded += dust;
     }
 
     function _jail(address operator, Account storage a, Jail jail) private {

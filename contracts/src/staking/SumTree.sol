@@ -2,100 +2,97 @@
 pragma solidity 0.8.37;
 
 /// @title Weights of up to 512 leaves, for draws in proportion to them, readable as they were in three epochs.
-/// @dev A node is three words, each a version of its eight children's sums (30 bits each, the first child lowest) under
-/// the number of the epoch from which it holds (16 bits). A write makes a version for a coming epoch over the oldest of
-/// the three, or changes that version when it is there already. So with writes only ever for epoch e + 1 while e is
-/// running, the versions of e - 1, e and e + 1 can all be read, and a draw does not move when stake does. Three levels of
-/// eight cost fewer cold words than four levels of four. Nothing here can overflow: sums stay within MAX_TOTAL.
+/// @dev Eight leaves make a group and eight groups a span; the spans stand in a row. A version of a group or span is one
+/// word: its eight sums of 30 bits, the first lowest, under the epoch from which they hold (16 bits). The newest version
+/// has a place of its own, so that a second write within an epoch touches one word of each. What the version of an epoch
+/// replaces goes to one of two more places, by whether that epoch is odd: with writes only ever for epoch e + 1 while e
+/// is running, the versions of e - 1, e and e + 1 can all be read, and a draw does not move when stake does. Nothing here
+/// can overflow: sums stay within MAX_TOTAL.
 library SumTree {
-    /// Weights there can be.
     uint256 internal constant LEAVES = 512;
     uint256 internal constant MAX_TOTAL = 2 ** 30 - 1;
+    uint256 internal constant SPAN = 64; // leaves of a span
 
-    uint256 private constant LEVELS = 3;
-    uint256 private constant VERSIONS = 3;
     uint256 private constant BITS = 30;
     uint256 private constant EPOCH_SHIFT = 240;
 
     struct Tree {
-        mapping(uint256 node => uint256[3]) nodes; // 0 is the root, 1..8 its children, 9..72 theirs
+        uint256[3][8] spans; // of each: the newest, what an even epoch replaced, what an odd one did
+        uint256[3][64] groups;
     }
 
     /// @dev `epoch` counts from 1 and must not be below that of an earlier call; the sum of all weights must stay within
     /// MAX_TOTAL.
     function set(Tree storage tree, uint256 leaf, uint256 weight, uint256 epoch) internal {
-        uint256 position = leaf; // among the children of its level
-        for (uint256 level = LEVELS; level > 0; --level) {
-            (uint256 node, uint256 child) = (_firstOf(level - 1) + position / 8, position % 8);
-            bool changed;
-            (weight, changed) = _write(tree.nodes[node], child, weight, epoch);
-            if (!changed) return;
-            position /= 8;
+        unchecked {
+            uint256[3] storage group = tree.groups[leaf / 8];
+            uint256 was = _child(group[0], leaf % 8);
+            if (was == weight) return;
+            uint256 change = weight - was; // below zero it wraps, and back in the sums
+            _add(group, leaf % 8, change, epoch);
+            _add(tree.spans[leaf / SPAN], leaf / 8 % 8, change, epoch);
         }
     }
 
-    function total(Tree storage tree, uint256 epoch) internal view returns (uint256) {
-        return _sum(_read(tree.nodes[0], epoch));
+    /// @param spans How many have ever had a weight: each is a word to read.
+    function total(Tree storage tree, uint256 spans, uint256 epoch) internal view returns (uint256 sum) {
+        unchecked {
+            for (uint256 span = 0; span < spans; ++span) {
+                sum += _sum(_read(tree.spans[span], epoch));
+            }
+        }
     }
 
     /// @dev The leaf that covers `point` when the leaves lie in a row, each as long as its weight; `point` below total.
     function find(Tree storage tree, uint256 point, uint256 epoch) internal view returns (uint256 leaf) {
-        unchecked {
-            for (uint256 level = 0; level < LEVELS; ++level) {
-                uint256 word = _read(tree.nodes[_firstOf(level) + leaf], epoch);
-                uint256 child = 0;
-                // The last child takes what is left, so that a point beyond the total ends there and not never.
-                for (uint256 weight = _child(word, 0); point >= weight && child < 7; weight = _child(word, child)) {
-                    point -= weight;
-                    ++child;
-                }
-                leaf = leaf * 8 + child;
-            }
+        uint256 span = 0;
+        uint256 word = _read(tree.spans[0], epoch);
+        for (uint256 sum = _sum(word); point >= sum; sum = _sum(word)) {
+            point -= sum;
+            word = _read(tree.spans[++span], epoch);
         }
+        (uint256 group, uint256 rest) = _seek(word, point);
+        group += span * 8;
+        (leaf,) = _seek(_read(tree.groups[group], epoch), rest);
+        leaf += group * 8;
     }
 
     function weightOf(Tree storage tree, uint256 leaf, uint256 epoch) internal view returns (uint256) {
-        return _child(_read(tree.nodes[_firstOf(LEVELS - 1) + leaf / 8], epoch), leaf % 8);
+        return _child(_read(tree.groups[leaf / 8], epoch), leaf % 8);
     }
 
-    /// @return sum Of all children, in the version that holds from `epoch`.
-    function _write(uint256[3] storage node, uint256 child, uint256 weight, uint256 epoch)
-        private
-        returns (uint256 sum, bool changed)
-    {
-        (uint256 newest, uint256 oldest) = (0, 0);
+    function _add(uint256[3] storage node, uint256 child, uint256 change, uint256 epoch) private {
         uint256 word = node[0];
-        uint256 last = word;
         unchecked {
-            for (uint256 i = 1; i < VERSIONS; ++i) {
-                uint256 other = node[i];
-                // The epoch is in the highest bits and differs between versions, so that words compare as epochs do.
-                if (other > word) (newest, word) = (i, other);
-                if (other < last) (oldest, last) = (i, other);
+            if (word >> EPOCH_SHIFT != epoch) {
+                if (word != 0) node[1 + epoch % 2] = word;
+                word = (word << 16 >> 16) | (epoch << EPOCH_SHIFT);
             }
-            uint256 was = _child(word, child);
-            if (was == weight) return (0, false);
-            if (word >> EPOCH_SHIFT == epoch) oldest = newest;
-            uint256 sums = word << 16 >> 16;
-            sums = sums - (was << (child * BITS)) + (weight << (child * BITS));
-            node[oldest] = sums | (epoch << EPOCH_SHIFT);
-            return (_sum(sums), true);
+            node[0] = word + (change << (child * BITS));
         }
     }
 
-    /// @return word The latest version that holds in `epoch`; 0 when there is none.
+    /// @return word The version that holds in `epoch`, one of the three that are kept; 0 when there is none.
     function _read(uint256[3] storage node, uint256 epoch) private view returns (uint256 word) {
+        word = node[0];
         unchecked {
-            uint256 end = (epoch + 1) << EPOCH_SHIFT;
-            for (uint256 i = 0; i < VERSIONS; ++i) {
-                uint256 other = node[i];
-                if (other < end && other > word) word = other;
+            for (uint256 i = 0; i < 2 && word >> EPOCH_SHIFT > epoch; ++i) {
+                word = node[1 + (word >> EPOCH_SHIFT) % 2];
             }
         }
     }
 
-    function _firstOf(uint256 level) private pure returns (uint256) {
-        return level == 0 ? 0 : level == 1 ? 1 : 9;
+    /// @return child Which covers `point`.
+    /// @return rest How far within it.
+    function _seek(uint256 word, uint256 point) private pure returns (uint256 child, uint256 rest) {
+        unchecked {
+            rest = point;
+            // The last child takes what is left, so that a point beyond the sum ends there and not never.
+            for (uint256 weight = _child(word, 0); rest >= weight && child < 7; weight = _child(word, child)) {
+                rest -= weight;
+                ++child;
+            }
+        }
     }
 
     function _child(uint256 word, uint256 child) private pure returns (uint256) {

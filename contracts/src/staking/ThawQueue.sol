@@ -45,6 +45,15 @@ library ThawQueue {
         queue.head = uint64(head + removed); // not above tail
     }
 
+    /// @return readyAt Of the first request that is not void; 0 when there is none.
+    function nextReady(Queue storage queue, uint32 nonce) internal view returns (uint40 readyAt) {
+        (uint64 head, uint64 tail) = (queue.head, queue.tail);
+        for (uint64 i = head; i < tail; ++i) {
+            Request memory request = queue.requests[i];
+            if (request.nonce == nonce) return request.readyAt;
+        }
+    }
+
     function open(Queue storage queue) internal view returns (Request[] memory list) {
         (uint64 head, uint64 tail) = (queue.head, queue.tail);
         list = new Request[](tail - head);

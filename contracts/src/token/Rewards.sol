@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IActiveSet} from "../interfaces/IActiveSet.sol";
@@ -8,10 +9,10 @@ import {IRewards} from "../interfaces/IRewards.sol";
 import {StakeRegistry} from "../staking/StakeRegistry.sol";
 import {Token} from "./Token.sol";
 
-/// @title The token's minter: see IRewards.
+/// @title The token's minter: see IRewards. Several operators are rewarded in one transaction by `multicall`.
 /// @dev Calls only our own token, set and registry. Parts are rounded down and weights of an epoch add up to its total, so
 /// the rewards of an epoch stay within its mint.
-contract Rewards is IRewards {
+contract Rewards is IRewards, Multicall {
     using SafeCast for uint256;
 
     // What governance may set: see setParams.
@@ -29,7 +30,7 @@ contract Rewards is IRewards {
     StakeRegistry public immutable registry;
     IActiveSet public immutable activeSet;
     Token public immutable token;
-    address public immutable timelock;
+    address public immutable admin;
     uint256 private immutable _dayZero;
 
     Params private _params;
@@ -42,8 +43,8 @@ contract Rewards is IRewards {
     }
 
     /// @param rate At first, 1e-9 of the supply in an epoch.
-    constructor(StakeRegistry registry_, address timelock_, uint32 rate, Params memory p) {
-        (registry, timelock) = (registry_, timelock_);
+    constructor(StakeRegistry registry_, address admin_, uint32 rate, Params memory p) {
+        (registry, admin) = (registry_, admin_);
         (activeSet, token) = (registry_.activeSet(), registry_.token());
         _dayZero = block.timestamp / EPOCH - activeSet.epoch();
         _setParams(p);
@@ -78,7 +79,7 @@ contract Rewards is IRewards {
     }
 
     function setParams(Params calldata p) external {
-        require(msg.sender == timelock, NotTimelock(msg.sender));
+        require(msg.sender == admin, NotAdmin(msg.sender));
         _setParams(p);
     }
 

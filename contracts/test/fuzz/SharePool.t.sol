@@ -12,7 +12,7 @@ contract SharePoolTest is Base {
 
     /// @dev Any pool that can come about: shares worth between 1e-6 and 1e6 of par.
     function start(uint256 assets, uint256 price) internal {
-        pool.assets = uint128(bound(assets, 0, MOST));
+        pool.assets = uint96(bound(assets, 0, MOST));
         price = bound(price, 1, 1e12);
         uint256 shares = uint256(pool.assets) * SharePool.VIRTUAL_SHARES * 1e6 / price;
         pool.shares = uint128(shares);
@@ -27,7 +27,7 @@ contract SharePoolTest is Base {
     function testFuzz_deposit_neverLowersThePrice(uint256 assets, uint256 price, uint256 amount) public {
         start(assets, price);
         SharePool.Pool memory before = pool;
-        pool.deposit(uint128(bound(amount, 0, MOST)));
+        pool.deposit(uint96(bound(amount, 0, MOST)));
         priceNotBelow(before);
     }
 
@@ -45,7 +45,7 @@ contract SharePoolTest is Base {
 
     function testFuzz_roundTrip_gainsNothing(uint256 assets, uint256 price, uint256 amount) public {
         start(assets, price);
-        uint128 given = uint128(bound(amount, 1e18, MOST));
+        uint96 given = uint96(bound(amount, 1e18, MOST));
         uint128 shares = pool.deposit(given);
         (uint128 back,) = pool.redeem(shares);
         vm.assertLe(back, given, "a free round trip");
@@ -56,7 +56,7 @@ contract SharePoolTest is Base {
     function testFuzz_lose_isSharedAndWipesOnlyWhatIsWorthless(uint256 assets, uint256 price, uint256 part) public {
         start(assets, price);
         SharePool.Pool memory before = pool;
-        uint128 loss = uint128(bound(part, 0, pool.assets));
+        uint96 loss = uint96(bound(part, 0, pool.assets));
         (bool wiped, uint128 dust) = pool.lose(loss);
         vm.assertEq(uint256(pool.assets) + dust + loss, before.assets, "nothing appears or vanishes");
         if (wiped) {
@@ -74,7 +74,7 @@ contract SharePoolTest is Base {
         pool.shares = 1e18;
         uint256 most = pool.toShares(MOST);
         vm.assertLe(most, 2 ** 123, "shares");
-        pool.deposit(uint128(MOST));
+        pool.deposit(uint96(MOST));
         vm.assertGe(uint256(2) ** 123 * (MOST + 1), pool.toAssets(pool.shares), "and their product fits");
     }
 }

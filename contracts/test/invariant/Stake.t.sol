@@ -96,7 +96,24 @@ contract StakeInvariants is Walk {
             sum += registry.weightOf(who[i]) / 4e18 * 4e18;
         }
         vm.assertEq(set.totalWeight(set.epoch() + 1), sum, "weights");
-        vm.assertLe(set.members().length, 2, "slots");
+        membersAreTheActive();
+    }
+
+    /// Each of them once, and never more than there are slots.
+    function membersAreTheActive() internal view {
+        address[] memory who = handler.operators();
+        address[] memory members = set.members();
+        uint256 active = 0;
+        for (uint256 i = 0; i < who.length; ++i) {
+            uint256 times = 0;
+            for (uint256 j = 0; j < members.length; ++j) {
+                if (members[j] == who[i]) times += 1;
+            }
+            vm.assertEq(times, registry.isActive(who[i]) ? 1 : 0, "members");
+            active += times;
+        }
+        vm.assertEq(members.length, active, "members");
+        vm.assertLe(active, 2, "slots");
     }
 
     /// 31. What delegators have taken and could take is within what was put there for them.

@@ -20,11 +20,11 @@ contract OpenRegistry is StakeRegistry {
     }
 
     function ownRequests(address operator) external view returns (uint256) {
-        return _sum(_selfThaws[operator], _accounts[operator].selfThawNonce);
+        return _sum(_selfThaws[operator], _accounts[operator].selfThaw.nonce);
     }
 
     function requests(address operator, address owner) external view returns (uint256) {
-        return _sum(_thaws[operator][owner], _accounts[operator].thawNonce);
+        return _sum(_thaws[operator][owner], _accounts[operator].thaw.nonce);
     }
 
     function _sum(ThawQueue.Queue storage queue, uint32 nonce) private view returns (uint256 shares) {

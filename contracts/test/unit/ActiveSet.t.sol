@@ -152,6 +152,128 @@ contract ActiveSetTest is StakeFixture {
         vm.assertEq(set.members().length, 2, "not counted twice");
     }
 
+    // ---- a newcomer that leaves before it began ----
+
+    /// op(0) works in slot 0 to the end of the epoch, and op(3), which displaced it, is gone.
+    function leaveBeforeBeginning() internal {
+        fill();
+        bond(op(3), 1100e18);
+        displace(op(3), 0);
+        unbond(op(3), 101e18);
+        vm.assertEq(info(op(3)).slot, 0);
+    }
+
+    function membersAre(address first, address second, address third) internal view {
+        address[] memory members = set.members();
+        vm.assertEq(members.length, 3);
+        vm.assertEq(members[0], first);
+        vm.assertEq(members[1], second);
+        vm.assertEq(members[2], third);
+    }
+
+    function test_members_haveTheDisplacedAlsoWhenItsSuccessorIsGone() public {
+        leaveBeforeBeginning();
+        vm.assertTrue(registry.isActive(op(0)));
+        membersAre(op(0), op(1), op(2));
+        nextEpoch();
+        vm.assertEq(set.members().length, 2);
+    }
+
+    function test_activate_aSlotThatIsStillWorkedInIsTakenFromTheNextEpoch() public {
+        leaveBeforeBeginning();
+        bond(op(4), 1000e18);
+        vm.assertEq(info(op(4)).slot, 1);
+        vm.assertTrue(registry.isActive(op(0)) && !registry.isActive(op(4)), "one works in a slot");
+        membersAre(op(0), op(1), op(2));
+        nextEpoch();
+        vm.assertTrue(!registry.isActive(op(0)) && registry.isActive(op(4)));
+        membersAre(op(4), op(1), op(2));
+        vm.assertEq(set.draw(set.epoch(), 0), op(4));
+    }
+
+    function test_activate_theDisplacedMayTakeItsSlotBackAndIsActiveThroughout() public {
+        leaveBeforeBeginning();
+        activate(op(0));
+        vm.assertTrue(registry.isActive(op(0)));
+        membersAre(op(0), op(1), op(2));
+        nextEpoch();
+        vm.assertTrue(registry.isActive(op(0)));
+        membersAre(op(0), op(1), op(2));
+        vm.assertEq(set.draw(set.epoch(), 0), op(0));
+    }
+
+    function test_members_aSlotStaysWithTheDisplacedThatFoundAnother() public {
+        fill();
+        bond(op(3), 1100e18);
+        displace(op(3), 0);
+        bond(op(0), 1200e18);
+        displace(op(0), 1); // begins there with the next epoch
+        unbond(op(3), 101e18);
+        membersAre(op(0), op(1), op(2));
+        bond(op(4), 1000e18);
+        membersAre(op(0), op(1), op(2));
+        nextEpoch();
+        membersAre(op(4), op(0), op(2));
+    }
+
+    function test_members_whoIsDisplacedFromTwoSlotsIsThereOnce() public {
+        fill();
+        bond(op(3), 1100e18);
+        displace(op(3), 0);
+        unbond(op(2), 2001e18);
+        activate(op(0)); // at once, in slot 2
+        bond(op(4), 1100e18);
+        displace(op(4), 2);
+        address[] memory members = set.members();
+        vm.assertTrue(members.length == 2 && members[0] == op(1) && members[1] == op(0));
+        unbond(op(3), 101e18);
+        bond(op(5), 1000e18); // nobody works in slot 0 any more
+        membersAre(op(5), op(1), op(0));
+        nextEpoch();
+        membersAre(op(5), op(1), op(4));
+    }
+
+    function test_members_whoBeginsInAnIdleSlotWorksInItsOldOneUntilThen() public {
+        fill();
+        bond(op(3), 2200e18);
+        displace(op(3), 1);
+        jail(op(1), IStakeRegistry.Jail.Strike); // nobody works in slot 1 in this epoch any more
+        bond(op(4), 1100e18);
+        displace(op(4), 0);
+        bond(op(0), 1420e18);
+        displace(op(0), 1);
+        address[] memory members = set.members();
+        vm.assertTrue(members.length == 2 && members[0] == op(0) && members[1] == op(2));
+        nextEpoch();
+        membersAre(op(4), op(0), op(2));
+    }
+
+    function test_activate_aSlotWhoseLeaverIsJailedIsTakenAtOnce() public {
+        fill();
+        bond(op(3), 1100e18);
+        displace(op(3), 0);
+        jail(op(0), IStakeRegistry.Jail.Strike);
+        unbond(op(3), 101e18);
+        bond(op(4), 1000e18);
+        vm.assertTrue(registry.isActive(op(4)));
+        membersAre(op(4), op(1), op(2));
+    }
+
+    function test_numbers_countOperatorsAsTheyFirstBondAndStay() public {
+        bond(op(1), 1);
+        bond(op(0), 1000e18);
+        bond(op(1), 1000e18);
+        vm.assertEq(set.seatOf(op(1)).number, 1);
+        vm.assertEq(set.seatOf(op(0)).number, 2);
+        registry.poke(op(7));
+        vm.assertEq(set.seatOf(op(7)).number, 0, "never bonded");
+        jail(op(1), IStakeRegistry.Jail.Short);
+        pass(3 days);
+        activate(op(1));
+        vm.assertEq(set.seatOf(op(1)).number, 1);
+        vm.assertEq(set.members().length, 2);
+    }
+
     function test_displace_aJailedOneDoesNotWorkToTheEndOfTheEpoch() public {
         fill();
         bond(op(3), 1100e18);

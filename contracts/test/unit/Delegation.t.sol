@@ -253,6 +253,37 @@ contract DelegationTest is StakeFixture {
         near(op(0).balance - before, 0.2475 ether);
     }
 
+    /// Claiming leaves the stream as it is: it knows what has vested without writing it down.
+    function test_fees_canBeClaimedAsTheyVestWithoutAPoke() public {
+        delegate(ALICE, op(0), 1000e18);
+        delegate(BOB, op(0), 3000e18);
+        router.route{value: 1 ether}(op(0)); // 0.198 for Alice, 0.594 for Bob
+        pass(6 hours);
+        near(claim(ALICE), 0.0495 ether);
+        vm.assertEq(registry.feesOf(op(0), ALICE, 0), 0);
+        near(registry.feesOf(op(0), BOB, 0), 0.1485 ether);
+        pass(6 hours);
+        undelegateAll(BOB, op(0));
+        near(registry.feesOf(op(0), BOB, 0), 0.297 ether);
+        pass(6 hours);
+        near(claim(ALICE), 0.0495 ether + 0.198 ether);
+        near(claim(BOB), 0.297 ether);
+        pass(6 hours);
+        near(claim(ALICE), 0.198 ether);
+        vm.assertEq(registry.feesOf(op(0), BOB, 0), 0);
+        vm.assertLe(address(router).balance - router.owed(TREASURY) - router.owed(op(0)), 1e6, "all is paid");
+    }
+
+    /// @return paid What feesOf said.
+    function claim(address who) internal returns (uint256 paid) {
+        uint256 told = registry.feesOf(op(0), who, 0);
+        paid = who.balance;
+        vm.prank(who);
+        router.claim(op(0), 0);
+        paid = who.balance - paid;
+        vm.assertEq(paid, told);
+    }
+
     function test_fees_onlyTheRouterMayTouchThem() public {
         vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.NotRouter.selector, address(this)));
         registry.creditFees(op(0), 1);

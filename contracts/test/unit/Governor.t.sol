@@ -41,6 +41,7 @@ contract GovernorTest is GovFixture {
         vote(op(0), d);
         pass(VOTING_PERIOD);
         inState(d, IGovernor.ProposalState.Succeeded);
+        vm.assertTrue(governor.proposalNeedsQueuing(d.id));
         Decision memory other = setMinSelf(501e18);
         vm.expectPartialRevert(IGovernor.GovernorNonexistentProposal.selector);
         queue(other);
@@ -88,6 +89,24 @@ contract GovernorTest is GovFixture {
         withdrawDelegation(ALICE, op(1));
         vm.expectPartialRevert(IStakeRegistry.SlasherTooEarly.selector);
         registry.activateSlasher(address(0x51A5));
+    }
+
+    function test_guardian_stopsNobodyFromLeavingOrDeciding() public {
+        delegate(ALICE, op(1), 100e18);
+        vm.prank(GUARD);
+        guardian.pause(7 days);
+        undelegateAll(ALICE, op(1));
+        unbond(op(1), MIN_SELF);
+        vm.prank(op(1));
+        registry.exit(op(1));
+        vm.assertEq(slash(op(1), 1e18), 1e18);
+        Decision memory d = decision(address(guardian), abi.encodeCall(guardian.setKey, (address(0))));
+        decide(op(0), d);
+        execute(d);
+        vm.assertEq(guardian.key(), address(0));
+        pass(UNBOND);
+        withdraw(op(1));
+        withdrawDelegation(ALICE, op(1));
     }
 
     function test_proposal_canBeTakenBackBeforeTheVote() public {
@@ -246,8 +265,8 @@ contract GovernorTest is GovFixture {
     /// Nobody holds a role that it should not have; the deployment's own test reads the same from events.
     function test_roles_areTheGovernorsAndTheTimelocks() public view {
         vm.assertEq(registry.admin(), address(timelock));
-        vm.assertEq(rewards.timelock(), address(timelock));
-        vm.assertEq(guardian.timelock(), address(timelock));
+        vm.assertEq(rewards.admin(), address(timelock));
+        vm.assertEq(guardian.admin(), address(timelock));
         vm.assertEq(governor.timelock(), address(timelock));
         vm.assertEq(token.minter(), address(rewards));
         address[4] memory who = [address(this), address(creator), address(0), ALICE];

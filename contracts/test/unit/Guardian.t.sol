@@ -17,10 +17,10 @@ contract PausableDouble is IPausable {
         refuses = true;
     }
 
-    function pause() external {
+    function pause(uint40 until_) external {
         require(!refuses);
         stood += until - since;
-        (since, until) = (block.timestamp, IGuardian(msg.sender).pausedUntil());
+        (since, until) = (block.timestamp, until_);
     }
 
     function unpause() external {
@@ -41,7 +41,7 @@ contract PausableDouble is IPausable {
 contract GuardianTest is Base {
     address internal constant KEY = address(0x6A4D);
     address internal constant OTHER = address(0xBAD);
-    Guardian internal guardian; // whose timelock this contract is
+    Guardian internal guardian; // whose admin this contract is
     PausableDouble internal market;
     uint256 internal start;
 
@@ -113,7 +113,7 @@ contract GuardianTest is Base {
         pause(6 days);
         vm.warp(start + 30 days);
         pause(7 days);
-        guardian.unpause(); // the timelock may, too
+        guardian.unpause(); // the admin may, too
         vm.assertTrue(!market.paused());
     }
 
@@ -131,8 +131,8 @@ contract GuardianTest is Base {
         vm.assertTrue(!second.paused());
     }
 
-    function test_key_isReplacedByTheTimelockAlone() public {
-        vm.expectRevert(abi.encodeWithSelector(IGuardian.NotTimelock.selector, KEY));
+    function test_key_isReplacedByTheAdminAlone() public {
+        vm.expectRevert(abi.encodeWithSelector(IGuardian.NotAdmin.selector, KEY));
         vm.prank(KEY);
         guardian.setKey(OTHER);
         guardian.setKey(OTHER);
@@ -141,11 +141,11 @@ contract GuardianTest is Base {
         pause(1 days);
     }
 
-    function test_targets_areTheTimelocks() public {
+    function test_targets_areTheAdmins() public {
         vm.startPrank(KEY);
-        vm.expectRevert(abi.encodeWithSelector(IGuardian.NotTimelock.selector, KEY));
+        vm.expectRevert(abi.encodeWithSelector(IGuardian.NotAdmin.selector, KEY));
         guardian.addTarget(market);
-        vm.expectRevert(abi.encodeWithSelector(IGuardian.NotTimelock.selector, KEY));
+        vm.expectRevert(abi.encodeWithSelector(IGuardian.NotAdmin.selector, KEY));
         guardian.removeTarget(market);
         vm.stopPrank();
         vm.expectRevert(abi.encodeWithSelector(IGuardian.NoSuchContract.selector, OTHER));

@@ -73,6 +73,19 @@ contract RewardsTest is GovFixture {
         vm.assertTrue(rewards.reward(op(0)) > 0);
     }
 
+    function test_multicall_rewardsSeveralAtOnceOrNone() public {
+        twoForAnEpoch();
+        bytes[] memory calls = new bytes[](2);
+        (calls[0], calls[1]) = (abi.encodeCall(rewards.reward, (op(0))), abi.encodeCall(rewards.reward, (op(1))));
+        vm.prank(ALICE);
+        bytes[] memory parts = rewards.multicall(calls);
+        vm.assertEq(abi.decode(parts[1], (uint256)), info(op(1)).rewardsVesting);
+        nextEpoch();
+        calls[1] = calls[0];
+        vm.expectPartialRevert(IRewards.AlreadyRewarded.selector);
+        rewards.multicall(calls);
+    }
+
     function test_reward_stakeThatMovesLaterChangesNoPart() public {
         twoForAnEpoch();
         bond(op(0), 100 * MIN_SELF);
@@ -214,8 +227,8 @@ contract RewardsTest is GovFixture {
 
     // ---- parameters ----
 
-    function test_params_moveWithinHardBoundsByTheTimelockAlone() public {
-        vm.expectRevert(abi.encodeWithSelector(IRewards.NotTimelock.selector, address(this)));
+    function test_params_moveWithinHardBoundsByTheAdminAlone() public {
+        vm.expectRevert(abi.encodeWithSelector(IRewards.NotAdmin.selector, address(this)));
         rewards.setParams(rewardParams());
         vm.expectRevert(outOfBounds(999, 1000, 9000));
         govern(IRewards.Params(999, 0, 0));

@@ -125,6 +125,20 @@ contract StakeSlashingTest is StakeFixture {
         vm.assertEq(token.balanceOf(op(0)) - before, 300e18);
     }
 
+    function test_nextDeadline_isOfTheFirstThawThatIsNotVoid() public {
+        unbond(op(0), 500e18);
+        vm.assertEq(registry.nextDeadline(op(0)), block.timestamp + UNBOND);
+        slash(op(0), type(uint128).max);
+        vm.assertEq(registry.nextDeadline(op(0)), 0, "nothing is left to withdraw");
+        pass(1 days);
+        bond(op(0), 2 * MIN_SELF);
+        unbond(op(0), 300e18);
+        vm.assertEq(registry.nextDeadline(op(0)), block.timestamp + UNBOND);
+        pass(1 days);
+        unbond(op(0), 300e18);
+        vm.assertEq(registry.nextDeadline(op(0)), block.timestamp + UNBOND - 1 days);
+    }
+
     // ---- jail ----
 
     function test_jail_growsFromStrikeToStrike() public {
