@@ -277,7 +277,7 @@ mod tests {
             |answer| answer.cascade = false,
             |answer| answer.source_pictures = 0,
             |answer| answer.source_pictures = u32::MAX,
-            |answer| drop(answer.rungs.pop()),
+            |answer| answer.rungs.truncate(1),
             |answer| answer.rungs[1].width += 2,
             |answer| answer.rungs[0].content[31] ^= 1,
             |answer| answer.rungs[1].bytes += 1,
