@@ -27,9 +27,9 @@ contract MarketGas is MarketFixture {
 
     function test_gas_direct() public {
         uint64 jobId = open(1 ether);
-        measure("open a job", 150_000);
+        measure("open a job", 160_000);
         accept(jobId, 0);
-        measure("accept a bid", 80_000);
+        measure("accept a bid", 90_000);
         start(jobId, 0);
         measure("start a job", 60_000);
         market.topUp{value: 1}(jobId);
@@ -76,7 +76,7 @@ contract MarketGas is MarketFixture {
 
     function test_gas_auction() public {
         uint64 jobId = open(IJobMarket.Door.Auction, 1 ether);
-        measure("open an auction", 180_000);
+        measure("open an auction", 185_000);
         commit(jobId, 0, PRICE);
         measure("commit to a bid", 110_000);
         commit(jobId, 1, PRICE - 1);
@@ -92,7 +92,7 @@ contract MarketGas is MarketFixture {
 
     function test_gas_election() public {
         uint64 jobId = open(IJobMarket.Door.Election, 1 ether);
-        measure("open an election", 180_000);
+        measure("open an election", 190_000);
         for (uint256 i = 0; i < 3; ++i) {
             setTerms(i, PRICE, 9);
         }
