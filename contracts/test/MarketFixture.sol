@@ -160,11 +160,7 @@ abstract contract MarketFixture is StakeFixture {
 
     function newBid(bytes32 order, uint256 i) internal returns (IJobMarket.Bid memory) {
         return IJobMarket.Bid({
-            order: order,
-            operator: rig(i),
-            price: PRICE,
-            expiry: uint40(block.timestamp) + 60,
-            nonce: ++salts
+            order: order, operator: rig(i), price: PRICE, expiry: uint40(block.timestamp) + 60, nonce: ++salts
         });
     }
 

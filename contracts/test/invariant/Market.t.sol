@@ -42,7 +42,9 @@ contract MarketInvariants is Walk {
             (uint256 deposited, uint256 paid, uint256 refunded,,) = handler.ghosts(id);
             held += uint256(j.escrow) + j.reserved;
             vm.assertEq(deposited, paid + refunded + j.escrow + j.reserved, "a job's money");
-            if (j.state == IJobMarket.JobState.Closed) vm.assertEq(uint256(j.escrow) + j.reserved, 0, "closed is empty");
+            if (j.state == IJobMarket.JobState.Closed) {
+                vm.assertEq(uint256(j.escrow) + j.reserved, 0, "closed is empty");
+            }
         }
         vm.assertEq(address(market).balance, held + fees, "market balance");
         vm.assertEq(handler.verifiersBalance(), handler.toVerifiers(), "verifiers' part");

@@ -134,8 +134,70 @@ contract MarketHandler is MarketFixture {
     /// @dev Steps on the way to a settled claim come more often.
     function step(uint256 dice) external {
         uint8[64] memory weighted = [
-            0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 4, 5, 5, 5, 5, 6, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 9, 9,
-            9, 9, 10, 10, 11, 11, 12, 12, 12, 13, 13, 13, 13, 13, 14, 15, 16, 17, 18, 19, 20, 21, 21, 22, 23, 24, 24, 24, 25, 25, 26, 255
+            0,
+            0,
+            0,
+            1,
+            1,
+            1,
+            1,
+            2,
+            2,
+            2,
+            3,
+            3,
+            4,
+            4,
+            4,
+            5,
+            5,
+            5,
+            5,
+            6,
+            7,
+            7,
+            7,
+            7,
+            7,
+            8,
+            8,
+            8,
+            8,
+            8,
+            9,
+            9,
+            9,
+            9,
+            10,
+            10,
+            11,
+            11,
+            12,
+            12,
+            12,
+            13,
+            13,
+            13,
+            13,
+            13,
+            14,
+            15,
+            16,
+            17,
+            18,
+            19,
+            20,
+            21,
+            21,
+            22,
+            23,
+            24,
+            24,
+            24,
+            25,
+            25,
+            26,
+            255
         ];
         uint256 drawn = weighted[dice % 64];
         dice = uint256(keccak256(abi.encode(dice, ++nonce)));
@@ -276,9 +338,8 @@ contract MarketHandler is MarketFixture {
             ok = send(j.operator, 0, abi.encodeCall(market.releaseJob, (id)));
             if (ok) g.bound = 0;
         } else {
-            bytes memory data = which == Step.Cancel
-                ? abi.encodeCall(market.cancelJob, (id))
-                : abi.encodeCall(market.reclaim, (id));
+            bytes memory data =
+                which == Step.Cancel ? abi.encodeCall(market.cancelJob, (id)) : abi.encodeCall(market.reclaim, (id));
             if (which == Step.Reclaim && dice % 4 != 0 && market.clock() <= j.drainUntil) pass(301);
             ok = send(client, 0, data);
             if (ok) (g.bound, g.refunded) = (0, g.refunded + j.escrow);

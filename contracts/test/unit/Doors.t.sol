@@ -17,9 +17,7 @@ contract DoorsTest is MarketFixture {
         IJobMarket.JobOrder memory order = newOrder();
         bytes32 id = market.orderHash(order);
         vm.expectEmit(address(market));
-        emit IJobMarket.JobOpened(
-            1, client, profileId, IJobMarket.Door.Direct, MAX_PRICE, order.deadline, 5 ether, id
-        );
+        emit IJobMarket.JobOpened(1, client, profileId, IJobMarket.Door.Direct, MAX_PRICE, order.deadline, 5 ether, id);
         vm.prank(client);
         uint64 jobId = market.openJob{value: 5 ether}(order, IJobMarket.Door.Direct);
         IJobMarket.Job memory j = market.job(jobId);
@@ -584,9 +582,7 @@ contract DoorsTest is MarketFixture {
         market.elect(jobId, headerOf(number + 1));
         uint40 deadline = market.job(jobId).deadline;
         pass(JOB_TIME + 1);
-        vm.expectRevert(
-            abi.encodeWithSelector(IJobMarket.DeadlineOver.selector, deadline, uint256(deadline) + 1)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IJobMarket.DeadlineOver.selector, deadline, uint256(deadline) + 1));
         market.elect(jobId, headerOf(number));
         uint64 direct = open(1 ether);
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.OtherDoor.selector, direct, IJobMarket.Door.Direct));
@@ -656,9 +652,8 @@ contract DoorsTest is MarketFixture {
     // ---- the code of auctions and elections ----
 
     function test_marketDoors_holdNothingByThemselves() public {
-        MarketDoors doors = new MarketDoors(
-            MarketStore.Parts(registry, profiles, challenges, router, BOOK, GUARDIAN, address(this))
-        );
+        MarketDoors doors =
+            new MarketDoors(MarketStore.Parts(registry, profiles, challenges, router, BOOK, GUARDIAN, address(this)));
         uint64 jobId = open(IJobMarket.Door.Auction, 1 ether);
         vm.deal(rig(0), 10 ether);
         vm.prank(rig(0));
