@@ -307,7 +307,7 @@ contract MarketHandler is MarketFixture {
         uint64 id = find(dice >> 8, wanted, door);
         if (id == 0) return false;
         if (which == Step.Accept) return acceptFor(id, dice);
-        if (which == Step.Commit) return commitFor(id, dice % RIGS, dice);
+        if (which == Step.Commit) return commitFor(id, dice);
         if (which == Step.Reveal) return revealFor(id, dice);
         if (which == Step.Award) return award(id, dice);
         if (which == Step.Elect) return electFor(id, dice);
@@ -364,7 +364,10 @@ contract MarketHandler is MarketFixture {
 
     // ---- auctions ----
 
-    function commitFor(uint64 id, uint256 i, uint256 dice) internal returns (bool ok) {
+    function commitFor(uint64 id, uint256 dice) internal returns (bool ok) {
+        if (market.clock() > market.auction(id).commitUntil && dice % 4 != 0) return false;
+        uint256 i = dice % RIGS;
+        if (sealedPrice[id][i] != 0) i = (i + 1) % RIGS;
         uint96 price = PRICE - uint96((dice >> 8) % 3); // often equal
         bytes32 commitment = keccak256(abi.encode(block.chainid, address(market), id, rig(i), price, bytes32(i + 1)));
         ok = send(rig(i), opened[id].deposit, abi.encodeCall(market.commitBid, (id, commitment)));

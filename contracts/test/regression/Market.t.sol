@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
 import {MarketFixture} from "../MarketFixture.sol";
 import {IJobMarket} from "../../src/interfaces/IJobMarket.sol";
+import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
 import {JobMarket} from "../../src/market/JobMarket.sol";
 import {MarketStore} from "../../src/market/MarketStore.sol";
 
@@ -217,7 +219,7 @@ contract MarketAuditsTest is MarketFixture {
         IJobMarket.Bid memory bid = newBid(orderOf(better), 0);
         bytes memory signature = signedBid(bid, 0);
         vm.prank(client);
-        vm.expectRevert(); // no free stake
+        vm.expectPartialRevert(IStakeRegistry.InsufficientFree.selector);
         market.acceptBid(better, bid, signature);
         pass(200);
         market.awardAuction(jobId);
@@ -374,7 +376,7 @@ contract MarketAuditsTest is MarketFixture {
         IJobMarket.JobOrder memory order = newOrder();
         order.client = address(payee);
         payee.open{value: 1 ether}(order);
-        vm.expectRevert();
+        vm.expectRevert(Errors.FailedCall.selector);
         payee.withdraw();
         vm.assertEq(market.owed(address(payee)), 1 ether);
     }

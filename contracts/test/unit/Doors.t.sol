@@ -616,6 +616,7 @@ contract DoorsTest is MarketFixture {
 
     /// openJobs is counted down exactly once, however a job ends.
     function test_openJobs_neverLeak() public {
+        bond(rig(0), MIN_SELF); // so that it stays active when it has lost a lock
         setTerms(0, PRICE, 9);
         nextEpoch();
         uint64[5] memory ids;
