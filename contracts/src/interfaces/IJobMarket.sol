@@ -155,7 +155,7 @@ interface IJobMarket {
     error AuctionRunning(uint64 jobId, uint40 until);
     error WrongDeposit(uint256 given, uint256 wanted);
     error AlreadyCommitted(uint64 jobId, address operator);
-    error NoSealedBid(uint64 jobId, address operator);
+    error NoDeposit(uint64 jobId, address operator);
     error OtherCommitment(uint64 jobId, address operator);
     error ElectionTooEarly(uint64 jobId, uint64 blockNumber);
     error StartWindowOver(uint64 jobId, uint40 until);
@@ -298,6 +298,8 @@ interface IJobMarket {
 
     /// @notice The job's client, and the operator and price it is assigned to (0 and maxPrice without one): two words.
     function parties(uint64 jobId) external view returns (address client, address operator, uint96 price);
+    /// @notice The id of what was ordered.
+    function profileOf(uint64 jobId) external view returns (bytes32);
     function auction(uint64 jobId) external view returns (Auction memory);
     function electionBlock(uint64 jobId) external view returns (uint64);
     function terms(address operator) external view returns (Terms memory);

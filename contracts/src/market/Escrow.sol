@@ -3,11 +3,11 @@ pragma solidity 0.8.37;
 
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {MarketBase} from "./MarketBase.sol";
+import {MarketClock} from "./MarketClock.sol";
 
 /// @title A job's money: in, held for claims, paid or given back, and out.
 /// @dev Everybody pulls: no account that refuses coins can keep a claim from being settled or a job from being closed.
-abstract contract Escrow is MarketBase {
+abstract contract Escrow is MarketClock {
     using SafeCast for uint256;
 
     mapping(address operator => uint256) public feesOf;
@@ -27,11 +27,15 @@ abstract contract Escrow is MarketBase {
     }
 
     function withdraw() external {
-        uint256 amount = owed[msg.sender];
+        uint256 amount = _owed[msg.sender];
         require(amount > 0, NothingOwed(msg.sender));
-        owed[msg.sender] = 0;
+        _owed[msg.sender] = 0;
         emit Withdrawn(msg.sender, amount);
         Address.sendValue(payable(msg.sender), amount);
+    }
+
+    function owed(address account) external view returns (uint256) {
+        return _owed[account];
     }
 
     function routeFees(address operator) external {
@@ -50,8 +54,9 @@ abstract contract Escrow is MarketBase {
         returns (address operator, uint128 fee, uint8 k, uint32 before)
     {
         JobRecord storage j = _jobs[jobId];
-        _requireClaimable(jobId, j, _clock(_running()));
-        operator = _requireOperator(jobId, j, caller);
+        _requireClaimable(jobId, j, _running());
+        operator = j.operator;
+        require(keys.operatorOf(caller) == operator, NotOperator(jobId, caller));
         k = j.k;
         before = j.before;
         uint96 escrow = j.escrow;
@@ -114,7 +119,7 @@ abstract contract Escrow is MarketBase {
     function _refund(uint64 jobId, JobRecord storage j) internal {
         uint256 refund = j.escrow;
         (j.escrow, j.state) = (0, JobState.Closed);
-        owed[j.client] += refund;
+        _owed[j.client] += refund;
         emit JobClosed(jobId, refund);
     }
 }

@@ -1,31 +1,39 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
-import {Auctions} from "./Auctions.sol";
-import {Elections} from "./Elections.sol";
 import {Escrow} from "./Escrow.sol";
-import {MarketBase} from "./MarketBase.sol";
+import {MarketClock} from "./MarketClock.sol";
+import {MarketDoors} from "./MarketDoors.sol";
+import {MarketStore} from "./MarketStore.sol";
 import {Orders} from "./Orders.sol";
 
 /// @title The market: see IJobMarket for the rules. This file opens jobs and leads them to their end.
 /// @dev State comes before every call that changes another contract; the only coins that leave go to the challenge manager,
 /// to the router, and to whoever withdraws its own.
-contract JobMarket is Orders, Escrow, Auctions, Elections {
+contract JobMarket is Orders, Escrow {
     using SafeCast for uint256;
 
     uint16 private constant CLIENT_SHARE = 5000; // of a lost startLock, in 1e-4
+    uint8 public constant MOST_DRAWS = 8;
+
+    address private immutable _doors;
 
     constructor(Parts memory parts, Params memory least, Params memory most, Params memory p)
-        MarketBase(parts, least, most, p)
-    {}
+        MarketStore(parts)
+        MarketClock(least, most, p)
+    {
+        _settings.nextJobId = 1;
+        _doors = address(new MarketDoors(parts));
+    }
 
     // ---- orders ----
 
     function openJob(JobOrder calldata order, Door door) external payable returns (uint64 jobId) {
         require(msg.sender == order.client, NotClient(order.client, msg.sender));
-        return _open(_running(), order, orderHash(order), door);
+        return _open(order, orderHash(order), door);
     }
 
     function openJobFor(JobOrder calldata order, Door door, bytes calldata signature)
@@ -34,10 +42,8 @@ contract JobMarket is Orders, Escrow, Auctions, Elections {
         returns (uint64 jobId)
     {
         bytes32 id = orderHash(order);
-        _requireSignature(order.client, id, signature);
-        require(!_relayed[id], OrderUsed(id));
-        _relayed[id] = true;
-        return _open(_running(), order, id, door);
+        _useOrder(order.client, id, signature);
+        return _open(order, id, door);
     }
 
     function openWithBid(JobOrder calldata order, Bid calldata bid, bytes calldata signature)
@@ -48,30 +54,25 @@ contract JobMarket is Orders, Escrow, Auctions, Elections {
         require(msg.sender == order.client, NotClient(order.client, msg.sender));
         bytes32 id = orderHash(order);
         require(bid.order == id, OtherOrder(bid.order));
-        Settings memory s = _running();
-        jobId = _open(s, order, id, Door.Direct);
-        _accept(s, jobId, _jobs[jobId], bid, signature);
+        jobId = _open(order, id, Door.Direct);
+        _accept(jobId, _jobs[jobId], bid, signature);
     }
 
     function acceptBid(uint64 jobId, Bid calldata bid, bytes calldata signature) external {
-        Settings memory s = _running();
         JobRecord storage j = _jobs[jobId];
         _requireClient(j);
         _requireOpen(jobId, j, Door.Direct);
         require(bytes16(bid.order) == j.order, OtherOrder(bid.order));
-        uint40 now_ = _clock(s);
-        require(now_ <= j.deadline, DeadlineOver(j.deadline, now_));
-        _accept(s, jobId, j, bid, signature);
+        _accept(jobId, j, bid, signature);
     }
 
     // ---- the job's life ----
 
     function startJob(uint64 jobId) external {
-        Settings memory s = _running();
         JobRecord storage j = _jobs[jobId];
         _requireState(jobId, j, JobState.Assigned);
-        address operator = _requireOperator(jobId, j, msg.sender);
-        require(_clock(s) <= j.until, StartWindowOver(jobId, j.until));
+        address operator = _requireOperator(jobId, j);
+        require(_running() <= j.until, StartWindowOver(jobId, j.until));
         (j.until, j.state) = (0, JobState.Active);
         emit JobStarted(jobId, operator);
     }
@@ -79,7 +80,7 @@ contract JobMarket is Orders, Escrow, Auctions, Elections {
     function defaultJob(uint64 jobId) external {
         JobRecord storage j = _jobs[jobId];
         _requireState(jobId, j, JobState.Assigned);
-        require(clock() > j.until, StartWindowOpen(jobId, j.until));
+        require(_clock() > j.until, StartWindowOpen(jobId, j.until));
         (address operator, uint128 startLock) = (j.operator, _startLock(j));
         _countOut(j);
         (j.until, j.state) = (0, JobState.Open);
@@ -97,8 +98,7 @@ contract JobMarket is Orders, Escrow, Auctions, Elections {
         _requireClient(j);
         bool going = j.state == JobState.Open || j.state == JobState.Assigned || j.state == JobState.Active;
         require(going, JobNotInState(jobId, j.state));
-        uint40 now_ = clock();
-        require(now_ <= j.deadline, DeadlineOver(j.deadline, now_));
+        _requireInTime(j, _clock());
         require(deadline > j.deadline, DeadlineNotLater(deadline, j.deadline));
         j.deadline = deadline;
         emit JobExtended(jobId, deadline);
@@ -126,14 +126,14 @@ contract JobMarket is Orders, Escrow, Auctions, Elections {
     function closeJob(uint64 jobId) external {
         JobRecord storage j = _jobs[jobId];
         _requireState(jobId, j, JobState.Active);
-        uint40 now_ = clock();
+        uint40 now_ = _clock();
         if (now_ <= j.deadline) _requireClient(j);
         _drain(jobId, j, _drainUntil(j, now_));
     }
 
     function releaseJob(uint64 jobId) external {
         JobRecord storage j = _jobs[jobId];
-        _requireOperator(jobId, j, msg.sender);
+        _requireOperator(jobId, j);
         if (j.state != JobState.Active) {
             _requireState(jobId, j, JobState.Draining);
             require(j.until != 0, AlreadyReleased(jobId));
@@ -149,7 +149,7 @@ contract JobMarket is Orders, Escrow, Auctions, Elections {
         _requireState(jobId, j, JobState.Draining);
         require(j.openClaims == 0, ClaimsOpen(jobId, j.openClaims));
         bool released = j.until == 0;
-        require(released || clock() > j.until, DrainWindowOpen(jobId, j.until));
+        require(released || _clock() > j.until, DrainWindowOpen(jobId, j.until));
         _refund(jobId, j);
         if (!released) _letGo(j);
     }
@@ -174,19 +174,72 @@ contract JobMarket is Orders, Escrow, Auctions, Elections {
         return (j.client, j.operator, j.price);
     }
 
+    function profileOf(uint64 jobId) external view returns (bytes32) {
+        return profiles.idOf(_jobs[jobId].profile);
+    }
+
+    function auction(uint64 jobId) external view returns (Auction memory) {
+        AuctionRecord storage a = _auctions[jobId];
+        return Auction(a.commitUntil, a.revealUntil, a.commits, a.best, a.bestPrice);
+    }
+
+    function electionBlock(uint64 jobId) external view returns (uint64) {
+        return _elections[jobId].blockNumber;
+    }
+
+    function terms(address operator) external view returns (Terms memory) {
+        TermsRecord storage t = _terms[operator];
+        return Terms(t.price, t.maxJobs, t.openJobs);
+    }
+
+    function nextJobId() external view returns (uint64) {
+        return _settings.nextJobId;
+    }
+
+    // ---- auctions and elections: the code of MarketDoors ----
+
+    function commitBid(uint64, bytes32) external payable {
+        _byDoors();
+    }
+
+    function revealBid(uint64, uint96, bytes32) external {
+        _byDoors();
+    }
+
+    function awardAuction(uint64) external {
+        _byDoors();
+    }
+
+    function takeDeposit(uint64) external {
+        _byDoors();
+    }
+
+    function setTerms(uint96, uint16) external {
+        _byDoors();
+    }
+
+    function elect(uint64, bytes calldata) external {
+        _byDoors();
+    }
+
+    /// @dev The address was made by this contract's constructor and never changes; none of these calls returns anything.
+    function _byDoors() private {
+        Address.functionDelegateCall(_doors, msg.data);
+    }
+
     // ---- steps ----
 
-    function _open(Settings memory s, JobOrder calldata order, bytes32 id, Door door) private returns (uint64 jobId) {
-        uint40 now_ = _clock(s);
+    function _open(JobOrder calldata order, bytes32 id, Door door) private returns (uint64 jobId) {
+        uint40 now_ = _running();
         require(now_ < order.deadline, DeadlineOver(order.deadline, now_));
         require(order.k > 0 && order.k <= MOST_DRAWS, BadDrawCount(order.k, MOST_DRAWS));
         require(order.maxPrice <= MOST_PRICE, PriceTooHigh(order.maxPrice, MOST_PRICE));
         uint32 profile = profiles.numberOf(order.profile);
-        jobId = s.nextJobId;
-        _settings.nextJobId = s.nextJobId + 1;
+        jobId = _settings.nextJobId;
+        _settings.nextJobId = uint32(jobId) + 1;
         JobRecord storage j = _jobs[jobId];
         (j.client, j.deadline, j.state, j.door) = (order.client, order.deadline, JobState.Open, door);
-        (j.price, j.version, j.k) = (uint72(order.maxPrice), s.version, order.k);
+        (j.price, j.version, j.k) = (uint72(order.maxPrice), _settings.version, order.k);
         j.escrow = msg.value.toUint96();
         (j.maxPrice, j.profile, j.order) = (uint72(order.maxPrice), profile, bytes16(id));
         if (order.seedTip != 0) j.seedTip = order.seedTip;
@@ -195,22 +248,55 @@ contract JobMarket is Orders, Escrow, Auctions, Elections {
         else if (door == Door.Election) _nameElection(jobId);
     }
 
-    function _accept(
-        Settings memory s,
-        uint64 jobId,
-        JobRecord storage j,
-        Bid calldata bid,
-        bytes calldata signature
-    ) private {
+    function _openAuction(uint64 jobId, JobRecord storage j, uint40 now_) private {
+        Params storage p = _versions[j.version];
+        (uint40 commitUntil, uint40 revealUntil) = (now_ + p.commitWindow, now_ + p.commitWindow + p.revealWindow);
+        require(revealUntil < j.deadline, DeadlineOver(j.deadline, revealUntil));
+        AuctionRecord storage a = _auctions[jobId];
+        (a.commitUntil, a.revealUntil) = (commitUntil, revealUntil);
+    }
+
+    function _accept(uint64 jobId, JobRecord storage j, Bid calldata bid, bytes calldata signature) private {
+        uint40 now_ = _running();
+        _requireInTime(j, now_);
         require(bid.price <= j.maxPrice, PriceTooHigh(bid.price, j.maxPrice));
         _useBid(bid, signature);
-        require(registry.isActive(bid.operator), NotActive(bid.operator));
-        _assign(jobId, j, bid.operator, uint72(bid.price), s.version, _clock(s) + s.startWindow);
+        _requireActive(bid.operator);
+        Settings memory s = _settings;
+        _assign(jobId, j, bid.operator, bid.price, s.version, now_ + s.startWindow);
         registry.lock(bid.operator, s.startLock);
+    }
+
+    /// @dev The job is cancelled before its auction was awarded.
+    function _endAuction(uint64 jobId, JobRecord storage j) private {
+        AuctionRecord storage a = _auctions[jobId];
+        if (_clock() <= a.revealUntil) a.revealUntil = 0; // nobody can reveal any more
+        if (a.best != address(0)) _unlock(a.best, _startLock(j));
+    }
+
+    /// @dev The operator has done its part, or need not do it any more.
+    function _letGo(JobRecord storage j) private {
+        _countOut(j);
+        _unlock(j.operator, _startLock(j));
+    }
+
+    function _countOut(JobRecord storage j) private {
+        if (j.door == Door.Election) _terms[j.operator].openJobs -= 1;
     }
 
     function _drain(uint64 jobId, JobRecord storage j, uint40 drainUntil) private {
         (j.until, j.state) = (drainUntil, JobState.Draining);
         emit JobDraining(jobId, drainUntil);
+    }
+
+    function _requireClient(JobRecord storage j) private view {
+        require(msg.sender == j.client, NotClient(j.client, msg.sender));
+    }
+
+    /// @dev A job without an operator is nobody's, and a replaced key signs for nobody.
+    function _requireOperator(uint64 jobId, JobRecord storage j) private view returns (address operator) {
+        operator = j.operator;
+        bool signs = operator != address(0) && keys.operatorOf(msg.sender) == operator;
+        require(signs, NotOperator(jobId, msg.sender));
     }
 }
