@@ -179,9 +179,9 @@ abstract contract ClaimFixture is MarketFixture {
 
     function reveal(uint64 claimId) internal {
         IClaimBook.Answered memory a = answered(claimId);
-        (bytes32[] memory digests, bytes32[] memory salts) = (digestsOf(claimId), saltsOf(claimId));
+        (bytes32[] memory digests, bytes32[] memory salts_) = (digestsOf(claimId), saltsOf(claimId));
         vm.prank(operator);
-        book.reveal(claimId, a, digests, salts);
+        book.reveal(claimId, a, digests, salts_);
     }
 
     function submitAndAnswer(uint64 jobId, uint32 count) internal returns (uint64 claimId) {
@@ -234,10 +234,10 @@ abstract contract ClaimFixture is MarketFixture {
     }
 
     function commitmentsOf(uint64 claimId) internal view returns (bytes32[] memory out) {
-        (bytes32[] memory digests, bytes32[] memory salts) = (digestsOf(claimId), saltsOf(claimId));
+        (bytes32[] memory digests, bytes32[] memory salts_) = (digestsOf(claimId), saltsOf(claimId));
         out = new bytes32[](digests.length);
         for (uint256 j = 0; j < out.length; ++j) {
-            out[j] = keccak256(abi.encode(digests[j], salts[j], claimId, j, operator));
+            out[j] = keccak256(abi.encode(digests[j], salts_[j], claimId, j, operator));
         }
     }
 
@@ -256,6 +256,10 @@ abstract contract ClaimFixture is MarketFixture {
 
     function revealed(uint64 claimId) internal view returns (IClaimBook.Answered memory) {
         return IClaimBook.Answered(hashesOf(claimId), digestsOf(claimId));
+    }
+
+    function inState(uint64 claimId, IClaimBook.ClaimState state_) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IClaimBook.ClaimNotInState.selector, claimId, state_);
     }
 
     function claimState(uint64 claimId) internal view returns (IClaimBook.ClaimState) {
