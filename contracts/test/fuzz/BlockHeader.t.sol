@@ -42,7 +42,10 @@ contract BlockHeaderTest is Base {
     // ---- what is read ----
 
     /// From the Merge (15 fields) to Prague (21) and beyond, with extra data of the main network and of longer kinds.
-    function testFuzz_mixHash_readsHeadersOfEveryFork(bytes32 seed, uint8 extra, uint256 mix, uint8 fields) public view {
+    function testFuzz_mixHash_readsHeadersOfEveryFork(bytes32 seed, uint8 extra, uint256 mix, uint8 fields)
+        public
+        view
+    {
         bytes memory header = HeaderRlp.header(seed, extra, mix, fields % 10);
         vm.assertEq(reader.mixHash(header), mix);
     }

@@ -75,9 +75,7 @@ contract ClaimAnswersTest is ClaimFixture {
         uint64 claimId = submitAndSeal(activeJob(1 ether, 4), 5);
         uint256 until = book.claimInfo(claimId).answerUntil;
         vm.warp(until + 1);
-        refusesAnswer(
-            abi.encodeWithSelector(IClaimBook.TooLate.selector, claimId, until), claimId, honest(claimId)
-        );
+        refusesAnswer(abi.encodeWithSelector(IClaimBook.TooLate.selector, claimId, until), claimId, honest(claimId));
         vm.warp(until);
         answer(claimId);
     }

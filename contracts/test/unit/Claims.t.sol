@@ -226,9 +226,7 @@ contract ClaimsTest is ClaimFixture {
         uint64 seedBlock = book.claimInfo(claimId).seedBlock;
         seal(claimId, link(LINKS - 1));
         vm.assertEq(market.job(id).seedTip, link(LINKS - 1));
-        vm.assertEq(
-            book.claimInfo(claimId).seed, keccak256(abi.encode(mixOf(seedBlock), link(LINKS - 1), claimId))
-        );
+        vm.assertEq(book.claimInfo(claimId).seed, keccak256(abi.encode(mixOf(seedBlock), link(LINKS - 1), claimId)));
         claimId = submit(id, 5);
         seal(claimId, link(LINKS - 2));
         vm.assertEq(market.job(id).seedTip, link(LINKS - 2));
@@ -277,9 +275,7 @@ contract ClaimsTest is ClaimFixture {
         uint64 claimId = submit(id, 5);
         uint64 seedBlock = book.claimInfo(claimId).seedBlock;
         rollPast(seedBlock);
-        refusesSeal(
-            abi.encodeWithSelector(IJobMarket.OtherPreimage.selector, id), claimId, header(seedBlock), link(0)
-        );
+        refusesSeal(abi.encodeWithSelector(IJobMarket.OtherPreimage.selector, id), claimId, header(seedBlock), link(0));
         vm.warp(block.timestamp + 101);
         seal(claimId, 0);
     }
@@ -341,9 +337,8 @@ contract ClaimsTest is ClaimFixture {
         );
         bytes32 expected = keccak256(abi.encodePacked(hex"1901", market.domainSeparator(), order));
         vm.assertEq(book.segmentDigest(1, 2, bytes32(uint256(3)), 4, 5), expected);
-        bytes32 kind = keccak256(
-            "Receipt(uint64 jobId,uint64 seq,bytes32 srcRoot,bytes32 outRoot,uint64 units,uint64 outBytes)"
-        );
+        bytes32 kind =
+            keccak256("Receipt(uint64 jobId,uint64 seq,bytes32 srcRoot,bytes32 outRoot,uint64 units,uint64 outBytes)");
         expected = keccak256(
             abi.encodePacked(hex"1901", market.domainSeparator(), keccak256(abi.encode(kind, receipt(1, 2))))
         );
