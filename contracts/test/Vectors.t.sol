@@ -88,7 +88,7 @@ contract VectorsTest is ClaimFixture {
         IJobMarket.JobOrder memory most = IJobMarket.JobOrder(
             client,
             bytes32(type(uint256).max),
-            type(uint72).max,
+            type(uint64).max,
             type(uint40).max,
             255,
             bytes32(type(uint256).max),
@@ -101,9 +101,8 @@ contract VectorsTest is ClaimFixture {
         IJobMarket.Bid memory least;
         least.operator = operator;
         IJobMarket.Bid memory usual = IJobMarket.Bid(keccak256("order"), operator, 1e9, 2_000_000_060, 78);
-        IJobMarket.Bid memory most = IJobMarket.Bid(
-            bytes32(type(uint256).max), operator, type(uint72).max, type(uint40).max, type(uint64).max
-        );
+        IJobMarket.Bid memory most =
+            IJobMarket.Bid(bytes32(type(uint256).max), operator, type(uint64).max, type(uint40).max, type(uint64).max);
         return string.concat(bidVector(least), ",\n", bidVector(usual), ",\n", bidVector(most));
     }
 
