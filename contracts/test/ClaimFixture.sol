@@ -32,11 +32,16 @@ abstract contract ClaimFixture is MarketFixture {
         return address(judges);
     }
 
-    /// @dev The market comes next.
+    /// @dev The market comes next, without a call in between: with --isolate each takes a number of ours.
     function bookAddress() internal override returns (address) {
         book = newBook(claimParams(), leastClaim(), mostClaim());
-        registry.announceSlasher(address(book), book.reach()); // active at once: nobody has bonded
         return address(book);
+    }
+
+    function deployMarket() internal virtual override {
+        super.deployMarket();
+        vm.assertEq(address(book.market()), address(market));
+        registry.announceSlasher(address(book), book.reach()); // active at once: nobody has bonded
     }
 
     function newBook(IClaimBook.Params memory p, IClaimBook.Params memory least, IClaimBook.Params memory most)
