@@ -359,8 +359,8 @@ contract ClaimHandler is ClaimFixture {
         } else {
             IStakeRegistry.Cut[] memory cuts = new IStakeRegistry.Cut[](1);
             cuts[0] = IStakeRegistry.Cut(FINDER, 2500);
-            // Proofs only now and then: three strikes are for good.
-            IClaimBook.Fault fault = dice >> 140 & 7 == 0 ? IClaimBook.Fault.Proof : IClaimBook.Fault.Withheld;
+            IClaimBook.Fault fault = IClaimBook.Fault(dice >> 140 & 7 == 0 ? (dice >> 144) % 2 : 2);
+            if (info(rigOf(id)).strikes == 2) fault = IClaimBook.Fault.Withheld; // a third strike is for good
             ok = send(by, address(book), 0, abi.encodeCall(book.punish, (id, fault, cuts)));
             if (ok) ghosts[id].holds = 0;
             if (ok) over(id);
@@ -382,9 +382,15 @@ contract ClaimHandler is ClaimFixture {
 
     // ---- beside claims ----
 
+    function bond_(address who, uint256 dice) internal returns (bool) {
+        uint256 jailed = info(who).jailedUntil;
+        if (jailed > block.timestamp) vm.warp(jailed);
+        return send(who, address(registry), 0, abi.encodeCall(registry.bond, (uint128(1 + (dice >> 8) % 3000e18))));
+    }
+
     function slashElsewhere(uint256 dice) internal returns (bool) {
         bytes memory data = abi.encodeCall(
-            registry.slash, (rig(dice % RIGS), uint128((dice >> 8) % 2000e18), 0, noCuts, IStakeRegistry.Jail.No)
+            registry.slash, (rig(dice % RIGS), uint128((dice >> 8) % 500e18), 0, noCuts, IStakeRegistry.Jail.No)
         );
         return send(address(this), address(registry), 0, data);
     }
