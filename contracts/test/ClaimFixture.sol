@@ -26,14 +26,14 @@ abstract contract ClaimFixture is MarketFixture {
         bond(operator, 9 * MIN_SELF);
     }
 
-    function challengesAddress() internal override returns (address) {
+    function challengesAddress() internal virtual override returns (address) {
         judges = new JudgeDouble();
         game = new JudgeDouble();
         return address(judges);
     }
 
     /// @dev The market comes next, without a call in between: with --isolate each takes a number of ours.
-    function bookAddress() internal override returns (address) {
+    function bookAddress() internal virtual override returns (address) {
         book = newBook(claimParams(), leastClaim(), mostClaim());
         return address(book);
     }

@@ -173,6 +173,7 @@ contract ClaimHandler is ClaimFixture {
 
     function open_(uint256 dice) internal returns (bool ok) {
         uint256 i = dice % RIGS;
+        waitForJail(rig(i));
         uint256 escrow = 1 + (dice >> 8) % 0.1 ether;
         IJobMarket.JobOrder memory order = newOrder();
         (order.k, order.seedTip) = (uint8(1 + (dice >> 64) % 8), dice >> 72 & 1 == 0 ? link(LINKS) : bytes32(0));
@@ -359,7 +360,7 @@ contract ClaimHandler is ClaimFixture {
         } else {
             IStakeRegistry.Cut[] memory cuts = new IStakeRegistry.Cut[](1);
             cuts[0] = IStakeRegistry.Cut(FINDER, 2500);
-            IClaimBook.Fault fault = IClaimBook.Fault(dice >> 140 & 7 == 0 ? (dice >> 144) % 2 : 2);
+            IClaimBook.Fault fault = IClaimBook.Fault(dice >> 140 & 15 == 0 ? (dice >> 144) % 2 : 2);
             if (info(rigOf(id)).strikes == 2) fault = IClaimBook.Fault.Withheld; // a third strike is for good
             ok = send(by, address(book), 0, abi.encodeCall(book.punish, (id, fault, cuts)));
             if (ok) ghosts[id].holds = 0;
@@ -382,9 +383,13 @@ contract ClaimHandler is ClaimFixture {
 
     // ---- beside claims ----
 
+    function waitForJail(address who) internal {
+        uint256 until = info(who).jailedUntil;
+        if (until > block.timestamp) vm.warp(until);
+    }
+
     function bond_(address who, uint256 dice) internal returns (bool) {
-        uint256 jailed = info(who).jailedUntil;
-        if (jailed > block.timestamp) vm.warp(jailed);
+        waitForJail(who);
         return send(who, address(registry), 0, abi.encodeCall(registry.bond, (uint128(1 + (dice >> 8) % 3000e18))));
     }
 
