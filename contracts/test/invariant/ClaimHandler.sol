@@ -160,7 +160,7 @@ contract ClaimHandler is ClaimFixture {
         if (which == Step.Open) return open_(dice);
         if (which <= Step.Reclaim) return onJob(which, dice);
         if (which == Step.Withdraw) return withdraw_();
-        if (which == Step.Route) return route(rig(dice % RIGS));
+        if (which == Step.Route) return route(dice % RIGS);
         if (which == Step.Claim) return claim_(dice);
         if (which <= Step.Punish) return onClaim(which, dice);
         if (which == Step.SlashElsewhere) return slashElsewhere(dice);
@@ -220,12 +220,15 @@ contract ClaimHandler is ClaimFixture {
     }
 
     function withdraw_() internal returns (bool ok) {
+        if (market.owed(client) == 0) return false;
         uint256 before = client.balance;
         ok = send(client, address(market), 0, abi.encodeCall(market.withdraw, ()));
         paidOut += client.balance - before;
     }
 
-    function route(address who) internal returns (bool ok) {
+    function route(uint256 i) internal returns (bool ok) {
+        address who = market.feesOf(rig(i)) > 0 ? rig(i) : rig((i + 1) % RIGS);
+        if (market.feesOf(who) == 0) return false;
         uint256 before = address(router).balance;
         ok = send(STRANGER, address(market), 0, abi.encodeCall(market.routeFees, (who)));
         paidOut += address(router).balance - before;
@@ -360,7 +363,7 @@ contract ClaimHandler is ClaimFixture {
         } else {
             IStakeRegistry.Cut[] memory cuts = new IStakeRegistry.Cut[](1);
             cuts[0] = IStakeRegistry.Cut(FINDER, 2500);
-            IClaimBook.Fault fault = IClaimBook.Fault(dice >> 140 & 15 == 0 ? (dice >> 144) % 2 : 2);
+            IClaimBook.Fault fault = IClaimBook.Fault(dice >> 140 & 31 == 0 ? (dice >> 144) % 2 : 2);
             if (info(rigOf(id)).strikes == 2) fault = IClaimBook.Fault.Withheld; // a third strike is for good
             ok = send(by, address(book), 0, abi.encodeCall(book.punish, (id, fault, cuts)));
             if (ok) ghosts[id].holds = 0;

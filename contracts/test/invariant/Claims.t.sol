@@ -102,8 +102,13 @@ contract ClaimInvariants is Walk {
             if (i % 200 == 0) invariant_everyRuleHolds();
         }
         invariant_everyRuleHolds();
-        for (uint256 i = 0; i <= uint256(type(ClaimHandler.Step).max); ++i) {
-            string memory which = vm.toString(i);
+        string memory all = "";
+        uint256 kinds = uint256(type(ClaimHandler.Step).max) + 1;
+        for (uint256 i = 0; i < kinds; ++i) {
+            all = string.concat(all, " ", vm.toString(handler.successes(i)), "/", vm.toString(handler.calls(i)));
+        }
+        for (uint256 i = 0; i < kinds; ++i) {
+            string memory which = string.concat(vm.toString(i), " of", all);
             vm.assertGe(handler.successes(i), 5, which);
             vm.assertGe(handler.successes(i) * 5, handler.calls(i), which);
         }
