@@ -191,6 +191,25 @@ contract ClaimEndsTest is ClaimFixture {
         vm.assertEq(book.claimInfo(claimId).holds, 0);
     }
 
+    function test_contest_saysWhatClaimInfoDoes() public {
+        uint64 id = activeJob(1 ether, 4);
+        requireContest(7);
+        requireContest(submit(id, 5));
+        requireContest(submitAndAnswer(activeJob(1 ether, 4), 5));
+        uint64 claimId = submitAndReveal(activeJob(1 ether, 4), 5);
+        hold(address(game), claimId);
+        requireContest(claimId);
+    }
+
+    function requireContest(uint64 claimId) internal view {
+        IClaimBook.Claim memory c = book.claimInfo(claimId);
+        (IClaimBook.ClaimState state_, uint40 until, uint8 held, bytes32 answers) = book.contest(claimId);
+        vm.assertTrue(state_ == c.state);
+        vm.assertEq(until, c.contestUntil);
+        vm.assertEq(held, c.holds);
+        vm.assertEq(answers, c.answers);
+    }
+
     function test_hold_inTheContestWindowOfARevealedClaim() public {
         uint64 id = activeJob(1 ether, 4);
         uint64 claimId = submitAndAnswer(id, 5);
