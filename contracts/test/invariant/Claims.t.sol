@@ -101,6 +101,7 @@ contract ClaimInvariants is Walk {
             handler.step(uint256(keccak256(abi.encode("walk", i))));
             if (i % 200 == 0) invariant_everyRuleHolds();
         }
+        handler.watchAll();
         invariant_everyRuleHolds();
         string memory all = "";
         uint256 kinds = uint256(type(ClaimHandler.Step).max) + 1;
