@@ -50,8 +50,11 @@ contract ClaimHandler is ClaimFixture {
         bytes32 draws;
         bytes32 over; // hash of everything about it once it ended
         uint8 holds;
+        uint64 earlier; // the job's claim before it
+        uint40 madeAt;
     }
 
+    mapping(uint64 jobId => uint64) internal lastClaim;
     uint256[STEPS] public calls; // that reached a contract; a step that finds nothing to act on makes none
     uint256[STEPS] public successes;
     uint64[] public claims;
@@ -75,6 +78,12 @@ contract ClaimHandler is ClaimFixture {
     }
 
     function setUp() public override {}
+
+    /// @dev Long to answer and short otherwise, so that waiting for one claim does not make all others late.
+    function claimParams() internal pure override returns (IClaimBook.Params memory p) {
+        p = super.claimParams();
+        (p.answerWindow, p.attestWindow, p.revealWindow, p.contestWindow) = (20_000, 200, 600, 300);
+    }
 
     function parts() external view returns (JobMarket, ClaimBook, StakeRegistry, JudgeDouble) {
         return (market, book, registry, judges);
@@ -146,7 +155,7 @@ contract ClaimHandler is ClaimFixture {
         dice = uint256(keccak256(abi.encode(dice, ++nonce)));
         if (run(current, dice)) successes[uint256(current)] += 1;
         vm.roll(block.number + (dice >> 8) % 3);
-        vm.warp(block.timestamp + (dice >> 16) % 40);
+        vm.warp(block.timestamp + (dice >> 16) % 12);
         if (claims.length == 0) return;
         watch(claims.length - 1);
         for (uint256 i = 0; i < 3; ++i) {
@@ -261,6 +270,8 @@ contract ClaimHandler is ClaimFixture {
         if (!ok) return false;
         uint64 claimId = id << 32 | j.nextSeq;
         claims.push(claimId);
+        (ghosts[claimId].earlier, lastClaim[id]) = (lastClaim[id], claimId);
+        ghosts[claimId].madeAt = uint40(block.timestamp);
         IClaimBook.Claim memory c = book.claimInfo(claimId);
         (ghosts[claimId].fee, ghosts[claimId].lock, ghosts[claimId].end) = (c.fee, c.lock, j.nextSeq + count);
         if (c.first != j.nextSeq || c.fee != uint256(total) * PRICE) broken = "a claim is what was claimed";
@@ -282,9 +293,12 @@ contract ClaimHandler is ClaimFixture {
         if (which == Step.Reveal) a = IClaimBook.ClaimState.Answered;
         if (which == Step.Settle || which >= Step.Hold) a = IClaimBook.ClaimState.Revealed;
         IClaimBook.ClaimState b = a;
-        if (which == Step.SlashMissed) b = IClaimBook.ClaimState.Sealed;
+        if (which == Step.SlashMissed) {
+            b = dice >> 136 & 1 == 0 ? IClaimBook.ClaimState.Sealed : IClaimBook.ClaimState.Answered;
+        }
         if (which == Step.Punish) b = IClaimBook.ClaimState.Answered;
         uint64 id = claimIn(dice, a, b);
+        if (which <= Step.SealLate && dice >> 130 & 3 != 0) id = sealable(dice);
         if (id == 0) return false;
         if (which <= Step.SealLate) return seal_(which, id);
         if (which == Step.Answer) return answer_(id, dice);
@@ -293,12 +307,24 @@ contract ClaimHandler is ClaimFixture {
         return judge(which, id, dice);
     }
 
+    /// @dev A claim whose turn it is, or 0.
+    function sealable(uint256 dice) internal view returns (uint64) {
+        for (uint256 i = 0; i < claims.length; ++i) {
+            uint64 id = claims[(dice + i) % claims.length];
+            IClaimBook.Claim memory c = book.claimInfo(id);
+            if (c.state != IClaimBook.ClaimState.Submitted || block.timestamp > c.answerUntil) continue;
+            if (c.first == 0 || claimState(ghosts[id].earlier) != IClaimBook.ClaimState.Submitted) return id;
+        }
+        return 0;
+    }
+
     /// @dev The sealer always has the link that is due, whether or not the claim's turn has come.
     function seal_(Step which, uint64 id) internal returns (bool ok) {
         IClaimBook.Claim memory c = book.claimInfo(id);
         rollPast(c.seedBlock);
         bytes32 preimage = which == Step.Seal ? nextLink(market.job(c.jobId).seedTip) : bytes32(0);
-        if (which == Step.SealLate) vm.warp(block.timestamp + 60);
+        uint256 late = ghosts[id].madeAt + 260; // behind any preimage window
+        if (which == Step.SealLate && block.timestamp < late) vm.warp(late);
         bytes memory data = abi.encodeCall(book.seal, (id, header(c.seedBlock), preimage));
         ok = send(STRANGER, address(book), 0, data);
         if (!ok) return false;
@@ -348,8 +374,11 @@ contract ClaimHandler is ClaimFixture {
 
     function end(Step which, uint64 id, uint256 dice) internal returns (bool ok) {
         IClaimBook.Claim memory c = book.claimInfo(id);
-        uint40 until = which == Step.Settle ? c.contestUntil : c.answerUntil;
-        if (dice >> 128 & 3 != 0 && block.timestamp <= until) vm.warp(until + 1);
+        bool settles = which == Step.Settle;
+        uint40 until = settles ? c.contestUntil : c.revealUntil != 0 ? c.revealUntil : c.answerUntil;
+        // Waiting for the end of an answer window makes most other claims late, too.
+        bool wait = settles ? dice >> 128 & 7 != 0 : dice >> 128 & 1 == 0;
+        if (wait && block.timestamp <= until) vm.warp(until + 1);
         bool inTime = block.timestamp > until;
         bytes memory data =
             which == Step.Settle ? abi.encodeCall(book.settle, (id)) : abi.encodeCall(book.slashMissed, (id));
@@ -416,10 +445,10 @@ contract ClaimHandler is ClaimFixture {
 
     function setParams(uint256 dice) internal returns (bool) {
         IClaimBook.Params memory p = claimParams();
-        p.answerWindow = uint32(400 + dice % 1000);
+        p.answerWindow = uint32(15_000 + dice % 10_000);
         p.preimageWindow = uint32(50 + (dice >> 16) % 200);
-        p.attestWindow = uint32(200 + (dice >> 32) % 500);
-        p.contestWindow = uint32(300 + (dice >> 48) % 1000);
+        p.attestWindow = uint32(200 + (dice >> 32) % 100);
+        p.contestWindow = uint32(300 + (dice >> 48) % 100);
         p.minLock = uint128(1e18 + (dice >> 64) % 20e18);
         p.lockNum = uint64(1 + (dice >> 128) % 3000);
         p.verifierShare = uint16((dice >> 192) % 501);
