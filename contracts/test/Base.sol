@@ -37,6 +37,7 @@ interface Vm {
     function expectRevert(bytes4 selector) external;
     function expectRevert(bytes calldata data) external;
     function parseJson(string calldata json) external pure returns (bytes memory);
+    function getNonce(address account) external view returns (uint64);
     function lastCallGas() external view returns (Gas memory);
     function prank(address sender) external;
     function readFile(string calldata path) external view returns (string memory);

@@ -52,7 +52,7 @@ abstract contract MarketFixture is StakeFixture {
         }
     }
 
-    function deployMarket() internal {
+    function deployMarket() internal virtual {
         profiles = new ProfileRegistry();
         challenges = IChallengeManager(challengesAddress());
         MarketStore.Parts memory parts = MarketStore.Parts({

@@ -110,7 +110,6 @@ interface IClaimBook {
     error WrongReveal(uint64 claimId, uint256 slot);
     error Held(uint64 claimId, uint256 holds);
     error NotHeld(uint64 claimId, address judge);
-    error LockNotEnded(address operator, uint256 lock); // the registry refused, and not because this book has ended
 
     /// @notice Operator: asks payment for segments [first, first + count) of a job, which start at its nextSeq.
     /// @return claimId jobId << 32 | first.
@@ -161,6 +160,9 @@ interface IClaimBook {
     // ---- views ----
 
     function claimInfo(uint64 claimId) external view returns (Claim memory);
+
+    /// @notice What of it decides whether and until when its answers can be contested; cheaper than claimInfo.
+    function contest(uint64 claimId) external view returns (ClaimState state, uint40 until, uint8 held, bytes32 answers);
 
     /// @notice The drawn unit offsets: keccak256(abi.encode(seed, j)) % totalUnits. Reverts until sealed.
     function draws(uint64 claimId) external view returns (uint64[] memory);
