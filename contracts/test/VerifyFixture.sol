@@ -3,8 +3,7 @@ pragma solidity 0.8.37;
 
 import {Contents} from "./Contents.sol";
 import {HeaderRlp} from "./HeaderRlp.sol";
-import {JobsDouble} from "./JobsDouble.sol";
-import {StakeFixture} from "./StakeFixture.sol";
+import {MarketFixture} from "./MarketFixture.sol";
 import {StepVectors} from "./StepVectors.sol";
 import {Tree} from "./Tree.sol";
 import {IChallengeManager} from "../src/interfaces/IChallengeManager.sol";
@@ -27,7 +26,7 @@ import {Proofs} from "../src/verify/Proofs.sol";
 import {ShapeStep} from "../src/verify/ShapeStep.sol";
 import {VerifyBase} from "../src/verify/VerifyBase.sol";
 
-/// @dev Stands where the dispute game would: the book asks it for its reach, and tests hold claims as it.
+/// @dev A double of the dispute game: the book asks it for its reach, and tests hold claims as it.
 contract GameDouble {
     uint32 public constant reach = 5 days;
 }
@@ -38,14 +37,11 @@ interface VmBlocks {
     function setBlockhash(uint256 blockNumber, bytes32 blockHash) external;
 }
 
-/// @dev The real claim book and challenge manager with a double of the job market, six enlisted verifiers, and an operator and
-/// a client whose keys the tests hold.
-abstract contract VerifyFixture is StakeFixture, StepVectors {
+/// @dev The whole market but for the dispute game: six enlisted verifiers, and an operator and a client whose keys the tests
+/// hold.
+abstract contract VerifyFixture is MarketFixture, StepVectors {
     VmBlocks internal constant vmBlocks = VmBlocks(address(vm));
-    uint256 internal constant CLIENT_KEY = 0xC11E;
-    uint256 internal constant OPERATOR_KEY = 0x09E2;
     address internal constant TIMELOCK = address(0x717E10C);
-    uint96 internal constant PRICE = 1e9;
     uint64 internal constant UNITS = 1000; // of each segment
     uint128 internal constant VERIFIER_LOCK = 100e18;
     uint32 internal constant PUBLISH = 400;
@@ -53,14 +49,12 @@ abstract contract VerifyFixture is StakeFixture, StepVectors {
     uint256 internal constant SOURCE_BYTES = 40_000;
     IClaimBook.Fault internal constant PROOF = IClaimBook.Fault.Proof;
 
-    address internal immutable client = vm.addr(CLIENT_KEY);
-    address internal immutable operator = vm.addr(OPERATOR_KEY);
+    address internal immutable operator = rig(0);
 
-    JobsDouble internal market;
     ClaimBook internal book;
-    ChallengeManager internal challenges;
     EvidenceReader internal reader;
     GameDouble internal game;
+    Proofs.Steps internal steps;
     bytes32[] internal contents; // of the renditions
     bytes32 internal sourceRoot;
 
@@ -75,51 +69,57 @@ abstract contract VerifyFixture is StakeFixture, StepVectors {
         sourceRoot = Contents.root(Contents.fill(SOURCE_BYTES));
         contents.push(Contents.root(Contents.fill(100)));
         contents.push(Contents.root(Contents.fill(20_000)));
+        deployMarket();
         deployVerification();
-        fund(operator);
-        bond(operator, 10 * MIN_SELF);
+        profileId = profiles.add(profile());
+        join(operator, 10 * MIN_SELF);
         for (uint256 i = 0; i < CROWD; ++i) {
             bond(op(i), 2 * MIN_SELF);
             vm.prank(op(i));
             challenges.enlist();
         }
-        vm.deal(client, 1e6 ether);
         nextEpoch();
         pass(1 hours);
     }
 
+    /// @dev The market knows both before they are there: it, the book and the manager are made one after the other.
+    function challengesAddress() internal override returns (address) {
+        (game, reader, steps) = (new GameDouble(), new EvidenceReader(), newSteps());
+        return ahead(2);
+    }
+
+    function bookAddress() internal override returns (address) {
+        return ahead(1);
+    }
+
+    function ahead(uint256 contracts) internal view returns (address) {
+        return vmBlocks.computeCreateAddress(address(this), vmBlocks.getNonce(address(this)) + contracts);
+    }
+
     function deployVerification() internal {
-        market = new JobsDouble();
-        game = new GameDouble();
-        reader = new EvidenceReader();
-        Proofs.Steps memory steps = newSteps();
-        address there = vmBlocks.computeCreateAddress(address(this), vmBlocks.getNonce(address(this)) + 1);
         book = new ClaimBook(
-            IJobMarket(address(market)),
+            market,
             registry,
-            there,
+            address(challenges),
             address(game),
             TIMELOCK,
             claimParams(),
             leastClaimParams(),
             mostClaimParams()
         );
-        challenges = new ChallengeManager(
-            VerifyBase.Parts(registry, IJobMarket(address(market)), book, reader, TIMELOCK),
-            steps,
-            verifyParams(),
-            verifyBounds()
+        ChallengeManager made = new ChallengeManager(
+            VerifyBase.Parts(registry, market, book, reader, TIMELOCK), steps, verifyParams(), verifyBounds()
         );
-        vm.assertEq(address(challenges), there);
-        market.wire(challenges);
+        vm.assertEq(address(book), address(market.book()));
+        vm.assertEq(address(made), address(challenges));
         registry.announceSlasher(address(book), book.reach());
         registry.announceSlasher(address(challenges), challenges.reach());
     }
 
-    function newSteps() internal returns (Proofs.Steps memory steps) {
-        (steps.leaf, steps.scale, steps.errorSum) = (new LeafStep(), new ScaleStep(), new ErrorSumStep());
-        (steps.header, steps.shape) = (new OrderedHeaderStep(new HeaderStep()), new ShapeStep());
-        steps.equivocation = new EquivocationStep();
+    function newSteps() internal returns (Proofs.Steps memory out) {
+        (out.leaf, out.scale, out.errorSum) = (new LeafStep(), new ScaleStep(), new ErrorSumStep());
+        (out.header, out.shape) = (new OrderedHeaderStep(new HeaderStep()), new ShapeStep());
+        out.equivocation = new EquivocationStep();
     }
 
     function verifyParams() internal pure returns (IChallengeManager.Params memory) {
@@ -175,13 +175,19 @@ abstract contract VerifyFixture is StakeFixture, StepVectors {
 
     // ---- claims ----
 
-    function openJob(uint8 k, bytes32 profileId) internal returns (uint64) {
+    function openJob(uint8 k, bytes32 of_) internal returns (uint64 jobId) {
+        IJobMarket.JobOrder memory order = newOrder();
+        (order.k, order.profile, order.seedTip) = (k, of_, 0);
+        order.deadline += 30 days;
+        IJobMarket.Bid memory bid = newBid(market.orderHash(order), 0);
+        bytes memory signature = signedBid(bid, 0);
         vm.prank(client);
-        return market.open{value: 1000 ether}(client, operator, PRICE, k, profileId);
+        jobId = market.openWithBid{value: 1 ether}(order, bid, signature);
+        start(jobId, 0);
     }
 
     function openJob() internal returns (uint64) {
-        return openJob(4, keccak256(abi.encode(profile())));
+        return openJob(4, profileId);
     }
 
     function receipt(uint64 jobId, uint64 seq) internal view virtual returns (Work.Receipt memory) {

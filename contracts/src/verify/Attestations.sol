@@ -72,7 +72,7 @@ abstract contract Attestations is Verifiers {
     function slashAttester(uint64 claimId, uint256 slot, uint256 which) external {
         StoredSeat storage s = _stored(claimId, slot, which);
         bytes32 digest = s.word;
-        bool wrong = s.state == SeatState.Revealed && digest == wrongDigest[claimId];
+        bool wrong = s.state == SeatState.Revealed && digest != 0 && digest == wrongDigest[claimId];
         require(wrong, NotProvedWrong(claimId, digest));
         address operator = s.verifier;
         Verifier storage v = _verifiers[operator];
@@ -89,15 +89,17 @@ abstract contract Attestations is Verifiers {
         require(msg.sender == address(market), NotMarket(msg.sender)); // the book remembers how much
     }
 
-    function takeReward(uint64 claimId, uint256 slot, uint256 which) external {
+    function takeReward(uint64 claimId, uint256 slot, uint256 which, IClaimBook.Answered calldata answered) external {
         StoredSeat storage s = _stored(claimId, slot, which);
         require(s.state == SeatState.Revealed && !s.paid, NothingToTake());
         uint256 amount = rewardOf(claimId);
         require(amount > 0, NothingToTake());
+        _requireAnswered(claimId, book.claimInfo(claimId).answers, answered);
         s.paid = true;
-        address owner = registry.ownerOf(s.verifier);
-        emit RewardTaken(claimId, slot, which, owner, amount);
-        Address.sendValue(payable(owner), amount);
+        // Who could be paid for any 32 bytes would verify nothing.
+        address to = s.word == answered.digests[slot] ? registry.ownerOf(s.verifier) : admin;
+        emit RewardTaken(claimId, slot, which, to, amount);
+        Address.sendValue(payable(to), amount);
     }
 
     // ---- views ----

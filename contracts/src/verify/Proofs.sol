@@ -127,7 +127,7 @@ abstract contract Proofs is Availability {
 
     /// @dev Of the job's profile and what was answered to it.
     function _ordered(uint64 jobId, bytes32 digest) private view returns (bytes32) {
-        return OrderedAnswer.statement(digest, market.job(jobId).profile);
+        return OrderedAnswer.statement(digest, market.profileOf(jobId));
     }
 
     function _claim(IClaimBook.Claim memory c) private pure returns (ClaimTree.Claim memory) {
@@ -154,6 +154,6 @@ abstract contract Proofs is Availability {
     }
 
     function _isRunning(IClaimBook.ClaimState state) private pure returns (bool) {
-        return state != IClaimBook.ClaimState.None && state < IClaimBook.ClaimState.Settled;
+        return state < IClaimBook.ClaimState.Settled; // None is nobody's
     }
 }
