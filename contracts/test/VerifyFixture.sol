@@ -57,6 +57,7 @@ abstract contract VerifyFixture is MarketFixture, StepVectors {
     Proofs.Steps internal steps;
     bytes32[] internal contents; // of the renditions
     bytes32 internal sourceRoot;
+    uint40 internal jobTime = 365 days;
 
     mapping(uint64 => mapping(uint256 => bytes32)) internal digestOf; // where tests set another one
     mapping(uint64 => bytes32[]) internal openingHashes;
@@ -178,7 +179,7 @@ abstract contract VerifyFixture is MarketFixture, StepVectors {
     function openJob(uint8 k, bytes32 of_) internal returns (uint64 jobId) {
         IJobMarket.JobOrder memory order = newOrder();
         (order.k, order.profile, order.seedTip) = (k, of_, 0);
-        order.deadline += 30 days;
+        order.deadline += jobTime;
         IJobMarket.Bid memory bid = newBid(market.orderHash(order), 0);
         bytes memory signature = signedBid(bid, 0);
         vm.prank(client);

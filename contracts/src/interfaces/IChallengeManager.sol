@@ -179,7 +179,7 @@ interface IChallengeManager {
     ) external;
 
     /// @notice Anyone: two receipts that differ, or a receipt that differs from a claimed leaf. The evidence is EquivocationStep's;
-    /// `signer` is the key that signed, `claimId` is 0 for two receipts. A claim that is not over ends by it.
+    /// `signer` is the key that signed; for two receipts `claimId` is 0, and of the Accused's claim the job alone is set. A claim that is not over ends by it.
     function proveEquivocation(uint64 jobId, address signer, uint64 claimId, bytes calldata evidence, address finder)
         external;
 

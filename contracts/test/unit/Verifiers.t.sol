@@ -116,8 +116,8 @@ contract VerifiersTest is VerifyFixture {
     }
 
     /// A seat outlasts neither the claim nor its disputes: the lock is kept as long.
-    function test_reach_isADayMoreThanTheBooks() public view {
-        vm.assertEq(challenges.reach(), book.reach() + 1 days);
+    function test_reach_isTwoDaysMoreThanTheBooks() public view {
+        vm.assertEq(challenges.reach(), book.reach() + 2 days);
         vm.assertEq(challenges.longestHold(), 24 hours);
     }
 
