@@ -3,59 +3,51 @@ pragma solidity 0.8.37;
 
 import {HeaderRlp} from "./HeaderRlp.sol";
 import {JudgeDouble} from "./JudgeDouble.sol";
-import {MarketDouble} from "./MarketDouble.sol";
-import {StakeFixture} from "./StakeFixture.sol";
+import {MarketFixture} from "./MarketFixture.sol";
 import {Tree} from "./Tree.sol";
 import {IClaimBook} from "../src/interfaces/IClaimBook.sol";
 import {IJobMarket} from "../src/interfaces/IJobMarket.sol";
 import {Work} from "../src/lib/Work.sol";
 import {ClaimBook} from "../src/market/ClaimBook.sol";
 
-/// @dev A claim book with short windows, a funded client and an operator whose keys the tests hold, and honest claims.
-abstract contract ClaimFixture is StakeFixture {
-    uint256 internal constant CLIENT_KEY = 0xC11E;
-    uint256 internal constant OPERATOR_KEY = 0x09E2;
-    uint96 internal constant PRICE = 1e9;
+/// @dev The market with its real claim book, short windows, doubles of the judges, and honest claims of rig(0).
+abstract contract ClaimFixture is MarketFixture {
     uint32 internal constant LONG = 256;
     uint256 internal constant LINKS = 8; // of the client's hash chain
-
-    address internal immutable client = vm.addr(CLIENT_KEY);
-    address internal immutable operator = vm.addr(OPERATOR_KEY);
-    address internal constant STRANGER = address(0x5712A96E2);
     address internal constant TIMELOCK = address(0x717E10C);
 
-    MarketDouble internal market;
+    address internal immutable operator = rig(0);
     ClaimBook internal book;
-    JudgeDouble internal challenges;
+    JudgeDouble internal judges; // the challenge manager
     JudgeDouble internal game;
 
     function setUp() public virtual override {
         super.setUp();
-        vm.roll(1000);
-        deployMarket();
-        registry.announceSlasher(address(book), book.reach()); // active at once: nobody has bonded
-        fund(operator);
-        bond(operator, 10 * MIN_SELF);
-        vm.deal(client, 1e6 ether);
+        bond(operator, 9 * MIN_SELF);
     }
 
-    function deployMarket() internal {
-        market = new MarketDouble();
-        challenges = new JudgeDouble();
+    function challengesAddress() internal override returns (address) {
+        judges = new JudgeDouble();
         game = new JudgeDouble();
-        book = newBook(testParams(), leastParams(), mostParams());
+        return address(judges);
+    }
+
+    /// @dev The market comes next.
+    function bookAddress() internal override returns (address) {
+        book = newBook(claimParams(), leastClaim(), mostClaim());
+        registry.announceSlasher(address(book), book.reach()); // active at once: nobody has bonded
+        return address(book);
     }
 
     function newBook(IClaimBook.Params memory p, IClaimBook.Params memory least, IClaimBook.Params memory most)
         internal
         returns (ClaimBook)
     {
-        return new ClaimBook(
-            IJobMarket(address(market)), registry, address(challenges), address(game), TIMELOCK, p, least, most
-        );
+        IJobMarket next = IJobMarket(vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1));
+        return new ClaimBook(next, registry, address(judges), address(game), TIMELOCK, p, least, most);
     }
 
-    function testParams() internal pure returns (IClaimBook.Params memory) {
+    function claimParams() internal pure virtual returns (IClaimBook.Params memory) {
         return IClaimBook.Params({
             seedDelay: 3,
             preimageWindow: 100,
@@ -71,7 +63,7 @@ abstract contract ClaimFixture is StakeFixture {
         });
     }
 
-    function leastParams() internal pure returns (IClaimBook.Params memory) {
+    function leastClaim() internal pure virtual returns (IClaimBook.Params memory) {
         return IClaimBook.Params({
             seedDelay: 1,
             preimageWindow: 50,
@@ -87,7 +79,7 @@ abstract contract ClaimFixture is StakeFixture {
         });
     }
 
-    function mostParams() internal pure returns (IClaimBook.Params memory) {
+    function mostClaim() internal pure virtual returns (IClaimBook.Params memory) {
         return IClaimBook.Params({
             seedDelay: 64,
             preimageWindow: 400,
@@ -105,13 +97,19 @@ abstract contract ClaimFixture is StakeFixture {
 
     // ---- jobs ----
 
-    function openActive(uint256 escrow, uint8 k, bytes32 tip) internal returns (uint64) {
+    /// @dev Of rig(i), at PRICE.
+    function activeJob(uint256 i, uint256 escrow, uint8 k, bytes32 tip) internal returns (uint64 jobId) {
+        IJobMarket.JobOrder memory order = newOrder();
+        (order.k, order.seedTip) = (k, tip);
+        IJobMarket.Bid memory bid = newBid(market.orderHash(order), i);
+        bytes memory signature = signedBid(bid, i);
         vm.prank(client);
-        return market.open{value: escrow}(client, operator, PRICE, k, tip);
+        jobId = market.openWithBid{value: escrow}(order, bid, signature);
+        start(jobId, i);
     }
 
-    function openActive(uint256 escrow, uint8 k) internal returns (uint64) {
-        return openActive(escrow, k, 0);
+    function activeJob(uint256 escrow, uint8 k) internal returns (uint64) {
+        return activeJob(0, escrow, k, 0);
     }
 
     /// @dev Link n of the chain: link 0 is its secret, link LINKS the tip that the job begins with.
@@ -138,10 +136,6 @@ abstract contract ClaimFixture is StakeFixture {
         vm.setBlockhash(number, keccak256(header(number)));
     }
 
-    function warpTo(uint256 time) internal {
-        vm.warp(time);
-    }
-
     // ---- claims ----
 
     function receipts(uint64 jobId, uint64 first, uint32 count) internal pure returns (Work.Receipt[] memory r) {
@@ -158,12 +152,8 @@ abstract contract ClaimFixture is StakeFixture {
         return Work.Receipt(jobId, seq, h, keccak256(abi.encode(h)), units, units * 2);
     }
 
-    function nextSeq(uint64 jobId) internal view returns (uint64 seq) {
-        (,,,, seq,,,,) = market.jobs(jobId);
-    }
-
     function submit(uint64 jobId, uint32 count) internal returns (uint64 claimId) {
-        uint64 first = nextSeq(jobId);
+        uint64 first = market.job(jobId).nextSeq;
         (bytes32 root, uint64 total) = Tree.root(receipts(jobId, first, count));
         vm.prank(operator);
         return book.claim(jobId, first, count, root, total);
@@ -189,9 +179,9 @@ abstract contract ClaimFixture is StakeFixture {
 
     function reveal(uint64 claimId) internal {
         IClaimBook.Answered memory a = answered(claimId);
-        (bytes32[] memory digests, bytes32[] memory salts) = (digestsOf(claimId), saltsOf(claimId));
+        (bytes32[] memory digests, bytes32[] memory salts_) = (digestsOf(claimId), saltsOf(claimId));
         vm.prank(operator);
-        book.reveal(claimId, a, digests, salts);
+        book.reveal(claimId, a, digests, salts_);
     }
 
     function submitAndAnswer(uint64 jobId, uint32 count) internal returns (uint64 claimId) {
@@ -244,10 +234,10 @@ abstract contract ClaimFixture is StakeFixture {
     }
 
     function commitmentsOf(uint64 claimId) internal view returns (bytes32[] memory out) {
-        (bytes32[] memory digests, bytes32[] memory salts) = (digestsOf(claimId), saltsOf(claimId));
+        (bytes32[] memory digests, bytes32[] memory salts_) = (digestsOf(claimId), saltsOf(claimId));
         out = new bytes32[](digests.length);
         for (uint256 j = 0; j < out.length; ++j) {
-            out[j] = keccak256(abi.encode(digests[j], salts[j], claimId, j, operator));
+            out[j] = keccak256(abi.encode(digests[j], salts_[j], claimId, j, operator));
         }
     }
 
@@ -268,7 +258,11 @@ abstract contract ClaimFixture is StakeFixture {
         return IClaimBook.Answered(hashesOf(claimId), digestsOf(claimId));
     }
 
-    function stateOf(uint64 claimId) internal view returns (uint256) {
-        return uint256(book.claimInfo(claimId).state);
+    function inState(uint64 claimId, IClaimBook.ClaimState state_) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IClaimBook.ClaimNotInState.selector, claimId, state_);
+    }
+
+    function claimState(uint64 claimId) internal view returns (IClaimBook.ClaimState) {
+        return book.claimInfo(claimId).state;
     }
 }

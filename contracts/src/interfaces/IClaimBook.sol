@@ -110,7 +110,6 @@ interface IClaimBook {
     error WrongReveal(uint64 claimId, uint256 slot);
     error Held(uint64 claimId, uint256 holds);
     error NotHeld(uint64 claimId, address judge);
-    error LockNotEnded(address operator, uint256 lock); // the registry refused, and not because this book has ended
 
     /// @notice Operator: asks payment for segments [first, first + count) of a job, which start at its nextSeq.
     /// @return claimId jobId << 32 | first.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IJobMarket} from "../interfaces/IJobMarket.sol";
 import {IOperatorKeys} from "../interfaces/IOperatorKeys.sol";
@@ -93,9 +94,9 @@ abstract contract ClaimBase is ClaimParams {
         require(block.timestamp <= last, TooLate(claimId, last));
     }
 
-    /// @dev When the registry has no place left for this book, stake was freed without it, and the claim ends all the same.
-    function _requireEnded(address operator, uint128 lock) internal view {
-        bool ended = registry.slasherState(address(this)) == IStakeRegistry.SlasherState.Ended;
-        require(ended, LockNotEnded(operator, lock));
+    /// @dev The registry refused. When it no longer lets this book slash, anyone may have freed its locks, and claims end all
+    /// the same; any other reason is the caller's.
+    function _requireEnded(bytes memory why) internal view {
+        if (registry.slasherState(address(this)) != IStakeRegistry.SlasherState.Ended) LowLevelCall.bubbleRevert(why);
     }
 }

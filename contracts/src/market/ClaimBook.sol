@@ -160,8 +160,8 @@ contract ClaimBook is ClaimFaults {
         bool verified = IChallengeManager(challenges).revealedCount(claimId) > 0;
         emit ClaimSettled(claimId, s.operator, s.fee);
         try registry.release(s.operator, s.lock) {}
-        catch {
-            _requireEnded(s.operator, s.lock);
+        catch (bytes memory why) {
+            _requireEnded(why);
         }
         market.pay(_jobOf(claimId), claimId, s.fee, verified ? _verifiersPart(h, s.fee) : 0);
     }

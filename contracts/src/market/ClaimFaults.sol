@@ -107,8 +107,8 @@ abstract contract ClaimFaults is ClaimBase {
     {
         try registry.slash(s.operator, amount, s.lock, cuts, jail) returns (uint256 taken) {
             return taken;
-        } catch {
-            _requireEnded(s.operator, s.lock);
+        } catch (bytes memory why) {
+            _requireEnded(why);
             return 0;
         }
     }

@@ -22,12 +22,12 @@ library ClaimHead {
     uint256 private constant HOLDS = 184;
     uint256 private constant TOTAL_UNITS = 192;
 
-    function submitted(uint64 totalUnits, uint256 count, uint256 before, uint256 drawn_, uint256 version_)
+    function submitted(uint64 units, uint256 count_, uint256 before_, uint256 drawn_, uint256 version_)
         internal
         pure
         returns (Head)
     {
-        uint256 h = uint256(totalUnits) << TOTAL_UNITS | before << BEFORE | count << COUNT;
+        uint256 h = uint256(units) << TOTAL_UNITS | before_ << BEFORE | count_ << COUNT;
         return Head.wrap(h | version_ << VERSION | drawn_ << DRAWN | uint256(IClaimBook.ClaimState.Submitted));
     }
 

@@ -165,9 +165,14 @@ abstract contract MarketStore {
     // ---- binding operators ----
 
     /// @dev The caller has locked the version's startLock, or does so next.
-    function _assign(uint64 jobId, JobRecord storage j, address operator, uint256 price, uint16 version, uint40 startUntil)
-        internal
-    {
+    function _assign(
+        uint64 jobId,
+        JobRecord storage j,
+        address operator,
+        uint256 price,
+        uint16 version,
+        uint40 startUntil
+    ) internal {
         (j.until, j.state) = (startUntil, IJobMarket.JobState.Assigned);
         (j.operator, j.price, j.version) = (operator, uint72(price), version); // no price is above MOST_PRICE
         emit IJobMarket.JobAssigned(jobId, operator, uint96(price), startUntil);

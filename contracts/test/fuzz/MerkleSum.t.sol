@@ -72,10 +72,13 @@ contract MerkleSumFuzz is Base {
     }
 
     /// The assembly is node(), level by level.
-    function testFuzz_climbIsNodeAfterNode(bytes32 hash, uint32 units, uint256 index, bytes32[6] memory hashes, uint8 levels)
-        public
-        view
-    {
+    function testFuzz_climbIsNodeAfterNode(
+        bytes32 hash,
+        uint32 units,
+        uint256 index,
+        bytes32[6] memory hashes,
+        uint8 levels
+    ) public view {
         Work.Sibling[] memory path = new Work.Sibling[](levels % 7);
         (bytes32 root, uint64 total, uint64 offset) = (hash, units, 0);
         for (uint256 i = 0; i < path.length; ++i) {

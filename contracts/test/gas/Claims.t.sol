@@ -13,14 +13,14 @@ contract ClaimGas is ClaimFixture {
     }
 
     function test_gas_claim() public {
-        uint64 id = openActive(10_000 ether, 8);
+        uint64 id = activeJob(10_000 ether, 8);
         submit(id, 5);
         submit(id, HOUR);
         measure("claim", 110_000);
     }
 
     function way(uint8 k) internal {
-        uint64 id = openActive(10_000 ether, k, link(LINKS));
+        uint64 id = activeJob(0, 10_000 ether, k, link(LINKS));
         uint64 old = submit(id, 5);
         seal(old, link(LINKS - 1));
         uint64 claimId = submit(id, HOUR);
@@ -49,7 +49,7 @@ contract ClaimGas is ClaimFixture {
     }
 
     function test_gas_slashMissed() public {
-        uint64 id = openActive(10_000 ether, 8);
+        uint64 id = activeJob(10_000 ether, 8);
         submit(id, 5);
         uint64 claimId = submit(id, HOUR);
         vm.warp(book.claimInfo(claimId).answerUntil + 1);
