@@ -33,32 +33,42 @@ library Openings {
         uint256 levels = MerkleSum.depth(c.count);
         hashes = new bytes32[](openings.length);
         for (uint256 i = 0; i < openings.length; ++i) {
-            hashes[i] = _check(c, levels, drawn(c.seed, i, c.totalUnits), openings[i]);
+            Work.Opening calldata o = openings[i];
+            Work.Receipt memory leaf = o.leaf;
+            _requirePlace(c, levels, drawn(c.seed, i, c.totalUnits), leaf, o.path);
+            _requireOrder(c, leaf, o);
+            hashes[i] = _hash(o, o.clientSig, o.path);
         }
     }
 
-    function _check(Claimed memory c, uint256 levels, uint64 draw, Work.Opening calldata o)
-        private
-        pure
-        returns (bytes32)
-    {
-        Work.Receipt memory leaf = o.leaf;
+    /// @dev The leaf is in the claim's tree, where its number says, and covers the drawn unit.
+    function _requirePlace(
+        Claimed memory c,
+        uint256 levels,
+        uint64 draw,
+        Work.Receipt memory leaf,
+        Work.Sibling[] calldata path
+    ) private pure {
         uint64 seq = leaf.seq;
         bool inside = leaf.jobId == c.jobId && seq >= c.first && seq - c.first < c.count;
         require(inside, IClaimBook.OpeningOutsideClaim(leaf.jobId, seq));
-        Work.Sibling[] calldata path = o.path;
         require(path.length == levels, IClaimBook.WrongPathLength(seq, levels, path.length));
-        bytes32 hash = MerkleSum.leaf(leaf.jobId, seq, leaf.srcRoot, leaf.outRoot, leaf.units, leaf.outBytes);
-        (bytes32 root, uint64 total, uint64 offset) = MerkleSum.climb(hash, leaf.units, seq - c.first, path);
-        require(root == c.root && total == c.totalUnits, IClaimBook.NotInClaim(c.jobId, seq));
+        (bytes32 root, uint64 total, uint64 offset) = MerkleSum.climb(_leafHash(leaf), leaf.units, seq - c.first, path);
+        require(root == c.root && total == c.totalUnits, IClaimBook.NotInClaim(leaf.jobId, seq));
         bool covered = draw >= offset && draw - offset < leaf.units;
         require(covered, IClaimBook.DrawNotCovered(seq, draw, offset, leaf.units));
-        bytes32 order = SignedTypes.segment(c.jobId, seq, leaf.srcRoot, o.srcBytes, o.durationMs);
-        bytes calldata signature = o.clientSig;
+    }
+
+    function _requireOrder(Claimed memory c, Work.Receipt memory leaf, Work.Opening calldata o) private pure {
+        bytes32 order = SignedTypes.segment(leaf.jobId, leaf.seq, leaf.srcRoot, o.srcBytes, o.durationMs);
+        bytes32 digest = MessageHashUtils.toTypedDataHash(c.domain, order);
         // 65 bytes with a low s, or else the signer is 0, which no client is.
-        (address signer,,) = ECDSA.tryRecoverCalldata(MessageHashUtils.toTypedDataHash(c.domain, order), signature);
-        require(signer == c.client, IClaimBook.WrongClientSignature(c.jobId, seq, signer));
-        return _hash(o, signature, path);
+        (address signer,,) = ECDSA.tryRecoverCalldata(digest, o.clientSig);
+        require(signer == c.client, IClaimBook.WrongClientSignature(leaf.jobId, leaf.seq, signer));
+    }
+
+    function _leafHash(Work.Receipt memory leaf) private pure returns (bytes32) {
+        return MerkleSum.leaf(leaf.jobId, leaf.seq, leaf.srcRoot, leaf.outRoot, leaf.units, leaf.outBytes);
     }
 
     /// @dev keccak256(abi.encode(o)) of an opening whose fields have been read, so that each is within its type, and whose

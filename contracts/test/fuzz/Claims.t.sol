@@ -134,7 +134,9 @@ contract ClaimsFuzz is ClaimFixture {
     // ---- locks ----
 
     /// What is released is what was locked, for fees and parameters of any size.
-    function testFuzz_lock_isGivenBackToTheLastBit(uint64 units, uint32 count, uint64 num, uint64 den, bool missed) public {
+    function testFuzz_lock_isGivenBackToTheLastBit(uint64 units, uint32 count, uint64 num, uint64 den, bool missed)
+        public
+    {
         IClaimBook.Params memory p = claimParams();
         (p.lockNum, p.lockDen) = (uint64(bound(num, 1, 1e9)), uint64(bound(den, 1, 1e9)));
         (p.minLock, p.verifierLock) = (1e18, 1e18);

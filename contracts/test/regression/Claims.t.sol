@@ -59,7 +59,8 @@ contract ClaimRegressions is ClaimFixture {
 
     /// Livepeer v1: leaves packed from two fields of any length, so that bytes could move from one to the other.
     function test_livepeer_packedLeavesHaveFieldsOfFixedLength() public pure {
-        bytes memory leaf = abi.encodePacked(uint8(0), uint64(1), uint64(2), bytes32("a"), bytes32("b"), uint64(3), uint64(4));
+        bytes memory leaf =
+            abi.encodePacked(uint8(0), uint64(1), uint64(2), bytes32("a"), bytes32("b"), uint64(3), uint64(4));
         vm.assertEq(leaf.length, 97);
         vm.assertEq(MerkleSum.leaf(1, 2, bytes32("a"), bytes32("b"), 3, 4), keccak256(leaf));
         bytes memory node = abi.encodePacked(uint8(1), bytes32("a"), uint64(3), bytes32("b"), uint64(4));
