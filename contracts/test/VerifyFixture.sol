@@ -31,16 +31,9 @@ contract GameDouble {
     uint32 public constant reach = 5 days;
 }
 
-interface VmBlocks {
-    function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
-    function getNonce(address account) external view returns (uint64);
-    function setBlockhash(uint256 blockNumber, bytes32 blockHash) external;
-}
-
 /// @dev The whole market but for the dispute game: six enlisted verifiers, and an operator and a client whose keys the tests
 /// hold.
 abstract contract VerifyFixture is MarketFixture, StepVectors {
-    VmBlocks internal constant vmBlocks = VmBlocks(address(vm));
     address internal constant TIMELOCK = address(0x717E10C);
     uint64 internal constant UNITS = 1000; // of each segment
     uint128 internal constant VERIFIER_LOCK = 100e18;
@@ -71,7 +64,7 @@ abstract contract VerifyFixture is MarketFixture, StepVectors {
         contents.push(Contents.root(Contents.fill(100)));
         contents.push(Contents.root(Contents.fill(20_000)));
         deployMarket();
-        deployVerification();
+        announce();
         profileId = profiles.add(profile());
         join(operator, 10 * MIN_SELF);
         for (uint256 i = 0; i < CROWD; ++i) {
@@ -83,36 +76,32 @@ abstract contract VerifyFixture is MarketFixture, StepVectors {
         pass(1 hours);
     }
 
-    /// @dev The market knows both before they are there: it, the book and the manager are made one after the other.
+    /// @dev Each knows the others before they are there: book, manager and market are made one after the other.
     function challengesAddress() internal override returns (address) {
         (game, reader, steps) = (new GameDouble(), new EvidenceReader(), newSteps());
-        return ahead(2);
-    }
-
-    function bookAddress() internal override returns (address) {
-        return ahead(1);
-    }
-
-    function ahead(uint256 contracts) internal view returns (address) {
-        return vmBlocks.computeCreateAddress(address(this), vmBlocks.getNonce(address(this)) + contracts);
-    }
-
-    function deployVerification() internal {
+        uint256 nonce = vm.getNonce(address(this));
+        IJobMarket next = IJobMarket(vm.computeCreateAddress(address(this), nonce + 2));
         book = new ClaimBook(
-            market,
+            next,
             registry,
-            address(challenges),
+            vm.computeCreateAddress(address(this), nonce + 1),
             address(game),
             TIMELOCK,
             claimParams(),
             leastClaimParams(),
             mostClaimParams()
         );
-        ChallengeManager made = new ChallengeManager(
-            VerifyBase.Parts(registry, market, book, reader, TIMELOCK), steps, verifyParams(), verifyBounds()
-        );
-        vm.assertEq(address(book), address(market.book()));
-        vm.assertEq(address(made), address(challenges));
+        VerifyBase.Parts memory whole = VerifyBase.Parts(registry, next, book, reader, TIMELOCK);
+        return address(new ChallengeManager(whole, steps, verifyParams(), verifyBounds()));
+    }
+
+    function bookAddress() internal view override returns (address) {
+        return address(book);
+    }
+
+    function announce() internal {
+        vm.assertEq(address(book.market()), address(market));
+        vm.assertEq(book.challenges(), address(challenges));
         registry.announceSlasher(address(book), book.reach());
         registry.announceSlasher(address(challenges), challenges.reach());
     }
@@ -213,7 +202,7 @@ abstract contract VerifyFixture is MarketFixture, StepVectors {
         uint256 number = book.claimInfo(claimId).seedBlock;
         bytes memory header = HeaderRlp.header(bytes32(number), 4, uint256(keccak256(abi.encode(number))), 7);
         if (block.number <= number) vm.roll(number + 1);
-        vmBlocks.setBlockhash(number, keccak256(header));
+        vm.setBlockhash(number, keccak256(header));
         book.seal(claimId, header, 0);
     }
 
