@@ -26,17 +26,22 @@ abstract contract ClaimFixture is MarketFixture {
         bond(operator, 9 * MIN_SELF);
     }
 
-    function challengesAddress() internal override returns (address) {
+    function challengesAddress() internal virtual override returns (address) {
         judges = new JudgeDouble();
         game = new JudgeDouble();
         return address(judges);
     }
 
-    /// @dev The market comes next.
-    function bookAddress() internal override returns (address) {
+    /// @dev The market comes next, without a call in between: with --isolate each takes a number of ours.
+    function bookAddress() internal virtual override returns (address) {
         book = newBook(claimParams(), leastClaim(), mostClaim());
-        registry.announceSlasher(address(book), book.reach()); // active at once: nobody has bonded
         return address(book);
+    }
+
+    function deployMarket() internal virtual override {
+        super.deployMarket();
+        vm.assertEq(address(book.market()), address(market));
+        registry.announceSlasher(address(book), book.reach()); // active at once: nobody has bonded
     }
 
     function newBook(IClaimBook.Params memory p, IClaimBook.Params memory least, IClaimBook.Params memory most)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {HeaderRlp} from "./HeaderRlp.sol";
 import {StakeFixture} from "./StakeFixture.sol";
 import {IChallengeManager} from "../src/interfaces/IChallengeManager.sol";
 import {IJobMarket} from "../src/interfaces/IJobMarket.sol";
@@ -51,7 +52,7 @@ abstract contract MarketFixture is StakeFixture {
         }
     }
 
-    function deployMarket() internal {
+    function deployMarket() internal virtual {
         profiles = new ProfileRegistry();
         challenges = IChallengeManager(challengesAddress());
         MarketStore.Parts memory parts = MarketStore.Parts({
@@ -233,6 +234,42 @@ abstract contract MarketFixture is StakeFixture {
         uint64 first = market.job(jobId).nextSeq;
         vm.prank(address(market.book()));
         (, fee,,) = market.reserve(jobId, rig(i), first, count, units);
+    }
+
+    // ---- auctions and elections ----
+
+    function sealedBid(uint64 jobId, uint256 i, uint96 price) internal view returns (bytes32) {
+        return keccak256(abi.encode(block.chainid, address(market), jobId, rig(i), price, bytes32("salt")));
+    }
+
+    function commit(uint64 jobId, uint256 i, uint96 price) internal {
+        bytes32 commitment = sealedBid(jobId, i, price);
+        vm.deal(rig(i), rig(i).balance + DEPOSIT);
+        vm.prank(rig(i));
+        market.commitBid{value: DEPOSIT}(jobId, commitment);
+    }
+
+    function reveal(uint64 jobId, uint256 i, uint96 price) internal {
+        vm.prank(rig(i));
+        market.revealBid(jobId, price, "salt");
+    }
+
+    function setTerms(uint256 i, uint96 price, uint16 maxJobs) internal {
+        vm.prank(rig(i));
+        market.setTerms(price, maxJobs);
+    }
+
+    /// @dev A header whose prevrandao follows from its number.
+    function headerOf(uint256 number) internal pure returns (bytes memory) {
+        return HeaderRlp.header(bytes32(number), 4, uint256(keccak256(abi.encode("randao", number))), 7);
+    }
+
+    /// @dev Behind the block of the job's election, which gets the hash of its header.
+    function elect(uint64 jobId) internal {
+        uint256 number = market.electionBlock(jobId);
+        if (block.number <= number) vm.roll(number + 1);
+        vm.setBlockhash(number, keccak256(headerOf(number)));
+        market.elect(jobId, headerOf(number));
     }
 
     // ---- what is so ----

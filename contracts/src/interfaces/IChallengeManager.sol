@@ -217,8 +217,9 @@ interface IChallengeManager {
     /// @notice Whether demands hold the claim, and at least until when if they do.
     function held(uint64 claimId) external view returns (bool yes, uint40 until);
 
-    /// @notice The digest of the claim that was proved wrong, or 0. Where only the work was, and not what is said of it, it is 0.
-    function wrongDigest(uint64 claimId) external view returns (bytes32);
+    /// @notice First 20 bytes of the digest of the claim that was proved wrong, or 0. Where only the work was, and not what is
+    /// said of it, it is 0.
+    function wrongDigest(uint64 claimId) external view returns (bytes20);
 
     /// @notice The block in which it was reserved, or 0.
     function ticketBlock(bytes32 ticket) external view returns (uint256);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {IJobMarket} from "../interfaces/IJobMarket.sol";
 import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
 import {MarketStore} from "./MarketStore.sol";
@@ -10,8 +10,6 @@ import {MarketStore} from "./MarketStore.sol";
 /// @dev A commitment is kept under the operator and names it, the job, the market and the chain: nobody can reveal what
 /// another committed to. Who leads is locked, so that a revealed bid is no free option.
 abstract contract Auctions is MarketStore {
-    using SafeCast for uint256;
-
     uint256 public constant UNREVEALED_LOSS = 10; // one part in so many of the deposit
 
     function commitBid(uint64 jobId, bytes32 commitment) external payable {
@@ -74,7 +72,7 @@ abstract contract Auctions is MarketStore {
         uint256 deposit = s.deposit;
         require(deposit > 0, IJobMarket.NoDeposit(jobId, operator));
         s.deposit = 0;
-        uint256 kept = revealUntil == 0 ? 0 : deposit / UNREVEALED_LOSS;
+        uint256 kept = revealUntil == 0 ? 0 : Math.ceilDiv(deposit, UNREVEALED_LOSS);
         _owed[_jobs[jobId].client] += kept;
         _owed[s.payer] += deposit - kept;
         emit IJobMarket.DepositTaken(jobId, operator, kept);

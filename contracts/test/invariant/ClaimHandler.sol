@@ -173,6 +173,7 @@ contract ClaimHandler is ClaimFixture {
 
     function open_(uint256 dice) internal returns (bool ok) {
         uint256 i = dice % RIGS;
+        waitForJail(rig(i));
         uint256 escrow = 1 + (dice >> 8) % 0.1 ether;
         IJobMarket.JobOrder memory order = newOrder();
         (order.k, order.seedTip) = (uint8(1 + (dice >> 64) % 8), dice >> 72 & 1 == 0 ? link(LINKS) : bytes32(0));
@@ -359,8 +360,8 @@ contract ClaimHandler is ClaimFixture {
         } else {
             IStakeRegistry.Cut[] memory cuts = new IStakeRegistry.Cut[](1);
             cuts[0] = IStakeRegistry.Cut(FINDER, 2500);
-            // Proofs only now and then: three strikes are for good.
-            IClaimBook.Fault fault = dice >> 140 & 7 == 0 ? IClaimBook.Fault.Proof : IClaimBook.Fault.Withheld;
+            IClaimBook.Fault fault = IClaimBook.Fault(dice >> 140 & 15 == 0 ? (dice >> 144) % 2 : 2);
+            if (info(rigOf(id)).strikes == 2) fault = IClaimBook.Fault.Withheld; // a third strike is for good
             ok = send(by, address(book), 0, abi.encodeCall(book.punish, (id, fault, cuts)));
             if (ok) ghosts[id].holds = 0;
             if (ok) over(id);
@@ -382,9 +383,19 @@ contract ClaimHandler is ClaimFixture {
 
     // ---- beside claims ----
 
+    function waitForJail(address who) internal {
+        uint256 until = info(who).jailedUntil;
+        if (until > block.timestamp) vm.warp(until);
+    }
+
+    function bond_(address who, uint256 dice) internal returns (bool) {
+        waitForJail(who);
+        return send(who, address(registry), 0, abi.encodeCall(registry.bond, (uint128(1 + (dice >> 8) % 3000e18))));
+    }
+
     function slashElsewhere(uint256 dice) internal returns (bool) {
         bytes memory data = abi.encodeCall(
-            registry.slash, (rig(dice % RIGS), uint128((dice >> 8) % 2000e18), 0, noCuts, IStakeRegistry.Jail.No)
+            registry.slash, (rig(dice % RIGS), uint128((dice >> 8) % 500e18), 0, noCuts, IStakeRegistry.Jail.No)
         );
         return send(address(this), address(registry), 0, data);
     }

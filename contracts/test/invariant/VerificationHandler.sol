@@ -203,7 +203,7 @@ contract VerificationHandler is VerifyFixture {
             fit = c.state == IClaimBook.ClaimState.Settled && isRevealed(s) && !s.paid;
             if (fit) ok = sendHere(abi.encodeCall(challenges.takeReward, (id, slot, which, answered(id))));
         } else {
-            fit = isRevealed(s) && !s.slashed && s.digest == challenges.wrongDigest(id) && s.digest != 0;
+            fit = isRevealed(s) && !s.slashed && bytes20(s.digest) == challenges.wrongDigest(id) && s.digest != 0;
             if (!fit || challenges.verifier(s.verifier).lock == 0) return (false, false);
             ok = sendHere(abi.encodeCall(challenges.slashAttester, (id, slot, which)));
             if (ok) lockOf[s.verifier] = 0;

@@ -58,7 +58,7 @@ contract ClaimEndsTest is ClaimFixture {
         uint256 toVerifiers = uint256(c.fee) * 2 / 100;
         vm.assertTrue(claimState(claimId) == IClaimBook.ClaimState.Settled);
         vm.assertEq(market.feesOf(operator), c.fee - toVerifiers);
-        vm.assertEq(judges.deposited(claimId), toVerifiers);
+        vm.assertEq(address(judges).balance, toVerifiers);
         vm.assertEq(book.verifiersPart(claimId), toVerifiers);
         vm.assertEq(market.job(id).escrow, 1 ether - c.fee);
         vm.assertEq(market.job(id).reserved, 0);

@@ -97,7 +97,7 @@ contract EquivocationTest is VerifyFixture {
             accuse(info(claimId).jobId, operator, claimId, evidence);
             vm.assertEq(claimState(claimId), uint256(IClaimBook.ClaimState.Slashed));
             vm.assertEq(bonded - info(operator).bonded, lock + (bonded + 19) / 20);
-            vm.assertEq(challenges.wrongDigest(claimId), 0);
+            vm.assertEq(bytes32(challenges.wrongDigest(claimId)), 0);
             if (i == 3) continue;
             nextEpoch();
             pass(61 days);
