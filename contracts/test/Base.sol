@@ -34,6 +34,7 @@ interface Vm {
     function etch(address account, bytes calldata code) external;
     function expectPartialRevert(bytes4 selector) external;
     function expectEmit(address emitter) external;
+    function expectRevert() external;
     function expectRevert(bytes4 selector) external;
     function expectRevert(bytes calldata data) external;
     function parseJson(string calldata json) external pure returns (bytes memory);

@@ -65,7 +65,7 @@ interface IChallengeManager {
     event AttestationRevealed(
         uint64 indexed claimId, uint256 slot, uint256 which, address indexed verifier, bytes32 digest
     );
-    event RewardTaken(uint64 indexed claimId, uint256 slot, uint256 which, address indexed owner, uint256 amount);
+    event RewardTaken(uint64 indexed claimId, uint256 slot, uint256 which, address indexed to, uint256 amount);
     event DataMissing(uint64 indexed claimId, uint256 slot, Missing missing, uint40 publishUntil);
     event AnswerMissing(uint64 indexed claimId, uint256 slot, bytes32 digest, uint40 publishUntil);
     event Published(uint64 indexed claimId, uint256 slot, uint40 heldUntil);
@@ -127,9 +127,9 @@ interface IChallengeManager {
     /// @notice Anyone who knows it, after attestUntil, up to revealUntil. A verifier that could not get a piece reveals missingDigest(missing).
     function revealAttestation(uint64 claimId, uint256 slot, uint256 which, bytes32 digest, bytes32 salt) external;
 
-    /// @notice Anyone: pays a verifier's part of the verifiers' share of a settled claim's fee to its owner: equal parts for
-    /// all seats that revealed, rounded down.
-    function takeReward(uint64 claimId, uint256 slot, uint256 which) external;
+    /// @notice Anyone: pays a seat's part of the verifiers' share of a settled claim's fee: equal parts for all seats that revealed,
+    /// rounded down. It goes to the verifier's owner if its digest is the operator's, or else to the admin.
+    function takeReward(uint64 claimId, uint256 slot, uint256 which, IClaimBook.Answered calldata answered) external;
 
     /// @notice Anyone, after revealUntil while the draw can be repeated: this seat did not attest or not reveal.
     function reportAbsent(uint64 claimId, uint256 slot, uint256 which) external;
@@ -179,7 +179,7 @@ interface IChallengeManager {
     ) external;
 
     /// @notice Anyone: two receipts that differ, or a receipt that differs from a claimed leaf. The evidence is EquivocationStep's;
-    /// `signer` is the key that signed, `claimId` is 0 for two receipts. A claim that is not over ends by it.
+    /// `signer` is the key that signed; for two receipts `claimId` is 0, and of the Accused's claim the job alone is set. A claim that is not over ends by it.
     function proveEquivocation(uint64 jobId, address signer, uint64 claimId, bytes calldata evidence, address finder)
         external;
 
@@ -217,8 +217,9 @@ interface IChallengeManager {
     /// @notice Whether demands hold the claim, and at least until when if they do.
     function held(uint64 claimId) external view returns (bool yes, uint40 until);
 
-    /// @notice The digest of the claim that was proved wrong, or 0. Where only the work was, and not what is said of it, it is 0.
-    function wrongDigest(uint64 claimId) external view returns (bytes32);
+    /// @notice First 20 bytes of the digest of the claim that was proved wrong, or 0. Where only the work was, and not what is
+    /// said of it, it is 0.
+    function wrongDigest(uint64 claimId) external view returns (bytes20);
 
     /// @notice The block in which it was reserved, or 0.
     function ticketBlock(bytes32 ticket) external view returns (uint256);

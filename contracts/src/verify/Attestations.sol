@@ -72,7 +72,8 @@ abstract contract Attestations is Verifiers {
     function slashAttester(uint64 claimId, uint256 slot, uint256 which) external {
         StoredSeat storage s = _stored(claimId, slot, which);
         bytes32 digest = s.word;
-        bool wrong = s.state == SeatState.Revealed && digest == wrongDigest[claimId];
+        bytes20 proved = wrongDigest(claimId);
+        bool wrong = s.state == SeatState.Revealed && proved != 0 && bytes20(digest) == proved;
         require(wrong, NotProvedWrong(claimId, digest));
         address operator = s.verifier;
         Verifier storage v = _verifiers[operator];
@@ -89,15 +90,17 @@ abstract contract Attestations is Verifiers {
         require(msg.sender == address(market), NotMarket(msg.sender)); // the book remembers how much
     }
 
-    function takeReward(uint64 claimId, uint256 slot, uint256 which) external {
+    function takeReward(uint64 claimId, uint256 slot, uint256 which, IClaimBook.Answered calldata answered) external {
         StoredSeat storage s = _stored(claimId, slot, which);
         require(s.state == SeatState.Revealed && !s.paid, NothingToTake());
         uint256 amount = rewardOf(claimId);
         require(amount > 0, NothingToTake());
+        _requireAnswered(claimId, _answers(claimId), answered);
         s.paid = true;
-        address owner = registry.ownerOf(s.verifier);
-        emit RewardTaken(claimId, slot, which, owner, amount);
-        Address.sendValue(payable(owner), amount);
+        // Who could be paid for any 32 bytes would verify nothing.
+        address to = s.word == answered.digests[slot] ? registry.ownerOf(s.verifier) : admin;
+        emit RewardTaken(claimId, slot, which, to, amount);
+        Address.sendValue(payable(to), amount);
     }
 
     // ---- views ----
@@ -116,6 +119,10 @@ abstract contract Attestations is Verifiers {
 
     function revealedCount(uint64 claimId) external view returns (uint256) {
         return _dockets[claimId].revealed;
+    }
+
+    function wrongDigest(uint64 claimId) public view returns (bytes20) {
+        return _dockets[claimId].wrong;
     }
 
     function rewardOf(uint64 claimId) public view returns (uint256) {

@@ -13,7 +13,7 @@ abstract contract Availability is Attestations {
     using SafeCast for uint256;
 
     mapping(uint64 claimId => mapping(uint256 slot => Demand)) private _bytes;
-    mapping(uint64 claimId => mapping(uint256 slot => Demand)) private _answers;
+    mapping(uint64 claimId => mapping(uint256 slot => Demand)) private _digests;
 
     struct Demand {
         uint40 until; // last second to publish; 0: never demanded
@@ -25,39 +25,37 @@ abstract contract Availability is Attestations {
         bytes32 what = missingDigest(missing);
         bool both = _revealed(claimId, slot, 0) == what && _revealed(claimId, slot, 1) == what;
         require(both, NotMissing(claimId, slot));
-        _requireContestable(claimId, book.claimInfo(claimId));
+        _requireContestable(claimId, false);
         uint40 until = _open(_bytes[claimId][slot], claimId, slot, what);
         emit DataMissing(claimId, slot, missing, until);
     }
 
     function demandAnswer(uint64 claimId, uint256 slot, uint256 which, IClaimBook.Answered calldata answered) external {
-        IClaimBook.Claim memory c = book.claimInfo(claimId);
-        _requireContestable(claimId, c);
-        _requireAnswered(claimId, c.answers, answered);
+        _requireAnswered(claimId, _requireContestable(claimId, false), answered);
         require(slot < answered.digests.length, NoSuchSeat(slot, which));
         (bytes32 digest, bytes32 other) = (answered.digests[slot], _revealed(claimId, slot, which));
         require(other != 0 && other != digest, NoDifference(other));
-        uint40 until = _open(_answers[claimId][slot], claimId, slot, digest);
+        uint40 until = _open(_digests[claimId][slot], claimId, slot, digest);
         emit AnswerMissing(claimId, slot, digest, until);
     }
 
     function publish(uint64 claimId, uint256 slot, bytes calldata proof) external {
         Demand storage d = _bytes[claimId][slot];
         _requireOpen(d, claimId, slot);
-        bool piece = reader.isPiece(book.claimInfo(claimId).answers, slot, d.what, proof);
+        bool piece = reader.isPiece(_answers(claimId), slot, d.what, proof);
         require(piece, NotThePiece());
         emit Published(claimId, slot, _close(d, claimId));
     }
 
     function publishAnswer(uint64 claimId, uint256 slot, bytes calldata answer) external {
-        Demand storage d = _answers[claimId][slot];
+        Demand storage d = _digests[claimId][slot];
         _requireOpen(d, claimId, slot);
         require(reader.digest(answer) == d.what, NotThePiece());
         emit AnswerPublished(claimId, slot, _close(d, claimId));
     }
 
     function slashWithheld(uint64 claimId, uint256 slot) external {
-        bool any = _isDue(_bytes[claimId][slot]) || _isDue(_answers[claimId][slot]);
+        bool any = _isDue(_bytes[claimId][slot]) || _isDue(_digests[claimId][slot]);
         require(any, NothingDemanded(claimId, slot));
         IStakeRegistry.Cut[] memory cuts = new IStakeRegistry.Cut[](1);
         cuts[0].to = msg.sender;
@@ -73,7 +71,7 @@ abstract contract Availability is Attestations {
     }
 
     function publishUntil(uint64 claimId, uint256 slot, bool answer) external view returns (uint40) {
-        Demand storage d = answer ? _answers[claimId][slot] : _bytes[claimId][slot];
+        Demand storage d = answer ? _digests[claimId][slot] : _bytes[claimId][slot];
         return d.published ? 0 : d.until;
     }
 

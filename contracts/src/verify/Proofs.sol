@@ -54,21 +54,18 @@ abstract contract Proofs is Availability {
         bytes calldata evidence,
         address finder
     ) external {
-        IClaimBook.Claim memory c = book.claimInfo(claimId);
-        require(c.state == IClaimBook.ClaimState.Revealed, ClaimInState(claimId, c.state));
-        require(block.timestamp <= c.contestUntil || c.holds > 0, TooLate(c.contestUntil));
-        _requireAnswered(claimId, c.answers, answered);
+        _requireAnswered(claimId, _requireContestable(claimId, true), answered);
         require(slot < answered.digests.length, NoSuchSeat(slot, 0));
         bytes32 digest = answered.digests[slot];
 
         bytes32 fault;
         if (step == Step.Scale) fault = scaleStep.prove(digest, evidence);
         else if (step == Step.ErrorSum) fault = errorSumStep.prove(digest, evidence);
-        else if (step == Step.Leaf) fault = _leaf(c, claimId, slot, answered.openings[slot], digest, evidence);
-        else if (step == Step.Header) fault = headerStep.prove(_ordered(c.jobId, digest), evidence);
-        else fault = shapeStep.prove(_ordered(c.jobId, digest), evidence);
+        else if (step == Step.Leaf) fault = _leaf(claimId, slot, answered.openings[slot], digest, evidence);
+        else if (step == Step.Header) fault = headerStep.prove(_ordered(claimId, digest), evidence);
+        else fault = shapeStep.prove(_ordered(claimId, digest), evidence);
 
-        if (_isOfTheDigest(step, fault)) wrongDigest[claimId] = digest;
+        if (_isOfTheDigest(step, fault)) _dockets[claimId].wrong = bytes20(digest);
         emit Proved(claimId, slot, step, fault, finder);
         book.punish(claimId, IClaimBook.Fault.Proof, _cuts(evidence, finder));
     }
@@ -105,14 +102,12 @@ abstract contract Proofs is Availability {
 
     // ---- statements ----
 
-    function _leaf(
-        IClaimBook.Claim memory c,
-        uint64 claimId,
-        uint256 slot,
-        bytes32 opening,
-        bytes32 digest,
-        bytes calldata evidence
-    ) private view returns (bytes32) {
+    function _leaf(uint64 claimId, uint256 slot, bytes32 opening, bytes32 digest, bytes calldata evidence)
+        private
+        view
+        returns (bytes32)
+    {
+        IClaimBook.Claim memory c = book.claimInfo(claimId);
         (address client,,) = market.parties(c.jobId);
         LeafStep.Drawn memory drawn = LeafStep.Drawn({
             domain: market.domainSeparator(),
@@ -126,8 +121,8 @@ abstract contract Proofs is Availability {
     }
 
     /// @dev Of the job's profile and what was answered to it.
-    function _ordered(uint64 jobId, bytes32 digest) private view returns (bytes32) {
-        return OrderedAnswer.statement(digest, market.job(jobId).profile);
+    function _ordered(uint64 claimId, bytes32 digest) private view returns (bytes32) {
+        return OrderedAnswer.statement(digest, market.profileOf(claimId >> 32));
     }
 
     function _claim(IClaimBook.Claim memory c) private pure returns (ClaimTree.Claim memory) {
@@ -154,6 +149,6 @@ abstract contract Proofs is Availability {
     }
 
     function _isRunning(IClaimBook.ClaimState state) private pure returns (bool) {
-        return state != IClaimBook.ClaimState.None && state < IClaimBook.ClaimState.Settled;
+        return state < IClaimBook.ClaimState.Settled; // None is nobody's
     }
 }

@@ -54,8 +54,9 @@ abstract contract Verifiers is VerifyBase {
     }
 
     function reach() public view returns (uint32) {
-        // The last claim it may be drawn for is made before the epoch ends in which it resigned.
-        return (EPOCH + book.reach()).toUint32();
+        // The last claim it may be drawn for is made before the epoch ends in which it resigned. A day more, so that the last
+        // proof of the claim can be acted on.
+        return (2 * EPOCH + book.reach()).toUint32();
     }
 
     function _resign(address operator, Verifier storage v) private {

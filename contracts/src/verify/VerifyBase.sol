@@ -26,14 +26,13 @@ abstract contract VerifyBase is IChallengeManager {
     Params private _least;
     Params private _most;
     mapping(uint64 claimId => Docket) internal _dockets;
-    /// The digest that was proved wrong; a claim ends with the first.
-    mapping(uint64 claimId => bytes32) public wrongDigest;
 
     struct Docket {
         uint16 revealed; // seats
         uint16 demands; // that are open
         uint40 heldUntil; // what was published can be looked at up to here
         bool held; // by us, in the book
+        bytes20 wrong; // of the digest that was proved wrong, as much as one word has room for; a claim ends with the first
     }
 
     struct Bounds {
@@ -81,15 +80,22 @@ abstract contract VerifyBase is IChallengeManager {
         require(value >= least && value <= most, ParamOutOfBounds(value, least, most));
     }
 
-    /// @dev Reverts unless the operator's answers can still be contested and nobody but time ends that.
-    function _requireContestable(uint64 claimId, IClaimBook.Claim memory c) internal view {
-        require(c.state == IClaimBook.ClaimState.Revealed, ClaimInState(claimId, c.state));
-        require(block.timestamp <= c.contestUntil, TooLate(c.contestUntil));
+    /// @dev Reverts unless what the operator revealed can be contested: up to contestUntil, `longer` while anything holds the
+    /// claim.
+    /// @return answers What the book keeps of it.
+    function _requireContestable(uint64 claimId, bool longer) internal view returns (bytes32) {
+        (IClaimBook.ClaimState state, uint40 until, uint8 holds, bytes32 answers) = book.contest(claimId);
+        require(state == IClaimBook.ClaimState.Revealed, ClaimInState(claimId, state));
+        require(block.timestamp <= until || (longer && holds > 0), TooLate(until));
+        return answers;
     }
 
-    /// @dev `answers` is what the book keeps of it.
     function _requireAnswered(uint64 claimId, bytes32 answers, IClaimBook.Answered calldata a) internal pure {
         require(keccak256(abi.encode(a)) == answers, NotAnswered(claimId));
+    }
+
+    function _answers(uint64 claimId) internal view returns (bytes32 answers) {
+        (,,, answers) = book.contest(claimId);
     }
 
     function _bounty(address to) internal pure returns (IStakeRegistry.Cut[] memory cuts) {

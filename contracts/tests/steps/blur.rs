@@ -95,9 +95,16 @@ fn a_transcoder_that_blurs_one_tile_of_one_frame() {
     let truth = Scaling { answer: &honest_answer, source: &segment.source, scaled: honest };
     let place = place_of(&accusation);
     assert_eq!(step.prove(&truth.look(0, FRAME, place).unwrap()).0, Outcome::NothingWrong);
-    let same = Accusation { statement: answer::statement(&honest_answer), ..accusation };
+    let same = Accusation { statement: answer::statement(&honest_answer), ..accusation.clone() };
     assert!(matches!(step.prove(&same).0, Outcome::Refused(_)));
     assert_eq!(truth.accuse(0, &segment.right[0]), None);
+
+    // The market's tests tell the whole story with these.
+    let mut file = File::new("blur", &ScaleStep::BYTECODE);
+    file.add("one blurred tile of one frame", &accusation, "wrong sample");
+    file.add("the same place of the honest one", &truth.look(0, FRAME, place).unwrap(), "NothingWrong");
+    file.add("the same evidence against the honest one", &same, "OtherStatement");
+    file.close();
 }
 
 fn place_of(accusation: &Accusation) -> Block {
