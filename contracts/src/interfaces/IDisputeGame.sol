@@ -87,6 +87,7 @@ interface IDisputeGame is IBonds {
     event ParamsChanged(uint16 version, Params params);
 
     error NotContestable(uint64 claimId);
+    error OtherAnswers(bytes32 answers, bytes32 given);
     error OtherDigest(bytes32 digest, bytes32 given);
     error NoSuchSubject(uint256 slot, uint256 rung);
     error GameExists(uint256 gameId);

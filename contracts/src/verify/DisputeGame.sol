@@ -82,7 +82,8 @@ contract DisputeGame is IDisputeGame, Bonds {
         IClaimBook.Claim memory claim = book.claimInfo(claimId);
         bool inTime = claim.state == IClaimBook.ClaimState.Revealed && block.timestamp <= claim.contestUntil;
         require(inTime, NotContestable(claimId));
-        book.requireAnswered(claimId, answered);
+        bytes32 given = keccak256(abi.encode(answered));
+        require(given == claim.answers, OtherAnswers(claim.answers, given));
         gameId = GameId.make(claimId, msg.sender, slot.toUint16(), subject);
         Stored memory g = _games[gameId];
         require(g.status == Status.None, GameExists(gameId));
