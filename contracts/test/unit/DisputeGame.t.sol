@@ -580,7 +580,8 @@ contract DisputeGameTest is DisputeFixture {
         vm.assertEq(game.bondFor(CLAIM), 7e18);
         uint256 later = open(BOB, root);
         vm.assertEq(game.turnUntil(later), block.timestamp + 2 hours);
-        vm.assertEq(gameOf(later).version, 2);
+        vm.assertEq(gameOf(later).clock, 2 hours);
+        vm.assertEq(gameOf(later).floor, 20 minutes);
     }
 
     function test_setParams_revertsOutOfBounds() public {
