@@ -55,7 +55,7 @@ contract BookDouble {
 }
 
 /// @dev A double of the jury, which says what a test makes it say.
-contract JudgeDouble is IJudge {
+contract JuryDouble is IJudge {
     uint16 public constant share = 2500;
     uint32 public constant reach = 3 days;
     mapping(uint256 gameId => uint256) public summoned;
@@ -134,7 +134,7 @@ abstract contract DisputeFixture is StakeFixture {
     address internal constant ADMIN = address(0xAD);
 
     BookDouble internal book;
-    JudgeDouble internal judge;
+    JuryDouble internal judge;
     DisputeGame internal game;
 
     function setUp() public virtual override {
@@ -157,7 +157,7 @@ abstract contract DisputeFixture is StakeFixture {
     }
 
     function deployGame() internal virtual {
-        judge = new JudgeDouble();
+        judge = new JuryDouble();
         game = newGame(judge);
     }
 
