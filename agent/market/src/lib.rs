@@ -1,5 +1,5 @@
 //! The market's rules as pure functions and state machines: units, receipts, Merkle-sum trees, typed data, typed
-//! transactions, pricing, the machines of job and claim, commitments to pictures and bytes, and proofs of fraud.
+//! transactions, pricing, the machines of job and claim, commitments to pictures and bytes, proofs of fraud, and moves of disputes.
 //!
 //! Knows no I/O, no async, no clock and no logging. Heights are [`BlockNo`], passed in as arguments.
 
@@ -8,6 +8,7 @@
 pub mod action;
 pub mod commit;
 pub mod content;
+pub mod dispute;
 pub mod machine;
 pub mod merkle;
 pub mod pricing;

@@ -43,6 +43,7 @@ contract DisputeHandler is DisputeFixture {
     mapping(uint256 id => uint256) internal countOf;
     uint64 internal nonce;
     Step internal current;
+    bytes internal refusal; // of the last call
 
     constructor() {
         DisputeFixture.setUp();
@@ -154,7 +155,7 @@ contract DisputeHandler is DisputeFixture {
     function send(address from, address to, bytes memory data) internal returns (bool ok) {
         calls[uint256(current)] += 1;
         vm.prank(from);
-        (ok,) = to.call(data);
+        (ok, refusal) = to.call(data);
     }
 
     function openAny(uint256 dice) internal returns (bool ok) {
@@ -201,7 +202,7 @@ contract DisputeHandler is DisputeFixture {
         bool turns = g.turn == (bisects ? IDisputeGame.Side.Operator : IDisputeGame.Side.Challenger);
         bool mayCount = current != Step.Count || (g.first == 0 && g.level == tree.length - 1);
         ok = send(g.challenger, address(game), data);
-        if (ok != (turns && !late && mayCount)) breaks(ok ? "a move out of turn or time" : "a fair move was refused");
+        if (ok != (turns && !late && mayCount)) breaks(ok ? "a move out of turn or time" : string.concat("a fair move was refused: ", vm.toString(refusal)));
     }
 
     // ---- 24. from one position to the next ----

@@ -126,6 +126,7 @@ contract DisputeAuditsTest is JuryFixture {
             else choose(BOB, gameId, tree.children(g.level, g.first), 0);
         }
         id = gameId;
+        approveJury(BOB);
         endStage();
         endStage();
         appeal(BOB);
