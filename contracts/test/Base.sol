@@ -28,6 +28,7 @@ interface Vm {
     function assertTrue(bool a) external pure;
     function assertTrue(bool a, string calldata why) external pure;
     function assume(bool) external pure;
+    function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function deal(address account, uint256 wei_) external;
     function envOr(string calldata name, bool otherwise) external view returns (bool);
     function etch(address account, bytes calldata code) external;
@@ -36,10 +37,12 @@ interface Vm {
     function expectRevert(bytes4 selector) external;
     function expectRevert(bytes calldata data) external;
     function parseJson(string calldata json) external pure returns (bytes memory);
+    function getNonce(address account) external view returns (uint64);
     function lastCallGas() external view returns (Gas memory);
     function prank(address sender) external;
     function readFile(string calldata path) external view returns (string memory);
     function roll(uint256 blockNumber) external;
+    function setBlockhash(uint256 blockNumber, bytes32 blockHash) external;
     function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
     function startPrank(address sender) external;
     function stopPrank() external;

@@ -8,19 +8,11 @@ import {IDisputeGame} from "../src/interfaces/IDisputeGame.sol";
 import {IJury} from "../src/interfaces/IJury.sol";
 import {Jury} from "../src/verify/Jury.sol";
 
-/// @dev The cheatcodes that only the jury's tests use.
-interface JuryVm {
-    function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
-    function getNonce(address account) external view returns (uint64);
-    function setBlockhash(uint256 number, bytes32 hash) external;
-}
-
 /// @dev The game with its real jury, over a double of the claim book: op(0) works, op(1) to op(7) are enlisted. A game by
 /// ALICE is at its only picture, and the jury is summoned.
 abstract contract JuryFixture is DisputeFixture {
     using Board for bytes32[][];
 
-    JuryVm internal constant more = JuryVm(address(uint160(uint256(keccak256("hevm cheat code")))));
     uint128 internal constant JUROR_LOCK = 100e18;
     uint128 internal constant APPEAL_BOND = 30e18;
     uint16 internal constant DELAY = 8;
@@ -53,8 +45,8 @@ abstract contract JuryFixture is DisputeFixture {
     }
 
     function deployGame() internal override {
-        uint64 nonce = more.getNonce(address(this));
-        jury = Jury(more.computeCreateAddress(address(this), nonce + 1));
+        uint64 nonce = vm.getNonce(address(this));
+        jury = Jury(vm.computeCreateAddress(address(this), nonce + 1));
         game = newGame(jury);
         jury = new Jury(
             IDisputeGame(address(game)),
@@ -98,7 +90,7 @@ abstract contract JuryFixture is DisputeFixture {
         uint64 number = jury.trial(gameId).seedBlock;
         bytes memory header = HeaderRlp.header(bytes32(random), 3, random, 7);
         if (block.number <= number) vm.roll(number + 1);
-        more.setBlockhash(number, keccak256(header));
+        vm.setBlockhash(number, keccak256(header));
         jury.seal(gameId, header);
     }
 

@@ -119,8 +119,8 @@ interface IChallengeManager {
     /// @notice How many of the claim's seats have revealed.
     function revealedCount(uint64 claimId) external view returns (uint256);
 
-    /// @notice Longest time by which a claim can be kept beyond its contest window, over all parameters within the bounds.
-    function reach() external view returns (uint32);
+    /// @notice Longest time by which demands keep a claim beyond its contest window, over all parameters within the bounds.
+    function longestHold() external view returns (uint32);
 
     /// @notice The market alone, when a claim is settled: what its verifiers share, which is IClaimBook.verifiersPart.
     function deposit(uint64 claimId) external payable;

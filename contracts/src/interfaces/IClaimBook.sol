@@ -60,7 +60,7 @@ interface IClaimBook {
         uint40 attestUntil; // these are 0 until answered
         uint40 revealUntil;
         uint40 contestUntil;
-        uint8 holds; // disputes and demands that keep it from being settled
+        uint8 holds; // disputes and demands that keep it from being settled, at most 15 of each
         bytes32 answers; // see answer and reveal
     }
 
@@ -110,7 +110,6 @@ interface IClaimBook {
     error WrongReveal(uint64 claimId, uint256 slot);
     error Held(uint64 claimId, uint256 holds);
     error NotHeld(uint64 claimId, address judge);
-    error LockNotEnded(address operator, uint256 lock); // the registry refused, and not because this book has ended
 
     /// @notice Operator: asks payment for segments [first, first + count) of a job, which start at its nextSeq.
     /// @return claimId jobId << 32 | first.
@@ -143,7 +142,7 @@ interface IClaimBook {
 
     // ---- judges alone: the challenge manager and the dispute game ----
 
-    /// @notice Up to contestUntil: keeps a Revealed claim from being settled. At most 3 holds at a time.
+    /// @notice Up to contestUntil: keeps a Revealed claim from being settled. At most 15 holds of each judge at a time.
     function hold(uint64 claimId) external;
 
     /// @notice Gives up one hold of the caller's. Of a claim that is over there are none, and nothing happens.

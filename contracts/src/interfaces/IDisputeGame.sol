@@ -139,7 +139,6 @@ interface IDisputeGame is IBonds {
     /// @notice What opening a game on the claim takes now.
     function bondFor(uint64 claimId) external view returns (uint256);
 
-    /// @notice Longest time by which a claim can be kept beyond its contest window, over all parameters within the bounds,
-    /// the judge's among them.
+    /// @notice Longest time from a game's opening to its end, over all parameters within the bounds, the judge's among them.
     function reach() external view returns (uint32);
 }

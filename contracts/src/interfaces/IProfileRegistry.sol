@@ -24,13 +24,20 @@ interface IProfileRegistry {
         Rung[] rungs; // 1..=16
     }
 
-    event ProfileAdded(bytes32 indexed id, Profile profile);
+    event ProfileAdded(bytes32 indexed id, uint32 number, Profile profile);
 
     error BadProfile();
+    error UnknownProfile(bytes32 id);
+    error NoSuchProfile(uint32 number);
 
-    /// @notice Anyone; adding one again does nothing.
+    /// @notice Anyone; adding one again does nothing. Sound: a known curve, 1 to 16 rungs with even sides of 2 to 16384 samples,
+    /// and of each at least one allowed H.264 profile, a level and a byte a second.
     /// @return id keccak256(abi.encode(profile)).
     function add(Profile calldata profile) external returns (bytes32 id);
 
     function known(bytes32 id) external view returns (bool);
+
+    /// @notice 1 for the first that was added, and so on: what jobs keep of it. Reverts for an unknown one.
+    function numberOf(bytes32 id) external view returns (uint32);
+    function idOf(uint32 number) external view returns (bytes32);
 }

@@ -230,6 +230,9 @@ interface IStakeRegistry {
     /// @notice bonded - locked, or 0 when a slash took stake from under a lock.
     function free(address operator) external view returns (uint256);
     function slashable(address operator) external view returns (uint256);
+
+    /// @notice The operator's, bonded and thawing, without its delegators'.
+    function ownStake(address operator) external view returns (uint256);
     function lockedBy(address operator, address slasher) external view returns (uint256);
     function selfThaws(address operator) external view returns (Thaw[] memory);
 

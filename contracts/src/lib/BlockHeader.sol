@@ -40,22 +40,29 @@ library BlockHeader {
     /// @return from Where the content of the item at `pos` begins.
     /// @return to Where it ends, which is not behind the end of the header.
     function _item(bytes calldata header, uint256 pos, uint256 kind) private pure returns (uint256 from, uint256 to) {
-        require(pos < header.length, BadHeader());
-        uint256 tag = uint8(header[pos]);
-        if (tag < STRING && kind == STRING) return (pos, pos + 1); // a small byte stands for itself
-        require(tag >= kind && tag < kind + 0x40, BadHeader());
-        uint256 length = tag - kind;
-        from = pos + 1;
-        if (length > SHORT) {
-            uint256 bytes_ = length - SHORT; // 1..=8 that hold the length
-            require(from + bytes_ <= header.length, BadHeader());
-            length = uint256(bytes32(header[from:from + bytes_])) >> (256 - 8 * bytes_);
-            require(length > SHORT && length >> (8 * (bytes_ - 1)) != 0, BadHeader());
-            from += bytes_;
+        // Nothing overflows: `pos` is within the header, and a length has 64 bits.
+        unchecked {
+            uint256 word;
+            assembly ("memory-safe") {
+                word := calldataload(add(header.offset, pos)) // may reach beyond the header, which `to` then does, too
+            }
+            uint256 tag = word >> 248;
+            (from, to) = (pos, pos + 1);
+            if (tag >= STRING || kind == LIST) {
+                uint256 length = tag - kind;
+                require(length < 0x40, BadHeader()); // of the other kind
+                from = to;
+                if (length > SHORT) {
+                    uint256 bytes_ = length - SHORT; // 1..=8 that hold the length
+                    length = word << 8 >> (256 - 8 * bytes_);
+                    require(length > SHORT && length >> (8 * (bytes_ - 1)) != 0, BadHeader());
+                    from += bytes_;
+                } else if (length == 1 && kind == STRING) {
+                    require(word << 8 >> 248 >= STRING, BadHeader()); // a small byte stands for itself
+                }
+                to = from + length;
+            }
+            require(to <= header.length, BadHeader());
         }
-        to = from + length;
-        require(to <= header.length, BadHeader());
-        bool small = kind == STRING && length == 1 && uint8(header[from]) < STRING;
-        require(!small, BadHeader());
     }
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IJobMarket} from "../interfaces/IJobMarket.sol";
 import {IOperatorKeys} from "../interfaces/IOperatorKeys.sol";
 import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
+import {Head} from "./ClaimHead.sol";
 import {ClaimParams} from "./ClaimParams.sol";
 
-/// @title What every part of the claim book shares: the records, what follows from them, and the one way to end one.
+/// @title What every part of the claim book shares: the records and what follows from them.
 abstract contract ClaimBase is ClaimParams {
     using SafeCast for uint256;
 
@@ -17,21 +19,8 @@ abstract contract ClaimBase is ClaimParams {
     uint256 private immutable _dayZero; // epoch of a time = its day - this
     mapping(uint64 claimId => Record) internal _claims;
 
-    /// @dev One word. Job and first segment are the claim's id. Fee, lock, operator and epoch are computed: the job's price and
-    /// operator are fixed once it can have claims, and the version's parameters for ever.
-    struct Head {
-        ClaimState state;
-        uint8 drawn;
-        uint16 version;
-        uint16 count;
-        uint16 before; // segments of the job's previous claim
-        uint64 totalUnits;
-        uint40 seedBlock;
-        uint40 claimedAt;
-        uint40 answeredAt;
-        uint8 holds; // the challenge manager's, and above bit 4 the game's
-    }
-
+    /// @dev Job and first segment are the claim's id. Fee, lock, operator and epoch are computed: the job's price and operator
+    /// are fixed once it can have claims, and the version's parameters for ever.
     struct Record {
         Head head;
         bytes32 root;
@@ -52,14 +41,6 @@ abstract contract ClaimBase is ClaimParams {
         _dayZero = block.timestamp / 1 days - registry_.activeSet().epoch();
     }
 
-    function _head(uint64 claimId) internal view returns (Head memory) {
-        return _claims[claimId].head;
-    }
-
-    function _setHead(uint64 claimId, Head memory h) internal {
-        _claims[claimId].head = h;
-    }
-
     function _jobOf(uint64 claimId) internal pure returns (uint64) {
         return claimId >> 32;
     }
@@ -68,44 +49,54 @@ abstract contract ClaimBase is ClaimParams {
         return claimId & type(uint32).max;
     }
 
-    function _stakes(uint64 claimId, Head memory h) internal view returns (Stakes memory s) {
+    function _stakes(uint64 claimId, Head h) internal view returns (Stakes memory s) {
         uint96 price;
         (s.client, s.operator, price) = market.parties(_jobOf(claimId));
-        s.fee = (uint256(h.totalUnits) * price).toUint128(); // it came out of an escrow of 128 bits
-        s.lock = _lockOf(_terms[h.version], s.fee, h.count, h.drawn);
+        s.fee = (uint256(h.totalUnits()) * price).toUint128(); // it came out of an escrow of 128 bits
+        s.lock = _lockOf(_terms[h.version()], s.fee, h.count(), h.drawn());
     }
 
-    function _answerUntil(Head memory h) internal view returns (uint40) {
-        return h.claimedAt + _terms[h.version].answerWindow;
+    function _answerUntil(Head h) internal view returns (uint40) {
+        return h.claimedAt() + _terms[h.version()].answerWindow;
     }
 
-    function _attestUntil(Head memory h) internal view returns (uint40) {
-        return h.answeredAt + _terms[h.version].attestWindow;
+    function _attestUntil(Head h) internal view returns (uint40) {
+        return h.answeredAt() + _terms[h.version()].attestWindow;
     }
 
-    function _revealUntil(Head memory h) internal view returns (uint40) {
-        return _attestUntil(h) + _terms[h.version].revealWindow;
+    function _revealUntil(Head h) internal view returns (uint40) {
+        return _attestUntil(h) + _terms[h.version()].revealWindow;
     }
 
-    function _contestUntil(Head memory h) internal view returns (uint40) {
-        return _revealUntil(h) + _terms[h.version].contestWindow;
+    function _contestUntil(Head h) internal view returns (uint40) {
+        return _revealUntil(h) + _terms[h.version()].contestWindow;
     }
 
-    function _verifiersPart(Head memory h, uint128 fee) internal view returns (uint128) {
-        return (uint256(fee) * _terms[h.version].verifierShare / WHOLE).toUint128();
+    function _verifiersPart(Head h, uint128 fee) internal view returns (uint128) {
+        return (uint256(fee) * _terms[h.version()].verifierShare / WHOLE).toUint128();
     }
 
-    function _epochOf(Head memory h) internal view returns (uint16) {
-        return (h.claimedAt / 1 days - _dayZero).toUint16();
+    function _epochOf(Head h) internal view returns (uint16) {
+        return (h.claimedAt() / 1 days - _dayZero).toUint16();
     }
 
-    function _requireState(uint64 claimId, ClaimState given, ClaimState wanted) internal pure {
-        require(given == wanted, ClaimNotInState(claimId, given));
+    /// @return h Of a claim in this state.
+    function _requireState(uint64 claimId, ClaimState wanted) internal view returns (Head h) {
+        h = _claims[claimId].head;
+        require(h.state() == wanted, ClaimNotInState(claimId, h.state()));
     }
 
-    /// @dev When the registry has no place left for this book, stake was freed without it, and the claim ends all the same.
-    function _requireEnded(address operator, uint128 lock) internal view {
-        bool ended = registry.slasherState(address(this)) == IStakeRegistry.SlasherState.Ended;
-        require(ended, LockNotEnded(operator, lock));
+    function _requireAfter(uint64 claimId, uint256 last) internal view {
+        require(block.timestamp > last, TooEarly(claimId, last));
+    }
+
+    function _requireBy(uint64 claimId, uint256 last) internal view {
+        require(block.timestamp <= last, TooLate(claimId, last));
+    }
+
+    /// @dev The registry refused. When it no longer lets this book slash, anyone may have freed its locks, and claims end all
+    /// the same; any other reason is the caller's.
+    function _requireEnded(bytes memory why) internal view {
+        if (registry.slasherState(address(this)) != IStakeRegistry.SlasherState.Ended) LowLevelCall.bubbleRevert(why);
     }
 }

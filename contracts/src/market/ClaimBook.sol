@@ -13,6 +13,7 @@ import {SignedTypes} from "../lib/SignedTypes.sol";
 import {Work} from "../lib/Work.sol";
 import {ClaimBase} from "./ClaimBase.sol";
 import {ClaimFaults} from "./ClaimFaults.sol";
+import {ClaimHead, Head} from "./ClaimHead.sol";
 import {ClaimParams} from "./ClaimParams.sol";
 import {Openings} from "./Openings.sol";
 
@@ -30,6 +31,7 @@ contract ClaimBook is ClaimFaults {
         uint128 fee;
         uint8 k;
         uint32 before;
+        uint256 drawn;
     }
 
     constructor(
@@ -54,36 +56,25 @@ contract ClaimBook is ClaimFaults {
         claimId = uint64(uint256(jobId).toUint32()) << 32 | uint256(first).toUint32();
         Reserved memory r;
         (r.operator, r.fee, r.k, r.before) = market.reserve(jobId, msg.sender, first, count, totalUnits);
-        Head memory h = _newHead(count, totalUnits, r);
-        _setHead(claimId, h);
+        r.drawn = _drawn(count, r.k);
+        uint40 seedBlock = (block.number + _latest.seedDelay).toUint40();
+        Head h = ClaimHead.submitted(totalUnits, count, r.before, r.drawn, _latest.version);
+        _claims[claimId].head = h.claimed(seedBlock, block.timestamp.toUint40());
         _claims[claimId].root = root;
-        emit ClaimSubmitted(claimId, jobId, r.operator, count, root, totalUnits, r.fee, h.seedBlock);
-        registry.lock(r.operator, _lockOf(_latest, r.fee, count, h.drawn));
-    }
-
-    function _newHead(uint32 count, uint64 totalUnits, Reserved memory r) private view returns (Head memory h) {
-        h.state = ClaimState.Submitted;
-        h.drawn = _drawn(count, r.k).toUint8();
-        h.version = _latest.version;
-        h.count = uint256(count).toUint16();
-        h.before = uint256(r.before).toUint16();
-        h.totalUnits = totalUnits;
-        h.seedBlock = (block.number + _latest.seedDelay).toUint40();
-        h.claimedAt = block.timestamp.toUint40();
+        emit ClaimSubmitted(claimId, jobId, r.operator, count, root, totalUnits, r.fee, seedBlock);
+        registry.lock(r.operator, _lockOf(_latest, r.fee, count, r.drawn));
     }
 
     // ---- seal ----
 
     function seal(uint64 claimId, bytes calldata header, bytes32 preimage) external {
-        Head memory h = _head(claimId);
-        _requireState(claimId, h.state, ClaimState.Submitted);
-        require(block.number > h.seedBlock, TooEarly(claimId, h.seedBlock));
-        require(block.timestamp <= _answerUntil(h), TooLate(claimId, _answerUntil(h)));
-        _requireInOrder(claimId, h.before);
-        uint256 preimageUntil = h.claimedAt + _terms[h.version].preimageWindow;
-        bytes32 seed = keccak256(abi.encode(BlockHeader.prevrandao(header, h.seedBlock), preimage, claimId));
-        h.state = ClaimState.Sealed;
-        _setHead(claimId, h);
+        Head h = _requireState(claimId, ClaimState.Submitted);
+        require(block.number > h.seedBlock(), TooEarly(claimId, h.seedBlock()));
+        _requireBy(claimId, _answerUntil(h));
+        _requireInOrder(claimId, h.before());
+        uint256 preimageUntil = h.claimedAt() + _terms[h.version()].preimageWindow;
+        bytes32 seed = keccak256(abi.encode(BlockHeader.prevrandao(header, h.seedBlock()), preimage, claimId));
+        _claims[claimId].head = h.to(ClaimState.Sealed);
         _claims[claimId].seed = seed;
         emit ClaimSealed(claimId, seed);
         // Within the window with the link and behind it without: at no time is there a choice of two seeds.
@@ -95,25 +86,23 @@ contract ClaimBook is ClaimFaults {
     /// it on several claims.
     function _requireInOrder(uint64 claimId, uint16 before) private view {
         if (before == 0) return;
-        Head memory p = _head(claimId - before);
-        bool settled = p.state != ClaimState.Submitted || block.timestamp > _answerUntil(p);
-        require(settled, EarlierClaimUnsealed(claimId, claimId - before));
+        Head p = _claims[claimId - before].head;
+        bool done = p.state() != ClaimState.Submitted || block.timestamp > _answerUntil(p);
+        require(done, EarlierClaimUnsealed(claimId, claimId - before));
     }
 
     // ---- answer and reveal ----
 
     function answer(uint64 claimId, Work.Opening[] calldata openings, bytes32[] calldata commitments) external {
-        Head memory h = _head(claimId);
-        _requireState(claimId, h.state, ClaimState.Sealed);
-        require(block.timestamp <= _answerUntil(h), TooLate(claimId, _answerUntil(h)));
-        require(openings.length == h.drawn, WrongLength(claimId, h.drawn, openings.length));
-        require(commitments.length == h.drawn, WrongLength(claimId, h.drawn, commitments.length));
-        (address client, address operator,) = market.parties(_jobOf(claimId));
-        _requireOperator(claimId, operator);
+        Head h = _requireState(claimId, ClaimState.Sealed);
+        _requireBy(claimId, _answerUntil(h));
+        _requireLength(claimId, h.drawn(), openings.length);
+        _requireLength(claimId, h.drawn(), commitments.length);
+        (address client,) = _requireOperator(claimId);
 
         bytes32[] memory hashes = Openings.check(_claimed(claimId, h, client), openings);
-        (h.state, h.answeredAt) = (ClaimState.Answered, block.timestamp.toUint40());
-        _setHead(claimId, h);
+        h = h.answered(block.timestamp.toUint40());
+        _claims[claimId].head = h;
         _claims[claimId].answers = keccak256(abi.encode(Answered(hashes, commitments)));
         emit ClaimAnswered(claimId, hashes, commitments, _attestUntil(h));
     }
@@ -121,58 +110,58 @@ contract ClaimBook is ClaimFaults {
     function reveal(uint64 claimId, Answered calldata answered, bytes32[] calldata digests, bytes32[] calldata salts)
         external
     {
-        Head memory h = _head(claimId);
-        _requireState(claimId, h.state, ClaimState.Answered);
-        require(block.timestamp > _attestUntil(h), TooEarly(claimId, _attestUntil(h)));
-        require(block.timestamp <= _revealUntil(h), TooLate(claimId, _revealUntil(h)));
-        (, address operator,) = market.parties(_jobOf(claimId));
-        _requireOperator(claimId, operator);
+        Head h = _requireState(claimId, ClaimState.Answered);
+        _requireAfter(claimId, _attestUntil(h));
+        _requireBy(claimId, _revealUntil(h));
+        _requireLength(claimId, h.drawn(), digests.length);
+        _requireLength(claimId, h.drawn(), salts.length);
+        (, address operator) = _requireOperator(claimId);
         requireAnswered(claimId, answered);
-        require(digests.length == h.drawn, WrongLength(claimId, h.drawn, digests.length));
-        require(salts.length == h.drawn, WrongLength(claimId, h.drawn, salts.length));
         for (uint256 j = 0; j < digests.length; ++j) {
             bytes32 commitment = keccak256(abi.encode(digests[j], salts[j], claimId, j, operator));
             require(commitment == answered.digests[j], WrongReveal(claimId, j));
         }
-        h.state = ClaimState.Revealed;
-        _setHead(claimId, h);
+        _claims[claimId].head = h.to(ClaimState.Revealed);
         _claims[claimId].answers = keccak256(abi.encode(Answered(answered.openings, digests)));
         emit ClaimRevealed(claimId, digests);
     }
 
-    function _claimed(uint64 claimId, Head memory h, address client) private view returns (Openings.Claimed memory) {
+    function _claimed(uint64 claimId, Head h, address client) private view returns (Openings.Claimed memory) {
         return Openings.Claimed({
             domain: market.domainSeparator(),
             client: client,
             jobId: _jobOf(claimId),
             first: _firstOf(claimId),
-            count: h.count,
-            totalUnits: h.totalUnits,
+            count: h.count(),
+            totalUnits: h.totalUnits(),
             root: _claims[claimId].root,
             seed: _claims[claimId].seed
         });
     }
 
     /// @dev A replaced key signs for nobody.
-    function _requireOperator(uint64 claimId, address operator) private view {
+    function _requireOperator(uint64 claimId) private view returns (address client, address operator) {
+        (client, operator,) = market.parties(_jobOf(claimId));
         require(keys.operatorOf(msg.sender) == operator, NotOperator(_jobOf(claimId), msg.sender));
+    }
+
+    function _requireLength(uint64 claimId, uint256 expected, uint256 given) private pure {
+        require(given == expected, WrongLength(claimId, expected, given));
     }
 
     // ---- settle ----
 
     function settle(uint64 claimId) external {
-        Head memory h = _head(claimId);
-        _requireState(claimId, h.state, ClaimState.Revealed);
-        require(block.timestamp > _contestUntil(h), TooEarly(claimId, _contestUntil(h)));
-        require(h.holds == 0, Held(claimId, _sum(h.holds)));
-        h.state = ClaimState.Settled;
-        _setHead(claimId, h);
+        Head h = _requireState(claimId, ClaimState.Revealed);
+        _requireAfter(claimId, _contestUntil(h));
+        require(h.holds() == 0, Held(claimId, _sum(h.holds())));
+        _claims[claimId].head = h.to(ClaimState.Settled);
         Stakes memory s = _stakes(claimId, h);
         bool verified = IChallengeManager(challenges).revealedCount(claimId) > 0;
         emit ClaimSettled(claimId, s.operator, s.fee);
         try registry.release(s.operator, s.lock) {}
-        catch {
-            _requireEnded(s.operator, s.lock);
+        catch (bytes memory why) {
+            _requireEnded(why);
         }
         market.pay(_jobOf(claimId), claimId, s.fee, verified ? _verifiersPart(h, s.fee) : 0);
     }
@@ -181,25 +170,25 @@ contract ClaimBook is ClaimFaults {
 
     function claimInfo(uint64 claimId) external view returns (Claim memory out) {
         Record storage c = _claims[claimId];
-        Head memory h = _head(claimId);
-        if (h.state == ClaimState.None) return out;
+        Head h = c.head;
+        if (h.state() == ClaimState.None) return out;
         Stakes memory s = _stakes(claimId, h);
-        (out.jobId, out.first, out.count) = (_jobOf(claimId), _firstOf(claimId), h.count);
+        (out.jobId, out.first, out.count) = (_jobOf(claimId), _firstOf(claimId), h.count());
         (out.operator, out.fee, out.lock) = (s.operator, s.fee, s.lock);
-        (out.totalUnits, out.root, out.seed, out.answers) = (h.totalUnits, c.root, c.seed, c.answers);
-        (out.state, out.drawn, out.holds) = (h.state, h.drawn, _sum(h.holds));
-        (out.seedBlock, out.epoch, out.answerUntil) = (h.seedBlock, _epochOf(h), _answerUntil(h));
-        if (h.answeredAt == 0) return out;
+        (out.totalUnits, out.root, out.seed, out.answers) = (h.totalUnits(), c.root, c.seed, c.answers);
+        (out.state, out.drawn, out.holds) = (h.state(), h.drawn(), _sum(h.holds()));
+        (out.seedBlock, out.epoch, out.answerUntil) = (h.seedBlock(), _epochOf(h), _answerUntil(h));
+        if (h.answeredAt() == 0) return out;
         (out.attestUntil, out.revealUntil, out.contestUntil) = (_attestUntil(h), _revealUntil(h), _contestUntil(h));
     }
 
     function draws(uint64 claimId) external view returns (uint64[] memory out) {
         Record storage c = _claims[claimId];
-        bytes32 seed = c.seed;
-        require(seed != 0, ClaimNotInState(claimId, c.head.state));
-        out = new uint64[](c.head.drawn);
+        (Head h, bytes32 seed) = (c.head, c.seed);
+        require(seed != 0, ClaimNotInState(claimId, h.state()));
+        out = new uint64[](h.drawn());
         for (uint256 j = 0; j < out.length; ++j) {
-            out[j] = Openings.drawn(seed, j, c.head.totalUnits);
+            out[j] = Openings.drawn(seed, j, h.totalUnits());
         }
     }
 
@@ -209,13 +198,13 @@ contract ClaimBook is ClaimFaults {
     }
 
     function verifiersPart(uint64 claimId) external view returns (uint128) {
-        Head memory h = _head(claimId);
-        if (h.state != ClaimState.Settled) return 0;
+        Head h = _claims[claimId].head;
+        if (h.state() != ClaimState.Settled) return 0;
         return _verifiersPart(h, _stakes(claimId, h).fee);
     }
 
     function reach() external view returns (uint32) {
-        uint256 judging = Math.max(IChallengeManager(challenges).reach(), IDisputeGame(game).reach());
+        uint256 judging = Math.max(IChallengeManager(challenges).longestHold(), IDisputeGame(game).reach());
         return (_windows + judging).toUint32();
     }
 

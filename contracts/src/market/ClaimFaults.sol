@@ -5,13 +5,14 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
 import {ClaimBase} from "./ClaimBase.sol";
+import {Head} from "./ClaimHead.sol";
 
 /// @title How a claim ends badly: S1 by the clock, S2 and S3 by its judges, which may also keep it open.
 /// @dev Nothing here sends coins: the fee becomes escrow again, and the registry credits what it takes.
 abstract contract ClaimFaults is ClaimBase {
     using SafeCast for uint256;
 
-    uint256 private constant MOST_HOLDS = 3;
+    uint256 private constant MOST_HOLDS = 0xf; // of each judge, which fills its half of the byte
     uint16 private constant CLIENT_SHARE = 4000; // of S1, in 1e-4
     uint16 private constant CALLER_SHARE = 1000;
     uint256 private constant PROOF_SHARE = 500; // of own stake, in 1e-4
@@ -26,16 +27,15 @@ abstract contract ClaimFaults is ClaimBase {
     }
 
     function slashMissed(uint64 claimId) external {
-        Head memory h = _head(claimId);
-        if (h.state == ClaimState.Answered) {
-            require(block.timestamp > _revealUntil(h), TooEarly(claimId, _revealUntil(h)));
+        Head h = _claims[claimId].head;
+        if (h.state() == ClaimState.Answered) {
+            _requireAfter(claimId, _revealUntil(h));
         } else {
-            bool open = h.state == ClaimState.Submitted || h.state == ClaimState.Sealed;
-            require(open, ClaimNotInState(claimId, h.state));
-            require(block.timestamp > _answerUntil(h), TooEarly(claimId, _answerUntil(h)));
+            bool open = h.state() == ClaimState.Submitted || h.state() == ClaimState.Sealed;
+            require(open, ClaimNotInState(claimId, h.state()));
+            _requireAfter(claimId, _answerUntil(h));
         }
-        h.state = ClaimState.Missed;
-        _setHead(claimId, h);
+        _claims[claimId].head = h.to(ClaimState.Missed);
         Stakes memory s = _stakes(claimId, h);
         uint256 taken = _slash(s, s.lock, _missedCuts(s.client, msg.sender), IStakeRegistry.Jail.No);
         emit ClaimMissed(claimId, s.operator, taken);
@@ -45,37 +45,32 @@ abstract contract ClaimFaults is ClaimBase {
     // ---- judges ----
 
     function hold(uint64 claimId) external {
-        uint8 mine = _holdOf(msg.sender);
-        Head memory h = _head(claimId);
-        _requireState(claimId, h.state, ClaimState.Revealed);
-        require(block.timestamp <= _contestUntil(h), TooLate(claimId, _contestUntil(h)));
-        uint256 holds = _sum(h.holds);
-        require(holds < MOST_HOLDS, Held(claimId, holds));
-        h.holds += mine;
-        _setHead(claimId, h);
+        uint8 one = _holdOf(msg.sender);
+        Head h = _requireState(claimId, ClaimState.Revealed);
+        _requireBy(claimId, _contestUntil(h));
+        uint256 mine = h.holds() / one & MOST_HOLDS;
+        require(mine < MOST_HOLDS, Held(claimId, mine));
+        _claims[claimId].head = h.withHolds(h.holds() + one);
     }
 
     function letGo(uint64 claimId) external {
-        uint8 mine = _holdOf(msg.sender);
-        Head memory h = _head(claimId);
-        if (h.state > ClaimState.Revealed) return;
-        require(h.holds / mine & 0xf > 0, NotHeld(claimId, msg.sender));
-        h.holds -= mine;
-        _setHead(claimId, h);
+        uint8 one = _holdOf(msg.sender);
+        Head h = _claims[claimId].head;
+        if (h.state() > ClaimState.Revealed) return;
+        require(h.holds() / one & MOST_HOLDS > 0, NotHeld(claimId, msg.sender));
+        _claims[claimId].head = h.withHolds(h.holds() - one);
     }
 
     function punish(uint64 claimId, Fault fault, IStakeRegistry.Cut[] calldata cuts) external returns (uint256 taken) {
         _holdOf(msg.sender);
-        Head memory h = _head(claimId);
-        bool open = h.state >= ClaimState.Submitted && h.state <= ClaimState.Revealed;
-        require(open, ClaimNotInState(claimId, h.state));
-        (h.state, h.holds) = (ClaimState.Slashed, 0);
-        _setHead(claimId, h);
+        Head h = _claims[claimId].head;
+        bool open = h.state() >= ClaimState.Submitted && h.state() <= ClaimState.Revealed;
+        require(open, ClaimNotInState(claimId, h.state()));
+        _claims[claimId].head = h.to(ClaimState.Slashed).withHolds(0);
 
         Stakes memory s = _stakes(claimId, h);
         if (fault == Fault.Proof) {
-            uint128 amount = s.lock + _shareOfOwn(s.operator);
-            taken = _slash(s, amount, cuts, IStakeRegistry.Jail.Strike);
+            taken = _slash(s, s.lock + _shareOfOwn(s.operator), cuts, IStakeRegistry.Jail.Strike);
         } else if (fault == Fault.Verdict) {
             taken = _slash(s, s.lock, cuts, IStakeRegistry.Jail.Short);
         } else {
@@ -103,8 +98,7 @@ abstract contract ClaimFaults is ClaimBase {
     }
 
     function _shareOfOwn(address operator) private view returns (uint128) {
-        IStakeRegistry.Operator memory o = registry.operatorInfo(operator);
-        return Math.ceilDiv((uint256(o.bonded) + o.thawing) * PROOF_SHARE, WHOLE).toUint128();
+        return Math.ceilDiv(registry.ownStake(operator) * PROOF_SHARE, WHOLE).toUint128();
     }
 
     function _slash(Stakes memory s, uint128 amount, IStakeRegistry.Cut[] memory cuts, IStakeRegistry.Jail jail)
@@ -113,8 +107,8 @@ abstract contract ClaimFaults is ClaimBase {
     {
         try registry.slash(s.operator, amount, s.lock, cuts, jail) returns (uint256 taken) {
             return taken;
-        } catch {
-            _requireEnded(s.operator, s.lock);
+        } catch (bytes memory why) {
+            _requireEnded(why);
             return 0;
         }
     }

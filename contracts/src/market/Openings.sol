@@ -28,30 +28,68 @@ library Openings {
     }
 
     /// @notice Reverts unless opening j is the segment that covers unit drawn(seed, j), is in the claim, and was signed by the client.
-    /// @return hashes keccak256(abi.encode(opening)) of each: what its bytes are, however the caller laid them out.
+    /// @return hashes keccak256(abi.encode(opening)) of each: of what it says, however the caller laid it out.
     function check(Claimed memory c, Work.Opening[] calldata openings) internal pure returns (bytes32[] memory hashes) {
         uint256 levels = MerkleSum.depth(c.count);
         hashes = new bytes32[](openings.length);
         for (uint256 i = 0; i < openings.length; ++i) {
-            _check(c, levels, drawn(c.seed, i, c.totalUnits), openings[i]);
-            hashes[i] = keccak256(abi.encode(openings[i]));
+            Work.Opening calldata o = openings[i];
+            Work.Receipt memory leaf = o.leaf;
+            _requirePlace(c, levels, drawn(c.seed, i, c.totalUnits), leaf, o.path);
+            _requireOrder(c, leaf, o);
+            hashes[i] = _hash(o, o.clientSig, o.path);
         }
     }
 
-    function _check(Claimed memory c, uint256 levels, uint64 draw, Work.Opening calldata o) private pure {
-        Work.Receipt memory leaf = o.leaf;
+    /// @dev The leaf is in the claim's tree, where its number says, and covers the drawn unit.
+    function _requirePlace(
+        Claimed memory c,
+        uint256 levels,
+        uint64 draw,
+        Work.Receipt memory leaf,
+        Work.Sibling[] calldata path
+    ) private pure {
         uint64 seq = leaf.seq;
         bool inside = leaf.jobId == c.jobId && seq >= c.first && seq - c.first < c.count;
         require(inside, IClaimBook.OpeningOutsideClaim(leaf.jobId, seq));
-        require(o.path.length == levels, IClaimBook.WrongPathLength(seq, levels, o.path.length));
-        bytes32 hash = MerkleSum.leaf(leaf.jobId, seq, leaf.srcRoot, leaf.outRoot, leaf.units, leaf.outBytes);
-        (bytes32 root, uint64 total, uint64 offset) = MerkleSum.climb(hash, leaf.units, seq - c.first, o.path);
-        require(root == c.root && total == c.totalUnits, IClaimBook.NotInClaim(c.jobId, seq));
+        require(path.length == levels, IClaimBook.WrongPathLength(seq, levels, path.length));
+        (bytes32 root, uint64 total, uint64 offset) = MerkleSum.climb(_leafHash(leaf), leaf.units, seq - c.first, path);
+        require(root == c.root && total == c.totalUnits, IClaimBook.NotInClaim(leaf.jobId, seq));
         bool covered = draw >= offset && draw - offset < leaf.units;
         require(covered, IClaimBook.DrawNotCovered(seq, draw, offset, leaf.units));
-        bytes32 order = SignedTypes.segment(c.jobId, seq, leaf.srcRoot, o.srcBytes, o.durationMs);
-        // 65 bytes with a low s, or else the signer is 0.
-        (address signer,,) = ECDSA.tryRecoverCalldata(MessageHashUtils.toTypedDataHash(c.domain, order), o.clientSig);
-        require(signer == c.client && signer != address(0), IClaimBook.WrongClientSignature(c.jobId, seq, signer));
+    }
+
+    function _requireOrder(Claimed memory c, Work.Receipt memory leaf, Work.Opening calldata o) private pure {
+        bytes32 order = SignedTypes.segment(leaf.jobId, leaf.seq, leaf.srcRoot, o.srcBytes, o.durationMs);
+        bytes32 digest = MessageHashUtils.toTypedDataHash(c.domain, order);
+        // 65 bytes with a low s, or else the signer is 0, which no client is.
+        (address signer,,) = ECDSA.tryRecoverCalldata(digest, o.clientSig);
+        require(signer == c.client, IClaimBook.WrongClientSignature(leaf.jobId, leaf.seq, signer));
+    }
+
+    function _leafHash(Work.Receipt memory leaf) private pure returns (bytes32) {
+        return MerkleSum.leaf(leaf.jobId, leaf.seq, leaf.srcRoot, leaf.outRoot, leaf.units, leaf.outBytes);
+    }
+
+    /// @dev keccak256(abi.encode(o)) of an opening whose fields have been read, so that each is within its type, and whose
+    /// signature has 65 bytes. Copied in four pieces: the compiler's encoder goes through the path word by word.
+    function _hash(Work.Opening calldata o, bytes calldata signature, Work.Sibling[] calldata path)
+        private
+        pure
+        returns (bytes32 hash)
+    {
+        assembly ("memory-safe") {
+            let m := mload(0x40) // behind what is in use
+            mstore(m, 0x20)
+            calldatacopy(add(m, 0x20), o, 0x100) // leaf, srcBytes, durationMs
+            mstore(add(m, 0x120), 0x140) // where the signature is,
+            mstore(add(m, 0x140), 0x1c0) // and the path
+            mstore(add(m, 0x160), 65)
+            mstore(add(m, 0x1c0), 0)
+            calldatacopy(add(m, 0x180), signature.offset, 65)
+            mstore(add(m, 0x1e0), path.length)
+            calldatacopy(add(m, 0x200), path.offset, shl(6, path.length))
+            hash := keccak256(m, add(0x200, shl(6, path.length)))
+        }
     }
 }

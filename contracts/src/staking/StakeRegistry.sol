@@ -92,6 +92,11 @@ contract StakeRegistry is Delegation, Slashers {
         return uint256(a.bonded) + a.selfThaw.assets + delegated / DELEGATORS_RISK;
     }
 
+    function ownStake(address operator) external view returns (uint256) {
+        Account storage a = _accounts[operator];
+        return uint256(a.bonded) + a.selfThaw.assets;
+    }
+
     function lockedBy(address operator, address slasher) external view returns (uint256) {
         return _locks[operator][slasher];
     }

@@ -71,11 +71,54 @@ contract MerkleSumFuzz is Base {
         vm.assertTrue(top != root, "sibling sum");
     }
 
+    /// The assembly is node(), level by level.
+    function testFuzz_climbIsNodeAfterNode(
+        bytes32 hash,
+        uint32 units,
+        uint256 index,
+        bytes32[6] memory hashes,
+        uint8 levels
+    ) public view {
+        Work.Sibling[] memory path = new Work.Sibling[](levels % 7);
+        (bytes32 root, uint64 total, uint64 offset) = (hash, units, 0);
+        for (uint256 i = 0; i < path.length; ++i) {
+            path[i] = Work.Sibling(hashes[i], uint64(uint256(hashes[i])) >> 4);
+            bool right = index >> i & 1 == 1;
+            if (right) root = MerkleSum.node(path[i].hash, path[i].sum, root, total);
+            else root = MerkleSum.node(root, total, path[i].hash, path[i].sum);
+            if (right) offset += path[i].sum;
+            total += path[i].sum;
+        }
+        (bytes32 top, uint64 sum, uint64 left) = this.climb(hash, units, index, path);
+        vm.assertEq(top, root);
+        vm.assertEq(sum, total);
+        vm.assertEq(left, offset);
+    }
+
     function test_climb_revertsWhenSumsOverflow() public {
         Work.Sibling[] memory path = new Work.Sibling[](1);
         path[0].sum = type(uint64).max;
-        vm.expectRevert(abi.encodeWithSignature("Panic(uint256)", 0x11));
-        this.climb(0, 1, 0, path);
+        (, uint64 total,) = this.climb(0, 0, 0, path);
+        vm.assertEq(total, type(uint64).max);
+        for (uint256 side = 0; side < 2; ++side) {
+            vm.expectRevert(MerkleSum.SumTooLarge.selector);
+            this.climb(0, 1, side, path);
+        }
+    }
+
+    /// A sum that is no uint64 on the wire is refused, even when a later one brings the total back into range.
+    function test_climb_revertsOnSumsThatAreNoUint64() public {
+        for (uint256 side = 0; side < 4; ++side) {
+            bytes memory data = abi.encodeCall(this.climb, (0, 5, side, new Work.Sibling[](2)));
+            uint256 word = data.length - 4 * 32; // the siblings are the last four words
+            for (uint256 i = 0; i < 32; ++i) {
+                data[word + 32 + i] = 0xff; // -1
+            }
+            data[word + 127] = bytes1(uint8(1));
+            (bool ok, bytes memory out) = address(this).staticcall(data);
+            vm.assertTrue(!ok);
+            vm.assertEq(bytes32(out), bytes32(MerkleSum.SumTooLarge.selector));
+        }
     }
 
     function test_depth_isTheCeilingOfTheLogarithm() public pure {

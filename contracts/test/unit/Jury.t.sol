@@ -117,10 +117,10 @@ contract JuryTest is JuryFixture {
         vm.expectRevert(abi.encodeWithSelector(BlockHeader.HeaderOutOfReach.selector, number));
         jury.seal(id, header);
         vm.roll(number + 1);
-        more.setBlockhash(number, keccak256("another"));
+        vm.setBlockhash(number, keccak256("another"));
         vm.expectPartialRevert(BlockHeader.WrongHeader.selector);
         jury.seal(id, header);
-        more.setBlockhash(number, keccak256(header));
+        vm.setBlockhash(number, keccak256(header));
         jury.seal(id, header);
         vm.assertEq(jury.trial(id).seed, keccak256(abi.encode(uint256(77), id, false)));
         vm.expectRevert(wrongStage(IJury.Stage.Voting)); // there is never a second seed

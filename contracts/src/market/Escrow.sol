@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {MarketClock} from "./MarketClock.sol";
+
+/// @title A job's money: in, held for claims, paid or given back, and out.
+/// @dev Everybody pulls: no account that refuses coins can keep a claim from being settled or a job from being closed.
+abstract contract Escrow is MarketClock {
+    using SafeCast for uint256;
+
+    mapping(address operator => uint256) public feesOf;
+
+    modifier onlyBook() {
+        require(msg.sender == book, NotBook(msg.sender));
+        _;
+    }
+
+    function topUp(uint64 jobId) external payable {
+        JobRecord storage j = _jobs[jobId];
+        require(j.state != JobState.None && j.state != JobState.Closed, JobNotInState(jobId, j.state));
+        require(msg.value > 0, ZeroValue());
+        uint96 escrow = j.escrow + msg.value.toUint96();
+        j.escrow = escrow;
+        emit ToppedUp(jobId, msg.value, escrow);
+    }
+
+    function withdraw() external {
+        uint256 amount = _owed[msg.sender];
+        require(amount > 0, NothingOwed(msg.sender));
+        _owed[msg.sender] = 0;
+        emit Withdrawn(msg.sender, amount);
+        Address.sendValue(payable(msg.sender), amount);
+    }
+
+    function owed(address account) external view returns (uint256) {
+        return _owed[account];
+    }
+
+    function routeFees(address operator) external {
+        uint256 amount = feesOf[operator];
+        require(amount > 0, NothingOwed(operator));
+        feesOf[operator] = 0;
+        emit FeesRouted(operator, amount);
+        router.route{value: amount}(operator);
+    }
+
+    // ---- the book alone ----
+
+    function reserve(uint64 jobId, address caller, uint64 first, uint32 count, uint64 units)
+        external
+        onlyBook
+        returns (address operator, uint128 fee, uint8 k, uint32 before)
+    {
+        JobRecord storage j = _jobs[jobId];
+        _requireClaimable(jobId, j, _running());
+        operator = j.operator;
+        require(keys.operatorOf(caller) == operator, NotOperator(jobId, caller));
+        k = j.k;
+        before = j.before;
+        uint96 escrow = j.escrow;
+        uint256 wei_ = uint256(units) * j.price;
+        require(first == j.nextSeq, NotNextSegment(jobId, j.nextSeq, first));
+        require(wei_ <= escrow, EscrowTooSmall(jobId, escrow, wei_)); // all of it or nothing
+        j.escrow = escrow - uint96(wei_);
+        j.reserved += uint96(wei_);
+        j.nextSeq = (uint256(first) + count).toUint32();
+        j.before = uint256(count).toUint16();
+        j.openClaims += 1;
+        fee = uint128(wei_);
+    }
+
+    function pay(uint64 jobId, uint64 claimId, uint128 fee, uint128 toVerifiers) external onlyBook {
+        JobRecord storage j = _jobs[jobId];
+        j.reserved -= uint256(fee).toUint96();
+        j.openClaims -= 1;
+        feesOf[j.operator] += fee - toVerifiers;
+        if (toVerifiers > 0) challenges.deposit{value: toVerifiers}(claimId);
+    }
+
+    function restore(uint64 jobId, uint128 fee) external onlyBook {
+        JobRecord storage j = _jobs[jobId];
+        uint96 amount = uint256(fee).toUint96();
+        j.reserved -= amount;
+        j.escrow += amount;
+        j.openClaims -= 1;
+    }
+
+    function popSeed(uint64 jobId, bytes32 preimage) external onlyBook {
+        JobRecord storage j = _jobs[jobId];
+        bytes32 tip = j.seedTip;
+        bytes32 expected = preimage == 0 ? bytes32(0) : keccak256(abi.encode(preimage));
+        require(tip == expected, OtherPreimage(jobId));
+        if (tip != 0) j.seedTip = preimage;
+    }
+
+    // ---- steps ----
+
+    function _requireClaimable(uint64 jobId, JobRecord storage j, uint40 now_) private view {
+        if (j.state == JobState.Active) {
+            if (now_ <= j.deadline) return;
+            uint256 drainUntil = _drainUntil(j, now_); // nobody has closed it yet
+            require(now_ <= drainUntil, DrainWindowOver(jobId, drainUntil));
+        } else {
+            _requireState(jobId, j, JobState.Draining);
+            require(j.until != 0, AlreadyReleased(jobId));
+            require(now_ <= j.until, DrainWindowOver(jobId, j.until));
+        }
+    }
+
+    /// @return From now on, or from the deadline, if that is over.
+    function _drainUntil(JobRecord storage j, uint40 now_) internal view returns (uint40) {
+        uint40 from = now_ > j.deadline ? j.deadline : now_;
+        return from + _versions[j.version].drainWindow;
+    }
+
+    /// @dev Only without open claims: nothing is reserved, and the escrow is all there is.
+    function _refund(uint64 jobId, JobRecord storage j) internal {
+        uint256 refund = j.escrow;
+        (j.escrow, j.state) = (0, JobState.Closed);
+        _owed[j.client] += refund;
+        emit JobClosed(jobId, refund);
+    }
+}

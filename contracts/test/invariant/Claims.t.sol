@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Walk} from "./Walk.sol";
+import {ClaimHandler} from "./ClaimHandler.sol";
+import {JudgeDouble} from "../JudgeDouble.sol";
+import {IClaimBook} from "../../src/interfaces/IClaimBook.sol";
+import {IJobMarket} from "../../src/interfaces/IJobMarket.sol";
+import {ClaimBook} from "../../src/market/ClaimBook.sol";
+import {JobMarket} from "../../src/market/JobMarket.sol";
+import {StakeRegistry} from "../../src/staking/StakeRegistry.sol";
+
+/// @dev Market and claim book together: money, ranges, locks, and claims that end once.
+contract ClaimInvariants is Walk {
+    ClaimHandler internal handler;
+    JobMarket internal market;
+    ClaimBook internal book;
+    StakeRegistry internal registry;
+    JudgeDouble internal judges;
+
+    function setUp() public {
+        handler = new ClaimHandler();
+        (market, book, registry, judges) = handler.parts();
+    }
+
+    function walker() internal view override returns (address, bytes4) {
+        return (address(handler), ClaimHandler.step.selector);
+    }
+
+    /// All rules after every step: one invariant, so that one walk serves them all.
+    function invariant_everyRuleHolds() public view {
+        vm.assertEq(handler.broken(), "");
+        moneyAddsUp();
+        claimsTileTheirJobs();
+        locksAddUp();
+    }
+
+    /// 14. Coins held = escrow + reserved + owed + fees kept for the router. 15. For each job: deposited = open + paid + refunded.
+    function moneyAddsUp() internal view {
+        uint256 held = market.owed(handler.clientAddress());
+        uint256 deposits = 0;
+        address[] memory who = handler.rigs();
+        for (uint256 i = 0; i < who.length; ++i) {
+            held += market.feesOf(who[i]);
+        }
+        for (uint64 id = 1; id < market.nextJobId(); ++id) {
+            IJobMarket.Job memory j = market.job(id);
+            held += uint256(j.escrow) + j.reserved;
+            deposits += handler.deposited(id);
+            uint256 sum = uint256(j.escrow) + j.reserved + handler.paid(id) + handler.refunded(id);
+            vm.assertEq(handler.deposited(id), sum, "a job's money");
+        }
+        vm.assertEq(address(market).balance, held, "the market's money");
+        vm.assertEq(address(market).balance + handler.paidOut() + address(judges).balance, deposits, "in = held + out");
+    }
+
+    /// 16, 17. Claims of a job tile [0, nextSeq): so no segment is paid twice. 18. Reserved fees are those of open claims.
+    function claimsTileTheirJobs() internal view {
+        uint64 jobs = market.nextJobId();
+        uint256[] memory next = new uint256[](jobs);
+        uint256[] memory reserved = new uint256[](jobs);
+        uint256[] memory open = new uint256[](jobs);
+        uint256[] memory settled = new uint256[](jobs);
+        for (uint256 i = 0; i < handler.claimCount(); ++i) {
+            uint64 id = handler.claims(i);
+            IClaimBook.Claim memory c = book.claimInfo(id);
+            vm.assertEq(c.first, next[c.jobId], "ranges tile");
+            vm.assertEq(id, c.jobId << 32 | c.first, "the id names the range");
+            next[c.jobId] = handler.ghost(id).end;
+            vm.assertEq(next[c.jobId], c.first + c.count, "ranges are kept");
+            if (c.state == IClaimBook.ClaimState.Settled) settled[c.jobId] += c.fee;
+            if (c.state > IClaimBook.ClaimState.Revealed) continue;
+            reserved[c.jobId] += c.fee;
+            open[c.jobId] += 1;
+        }
+        for (uint64 id = 1; id < jobs; ++id) {
+            IJobMarket.Job memory j = market.job(id);
+            vm.assertEq(j.nextSeq, next[id], "next segment");
+            vm.assertEq(j.reserved, reserved[id], "reserved");
+            vm.assertEq(j.openClaims, open[id], "open claims");
+            vm.assertEq(handler.paid(id), settled[id], "paid once");
+        }
+    }
+
+    /// 4. What the book has locked of an operator's stake is the sum over its claims that are not over.
+    function locksAddUp() internal view {
+        address[] memory who = handler.rigs();
+        for (uint256 i = 0; i < who.length; ++i) {
+            uint256 locked = 0;
+            for (uint256 n = 0; n < handler.claimCount(); ++n) {
+                IClaimBook.Claim memory c = book.claimInfo(handler.claims(n));
+                if (c.operator == who[i] && c.state <= IClaimBook.ClaimState.Revealed) locked += c.lock;
+            }
+            vm.assertEq(registry.lockedBy(who[i], address(book)), locked, "locks");
+        }
+    }
+
+    /// The walk is not vacuous: over a long fixed walk each kind of step succeeds, and not just now and then.
+    function test_walk_everyStepSucceeds() public {
+        for (uint256 i = 0; i < 1200; ++i) {
+            handler.step(uint256(keccak256(abi.encode("walk", i))));
+            if (i % 200 == 0) invariant_everyRuleHolds();
+        }
+        invariant_everyRuleHolds();
+        for (uint256 i = 0; i <= uint256(type(ClaimHandler.Step).max); ++i) {
+            string memory which = vm.toString(i);
+            vm.assertGe(handler.successes(i), 5, which);
+            vm.assertGe(handler.successes(i) * 5, handler.calls(i), which);
+        }
+        uint256[5] memory ends;
+        for (uint256 i = 0; i < handler.claimCount(); ++i) {
+            IClaimBook.ClaimState s = book.claimInfo(handler.claims(i)).state;
+            if (s > IClaimBook.ClaimState.Revealed) ends[uint256(s) - 5] += 1;
+        }
+        for (uint256 i = 0; i < 3; ++i) {
+            vm.assertGe(ends[i], 5, "every end was reached");
+        }
+    }
+}
