@@ -26,7 +26,7 @@ abstract contract ClaimFixture is MarketFixture {
         bond(operator, 9 * MIN_SELF);
     }
 
-    function challengesAddress() internal override returns (address) {
+    function challengesAddress() internal virtual override returns (address) {
         judges = new JudgeDouble();
         game = new JudgeDouble();
         return address(judges);

@@ -150,7 +150,7 @@ contract DisputesOfClaimsTest is ClaimFixture {
         vm.assertEq(supply - token.totalSupply(), c.lock - 2 * (c.lock / 4));
         vm.assertEq(disputes.owed(ALICE), disputes.bondFor(claimId));
         uint256 reward = jury.trial(id).reward;
-        vm.assertGe(reward * 15, c.lock / 4 - 15);
+        vm.assertGe(reward * 15, c.lock / 4 - 15, "the jury has a quarter");
     }
 
     function test_dispute_acquittedClaimIsPaid() public {
@@ -161,7 +161,7 @@ contract DisputesOfClaimsTest is ClaimFixture {
         judge(id, true);
         book.settle(claimId);
         vm.assertEq(uint256(claimState(claimId)), uint256(IClaimBook.ClaimState.Settled));
-        vm.assertGe(disputes.owed(operator), 25e18);
+        vm.assertGe(disputes.owed(operator), 25e18, "half of the bond");
     }
 
     function test_dispute_silenceCostsTheLock() public {

@@ -6,9 +6,11 @@ import {HeaderRlp} from "../HeaderRlp.sol";
 import {BlockHeader} from "../../src/lib/BlockHeader.sol";
 import {IActiveSet} from "../../src/interfaces/IActiveSet.sol";
 import {IBonds} from "../../src/interfaces/IBonds.sol";
+import {IClaimBook} from "../../src/interfaces/IClaimBook.sol";
 import {IDisputeGame} from "../../src/interfaces/IDisputeGame.sol";
 import {IJury} from "../../src/interfaces/IJury.sol";
 import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
+import {Jury} from "../../src/verify/Jury.sol";
 
 contract JuryTest is JuryFixture {
     function wrongStage(IJury.Stage stage) internal view returns (bytes memory) {
@@ -586,6 +588,13 @@ contract JuryTest is JuryFixture {
             }
         }
         vm.stopPrank();
+    }
+
+    function test_deploy_revertsWhenAVoteCouldOutlastTheDraws() public {
+        IJury.Params memory most = juryParams();
+        most.voteWindow = 1 days;
+        vm.expectRevert(abi.encodeWithSelector(IBonds.ParamOutOfBounds.selector, 1 days, VOTE, 1 days - 1));
+        new Jury(game, IClaimBook(address(book)), registry, token, ADMIN, juryParams(), juryParams(), most);
     }
 
     function test_reach_isThatOfTheBounds() public view {
