@@ -173,7 +173,8 @@ contract DisputesFuzz is DisputeFixture {
             else playLyingChallenger(t);
             uint256 status = statusOf(t.id);
             vm.assertTrue(
-                status == uint256(IDisputeGame.Status.OperatorWon) || status == uint256(IDisputeGame.Status.ChallengerWon)
+                status == uint256(IDisputeGame.Status.OperatorWon)
+                    || status == uint256(IDisputeGame.Status.ChallengerWon)
             );
         }
         settled();

@@ -126,7 +126,10 @@ contract DisputeHandler is DisputeFixture {
         if (current == Step.Withdraw) return withdraw(dice);
         if (current == Step.Params) {
             IDisputeGame.Params memory p = IDisputeGame.Params(
-                uint32(1 hours + dice % 24 hours), uint32(10 minutes + dice % 55 minutes), uint128(1e18 + dice % 9e18), 7
+                uint32(1 hours + dice % 24 hours),
+                uint32(10 minutes + dice % 55 minutes),
+                uint128(1e18 + dice % 9e18),
+                7
             );
             return send(ADMIN, address(game), abi.encodeCall(game.setParams, (p)));
         }
@@ -166,12 +169,10 @@ contract DisputeHandler is DisputeFixture {
         Answers.Answer memory answer = answerWith(rootOf(count, board(count).top()));
         address who = accounts()[(dice >> 24) % 3];
         uint256 bonds = game.bondFor(claimId);
-        ok = send(
-            who, address(game), abi.encodeCall(game.open, (claimId, 3, answeredWith(answer), answer, decoded()))
-        );
+        ok = send(who, address(game), abi.encodeCall(game.open, (claimId, 3, answeredWith(answer), answer, decoded())));
         if (!ok) return false;
-        uint256 id = uint256(claimId) | uint256(uint160(who)) << 64 | uint256(2) << 224 | uint256(1) << 232
-            | uint256(3) << 240;
+        uint256 id =
+            uint256(claimId) | uint256(uint160(who)) << 64 | uint256(2) << 224 | uint256(1) << 232 | uint256(3) << 240;
         if (gameOf(id).status != IDisputeGame.Status.Open) breaks("no such game");
         games.push(id);
         taken += bonds;
@@ -202,7 +203,9 @@ contract DisputeHandler is DisputeFixture {
         bool turns = g.turn == (bisects ? IDisputeGame.Side.Operator : IDisputeGame.Side.Challenger);
         bool mayCount = current != Step.Count || (g.first == 0 && g.level == tree.length - 1);
         ok = send(g.challenger, address(game), data);
-        if (ok != (turns && !late && mayCount)) breaks(ok ? "a move out of turn or time" : string.concat("a fair move was refused: ", vm.toString(refusal)));
+        if (ok != (turns && !late && mayCount)) {
+            breaks(ok ? "a move out of turn or time" : string.concat("a fair move was refused: ", vm.toString(refusal)));
+        }
     }
 
     // ---- 24. from one position to the next ----
@@ -219,7 +222,9 @@ contract DisputeHandler is DisputeFixture {
         bool within = b.first >= a.first && b.first + (1 << b.level) <= a.first + (1 << a.level);
         if (!within) breaks("the node moved away");
         bool chose = a.turn == IDisputeGame.Side.Challenger && b.turn == IDisputeGame.Side.Operator;
-        if (chose && a.level > 0 && b.level == a.level && b.status == IDisputeGame.Status.Open) breaks("it did not shrink");
+        if (chose && a.level > 0 && b.level == a.level && b.status == IDisputeGame.Status.Open) {
+            breaks("it did not shrink");
+        }
     }
 
     function breaks(string memory rule) internal {
