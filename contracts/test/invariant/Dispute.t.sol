@@ -88,7 +88,8 @@ contract DisputeInvariants is Walk {
             uint256 id = handler.games(i);
             IDisputeGame.Game memory g = game.game(id);
             if (g.status == IDisputeGame.Status.Open) {
-                vm.warp(uint256(game.turnUntil(id)) + 1);
+                uint256 until = game.turnUntil(id);
+                if (until >= block.timestamp) vm.warp(until + 1);
                 game.timeout(id);
             } else if (g.status == IDisputeGame.Status.AtLeaf || g.status == IDisputeGame.Status.AtCount) {
                 address judge = address(game.judge());

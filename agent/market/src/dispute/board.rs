@@ -49,7 +49,7 @@ impl Board {
         let step = level.min(STEP);
         let height = level - step;
         let aligned = level < 32 && first.trailing_zeros() >= u32::from(level);
-        let from = usize::try_from(first >> height).ok().filter(|_| aligned)?;
+        let from = usize::try_from(first.checked_shr(height.into())?).ok().filter(|_| aligned)?;
         self.levels.get(usize::from(height))?.get(from..from + (1 << step))
     }
 }
