@@ -1,5 +1,6 @@
 //! The market's rules as pure functions and state machines: units, receipts, Merkle-sum trees, typed data, typed
-//! transactions, pricing, the machines of job and claim, and proofs of fraud over the commitments of headframe-commit.
+//! transactions, pricing, the machines of job and claim, proofs of fraud over the commitments of headframe-commit, and moves of
+//! disputes.
 //!
 //! Knows no I/O, no async, no clock and no logging. Heights and times are [`BlockNo`] and [`Timestamp`], passed in as arguments.
 
@@ -7,6 +8,7 @@
 
 pub mod action;
 pub mod content;
+pub mod dispute;
 pub mod machine;
 pub mod merkle;
 pub mod order;

@@ -67,26 +67,20 @@ interface IDisputeGame is IBonds {
         uint32 first; // number of the first leaf below the node
         uint8 level; // levels below the node
         bytes32 position; // which the next move has to name
-        uint16 version; // of the parameters
+        uint32 clock; // of the parameters that it was opened under
+        uint32 floor;
     }
 
-    event GameOpened(
-        uint256 indexed gameId,
-        uint64 indexed claimId,
-        address indexed challenger,
-        uint256 slot,
-        Subject subject,
-        bytes32 root
-    );
-    /// @param position That the move led to.
-    event Bisected(uint256 indexed gameId, bytes32 position, uint32 count, bytes32[] children);
-    event Chosen(uint256 indexed gameId, bytes32 position, uint256 child, bytes32 hash);
+    event GameOpened(uint256 indexed gameId, uint64 indexed claimId, address indexed challenger, bytes32 root);
+    event Bisected(uint256 indexed gameId, uint32 count, bytes32[] children);
+    event Chosen(uint256 indexed gameId, uint256 child, bytes32 hash);
     event AtLeaf(uint256 indexed gameId, uint256 picture, bytes32 hash);
     event AtCount(uint256 indexed gameId, uint256 count);
     event Resolved(uint256 indexed gameId, Status status);
-    event ParamsChanged(uint16 version, Params params);
+    event ParamsChanged(Params params);
 
     error NotContestable(uint64 claimId);
+    error OtherAnswers(bytes32 answers, bytes32 given);
     error OtherDigest(bytes32 digest, bytes32 given);
     error NoSuchSubject(uint256 slot, uint256 rung);
     error GameExists(uint256 gameId);

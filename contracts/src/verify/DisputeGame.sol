@@ -34,24 +34,25 @@ contract DisputeGame is IDisputeGame, Bonds {
     IStakeRegistry public immutable registry;
     IJudge public immutable judge;
 
-    uint16 private _version;
-    mapping(uint16 version => Params) private _params;
-    mapping(uint256 gameId => Stored) private _games;
+    Params private _params;
     Params private _least;
     Params private _most;
+    mapping(uint256 gameId => Stored) private _games;
 
+    /// @dev Two words. What else a game has is in its id.
     struct Stored {
         bytes32 node;
         uint40 lastMove;
-        uint24 spentOperator; // seconds of the clock
+        uint24 clock; // seconds, like all here
+        uint24 floor;
+        uint24 spentOperator;
         uint24 spentChallenger;
         uint56 bond; // in BOND_UNIT
-        uint32 count;
-        uint32 first;
+        uint24 count;
+        uint16 first; // below MAX_PICTURES
         uint8 level;
         Status status;
         Side turn;
-        uint16 version;
     }
 
     constructor(
@@ -66,7 +67,6 @@ contract DisputeGame is IDisputeGame, Bonds {
     ) Bonds(token_, admin_) {
         (book, registry, judge) = (book_, registry_, judge_);
         (_least, _most) = (least, most);
-        uint256(most.clock).toUint24();
         _setParams(first);
     }
 
@@ -82,17 +82,19 @@ contract DisputeGame is IDisputeGame, Bonds {
         IClaimBook.Claim memory claim = book.claimInfo(claimId);
         bool inTime = claim.state == IClaimBook.ClaimState.Revealed && block.timestamp <= claim.contestUntil;
         require(inTime, NotContestable(claimId));
-        book.requireAnswered(claimId, answered);
+        bytes32 given = keccak256(abi.encode(answered));
+        require(given == claim.answers, OtherAnswers(claim.answers, given));
         gameId = GameId.make(claimId, msg.sender, slot.toUint16(), subject);
         Stored memory g = _games[gameId];
         require(g.status == Status.None, GameExists(gameId));
         g.node = _root(slot, answered, answer, subject);
-        g.version = _version;
-        uint256 bond = _bond(claim, _params[g.version]);
+        Params memory p = _params;
+        (g.clock, g.floor) = (uint256(p.clock).toUint24(), uint256(p.floor).toUint24());
+        uint256 bond = _bond(claim, p);
         g.bond = (bond / BOND_UNIT).toUint56();
         g.lastMove = block.timestamp.toUint40();
         g.status = Status.Open;
-        emit GameOpened(gameId, claimId, msg.sender, slot, subject, g.node);
+        emit GameOpened(gameId, claimId, msg.sender, g.node);
         if (subject.what == What.Errors) _toJudge(gameId, g, Status.AtLeaf);
         _games[gameId] = g;
         book.hold(claimId);
@@ -135,7 +137,7 @@ contract DisputeGame is IDisputeGame, Bonds {
         bool first = g.count == 0;
         if (first) {
             require(count > 0 && count <= MAX_PICTURES, BadMove());
-            (g.count, g.level) = (count, uint8(MerkleSum.depth(count)));
+            (g.count, g.level) = (uint24(count), uint8(MerkleSum.depth(count)));
         }
         require(count == g.count && children.length == 1 << Bisection.depth(g.level), BadMove());
         bytes32 node = Bisection.fold(children);
@@ -143,7 +145,7 @@ contract DisputeGame is IDisputeGame, Bonds {
         require(given == g.node, NotTheTree(g.node, given));
         g.node = node;
         _games[gameId] = g;
-        emit Bisected(gameId, _position(gameId, g), count, children);
+        emit Bisected(gameId, count, children);
     }
 
     function disputeCount(uint256 gameId, bytes32 position) external {
@@ -161,8 +163,8 @@ contract DisputeGame is IDisputeGame, Bonds {
         require(above == g.node, NotTheTree(g.node, above));
         g.node = hash;
         g.level -= uint8(depth);
-        g.first += uint32(child << g.level); // below the padded count
-        emit Chosen(gameId, _position(gameId, g), child, hash);
+        g.first += uint16(child << g.level); // below the padded count
+        emit Chosen(gameId, child, hash);
         if (g.level > 0) {
             _games[gameId] = g;
         } else if (g.first >= g.count) {
@@ -181,15 +183,14 @@ contract DisputeGame is IDisputeGame, Bonds {
         if (side == Side.Challenger) require(msg.sender == gameId.challengerOf(), NotChallenger(gameId, msg.sender));
         bytes32 expected = _position(gameId, g);
         require(position == expected, OtherPosition(expected, position));
-        Params memory p = _params[g.version];
-        uint256 until = _turnUntil(g, p);
+        uint256 until = _turnUntil(g);
         require(block.timestamp <= until, TooLate(gameId, until));
         uint256 took = block.timestamp - g.lastMove;
         if (side == Side.Operator) {
-            g.spentOperator = uint24(Math.min(p.clock, g.spentOperator + took)); // clocks fit 24 bits
+            g.spentOperator = uint24(Math.min(g.clock, g.spentOperator + took));
             g.turn = Side.Challenger;
         } else {
-            g.spentChallenger = uint24(Math.min(p.clock, g.spentChallenger + took));
+            g.spentChallenger = uint24(Math.min(g.clock, g.spentChallenger + took));
             g.turn = Side.Operator;
         }
         g.lastMove = uint40(block.timestamp);
@@ -200,7 +201,7 @@ contract DisputeGame is IDisputeGame, Bonds {
     function timeout(uint256 gameId) external {
         Stored memory g = _games[gameId];
         require(g.status == Status.Open, NotOpen(gameId));
-        uint256 until = _turnUntil(g, _params[g.version]);
+        uint256 until = _turnUntil(g);
         require(block.timestamp > until, NotYet(gameId, until));
         _resolve(gameId, g, g.turn == Side.Challenger, false);
     }
@@ -262,8 +263,8 @@ contract DisputeGame is IDisputeGame, Bonds {
         _requireWithin(p.floor, least.floor, most.floor);
         _requireWithin(p.bond, least.bond, most.bond);
         _requireWithin(p.bondShare, least.bondShare, most.bondShare);
-        _params[++_version] = p;
-        emit ParamsChanged(_version, p);
+        _params = p;
+        emit ParamsChanged(p);
     }
 
     // ---- views ----
@@ -278,20 +279,20 @@ contract DisputeGame is IDisputeGame, Bonds {
         out.lastMove = g.lastMove;
         out.spent = [uint32(g.spentOperator), g.spentChallenger];
         (out.node, out.count, out.first, out.level) = (g.node, g.count, g.first, g.level);
-        (out.position, out.version) = (_position(gameId, g), g.version);
+        (out.position, out.clock, out.floor) = (_position(gameId, g), g.clock, g.floor);
     }
 
     function turnUntil(uint256 gameId) external view returns (uint40) {
         Stored memory g = _games[gameId];
-        return g.status == Status.Open ? _turnUntil(g, _params[g.version]).toUint40() : 0;
+        return g.status == Status.Open ? _turnUntil(g).toUint40() : 0;
     }
 
     function params() external view returns (Params memory) {
-        return _params[_version];
+        return _params;
     }
 
     function bondFor(uint64 claimId) external view returns (uint256) {
-        return _bond(book.claimInfo(claimId), _params[_version]);
+        return _bond(book.claimInfo(claimId), _params);
     }
 
     function reach() external view returns (uint32) {
@@ -300,9 +301,9 @@ contract DisputeGame is IDisputeGame, Bonds {
     }
 
     /// @dev The rest of the clock, or the floor. The challenger's clock is as long as the operator's.
-    function _turnUntil(Stored memory g, Params memory p) private pure returns (uint256) {
+    function _turnUntil(Stored memory g) private pure returns (uint256) {
         uint256 spent = g.turn == Side.Operator ? g.spentOperator : g.spentChallenger;
-        return g.lastMove + Math.max(p.clock - spent, p.floor);
+        return g.lastMove + Math.max(g.clock - spent, g.floor);
     }
 
     /// @dev All that the moves have led to, without their times: replayed in other blocks they lead to the same.

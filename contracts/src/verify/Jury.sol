@@ -30,6 +30,7 @@ contract Jury is IJury, Bonds, Jurors {
     /// decides nothing.
     uint256 public constant TRIES = 4;
 
+    uint32 private constant MAX_VOTE = 1 days - 1; // draws of an epoch can be made to the end of the next
     IDisputeGame public immutable game;
     IClaimBook public immutable book;
 
@@ -79,6 +80,7 @@ contract Jury is IJury, Bonds, Jurors {
     ) Bonds(token_, admin_) Jurors(registry_) {
         (game, book) = (game_, book_);
         (_least, _most) = (least, most);
+        _requireWithin(most.voteWindow, least.voteWindow, MAX_VOTE);
         _setParams(first);
     }
 

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {ClaimFixture} from "../ClaimFixture.sol";
+import {Board} from "../DisputeFixture.sol";
+import {JudgeDouble} from "../JudgeDouble.sol";
+import {IClaimBook} from "../../src/interfaces/IClaimBook.sol";
+import {IDisputeGame} from "../../src/interfaces/IDisputeGame.sol";
+import {IJury} from "../../src/interfaces/IJury.sol";
+import {Work} from "../../src/lib/Work.sol";
+import {Answers} from "../../src/steps/Answers.sol";
+import {DisputeGame} from "../../src/verify/DisputeGame.sol";
+import {Jury} from "../../src/verify/Jury.sol";
+
+/// @dev Disputes of real claims on the real market, with the real jury: from the order to the verdict and to the fee.
+contract DisputesOfClaimsTest is ClaimFixture {
+    using Board for bytes32[][];
+
+    uint256 internal constant COUNT = 60;
+    uint256 internal constant WRONG = 37;
+
+    DisputeGame internal disputes;
+    Jury internal jury;
+    bytes32[][] internal tree;
+    uint64 internal claimId;
+    uint256 internal slot;
+
+    /// @dev Game and jury come before the book, which asks them how long they take.
+    function challengesAddress() internal override returns (address) {
+        judges = new JudgeDouble();
+        uint256 nonce = vm.getNonce(address(this));
+        address predictedJury = vm.computeCreateAddress(address(this), nonce + 1);
+        IClaimBook predictedBook = IClaimBook(vm.computeCreateAddress(address(this), nonce + 2));
+        IDisputeGame.Params memory p = IDisputeGame.Params(24 hours, 1 hours, 50e18, 1000);
+        disputes = new DisputeGame(predictedBook, registry, token, Jury(predictedJury), address(this), p, p, p);
+        IJury.Params memory j = IJury.Params(8, 18 hours, 6 hours, 24 hours, 100e18, 30e18);
+        jury = new Jury(IDisputeGame(address(disputes)), predictedBook, registry, token, address(this), j, j, j);
+        registry.announceSlasher(address(jury), 9 days);
+        game = JudgeDouble(address(disputes)); // the book's fixture knows it by this name
+        return address(judges);
+    }
+
+    function setUp() public override {
+        super.setUp();
+        vm.assertEq(address(jury), address(disputes.judge()));
+        vm.assertEq(address(book), address(disputes.book()));
+        for (uint256 i = 1; i < 3; ++i) {
+            bond(rig(i), 50 * MIN_SELF);
+            vm.prank(rig(i));
+            jury.enlist();
+        }
+        nextEpoch();
+        vm.prank(ALICE);
+        token.approve(address(disputes), type(uint256).max);
+        claimId = submitAndSeal(activeJob(1 ether, 8), 300);
+        bytes32[] memory leaves = new bytes32[](COUNT);
+        for (uint256 i = 0; i < COUNT; ++i) {
+            leaves[i] = keccak256(abi.encode("picture", i));
+        }
+        tree = Board.build(leaves);
+        slot = 1;
+        answerAndReveal();
+    }
+
+    function answerOf() internal view returns (Answers.Answer memory a) {
+        a.source = keccak256(abi.encodePacked(uint8(3), uint32(COUNT), tree.top()));
+        a.rungs = new Answers.Rung[](2);
+    }
+
+    function withAnswer(bytes32[] memory words) internal view returns (bytes32[] memory) {
+        words[slot] = keccak256(abi.encode(answerOf()));
+        return words;
+    }
+
+    function answerAndReveal() internal {
+        Work.Opening[] memory openings = honest(claimId);
+        bytes32[] memory digests = withAnswer(digestsOf(claimId));
+        bytes32[] memory salts_ = saltsOf(claimId);
+        bytes32[] memory commitments = new bytes32[](digests.length);
+        for (uint256 j = 0; j < digests.length; ++j) {
+            commitments[j] = keccak256(abi.encode(digests[j], salts_[j], claimId, j, operator));
+        }
+        IClaimBook.Answered memory a = IClaimBook.Answered(hashesOf(claimId), commitments);
+        vm.prank(operator);
+        book.answer(claimId, openings, commitments);
+        vm.warp(book.claimInfo(claimId).attestUntil + 1);
+        vm.prank(operator);
+        book.reveal(claimId, a, digests, salts_);
+    }
+
+    function openGame() internal returns (uint256 id) {
+        IClaimBook.Answered memory a = IClaimBook.Answered(hashesOf(claimId), withAnswer(digestsOf(claimId)));
+        Answers.Answer memory answer_ = answerOf();
+        IDisputeGame.Subject memory subject = IDisputeGame.Subject(IDisputeGame.What.Source, 0);
+        vm.prank(ALICE);
+        id = disputes.open(claimId, slot, a, answer_, subject);
+        vm.snapshotGasLastCall("disputes", "start on a claim, two rungs");
+    }
+
+    /// @dev Down to picture WRONG.
+    function toTheJury() internal returns (uint256 id) {
+        id = openGame();
+        while (disputes.game(id).status == IDisputeGame.Status.Open) {
+            IDisputeGame.Game memory g = disputes.game(id);
+            bytes32[] memory row = tree.children(g.count == 0 ? tree.length - 1 : g.level, g.first);
+            vm.prank(operator);
+            disputes.bisect(id, g.position, uint32(COUNT), row);
+            g = disputes.game(id);
+            uint256 child = (WRONG - g.first) >> (g.level < 4 ? 0 : g.level - 4);
+            vm.prank(ALICE);
+            disputes.choose(id, g.position, child, row[child], Board.path(row, child));
+        }
+    }
+
+    function judge(uint256 id, bool right) internal {
+        uint64 number = jury.trial(id).seedBlock;
+        rollPast(number);
+        jury.seal(id, header(number));
+        uint256 votes = 0;
+        for (uint256 seat = 0; seat < 15; ++seat) {
+            address juror = jury.jurorOf(id, seat);
+            if (juror == address(0)) continue;
+            ++votes;
+            bytes32 commitment = keccak256(abi.encode(right, bytes32(seat), id, seat, juror));
+            vm.prank(juror);
+            jury.vote(id, seat, commitment);
+        }
+        vm.assertGe(votes, 11, "a quorum is drawn");
+        vm.warp(jury.trial(id).until + 1);
+        for (uint256 seat = 0; seat < 15; ++seat) {
+            if (jury.jurorOf(id, seat) != address(0)) jury.revealVote(id, seat, right, bytes32(seat));
+        }
+        vm.warp(jury.trial(id).until + 1);
+        vm.warp(jury.trial(id).until + 1);
+        jury.finish(id);
+    }
+
+    function test_dispute_convictedClaimLosesItsLockAndItsFee() public {
+        IClaimBook.Claim memory c = book.claimInfo(claimId);
+        uint256 escrow = market.job(c.jobId).escrow;
+        uint256 stake = registry.slashable(operator);
+        uint256 supply = token.totalSupply();
+        uint256 id = toTheJury();
+        vm.assertEq(disputes.game(id).first, WRONG);
+        judge(id, false);
+        vm.assertEq(uint256(claimState(claimId)), uint256(IClaimBook.ClaimState.Slashed));
+        vm.assertEq(stake - registry.slashable(operator), c.lock);
+        vm.assertEq(registry.bounty(ALICE), c.lock / 4);
+        vm.assertEq(market.job(c.jobId).escrow, escrow + c.fee);
+        vm.assertEq(supply - token.totalSupply(), c.lock - 2 * (c.lock / 4));
+        vm.assertEq(disputes.owed(ALICE), disputes.bondFor(claimId));
+        uint256 reward = jury.trial(id).reward;
+        vm.assertGe(reward * 15, c.lock / 4 - 15, "the jury has a quarter");
+    }
+
+    function test_dispute_acquittedClaimIsPaid() public {
+        uint256 id = toTheJury();
+        vm.warp(book.claimInfo(claimId).contestUntil + 1);
+        vm.expectPartialRevert(IClaimBook.Held.selector);
+        book.settle(claimId);
+        judge(id, true);
+        book.settle(claimId);
+        vm.assertEq(uint256(claimState(claimId)), uint256(IClaimBook.ClaimState.Settled));
+        vm.assertGe(disputes.owed(operator), 25e18, "half of the bond");
+    }
+
+    function test_dispute_silenceCostsTheLock() public {
+        uint256 id = openGame();
+        uint256 lock = book.claimInfo(claimId).lock;
+        vm.warp(disputes.turnUntil(id));
+        vm.expectPartialRevert(IDisputeGame.NotYet.selector);
+        disputes.timeout(id);
+        vm.warp(block.timestamp + 1);
+        disputes.timeout(id);
+        vm.assertEq(uint256(claimState(claimId)), uint256(IClaimBook.ClaimState.Slashed));
+        vm.assertEq(registry.bounty(ALICE), lock / 4);
+    }
+
+    function test_dispute_notAfterTheContestWindow() public {
+        vm.warp(book.claimInfo(claimId).contestUntil + 1);
+        IClaimBook.Answered memory a = IClaimBook.Answered(hashesOf(claimId), withAnswer(digestsOf(claimId)));
+        Answers.Answer memory answer_ = answerOf();
+        vm.prank(ALICE);
+        vm.expectRevert(abi.encodeWithSelector(IDisputeGame.NotContestable.selector, claimId));
+        disputes.open(claimId, slot, a, answer_, IDisputeGame.Subject(IDisputeGame.What.Source, 0));
+    }
+
+    function test_reach_ofTheBookHasDisputesInIt() public view {
+        uint256 windows = 8 hours + 12 hours + 4 hours + 36 hours;
+        vm.assertEq(book.reach(), windows + disputes.reach());
+        vm.assertEq(uint256(book.reach()), 188 hours);
+    }
+}
