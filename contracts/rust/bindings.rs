@@ -6,7 +6,7 @@ pub use claim_book::{ClaimBook, IClaimBook};
 pub use fee_router::FeeRouter;
 pub use governance::{Guardian, Rewards, StakeGovernor, StakeVotes, Timelock};
 pub use governance::{IRewards, StakeGovernorParams};
-pub use job_market::{IJobMarket, JobMarket, MarketBase};
+pub use job_market::{IJobMarket, JobMarket, MarketStore};
 pub use operator_keys::OperatorKeys;
 pub use profile_registry::ProfileRegistry;
 pub use stake_registry::{IStakeRegistry, StakeRegistry};

@@ -3,7 +3,7 @@
 
 use crate::bindings::{
     ChallengeManager, ClaimBook, DisputeGame, EquivocationStep, ErrorSumStep, EvidenceReader, FeeRouter, Guardian,
-    HeaderStep, JobMarket, Jury, LeafStep, MarketBase, OrderedHeaderStep, ProfileRegistry, Proofs, Rewards, ScaleStep,
+    HeaderStep, JobMarket, Jury, LeafStep, MarketStore, OrderedHeaderStep, ProfileRegistry, Proofs, Rewards, ScaleStep,
     ShapeStep, StakeGovernor, StakeRegistry, StakeVotes, Timelock, Token, VerifyBase,
 };
 use crate::deploy::{DeployError, Deployment, confirm};
@@ -79,7 +79,7 @@ pub async fn deploy<P: Provider>(
     let profiles = site.create(Step::Profiles, ProfileRegistry::deploy_builder(provider)).await?;
     let steps = proofs(provider, &mut site).await?;
     let reader = site.create(Step::Reader, EvidenceReader::deploy_builder(provider)).await?;
-    let parts = MarketBase::Parts { registry, profiles, challenges, router, book, guardian, admin: timelock };
+    let parts = MarketStore::Parts { registry, profiles, challenges, router, book, guardian, admin: timelock };
     let p = &params.market;
     let code = JobMarket::deploy_builder(provider, parts, p.least.abi(), p.most.abi(), p.first.abi());
     site.create(Step::Market, code).await?;
