@@ -74,7 +74,7 @@ interface IJobMarket {
         uint128 reserved; // wei held for claims that have not ended
         bytes32 profile;
         bytes32 seedTip;
-        bytes16 order; // the first half of its orderHash
+        bytes16 order; // the first half of its orderHash, which bids have to name
         uint32 nextSeq; // first segment not yet claimed
         uint16 openClaims;
         bool released; // Draining: the operator makes no further claims

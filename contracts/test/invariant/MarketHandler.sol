@@ -97,6 +97,12 @@ contract MarketHandler is MarketFixture {
 
     function setUp() public override {}
 
+    /// @dev Long enough that some jobs are started in spite of the waiting.
+    function marketParams() internal pure override returns (IJobMarket.Params memory p) {
+        p = super.marketParams();
+        p.startWindow = 1 hours;
+    }
+
     function theMarket() external view returns (JobMarket) {
         return market;
     }
@@ -133,71 +139,10 @@ contract MarketHandler is MarketFixture {
 
     /// @dev Steps on the way to a settled claim come more often.
     function step(uint256 dice) external {
+        // forgefmt: disable-next-item
         uint8[64] memory weighted = [
-            0,
-            0,
-            0,
-            1,
-            1,
-            1,
-            1,
-            2,
-            2,
-            2,
-            3,
-            3,
-            4,
-            4,
-            4,
-            5,
-            5,
-            5,
-            5,
-            6,
-            7,
-            7,
-            7,
-            7,
-            7,
-            8,
-            8,
-            8,
-            8,
-            8,
-            9,
-            9,
-            9,
-            9,
-            10,
-            10,
-            11,
-            11,
-            12,
-            12,
-            12,
-            13,
-            13,
-            13,
-            13,
-            13,
-            14,
-            15,
-            16,
-            17,
-            18,
-            19,
-            20,
-            21,
-            21,
-            22,
-            23,
-            24,
-            24,
-            24,
-            25,
-            25,
-            26,
-            255
+            0, 0, 255, 1, 1, 1, 1, 2, 2, 2, 3, 255, 4, 4, 4, 5, 5, 5, 5, 6, 7, 7, 7, 7, 20, 8, 8, 8, 8, 8, 9, 9,
+            9, 9, 10, 10, 11, 11, 12, 12, 12, 13, 13, 13, 13, 13, 14, 15, 16, 17, 18, 19, 20, 21, 21, 22, 23, 24, 24, 24, 25, 25, 26, 255
         ];
         uint256 drawn = weighted[dice % 64];
         dice = uint256(keccak256(abi.encode(dice, ++nonce)));
@@ -319,10 +264,11 @@ contract MarketHandler is MarketFixture {
         IJobMarket.Job memory j = market.job(id);
         Ghost storage g = ghosts[id];
         if (which == Step.Start) {
+            if (market.clock() > j.startUntil && dice % 8 != 0) return false;
             ok = send(j.operator, 0, abi.encodeCall(market.startJob, (id)));
             if (ok) notWhilePaused();
         } else if (which == Step.Default) {
-            if (dice % 4 != 0 && market.clock() <= j.startUntil) pass(101);
+            if (dice % 4 != 0 && market.clock() <= j.startUntil) pass(j.startUntil - market.clock() + 1);
             ok = send(STRANGER, 0, abi.encodeCall(market.defaultJob, (id)));
             if (ok) g.bound = 0;
         } else if (which == Step.TopUp) {
@@ -382,7 +328,8 @@ contract MarketHandler is MarketFixture {
         for (uint256 n = 0; n < RIGS && deposits[id][i] == 0; ++n) {
             i = (i + 1) % RIGS;
         }
-        if (deposits[id][i] == 0 || (market.clock() <= from && dice % 2 == 0)) return false;
+        if (deposits[id][i] == 0 || (market.clock() <= from && dice % 4 == 0)) return false;
+        if (market.clock() > market.auction(id).revealUntil && dice % 16 != 0) return false;
         if (market.clock() <= from) pass(from - market.clock() + 1);
         bytes memory data = abi.encodeCall(market.revealBid, (id, sealedPrice[id][i], bytes32(i + 1)));
         vm.prank(rig((i + 1) % RIGS));
@@ -522,7 +469,13 @@ contract MarketHandler is MarketFixture {
             return send(GUARDIAN, 0, abi.encodeCall(market.pause, (uint40(block.timestamp + 1 + dice % 2000))));
         }
         if (which == Step.Unpause) {
-            if (block.timestamp >= market.pausedUntil()) return false;
+            if (block.timestamp >= market.pausedUntil()) {
+                uint256 from = uint256(market.pausedUntil()) + 1 days;
+                if (block.timestamp < from) vm.warp(from);
+                vm.prank(GUARDIAN);
+                market.pause(uint40(block.timestamp + 1000));
+                pass(dice % 999);
+            }
             return send(GUARDIAN, 0, abi.encodeCall(market.unpause, ()));
         }
         calls[uint256(which)] += 1;
