@@ -7,7 +7,7 @@ import {Walk} from "./Walk.sol";
 import {IClaimBook} from "../../src/interfaces/IClaimBook.sol";
 import {IDisputeGame} from "../../src/interfaces/IDisputeGame.sol";
 import {DisputeGame} from "../../src/verify/DisputeGame.sol";
-import {Token} from "../../src/Token.sol";
+import {Token} from "../../src/token/Token.sol";
 
 contract DisputeInvariants is Walk {
     DisputeHandler internal handler;

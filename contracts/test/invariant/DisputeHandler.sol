@@ -7,7 +7,7 @@ import {IClaimBook} from "../../src/interfaces/IClaimBook.sol";
 import {IDisputeGame} from "../../src/interfaces/IDisputeGame.sol";
 import {Answers} from "../../src/steps/Answers.sol";
 import {DisputeGame} from "../../src/verify/DisputeGame.sol";
-import {Token} from "../../src/Token.sol";
+import {Token} from "../../src/token/Token.sol";
 
 /// @dev Random challengers, operators, judges and proofs by others, over several claims. Every step is a low-level call, so a
 /// refusal is counted and nothing is undone; after each step the rules that speak of one step are checked, those of states
