@@ -116,14 +116,13 @@ contract ClaimHandler is ClaimFixture {
 
     /// @dev The whole walk goes through here, weighted towards the way to a settled claim.
     function step(uint256 dice) external {
-        uint8[32] memory weighted = [
+        uint8[36] memory weighted = [
             0,
             0,
             7,
             7,
             7,
             7,
-            8,
             8,
             8,
             8,
@@ -131,14 +130,19 @@ contract ClaimHandler is ClaimFixture {
             10,
             10,
             10,
+            10,
             11,
             11,
             11,
-            12,
+            11,
             12,
             12,
             13,
+            13,
             14,
+            14,
+            14,
+            15,
             15,
             16,
             1,
@@ -147,11 +151,11 @@ contract ClaimHandler is ClaimFixture {
             4,
             5,
             6,
-            18,
-            17
+            17,
+            18
         ];
-        uint256 pick = dice % 33;
-        current = pick == 32 ? Step.Bond : Step(weighted[pick]);
+        uint256 pick = dice % 37;
+        current = pick == 36 ? Step.Bond : Step(weighted[pick]);
         dice = uint256(keccak256(abi.encode(dice, ++nonce)));
         if (run(current, dice)) successes[uint256(current)] += 1;
         vm.roll(block.number + (dice >> 8) % 3);
@@ -277,14 +281,30 @@ contract ClaimHandler is ClaimFixture {
         if (c.first != j.nextSeq || c.fee != uint256(total) * PRICE) broken = "a claim is what was claimed";
     }
 
+    enum Taste {
+        Any,
+        InTime,
+        Overdue
+    }
+
     /// @dev A claim in this state, or 0.
-    function claimIn(uint256 dice, IClaimBook.ClaimState a, IClaimBook.ClaimState b) internal view returns (uint64) {
+    function claimIn(uint256 dice, IClaimBook.ClaimState a, IClaimBook.ClaimState b, Taste taste)
+        internal
+        view
+        returns (uint64)
+    {
         for (uint256 i = 0; i < claims.length; ++i) {
             uint64 id = claims[(dice + i) % claims.length];
-            IClaimBook.ClaimState s = claimState(id);
-            if (s == a || s == b) return id;
+            IClaimBook.Claim memory c = book.claimInfo(id);
+            if (c.state != a && c.state != b) continue;
+            if (taste == Taste.Any || late(c) == (taste == Taste.Overdue)) return id;
         }
         return 0;
+    }
+
+    function late(IClaimBook.Claim memory c) internal view returns (bool) {
+        if (c.state == IClaimBook.ClaimState.Revealed) return block.timestamp > c.contestUntil;
+        return block.timestamp > (c.revealUntil == 0 ? c.answerUntil : c.revealUntil);
     }
 
     function onClaim(Step which, uint256 dice) internal returns (bool) {
@@ -297,7 +317,10 @@ contract ClaimHandler is ClaimFixture {
             b = dice >> 136 & 1 == 0 ? IClaimBook.ClaimState.Sealed : IClaimBook.ClaimState.Answered;
         }
         if (which == Step.Punish) b = IClaimBook.ClaimState.Answered;
-        uint64 id = claimIn(dice, a, b);
+        Taste taste = dice >> 132 & 3 == 0 ? Taste.Any : Taste.InTime;
+        if (which == Step.SlashMissed && taste == Taste.InTime) taste = Taste.Overdue;
+        if (which == Step.LetGo) taste = Taste.Any;
+        uint64 id = claimIn(dice, a, b, taste);
         if (which <= Step.SealLate && dice >> 130 & 3 != 0) id = sealable(dice);
         if (id == 0) return false;
         if (which <= Step.SealLate) return seal_(which, id);
@@ -323,8 +346,8 @@ contract ClaimHandler is ClaimFixture {
         IClaimBook.Claim memory c = book.claimInfo(id);
         rollPast(c.seedBlock);
         bytes32 preimage = which == Step.Seal ? nextLink(market.job(c.jobId).seedTip) : bytes32(0);
-        uint256 late = ghosts[id].madeAt + 260; // behind any preimage window
-        if (which == Step.SealLate && block.timestamp < late) vm.warp(late);
+        uint256 after_ = ghosts[id].madeAt + 260; // behind any preimage window
+        if (which == Step.SealLate && block.timestamp < after_) vm.warp(after_);
         bytes memory data = abi.encodeCall(book.seal, (id, header(c.seedBlock), preimage));
         ok = send(STRANGER, address(book), 0, data);
         if (!ok) return false;
