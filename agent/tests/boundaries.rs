@@ -56,6 +56,13 @@ const RULES: &[Rule] = &[
         unsafety: ByModule,
     },
     Rule {
+        name: "headframe-commit",
+        ours: &[],
+        others: Some(&["serde", "sha2", "sha3", "thiserror"]),
+        never: &[ASYNC, HTTP, PEERS, RPC, MONEY, STORES, FFMPEG],
+        unsafety: Forbidden,
+    },
+    Rule {
         name: "headframe-nv-sys",
         ours: &[],
         others: Some(&["libloading", "thiserror"]),
@@ -64,14 +71,14 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "headframe-codec",
-        ours: &["headframe-kernels", "headframe-nv-sys"],
+        ours: &["headframe-commit", "headframe-kernels", "headframe-nv-sys"],
         others: None,
         never: &[ASYNC, HTTP, PEERS, RPC, MONEY, STORES],
         unsafety: ByModule,
     },
     Rule {
         name: "headframe-market",
-        ours: &[],
+        ours: &["headframe-commit"],
         others: Some(&["alloy-primitives", "alloy-sol-types", "serde", "sha2", "thiserror"]),
         never: &[ASYNC, HTTP, PEERS, RPC, STORES, FFMPEG, &["tracing", "chrono", "time"]],
         unsafety: Forbidden,

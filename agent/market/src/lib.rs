@@ -1,12 +1,11 @@
 //! The market's rules as pure functions and state machines: units, receipts, Merkle-sum trees, typed data, typed
-//! transactions, pricing, the machines of job and claim, commitments to pictures and bytes, and proofs of fraud.
+//! transactions, pricing, the machines of job and claim, and proofs of fraud over the commitments of headframe-commit.
 //!
 //! Knows no I/O, no async, no clock and no logging. Heights are [`BlockNo`], passed in as arguments.
 
 #![forbid(unsafe_code)]
 
 pub mod action;
-pub mod commit;
 pub mod content;
 pub mod machine;
 pub mod merkle;
@@ -15,6 +14,8 @@ pub mod proof;
 pub mod receipt;
 pub mod typed_data;
 pub mod units;
+
+pub use headframe_commit as commit;
 
 pub use action::{Action, Addresses, Opening, Role};
 pub use receipt::{Receipt, Segment};

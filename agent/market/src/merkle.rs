@@ -3,6 +3,7 @@
 
 use crate::units::{JobId, SegmentNo, Units};
 use alloy_primitives::{B256, keccak256};
+use headframe_commit::tree;
 use serde::{Deserialize, Serialize};
 
 /// One receipt as it is claimed.
@@ -52,42 +53,23 @@ impl Leaf {
     }
 }
 
-/// `None` when the sum does not fit 64 bits.
-fn parent(left: Node, right: Node) -> Option<Node> {
-    let mut packed = Vec::with_capacity(1 + 2 * 40);
-    packed.push(1);
-    packed.extend(left.hash);
-    packed.extend(left.sum.to_be_bytes());
-    packed.extend(right.hash);
-    packed.extend(right.sum.to_be_bytes());
-    Some(Node { hash: keccak256(packed), sum: left.sum.checked_add(right.sum)? })
-}
-
-/// All levels above `leaves`, padded to a power of two. `None` for no leaf or a sum past 64 bits.
-pub(crate) fn levels(mut leaves: Vec<Node>) -> Option<Vec<Vec<Node>>> {
-    if leaves.is_empty() {
-        return None;
+impl tree::Node for Node {
+    fn above(left: Self, right: Self) -> Option<Self> {
+        let mut packed = Vec::with_capacity(1 + 2 * 40);
+        packed.push(1);
+        packed.extend(left.hash);
+        packed.extend(left.sum.to_be_bytes());
+        packed.extend(right.hash);
+        packed.extend(right.sum.to_be_bytes());
+        Some(Self { hash: keccak256(packed), sum: left.sum.checked_add(right.sum)? })
     }
-    leaves.resize(leaves.len().next_power_of_two(), Node::default());
-    let mut levels = vec![leaves];
-    while let Some(last) = levels.last().filter(|last| last.len() > 1) {
-        let next = last.chunks_exact(2).map(|pair| parent(pair[0], pair[1])).collect::<Option<_>>()?;
-        levels.push(next);
-    }
-    Some(levels)
-}
-
-/// The siblings of leaf `index` from the bottom up, or `None` past the end.
-pub(crate) fn path(levels: &[Vec<Node>], index: usize) -> Option<Vec<Node>> {
-    let (_, below) = levels.split_last()?;
-    levels[0].get(index)?;
-    Some(below.iter().enumerate().map(|(height, level)| level[(index >> height) ^ 1]).collect())
 }
 
 impl SumTree {
     /// The tree over `leaves`, padded to a power of two. `None` for no leaf or a sum past 64 bits.
     pub fn new(leaves: &[Leaf]) -> Option<Self> {
-        levels(leaves.iter().map(Leaf::node).collect()).map(|levels| Self { levels })
+        let nodes: Vec<Node> = leaves.iter().map(Leaf::node).collect();
+        if nodes.is_empty() { None } else { tree::levels(nodes).map(|levels| Self { levels }) }
     }
 
     /// The root's hash and the units of the whole claim.
@@ -97,7 +79,7 @@ impl SumTree {
 
     /// The siblings of leaf `index` from the bottom up, or `None` past the end.
     pub fn path(&self, index: usize) -> Option<Vec<Node>> {
-        path(&self.levels, index)
+        tree::path(&self.levels, index)
     }
 
     /// The leaf that covers unit `offset`, or `None` when `offset` is not below the root's sum.
@@ -120,10 +102,10 @@ pub fn open(leaf: &Leaf, index: u64, path: &[Node]) -> Option<(Node, u64)> {
     let mut before = 0u64;
     for (height, sibling) in path.iter().enumerate() {
         if index >> height & 1 == 0 {
-            node = parent(node, *sibling)?;
+            node = tree::Node::above(node, *sibling)?;
         } else {
             before = before.checked_add(sibling.sum)?;
-            node = parent(*sibling, node)?;
+            node = tree::Node::above(*sibling, node)?;
         }
     }
     Some((node, before))

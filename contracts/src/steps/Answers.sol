@@ -23,6 +23,7 @@ library Answers {
     struct Rung {
         uint32 width;
         uint32 height;
+        bytes32 content; // the rendition's bytes, of ByteTree: what an Ordered of HeaderStep is about
         bytes32 scaled; // pictures that the scaler makes of the source's
         bytes32 decoded; // pictures that the rendition decodes to
         bytes32 errors; // squared errors between these two

@@ -5,7 +5,7 @@ use crate::pictures::{Stored, committed, corrupted};
 use headframe_contracts::ErrorSumStep;
 use headframe_kernels::{PlaneRef, Source, reference};
 use headframe_market::commit::errors::tile_errors;
-use headframe_market::commit::{Errors, FrameErrors, Picture, Pictures};
+use headframe_market::commit::{ByteTree, Errors, FrameErrors, Picture, Pictures};
 use headframe_market::proof::answer;
 use headframe_market::proof::error_sum::Measured;
 use headframe_market::proof::{Accusation, Answer, Limits};
@@ -43,7 +43,7 @@ impl Case {
     fn new(scaled: Vec<Picture>, decoded: Vec<Picture>, errors: Errors, limits: Limits) -> Self {
         let size = scaled[0].size();
         let (scaled, decoded) = (committed(&scaled), committed(&decoded));
-        let rungs = vec![answer::rung(size, &scaled, &decoded, &errors, &limits)];
+        let rungs = vec![answer::rung(size, &ByteTree::new(&[1]), &scaled, &decoded, &errors, &limits)];
         Self { answer: Answer { rungs, ..Default::default() }, scaled, decoded, errors, limits }
     }
 

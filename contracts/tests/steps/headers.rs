@@ -19,7 +19,7 @@ pub(crate) fn rendition() -> Vec<u8> {
 
 fn ordered(tree: &ByteTree) -> Ordered {
     // Constrained baseline and baseline, main, high.
-    Ordered { content: tree.root(), profiles: mask(&[66, 77, 100]), level: 40, width: 320, height: 180 }
+    Ordered { content: tree.root().into(), profiles: mask(&[66, 77, 100]), level: 40, width: 320, height: 180 }
 }
 
 /// What the step says of what the builder accuses; both have to be of one mind.

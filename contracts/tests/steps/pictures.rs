@@ -94,6 +94,21 @@ impl Room {
     }
 }
 
+/// Pictures of planes that lie behind each other.
+pub(crate) fn raw(source: Source, bytes: &[u8]) -> Vec<Stored> {
+    let extents: Vec<(usize, usize)> =
+        (0..source.format.planes()).map(|plane| source.format.extent(plane, (source.width, source.height))).collect();
+    let picture = |mut rest: &[u8]| {
+        let plane = |(width, height): &(usize, usize)| {
+            let (plane, behind) = rest.split_at(width * height);
+            rest = behind;
+            (plane.to_vec(), *width)
+        };
+        Stored { source, planes: extents.iter().map(plane).collect() }
+    };
+    bytes.chunks_exact(extents.iter().map(|(width, height)| width * height).sum()).map(picture).collect()
+}
+
 /// What the reference makes of a picture: each rung from the source, or as a cascade.
 pub(crate) fn ladder(from: &Stored, sizes: &[(u32, u32)], curve: Curve, cascade: bool, time: i64) -> Vec<Picture> {
     let mut rooms: Vec<Room> = sizes.iter().map(|size| Room::new(*size)).collect();

@@ -73,7 +73,7 @@ impl Work {
         let rung = |(of, size): (&Pictures, &(u32, u32))| Rung {
             width: size.0,
             height: size.1,
-            decoded: of.root(),
+            decoded: of.root().into(),
             ..Default::default()
         };
         let answer = Answer { rungs: renditions.iter().zip(&sizes).map(rung).collect(), ..Default::default() };

@@ -22,11 +22,11 @@ fn answer(source: &Pictures, scaled: &[Pictures], sizes: &[(u32, u32)], curve: C
     let rung = |(pictures, size): (&Pictures, &(u32, u32))| Rung {
         width: size.0,
         height: size.1,
-        scaled: pictures.root(),
+        scaled: pictures.root().into(),
         ..Default::default()
     };
     let rungs = scaled.iter().zip(sizes).map(rung).collect();
-    Answer { source: source.root(), filter: curve as u8, cascade, rungs }
+    Answer { source: source.root().into(), filter: curve as u8, cascade, rungs }
 }
 
 impl Case {

@@ -23,7 +23,7 @@ alloy_sol_types::sol! {
     // Answers.sol
     #[derive(Debug, Default, PartialEq, Eq)]
     struct Rung {
-        uint32 width; uint32 height; bytes32 scaled; bytes32 decoded; bytes32 errors; bytes32 limits;
+        uint32 width; uint32 height; bytes32 content; bytes32 scaled; bytes32 decoded; bytes32 errors; bytes32 limits;
     }
     #[derive(Debug, Default, PartialEq, Eq)]
     struct Answer { bytes32 source; uint8 filter; bool cascade; Rung[] rungs; }

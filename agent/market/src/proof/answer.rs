@@ -1,7 +1,8 @@
 //! What an operator binds itself to when a segment is drawn, and which rung is made from which.
 
 use super::abi::{Answer, Limits, Rung};
-use crate::commit::{Errors, Pictures};
+pub use crate::commit::Curve;
+use crate::commit::{self, ByteTree, Errors, Pictures};
 use alloy_primitives::{B256, keccak256};
 use alloy_sol_types::SolValue;
 
@@ -9,22 +10,6 @@ use alloy_sol_types::SolValue;
 pub const MIN_STEP: u32 = 4;
 /// Rungs of one answer.
 pub const MAX_RUNGS: usize = 16;
-
-/// The curves that a scaler's weights follow, by their numbers in an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Curve {
-    /// Catmull-Rom.
-    CatmullRom = 0,
-    /// Lanczos with three lobes.
-    Lanczos3 = 1,
-}
-
-impl Curve {
-    /// From its number.
-    pub fn of(number: u8) -> Option<Self> {
-        [Self::CatmullRom, Self::Lanczos3].into_iter().find(|curve| *curve as u8 == number)
-    }
-}
 
 /// The hash that names an answer in accusations.
 pub fn statement(answer: &Answer) -> B256 {
@@ -39,13 +24,32 @@ pub fn limits_hash(limits: &Limits) -> B256 {
 /// A rung from its parts.
 pub fn rung(
     (width, height): (u32, u32),
+    content: &ByteTree,
     scaled: &Pictures,
     decoded: &Pictures,
     errors: &Errors,
     limits: &Limits,
 ) -> Rung {
-    let (scaled, decoded, errors) = (scaled.root(), decoded.root(), errors.root());
-    Rung { width, height, scaled, decoded, errors, limits: limits_hash(limits) }
+    let [content, scaled, decoded, errors] =
+        [content.root(), scaled.root(), decoded.root(), errors.root()].map(B256::from);
+    Rung { width, height, content, scaled, decoded, errors, limits: limits_hash(limits) }
+}
+
+impl From<&commit::Answer> for Answer {
+    fn from(answer: &commit::Answer) -> Self {
+        let rung = |rung: &commit::Rung| Rung {
+            width: rung.width,
+            height: rung.height,
+            content: rung.content.into(),
+            scaled: rung.scaled.into(),
+            decoded: rung.decoded.into(),
+            errors: rung.errors.into(),
+            limits: rung.limits.into(),
+        };
+        let commit::Answer { source, curve, cascade, rungs, .. } = answer;
+        let rungs = rungs.iter().map(rung).collect();
+        Self { source: (*source).into(), filter: *curve as u8, cascade: *cascade, rungs }
+    }
 }
 
 /// The rung that `rung` is made from, or `None` for the source: of those [`MIN_STEP`] times as wide and high, no larger

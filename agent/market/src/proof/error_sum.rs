@@ -49,9 +49,9 @@ impl Measured<'_> {
     pub fn counts(&self) -> Option<Accusation> {
         let detail = Counts {
             scaledCount: self.scaled.count(),
-            scaledTop: self.scaled.top(),
+            scaledTop: self.scaled.top().into(),
             decodedCount: self.decoded.count(),
-            decodedTop: self.decoded.top(),
+            decodedTop: self.decoded.top().into(),
             errorCount: self.errors.count(),
             errorTop: openings::frame_sums(self.errors.top()),
         };

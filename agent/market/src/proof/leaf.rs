@@ -95,7 +95,7 @@ impl Answered<'_> {
 
     /// The call that counts the pictures.
     pub fn look_at_units(&self, answer: &Answer, renditions: &[Pictures]) -> Accusation {
-        let decoded = renditions.iter().map(|of| Decoded { count: of.count(), top: of.top() }).collect();
+        let decoded = renditions.iter().map(|of| Decoded { count: of.count(), top: of.top().into() }).collect();
         let detail = UnitsDetail { opening: self.opening.clone(), answer: answer.clone(), decoded };
         accusation(self.drawn, Kind::Units, detail.abi_encode())
     }

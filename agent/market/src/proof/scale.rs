@@ -3,7 +3,7 @@
 use super::abi::{Answer, Block, ScaleEvidence};
 use super::answer::{Curve, parent, statement};
 use super::{Accusation, openings};
-use crate::commit::pictures::TILE;
+use crate::commit::shape::TILE;
 use crate::commit::{Chroma, Picture, Pictures};
 use alloy_sol_types::SolValue;
 

@@ -7,7 +7,7 @@ use alloy::primitives::B256;
 use alloy::sol_types::SolValue;
 use headframe_contracts::ErrorSumStep;
 use headframe_kernels::Source;
-use headframe_market::commit::{Errors, FrameErrors, Picture, Pictures};
+use headframe_market::commit::{ByteTree, Errors, FrameErrors, Picture, Pictures};
 use headframe_market::proof::abi::{Counts, ErrorEvidence, FrameLimit, SegmentLimit, Tile, TileLimit};
 use headframe_market::proof::error_sum::Measured;
 use headframe_market::proof::{Accusation, Answer, Limits, answer};
@@ -40,7 +40,7 @@ fn pictures(dice: &mut Dice, size: (u32, u32), times: &[i64]) -> Vec<Picture> {
 impl Work {
     fn new(scaled: Vec<Picture>, decoded: Vec<Picture>, errors: Errors, limits: Limits) -> Self {
         let (scaled, decoded) = (Pictures::new(scaled), Pictures::new(decoded));
-        let rungs = vec![answer::rung(SIZE, &scaled, &decoded, &errors, &limits)];
+        let rungs = vec![answer::rung(SIZE, &ByteTree::new(&[1]), &scaled, &decoded, &errors, &limits)];
         Self { answer: Answer { rungs, ..Default::default() }, scaled, decoded, errors, limits }
     }
 

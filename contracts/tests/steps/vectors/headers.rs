@@ -12,7 +12,7 @@ use headframe_market::proof::{Accusation, Ordered};
 /// An order that these bytes were made for, with a change.
 fn ordered(tree: &ByteTree, change: impl Fn(&mut Ordered)) -> Ordered {
     let mut ordered = Ordered {
-        content: tree.root(),
+        content: tree.root().into(),
         profiles: mask(&[66, 77, 100, 110, 122, 244]),
         level: 40,
         width: 320,
@@ -111,7 +111,7 @@ fn lengths(file: &mut File, bytes: &[u8]) {
         // The tree over 188 bytes under a root that says 376.
         e.length = 376;
         e.chunks[0].data = bytes[..188].to_vec().into();
-        e.ordered.content = root_of(376, tree.top());
+        e.ordered.content = root_of(376, tree.top().into());
     });
     file.add("a chunk shorter than the length says", &said, "OutOfShape");
 }

@@ -32,11 +32,11 @@ impl Work {
         let rung = |(of, size): (&Pictures, &Size)| Rung {
             width: size.0,
             height: size.1,
-            scaled: of.root(),
+            scaled: of.root().into(),
             ..Default::default()
         };
         let rungs = scaled.iter().zip(sizes).map(rung).collect();
-        let answer = Answer { source: source.root(), filter: curve as u8, cascade, rungs };
+        let answer = Answer { source: source.root().into(), filter: curve as u8, cascade, rungs };
         Self { answer, source, scaled }
     }
 

@@ -6,8 +6,8 @@
 mod avc;
 mod transport;
 
-use super::Accusation;
 use super::abi::{ChunkOpening, HeaderEvidence, Ordered};
+use super::{Accusation, openings};
 use crate::commit::ByteTree;
 use crate::commit::bytes::CHUNK;
 use alloy_primitives::keccak256;
@@ -65,13 +65,13 @@ impl Rendition<'_> {
     pub fn look(&self, kind: Kind, packet: usize, chunk: usize, count: usize) -> Option<Accusation> {
         let open = |index| {
             let data = self.bytes.chunks(CHUNK).nth(index)?;
-            Some(ChunkOpening { data: data.to_vec().into(), path: self.tree.path(index) })
+            Some(ChunkOpening { data: data.to_vec().into(), path: openings::words(self.tree.path(index)) })
         };
         let evidence = HeaderEvidence {
             ordered: *self.ordered,
             kind: kind as u8,
             length: self.tree.length(),
-            top: self.tree.top(),
+            top: self.tree.top().into(),
             chunk: u32::try_from(chunk).ok()?,
             packet: u32::try_from(packet).ok()?,
             chunks: (chunk..chunk.checked_add(count)?).map(open).collect::<Option<_>>()?,

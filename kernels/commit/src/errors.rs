@@ -1,14 +1,32 @@
 //! Squared errors and what they are bound to: Merkle trees whose nodes commit to the sums below them.
 
-use super::pictures::{Picture, Pictures, TILE};
-use crate::merkle::{self, Node};
-use alloy_primitives::{B256, keccak256};
+use crate::pictures::{Picture, Pictures};
+use crate::shape::TILE;
+use crate::tree::{Node, levels, path, top};
+use crate::{Hash, keccak};
+
+/// A tile, or a node above tiles: its hash and the error below it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SumNode {
+    /// Its hash; zero for padding.
+    pub hash: Hash,
+    /// Squared error.
+    pub sum: u64,
+}
+
+/// `keccak256(0x01 || left || its sum, 8 bytes || right || its sum)`, as in the tree of a claim.
+impl Node for SumNode {
+    fn above(left: Self, right: Self) -> Option<Self> {
+        let hash = keccak(&[&[1], &left.hash, &left.sum.to_be_bytes(), &right.hash, &right.sum.to_be_bytes()]);
+        Some(Self { hash, sum: left.sum.checked_add(right.sum)? })
+    }
+}
 
 /// A frame, or a node above frames: its hash, the error of luma, that of both chroma planes together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameNode {
     /// Its hash; zero for padding.
-    pub hash: B256,
+    pub hash: Hash,
     /// Squared error of Y.
     pub luma: u64,
     /// Squared error of U and V.
@@ -18,7 +36,7 @@ pub struct FrameNode {
 /// The errors of one frame: a tree for each plane.
 #[derive(Clone, Debug)]
 pub struct FrameErrors {
-    planes: [Vec<Vec<Node>>; 3],
+    planes: [Vec<Vec<SumNode>>; 3],
 }
 
 /// The errors of a segment.
@@ -47,8 +65,8 @@ impl FrameErrors {
     /// From the errors of the tiles of Y, U and V. `None` when a plane has no tile or a sum does not fit 64 bits.
     pub fn new(tiles: [&[u64]; 3]) -> Option<Self> {
         let [y, u, v] = tiles.map(|tiles| {
-            let leaf = |sum: &u64| Node { hash: tile_hash(*sum), sum: *sum };
-            merkle::levels(tiles.iter().map(leaf).collect())
+            let leaf = |sum: &u64| SumNode { hash: keccak(&[&[0], &sum.to_be_bytes()]), sum: *sum };
+            levels(tiles.iter().map(leaf).collect()).filter(|_| !tiles.is_empty())
         });
         let errors = Self { planes: [y?, u?, v?] };
         let [_, u, v] = errors.tops();
@@ -63,8 +81,8 @@ impl FrameErrors {
     }
 
     /// The tops of the three planes.
-    pub fn tops(&self) -> [Node; 3] {
-        self.planes.each_ref().map(|levels| levels.last().map_or_else(Node::default, |top| top[0]))
+    pub fn tops(&self) -> [SumNode; 3] {
+        self.planes.each_ref().map(|levels| top(levels))
     }
 
     /// The error of a tile.
@@ -73,52 +91,39 @@ impl FrameErrors {
     }
 
     /// The way from a tile to the top of its plane.
-    pub fn path(&self, plane: usize, index: usize) -> Option<Vec<Node>> {
-        self.planes.get(plane).and_then(|levels| merkle::path(levels, index))
+    pub fn path(&self, plane: usize, index: usize) -> Option<Vec<SumNode>> {
+        self.planes.get(plane).and_then(|levels| path(levels, index))
     }
 
     /// `keccak256(0x02 || top of Y, its sum, 8 bytes || U || V)`, with both sums.
     pub fn node(&self) -> FrameNode {
-        let tops = self.tops();
-        let mut packed = vec![2];
-        tops.iter().for_each(|top| {
-            packed.extend(top.hash);
-            packed.extend(top.sum.to_be_bytes());
-        });
+        let [y, u, v] = self.tops();
+        let sums = [y, u, v].map(|top| top.sum.to_be_bytes());
+        let hash = keccak(&[&[2], &y.hash, &sums[0], &u.hash, &sums[1], &v.hash, &sums[2]]);
         // Both summands fitted when this was made.
-        FrameNode { hash: keccak256(packed), luma: tops[0].sum, chroma: tops[1].sum.saturating_add(tops[2].sum) }
+        FrameNode { hash, luma: y.sum, chroma: u.sum.saturating_add(v.sum) }
     }
 }
 
-/// `keccak256(0x00 || error, 8 bytes)`.
-fn tile_hash(error: u64) -> B256 {
-    let mut packed = [0; 9];
-    packed[1..].copy_from_slice(&error.to_be_bytes());
-    keccak256(packed)
+/// `keccak256(0x03 || left || its luma, its chroma: 8 bytes each || right || its luma, its chroma)`.
+impl Node for FrameNode {
+    fn above(left: Self, right: Self) -> Option<Self> {
+        let sums = [left.luma, left.chroma, right.luma, right.chroma].map(u64::to_be_bytes);
+        let hash = keccak(&[&[3], &left.hash, &sums[0], &sums[1], &right.hash, &sums[2], &sums[3]]);
+        let (luma, chroma) = (left.luma.checked_add(right.luma)?, left.chroma.checked_add(right.chroma)?);
+        Some(Self { hash, luma, chroma })
+    }
 }
 
-/// `None` when a sum does not fit.
-fn parent(left: FrameNode, right: FrameNode) -> Option<FrameNode> {
-    let mut packed = vec![3];
-    for node in [left, right] {
-        packed.extend(node.hash);
-        packed.extend(node.luma.to_be_bytes());
-        packed.extend(node.chroma.to_be_bytes());
-    }
-    let (luma, chroma) = (left.luma.checked_add(right.luma)?, left.chroma.checked_add(right.chroma)?);
-    Some(FrameNode { hash: keccak256(packed), luma, chroma })
+/// `keccak256(0x04 || number of frames, 4 bytes || top, its two sums, 8 bytes each)`.
+pub(crate) fn root(count: u32, top: &FrameNode) -> Hash {
+    keccak(&[&[4], &count.to_be_bytes(), &top.hash, &top.luma.to_be_bytes(), &top.chroma.to_be_bytes()])
 }
 
 impl Errors {
     /// Commits to the errors of a segment's frames. `None` when a sum does not fit 64 bits.
     pub fn new(frames: Vec<FrameErrors>) -> Option<Self> {
-        let mut level: Vec<FrameNode> = frames.iter().map(FrameErrors::node).collect();
-        level.resize(level.len().next_power_of_two().max(1), FrameNode::default());
-        let mut levels = vec![level];
-        while let Some(last) = levels.last().filter(|last| last.len() > 1) {
-            let next = last.chunks_exact(2).map(|pair| parent(pair[0], pair[1])).collect::<Option<_>>()?;
-            levels.push(next);
-        }
+        let levels = levels(frames.iter().map(FrameErrors::node).collect())?;
         Some(Self { frames, levels })
     }
 
@@ -131,14 +136,8 @@ impl Errors {
     }
 
     /// What stands for all: `keccak256(0x04 || number of frames, 4 bytes || top, its two sums, 8 bytes each)`.
-    pub fn root(&self) -> B256 {
-        let top = self.top();
-        let mut packed = vec![4];
-        packed.extend(self.count().to_be_bytes());
-        packed.extend(top.hash);
-        packed.extend(top.luma.to_be_bytes());
-        packed.extend(top.chroma.to_be_bytes());
-        keccak256(packed)
+    pub fn root(&self) -> Hash {
+        root(self.count(), &self.top())
     }
 
     /// Frames.
@@ -148,7 +147,7 @@ impl Errors {
 
     /// The node above all frames, with the sums of the segment.
     pub fn top(&self) -> FrameNode {
-        self.levels.last().map_or_else(FrameNode::default, |top| top[0])
+        top(&self.levels)
     }
 
     /// One frame.
@@ -158,17 +157,15 @@ impl Errors {
 
     /// The way from a frame to the top.
     pub fn path(&self, index: usize) -> Vec<FrameNode> {
-        let below = &self.levels[..self.levels.len() - 1];
-        let sibling = |(height, level): (usize, &Vec<FrameNode>)| level.get((index >> height) ^ 1).copied();
-        below.iter().enumerate().map_while(sibling).collect()
+        path(&self.levels, index).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::pictures::Chroma;
     use super::*;
+    use crate::shape::Chroma;
 
     fn picture(size: (u32, u32), fill: u8) -> Picture {
         let (w, h) = (size.0 as usize, size.1 as usize);

@@ -2,61 +2,14 @@
 //!
 //! A picture is committed as its source lies: one that is shown turned is turned back first.
 
-use super::tree::Tree;
-use alloy_primitives::{B256, keccak256};
-use sha2::{Digest, Sha256};
-
-/// Samples to a side of a tile; those at the right and lower edge may be smaller.
-pub const TILE: usize = 32;
-/// The longest side that can be committed to.
-pub const MAX_SIDE: u32 = 16_384;
-
-/// How much colour a picture has, as H.264 counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chroma {
-    /// None.
-    Grey = 0,
-    /// Half the samples both ways, rounded up.
-    Yuv420 = 1,
-    /// Half the samples across.
-    Yuv422 = 2,
-    /// As many as luma.
-    Yuv444 = 3,
-}
-
-/// Why samples are not a picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PictureError {
-    /// A side is 0 or too long.
-    #[error("a picture of {width}x{height} samples; both sides must be 1..={MAX_SIDE}")]
-    Side {
-        /// Luma samples per row.
-        width: u32,
-        /// Luma rows.
-        height: u32,
-    },
-    /// Neither 8 nor 10 bits.
-    #[error("samples of {0} bits; 8 and 10 are known")]
-    Bits(u8),
-    /// The planes given do not hold the samples.
-    #[error("plane {plane} has {have} bytes, {want} were expected")]
-    Plane {
-        /// 0 to 2; the number given where there are too many or too few.
-        plane: usize,
-        /// Bytes given.
-        have: usize,
-        /// Bytes expected.
-        want: usize,
-    },
-}
+use crate::shape::{Chroma, PictureError, Shape, TILE};
+use crate::tree::{levels, path, top};
+use crate::{Hash, keccak, sha256};
 
 /// A decoded picture: rows without gaps, a byte per sample of 8 bits, two (high byte first) per sample of 10.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
-    width: u32,
-    height: u32,
-    chroma: Chroma,
-    bits: u8,
+    shape: Shape,
     time: i64,
     planes: Vec<Vec<u8>>,
 }
@@ -64,46 +17,45 @@ pub struct Picture {
 impl Picture {
     /// Joins the planes Y, U and V (Y alone of a grey picture). `time` is when it is shown, in ticks of 1/90000 s.
     pub fn new(
-        (width, height): (u32, u32),
+        size: (u32, u32),
         chroma: Chroma,
         bits: u8,
         time: i64,
         planes: Vec<Vec<u8>>,
     ) -> Result<Self, PictureError> {
-        if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
-            return Err(PictureError::Side { width, height });
-        }
-        if bits != 8 && bits != 10 {
-            return Err(PictureError::Bits(bits));
-        }
-        let picture = Self { width, height, chroma, bits, time, planes };
-        let (have, want) = (picture.planes.len(), if chroma == Chroma::Grey { 1 } else { 3 });
+        let shape = Shape::new(size, chroma, bits)?;
+        let (have, want) = (planes.len(), shape.planes());
         if have != want {
             return Err(PictureError::Plane { plane: have, have, want });
         }
-        for (plane, bytes) in picture.planes.iter().enumerate() {
-            let (width, height) = picture.extent(plane);
-            let (have, want) = (bytes.len(), width * height * picture.sample_bytes());
+        for (plane, bytes) in planes.iter().enumerate() {
+            let (width, height) = shape.extent(plane);
+            let (have, want) = (bytes.len(), width * height * shape.sample_bytes());
             if have != want {
                 return Err(PictureError::Plane { plane, have, want });
             }
         }
-        Ok(picture)
+        Ok(Self { shape, time, planes })
+    }
+
+    /// Size and format.
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// Luma width and height.
     pub fn size(&self) -> (u32, u32) {
-        (self.width, self.height)
+        self.shape.size()
     }
 
     /// How much colour it has.
     pub fn chroma(&self) -> Chroma {
-        self.chroma
+        self.shape.chroma
     }
 
     /// Bits of a sample: 8 or 10.
     pub fn bits(&self) -> u8 {
-        self.bits
+        self.shape.bits
     }
 
     /// When it is shown, in ticks of 1/90000 s.
@@ -118,16 +70,12 @@ impl Picture {
 
     /// Samples across and down of a plane.
     pub fn extent(&self, plane: usize) -> (usize, usize) {
-        let (width, height) = (self.width as usize, self.height as usize);
-        let across = plane > 0 && matches!(self.chroma, Chroma::Yuv420 | Chroma::Yuv422);
-        let down = plane > 0 && self.chroma == Chroma::Yuv420;
-        (if across { width.div_ceil(2) } else { width }, if down { height.div_ceil(2) } else { height })
+        self.shape.extent(plane)
     }
 
     /// Tiles across and down of a plane.
     pub fn tiles(&self, plane: usize) -> (usize, usize) {
-        let (width, height) = self.extent(plane);
-        (width.div_ceil(TILE), height.div_ceil(TILE))
+        self.shape.tiles(plane)
     }
 
     /// One sample, or `None` outside.
@@ -135,7 +83,7 @@ impl Picture {
         let (width, _) = self.extent(plane);
         let at = y.checked_mul(width)?.checked_add(x)?;
         let bytes = self.planes.get(plane).filter(|_| x < width)?;
-        match self.bits {
+        match self.shape.bits {
             8 => bytes.get(at).map(|sample| u16::from(*sample)),
             _ => Some(u16::from_be_bytes([*bytes.get(2 * at)?, *bytes.get(2 * at + 1)?])),
         }
@@ -151,19 +99,34 @@ impl Picture {
         let (width, height) = self.extent(plane);
         let (left, right) = ((column * TILE).min(width), ((column + 1) * TILE).min(width));
         let rows = (row * TILE).min(height)..((row + 1) * TILE).min(height);
-        let size = self.sample_bytes();
+        let size = self.shape.sample_bytes();
         let bytes = self.plane(plane);
         rows.flat_map(|y| &bytes[(y * width + left) * size..(y * width + right) * size]).copied().collect()
     }
 
-    fn sample_bytes(&self) -> usize {
-        if self.bits == 8 { 1 } else { 2 }
-    }
-
     fn tree(&self, plane: usize) -> Tree {
         let (across, down) = self.tiles(plane);
-        let hash = |i: usize| B256::from(<[u8; 32]>::from(Sha256::digest(self.tile(plane, i % across, i / across))));
-        Tree::new((0..across * down).map(hash).collect())
+        Tree::new((0..across * down).map(|i| sha256(&self.tile(plane, i % across, i / across))).collect())
+    }
+}
+
+/// An `IndexTree` of the contracts, kept whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Tree(Vec<Vec<Hash>>);
+
+impl Tree {
+    pub(crate) fn new(leaves: Vec<Hash>) -> Self {
+        // There are no sums that could not fit.
+        Self(levels(leaves).unwrap_or_default())
+    }
+
+    pub(crate) fn top(&self) -> Hash {
+        top(&self.0)
+    }
+
+    /// Empty past the end.
+    pub(crate) fn path(&self, index: usize) -> Vec<Hash> {
+        path(&self.0, index).unwrap_or_default()
     }
 }
 
@@ -182,16 +145,15 @@ impl Pictures {
             (picture, trees)
         };
         let frames: Vec<(Picture, Vec<Tree>)> = pictures.into_iter().map(with_trees).collect();
-        let tree = Tree::new(frames.iter().map(|(picture, trees)| frame_hash(picture, &tops(trees))).collect());
+        let tree = Tree::new(
+            frames.iter().map(|(picture, trees)| frame_hash(&picture.shape, picture.time, &tops(trees))).collect(),
+        );
         Self { frames, tree }
     }
 
     /// What stands for all of them: `keccak256(0x03 || number of frames, 4 bytes || top of the tree over the frames)`.
-    pub fn root(&self) -> B256 {
-        let mut packed = vec![3];
-        packed.extend(self.count().to_be_bytes());
-        packed.extend(self.top());
-        keccak256(packed)
+    pub fn root(&self) -> Hash {
+        root(self.count(), self.top())
     }
 
     /// How many there are; a segment never has as many as fit 32 bits.
@@ -210,41 +172,42 @@ impl Pictures {
     }
 
     /// The node above all frames.
-    pub fn top(&self) -> B256 {
+    pub fn top(&self) -> Hash {
         self.tree.top()
     }
 
     /// The way from a frame to the top.
-    pub fn path(&self, index: usize) -> Vec<B256> {
+    pub fn path(&self, index: usize) -> Vec<Hash> {
         self.tree.path(index)
     }
 
     /// The tops of a frame's three planes, zero for those it has not.
-    pub fn plane_tops(&self, index: usize) -> Option<[B256; 3]> {
+    pub fn plane_tops(&self, index: usize) -> Option<[Hash; 3]> {
         self.frames.get(index).map(|(_, trees)| tops(trees))
     }
 
     /// The way from a tile to the top of its plane.
-    pub fn tile_path(&self, index: usize, plane: usize, column: usize, row: usize) -> Option<Vec<B256>> {
+    pub fn tile_path(&self, index: usize, plane: usize, column: usize, row: usize) -> Option<Vec<Hash>> {
         let (picture, trees) = self.frames.get(index)?;
         let (across, _) = picture.tiles(plane);
         Some(trees.get(plane)?.path(row * across + column))
     }
 }
 
-fn tops(trees: &[Tree]) -> [B256; 3] {
-    std::array::from_fn(|plane| trees.get(plane).map_or(B256::ZERO, Tree::top))
+fn tops(trees: &[Tree]) -> [Hash; 3] {
+    std::array::from_fn(|plane| trees.get(plane).map_or(Hash::default(), Tree::top))
 }
 
 /// `keccak256(0x02 || width, height: 4 bytes each || chroma, bits: a byte each || time, 8 bytes || tops of Y, U, V)`.
-fn frame_hash(picture: &Picture, tops: &[B256; 3]) -> B256 {
-    let mut packed = vec![2];
-    packed.extend(picture.width.to_be_bytes());
-    packed.extend(picture.height.to_be_bytes());
-    packed.extend([picture.chroma as u8, picture.bits]);
-    packed.extend(picture.time.to_be_bytes());
-    tops.iter().for_each(|top| packed.extend(top));
-    keccak256(packed)
+pub fn frame_hash(shape: &Shape, time: i64, tops: &[Hash; 3]) -> Hash {
+    let Shape { width, height, chroma, bits } = *shape;
+    let [y, u, v] = tops;
+    keccak(&[&[2], &width.to_be_bytes(), &height.to_be_bytes(), &[chroma as u8, bits], &time.to_be_bytes(), y, u, v])
+}
+
+/// `keccak256(0x03 || number of frames, 4 bytes || top of the tree over the frames)`.
+pub(crate) fn root(count: u32, top: Hash) -> Hash {
+    keccak(&[&[3], &count.to_be_bytes(), &top])
 }
 
 #[cfg(test)]
@@ -311,13 +274,12 @@ mod tests {
     fn known_bytes() {
         // The description above, spelled out for one small picture.
         let picture = Picture::new((2, 1), Chroma::Yuv420, 8, -1, vec![vec![1, 2], vec![3], vec![4]]).unwrap();
-        let sha = |bytes: &[u8]| <[u8; 32]>::from(Sha256::digest(bytes));
         let mut frame = vec![2, 0, 0, 0, 2, 0, 0, 0, 1, 1, 8];
         frame.extend([0xff; 8]);
-        [&[1u8, 2][..], &[3], &[4]].iter().for_each(|tile| frame.extend(sha(tile)));
+        [&[1u8, 2][..], &[3], &[4]].iter().for_each(|tile| frame.extend(sha256(tile)));
         let mut root = vec![3, 0, 0, 0, 1];
-        root.extend(keccak256(frame));
-        assert_eq!(Pictures::new(vec![picture]).root(), keccak256(root));
+        root.extend(keccak(&[&frame]));
+        assert_eq!(Pictures::new(vec![picture]).root(), keccak(&[&root]));
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! The bytes of a rendition, so that any 4 KiB of them can be shown on chain.
 //!
-//! Receipts bind [`crate::content::content_root`], whose chunks of 16 KiB are made for peers and too large for a
-//! transaction. This tree is over the same bytes.
+//! Receipts bind a content root, whose chunks of 16 KiB are made for peers and too large for a transaction. This tree is
+//! over the same bytes.
 
-use super::tree::Tree;
-use alloy_primitives::{B256, keccak256};
-use sha2::{Digest, Sha256};
+use crate::pictures::Tree;
+use crate::{Hash, keccak, sha256};
 
 /// Bytes of a chunk; the last one may be shorter.
 pub const CHUNK: usize = 4096;
@@ -20,20 +19,16 @@ pub struct ByteTree {
 impl ByteTree {
     /// Commits to `bytes`.
     pub fn new(bytes: &[u8]) -> Self {
-        let leaf = |chunk: &[u8]| B256::from(<[u8; 32]>::from(Sha256::digest(chunk)));
-        Self { length: bytes.len() as u64, tree: Tree::new(bytes.chunks(CHUNK).map(leaf).collect()) }
+        Self { length: bytes.len() as u64, tree: Tree::new(bytes.chunks(CHUNK).map(sha256).collect()) }
     }
 
     /// What stands for the bytes: `keccak256(0x05 || length, 8 bytes || top of the tree)`.
-    pub fn root(&self) -> B256 {
-        let mut packed = vec![5];
-        packed.extend(self.length.to_be_bytes());
-        packed.extend(self.tree.top());
-        keccak256(packed)
+    pub fn root(&self) -> Hash {
+        keccak(&[&[5], &self.length.to_be_bytes(), &self.tree.top()])
     }
 
     /// The node above all chunks; zero where there are none.
-    pub fn top(&self) -> B256 {
+    pub fn top(&self) -> Hash {
         self.tree.top()
     }
 
@@ -43,7 +38,7 @@ impl ByteTree {
     }
 
     /// The way from a chunk to the top.
-    pub fn path(&self, index: usize) -> Vec<B256> {
+    pub fn path(&self, index: usize) -> Vec<Hash> {
         self.tree.path(index)
     }
 }
@@ -63,6 +58,6 @@ mod tests {
         }
         assert_ne!(ByteTree::new(&bytes[..bytes.len() - 1]).root(), root);
         assert_ne!(ByteTree::new(&[]).root(), ByteTree::new(&[0]).root());
-        assert_eq!((ByteTree::new(&[]).top(), ByteTree::new(&bytes).path(3).len()), (B256::ZERO, 2));
+        assert_eq!((ByteTree::new(&[]).top(), ByteTree::new(&bytes).path(3).len()), (Hash::default(), 2));
     }
 }
