@@ -17,6 +17,7 @@
 //! | `engine` | decode once, scale with [`headframe_kernels`](../headframe_kernels/index.html), encode every rung |
 //! | `nvidia` | cards of NVIDIA: what they can do, decoders, encoder sessions, memory |
 //! | `verify` | whether a rendition is what was ordered: the verification predicate |
+//! | [`commit`] | what an operator binds itself to for a segment: roots over pictures, errors and bytes |
 //! | [`worker`] | the sandboxed child process that runs the engine, and the pool that keeps such children |
 //!
 //! The crate knows no network, no files, no money and no wall clock. Programs use [`worker::Pool`]: bytes from strangers
@@ -28,6 +29,7 @@ pub mod admission;
 pub mod budget;
 #[cfg(feature = "engine")]
 mod cmaf;
+pub mod commit;
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod error;

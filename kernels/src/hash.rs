@@ -8,7 +8,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::source::{Format, SourceRef};
+use crate::source::SourceRef;
 
 const TAG: &[u8] = b"headframe picture 1\0";
 
@@ -19,28 +19,16 @@ pub fn picture(picture: &SourceRef<'_>) -> [u8; 32] {
     hash.update(TAG);
     hash.update(source.width.to_be_bytes());
     hash.update(source.height.to_be_bytes());
-    let (chroma, channels) = match source.format {
-        Format::Grey | Format::GreyTen => (0, 1),
-        Format::Yuv420 | Format::Nv12 | Format::Yuv420Ten | Format::P010 => (1, 3),
-        Format::Yuv422 | Format::Yuv422Ten => (2, 3),
-        Format::Yuv444 | Format::Yuv444Ten => (3, 3),
-    };
-    hash.update([chroma, source.format.bits() as u8]);
-    let plain = |channel| source.format.bits() == 8 && (channel == 0 || !source.format.is_interleaved());
-    let mut bytes = Vec::new();
+    let (chroma, bits) = (source.format.chroma(), source.format.bits() as u8);
+    hash.update([chroma, bits]);
+    let channels = if chroma == 0 { 1 } else { 3 };
+    let mut row = Vec::new();
     for channel in 0..channels {
         let (width, height) = picture.extent(channel);
+        row.resize(width * if bits == 8 { 1 } else { 2 }, 0);
         for y in 0..height {
-            if plain(channel) {
-                hash.update(picture.row(channel, y));
-                continue;
-            }
-            bytes.clear();
-            for x in 0..width {
-                let sample = picture.sample(channel, x, y).to_be_bytes();
-                bytes.extend_from_slice(if source.format.bits() == 8 { &sample[1..] } else { &sample });
-            }
-            hash.update(&bytes);
+            picture.copy_row(channel, y, &mut row);
+            hash.update(&row);
         }
     }
     hash.finalize().into()
@@ -50,7 +38,7 @@ pub fn picture(picture: &SourceRef<'_>) -> [u8; 32] {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::source::Source;
+    use crate::source::{Format, Source};
 
     fn hashed(format: Format, planes: &[(&[u8], usize)]) -> [u8; 32] {
         picture(&SourceRef::new(Source { width: 4, height: 2, format }, planes).unwrap())

@@ -36,8 +36,18 @@ pub fn psnr_db(squared_error: u64, n: u64) -> f64 {
 /// [`squared_error`] of each tile of `side` by `side` samples, row after row of tiles; those at the right and lower
 /// edge may be smaller. `a.width().div_ceil(side)` tiles make a row.
 pub fn tile_errors(a: &PlaneRef<'_>, b: &PlaneRef<'_>, side: NonZeroUsize) -> Result<Vec<u64>, ShapeMismatch> {
+    tile_errors_with(Isa::best(), a, b, side)
+}
+
+/// The same on a given instruction set.
+pub fn tile_errors_with(
+    isa: Isa,
+    a: &PlaneRef<'_>,
+    b: &PlaneRef<'_>,
+    side: NonZeroUsize,
+) -> Result<Vec<u64>, ShapeMismatch> {
     same_shape(a, b)?;
-    Ok(simd::tile_errors(Isa::best(), a, b, side))
+    Ok(simd::tile_errors(isa, a, b, side))
 }
 
 /// The sums that SSIM is made from: windows of 8x8 samples, 4 apart in both directions, on the grid that x264 and

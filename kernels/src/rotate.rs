@@ -45,6 +45,14 @@ impl Orientation {
         if self.transpose { (height, width) } else { (width, height) }
     }
 
+    /// The one that undoes this one.
+    #[must_use]
+    pub fn inverse(self) -> Self {
+        let (mirror_x, mirror_y) =
+            if self.transpose { (self.mirror_y, self.mirror_x) } else { (self.mirror_x, self.mirror_y) };
+        Self { transpose: self.transpose, mirror_x, mirror_y }
+    }
+
     /// Writes `from`, turned, to `to`, whose size has to be the turned one.
     pub fn apply(self, from: &Yuv420Ref<'_>, to: &mut Yuv420Mut<'_>) -> Result<(), ScaleError> {
         let (width, height) = from.size();
@@ -118,6 +126,10 @@ mod tests {
             let samples = [len(width, height), len(half.0, half.1), len(half.1, half.0)];
             for how in all() {
                 let out = turned(how, &samples, (width, height));
+                assert_eq!(
+                    turned(how.inverse(), &out, if how.transpose { (height, width) } else { (width, height) }),
+                    samples
+                );
                 for (plane, (w, h)) in [(0, (width, height)), (1, half), (2, half)] {
                     let (to_w, to_h) = if how.transpose { (h, w) } else { (w, h) };
                     for (x, y) in (0..w).flat_map(|x| (0..h).map(move |y| (x, y))) {

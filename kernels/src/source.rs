@@ -70,6 +70,16 @@ impl Format {
         if self.depth() == Depth::Eight { 8 } else { 10 }
     }
 
+    /// How much colour, as H.264 counts: 0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4.
+    pub fn chroma(self) -> u8 {
+        match self {
+            Self::Grey | Self::GreyTen => 0,
+            Self::Yuv420 | Self::Nv12 | Self::Yuv420Ten | Self::P010 => 1,
+            Self::Yuv422 | Self::Yuv422Ten => 2,
+            Self::Yuv444 | Self::Yuv444Ten => 3,
+        }
+    }
+
     /// Planes in memory.
     pub fn planes(self) -> usize {
         match self {
@@ -187,6 +197,35 @@ impl<'a> SourceRef<'a> {
     pub fn extent(&self, channel: usize) -> (usize, usize) {
         let (across, down) = self.source.format.siting(channel);
         (across.samples(self.source.width) as usize, down.samples(self.source.height) as usize)
+    }
+
+    /// The samples of row `y` of channel Y, U or V (0, 1, 2), however they are stored: a byte each of 8 bits, two (high byte
+    /// first) of 10.
+    ///
+    /// # Panics
+    /// If there is no such row, or `to` has not its length.
+    pub fn copy_row(&self, channel: usize, y: usize, to: &mut [u8]) {
+        let format = self.source.format;
+        if !format.is_interleaved() || channel == 0 {
+            assert!(channel < format.planes(), "grey pictures have no chroma");
+            match format.depth() {
+                Depth::Eight => return to.copy_from_slice(self.row(channel, y)),
+                Depth::Ten => {
+                    let row = self.row(channel, y);
+                    assert_eq!(row.len(), to.len(), "a row of another length");
+                    for (word, to) in row.as_chunks().0.iter().zip(to.as_chunks_mut().0) {
+                        *to = u16::from_le_bytes(*word).min(1023).to_be_bytes();
+                    }
+                    return;
+                }
+                Depth::HighTen => {}
+            }
+        }
+        let bytes = if format.bits() == 8 { 1 } else { 2 };
+        assert_eq!(to.len(), self.extent(channel).0 * bytes, "a row of another length");
+        for (x, to) in to.chunks_exact_mut(bytes).enumerate() {
+            to.copy_from_slice(&self.sample(channel, x, y).to_be_bytes()[2 - bytes..]);
+        }
     }
 
     /// The sample of channel Y, U or V (0, 1, 2) in column `x` of row `y`.

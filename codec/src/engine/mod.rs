@@ -27,7 +27,10 @@ use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use headframe_kernels::Filter;
+
 use crate::budget::Limits;
+use crate::commit::{CURVE, Curve};
 use crate::error::EngineError;
 use crate::ffi::encoder;
 use crate::ladder::{Codec, Ladder};
@@ -36,6 +39,12 @@ use crate::segment::SegmentOut;
 use crate::ts::{self, Media};
 
 pub use output::{Event, Sink};
+
+/// The curve with which every engine scales. What an operator commits to says so too: [`crate::commit::CURVE`].
+pub(crate) const FILTER: Filter = match CURVE {
+    Curve::CatmullRom => Filter::CatmullRom,
+    Curve::Lanczos3 => Filter::Lanczos3,
+};
 
 /// What this build of FFmpeg has an encoder for.
 pub fn codecs() -> Vec<Codec> {

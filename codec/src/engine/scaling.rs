@@ -3,8 +3,9 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::time::Duration;
 
-use headframe_kernels::{Filter, Isa, Orientation, UprightScaler};
+use headframe_kernels::{Isa, Orientation, UprightScaler};
 
+use super::FILTER;
 use super::job::{Job, Stop};
 use super::timeline::Cadence;
 use crate::error::EngineError;
@@ -81,7 +82,7 @@ impl<'a> Scaling<'a> {
             Some(scaler) => scaler,
             None => {
                 let sizes: Vec<_> = self.ladder.renditions().iter().map(|r| (r.width, r.height)).collect();
-                UprightScaler::new(kind, orientation, &sizes, Filter::CatmullRom, Isa::best()).map_err(refused)?
+                UprightScaler::new(kind, orientation, &sizes, FILTER, Isa::best()).map_err(refused)?
             }
         };
         let scaler = self.scaler.insert(scaler);

@@ -12,31 +12,31 @@ use crate::ts::{self, PACKET, VideoKind};
 
 /// What the source orders of every rendition.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Order {
+pub(crate) struct Order {
     /// A time of the source; all others are taken as near to it as they can be.
-    pub(super) reference: i64,
+    pub(crate) reference: i64,
     /// Length of one source picture in ticks.
-    pub(super) frame: i64,
+    pub(crate) frame: i64,
     /// Ticks from the first picture to the end of the last one, as far as the container says.
-    pub(super) duration: i64,
+    pub(crate) duration: i64,
     /// More bytes than this are never looked at.
-    pub(super) most_bytes: u64,
+    pub(crate) most_bytes: u64,
     /// More pictures than this are never looked at.
-    pub(super) most_pictures: u32,
+    pub(crate) most_pictures: u32,
 }
 
 /// A rendition whose form is right.
-pub(super) struct Candidate {
+pub(crate) struct Candidate {
     pictures: Pictures,
     taken: u32,
     /// How far the first picture's time is off.
-    pub(super) offset: i64,
-    pub(super) slice_bytes: u64,
+    pub(crate) offset: i64,
+    pub(crate) slice_bytes: u64,
 }
 
 /// Why a candidate cannot be looked at any further.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// It is at fault.
     Fault(Fault),
     /// This machine is.
@@ -50,7 +50,7 @@ impl From<Fault> for Refused {
 }
 
 /// Most bytes of slices: the rate over the duration, somewhat more, and a full buffer.
-pub(super) fn most_slice_bytes(profile: &Profile, duration: i64) -> u64 {
+pub(crate) fn most_slice_bytes(profile: &Profile, duration: i64) -> u64 {
     let rate = u128::from(profile.rendition.bitrate_bps);
     let mean = rate * duration.max(0) as u128 / (8 * TICKS_PER_SECOND as u128);
     let mean = mean * u128::from(1000 + profile.bounds.rate_over_permille) / 1000;
@@ -59,7 +59,7 @@ pub(super) fn most_slice_bytes(profile: &Profile, duration: i64) -> u64 {
 }
 
 /// Most bytes of a rendition: its slices, and room for sound, parameter sets and packet headers.
-pub(super) fn most_bytes(profile: &Profile, duration: i64) -> u64 {
+pub(crate) fn most_bytes(profile: &Profile, duration: i64) -> u64 {
     let video = most_slice_bytes(profile, duration);
     let seconds = duration.max(0) as u64 / TICKS_PER_SECOND as u64 + 1;
     let other = u64::from(profile.bounds.other_bytes_per_second).saturating_mul(seconds);
@@ -68,7 +68,7 @@ pub(super) fn most_bytes(profile: &Profile, duration: i64) -> u64 {
 
 impl Candidate {
     /// Checks everything that can be checked without decoding.
-    pub(super) fn open(bytes: &[u8], profile: &Profile, order: &Order) -> Result<Self, Refused> {
+    pub(crate) fn open(bytes: &[u8], profile: &Profile, order: &Order) -> Result<Self, Refused> {
         let limit = most_bytes(profile, order.duration).min(order.most_bytes);
         if bytes.len() as u64 > limit {
             return Err(Fault::Bytes { bytes: bytes.len() as u64, limit }.into());
@@ -106,7 +106,7 @@ impl Candidate {
     }
 
     /// The next picture, which should be shown at `time` with the source's `look`.
-    pub(super) fn next(&mut self, time: i64, look: SourceLook, profile: &Profile) -> Result<Option<Picture>, Refused> {
+    pub(crate) fn next(&mut self, time: i64, look: SourceLook, profile: &Profile) -> Result<Option<Picture>, Refused> {
         let number = self.taken;
         let decoded = self.pictures.next().map_err(Refused::Machine)?;
         if self.pictures.refused > 0 {
@@ -136,7 +136,7 @@ impl Candidate {
     }
 
     /// Pictures that come after the last one ordered.
-    pub(super) fn rest(&mut self) -> Result<u32, Refused> {
+    pub(crate) fn rest(&mut self) -> Result<u32, Refused> {
         let mut rest = 0;
         while self.pictures.next().map_err(Refused::Machine)?.is_some() {
             rest += 1;

@@ -10,23 +10,24 @@
 //! | `profile`, `bounds` | the order, the reference encoder and the thresholds: all data |
 //! | `nal`, `pictures` | access units, and how they are decoded |
 //! | `candidate`, `fault` | a rendition's form: container, times, geometry, IDR pictures, colours |
-//! | `ordered` | the source's pictures, scaled, when they are due |
+//! | `spans`, `ordered` | the source's pictures and when they are shown; the same, scaled, when they are due |
 //! | `reference` | the same after the pinned encoder |
 //! | `pixels`, `findings` | what is measured on pictures |
 //! | `judge` | the verdict, from findings and bounds alone |
 
 mod bounds;
-mod candidate;
+pub(crate) mod candidate;
 mod fault;
 mod findings;
 mod judge;
 mod nal;
-mod ordered;
+pub(crate) mod ordered;
 pub(crate) mod pictures;
 mod pixels;
 mod profile;
-mod raster;
+pub(crate) mod raster;
 mod reference;
+pub(crate) mod spans;
 
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -45,12 +46,14 @@ use crate::budget::Limits;
 use crate::engine::timeline::Timeline;
 use crate::error::EngineError;
 use crate::ffi::picture::Picture;
+use crate::ladder::Rendition;
 use crate::ts;
 use candidate::{Candidate, Order, Refused};
 use findings::{Shared, Trio};
-use ordered::{Ordered, Shown, Stop};
+use ordered::{Ordered, Shown};
 use pictures::Pictures;
 use reference::{Pair, Reference};
+use spans::Stop;
 
 /// How to compute a verdict. It never changes one.
 #[derive(Debug, Clone, Copy)]
@@ -111,33 +114,19 @@ pub fn examine(
     limits: &Limits,
     how: How,
 ) -> Result<Vec<Findings>, VerifyError> {
-    if source.len() as u64 > limits.input_bytes {
-        let error = EngineError::InputBytes { bytes: source.len() as u64, limit: limits.input_bytes };
-        return Err(VerifyError::Source(error));
-    }
-    let media = ts::demux(source).map_err(VerifyError::of)?;
-    let frame = Timeline::of(&media.video).frame;
-    let reference = media.video.iter().find_map(|unit| unit.pts).unwrap_or(0);
-    let units = pictures::cut(&media, reference, limits.frame_pixels, limits.frames).map_err(VerifyError::Source)?;
-    if media.lost > 0 {
+    let sent = Sent::open(source, limits)?;
+    if sent.lost > 0 {
         let unclean = || Findings { abstain: Some(UNCLEAN.to_owned()), ..Findings::default() };
         return Ok(renditions.iter().map(|_| unclean()).collect());
     }
-    let times = || units.iter().filter_map(|unit| unit.pts);
-    let span = times().max().zip(times().min()).map_or(0, |(last, first)| last - first);
-    // Twice as many as the order's rate needs can only be a mistake; they are not worth decoding.
-    let count = profile.rendition.fps.map_or(units.len() as i64, |fps| {
-        span / crate::segment::TICKS_PER_SECOND * i64::from(fps.num) / i64::from(fps.den) + 1
-    });
-    let most_pictures = u32::try_from(count.saturating_mul(2) + 240).unwrap_or(u32::MAX).min(limits.frames);
-    let order = Order { reference, frame, duration: span + frame, most_bytes: limits.output_bytes, most_pictures };
+    let order = sent.order(&profile.rendition, limits);
     let mut tracks: Vec<Track> =
         renditions.iter().map(|bytes| Track::open(bytes, profile, &order)).collect::<Result<_, _>>()?;
     if tracks.iter().all(|track| track.candidate.is_none()) {
         return Ok(tracks.into_iter().map(|track| track.findings).collect());
     }
-    let pictures = Pictures::new(media.kind, units, limits.frame_pixels).map_err(VerifyError::of)?;
-    let ordered = Ordered::new(&profile.rendition, limits, how.isa, frame, pictures);
+    let frame = sent.frame;
+    let ordered = Ordered::new(&profile.rendition, limits, how.isa, frame, sent.pictures(limits)?);
     thread::scope(|scope| {
         let ordered = ahead(scope, how.threads > 2, ordered)?;
         let pairs = Reference::new(profile, how.isa, frame, ordered).map_err(VerifyError::of)?;
@@ -147,10 +136,59 @@ pub fn examine(
     Ok(tracks.into_iter().map(|track| track.findings).collect())
 }
 
+/// A source, cut into access units and not decoded yet.
+pub(crate) struct Sent {
+    kind: ts::VideoKind,
+    units: Vec<pictures::AccessUnit>,
+    /// The first time that is said; all others are taken as near to it as they can be.
+    reference: i64,
+    /// Length of one picture in ticks.
+    pub(crate) frame: i64,
+    /// Packets of video that are missing.
+    pub(crate) lost: u32,
+}
+
+impl Sent {
+    pub(crate) fn open(source: &[u8], limits: &Limits) -> Result<Self, VerifyError> {
+        if source.len() as u64 > limits.input_bytes {
+            let error = EngineError::InputBytes { bytes: source.len() as u64, limit: limits.input_bytes };
+            return Err(VerifyError::Source(error));
+        }
+        let media = ts::demux(source).map_err(VerifyError::of)?;
+        let frame = Timeline::of(&media.video).frame;
+        let reference = media.video.iter().find_map(|unit| unit.pts).unwrap_or(0);
+        let units =
+            pictures::cut(&media, reference, limits.frame_pixels, limits.frames).map_err(VerifyError::Source)?;
+        Ok(Self { kind: media.kind, units, reference, frame, lost: media.lost })
+    }
+
+    /// What it orders of a rendition.
+    pub(crate) fn order(&self, rendition: &Rendition, limits: &Limits) -> Order {
+        let times = || self.units.iter().filter_map(|unit| unit.pts);
+        let span = times().max().zip(times().min()).map_or(0, |(last, first)| last - first);
+        // Twice as many as the order's rate needs can only be a mistake; they are not worth decoding.
+        let count = rendition.fps.map_or(self.units.len() as i64, |fps| {
+            span / crate::segment::TICKS_PER_SECOND * i64::from(fps.num) / i64::from(fps.den) + 1
+        });
+        let most_pictures = u32::try_from(count.saturating_mul(2) + 240).unwrap_or(u32::MAX).min(limits.frames);
+        Order {
+            reference: self.reference,
+            frame: self.frame,
+            duration: span + self.frame,
+            most_bytes: limits.output_bytes,
+            most_pictures,
+        }
+    }
+
+    pub(crate) fn pictures(self, limits: &Limits) -> Result<Pictures, VerifyError> {
+        Pictures::new(self.kind, self.units, limits.frame_pixels).map_err(VerifyError::of)
+    }
+}
+
 const UNCLEAN: &str = "the source is damaged, and encoders may conceal that each in its own way";
 
 /// Runs `iterator` on a thread of its own, if asked to.
-fn ahead<'scope, T: Send + 'scope>(
+pub(crate) fn ahead<'scope, T: Send + 'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
     apart: bool,
     iterator: impl Iterator<Item = T> + Send + 'scope,

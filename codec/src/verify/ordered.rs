@@ -4,11 +4,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use headframe_kernels::{Filter, Isa, UprightScaler};
+use headframe_kernels::{Isa, UprightScaler};
 
 use super::pictures::Pictures;
 use super::raster::Raster;
+use super::spans::{Span, Spans, Stop};
 use crate::budget::Limits;
+use crate::engine::FILTER;
 use crate::engine::timeline::Cadence;
 use crate::error::EngineError;
 use crate::ffi::picture::Picture;
@@ -25,23 +27,15 @@ pub(super) struct Shown {
 
 /// What the source says of its colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SourceLook {
+pub(crate) struct SourceLook {
     pub(super) full_range: bool,
     pub(super) colours: [Option<u32>; 3],
 }
 
-/// Why there is no further picture.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Stop {
-    /// The source is damaged at this picture: encoders may conceal that each in its own way.
-    Unclean(u32),
-    /// The source cannot be used, or this machine cannot go on.
-    Failed(EngineError),
-}
-
-impl From<EngineError> for Stop {
-    fn from(error: EngineError) -> Self {
-        Self::Failed(error)
+impl SourceLook {
+    pub(crate) fn of(picture: &Picture) -> Self {
+        let look = picture.look();
+        Self { full_range: look.is_full_range(), colours: look.colours() }
     }
 }
 
@@ -50,78 +44,38 @@ pub(super) struct Ordered<'a> {
     rendition: &'a Rendition,
     limits: &'a Limits,
     isa: Isa,
-    /// Length of one source picture in ticks.
-    frame: i64,
     cadence: Cadence,
-    pictures: Pictures,
+    spans: Spans,
     scaler: Option<UprightScaler>,
-    /// The picture that is current until the next one's time.
-    held: Option<(Picture, i64)>,
-    decoded: u32,
-    pixels: u64,
     ready: VecDeque<Shown>,
     over: bool,
 }
 
 impl<'a> Ordered<'a> {
     pub(super) fn new(rendition: &'a Rendition, limits: &'a Limits, isa: Isa, frame: i64, pictures: Pictures) -> Self {
-        let cadence = rendition.fps.map_or(Cadence::Source, Cadence::Fixed);
+        let output = u64::from(rendition.width) * u64::from(rendition.height);
         Self {
             rendition,
             limits,
             isa,
-            frame,
-            cadence,
-            pictures,
+            cadence: Cadence::of(rendition),
+            spans: Spans::new(pictures, frame, output, limits),
             scaler: None,
-            held: None,
-            decoded: 0,
-            pixels: 0,
             ready: VecDeque::new(),
             over: false,
         }
     }
 
-    fn advance(&mut self) -> Result<(), Stop> {
-        let next = self.pictures.next()?;
-        if self.pictures.refused > 0 {
-            return Err(Stop::Unclean(self.decoded));
-        }
-        let Some(picture) = next else {
-            self.over = true;
-            return match self.held.take() {
-                Some((picture, time)) => self.show(&picture, time, time + self.frame),
-                None => Err(EngineError::NoFrames { units: 0 }.into()),
-            };
-        };
-        picture.view()?;
-        let (width, height) = picture.size();
-        let output = u64::from(self.rendition.width) * u64::from(self.rendition.height);
-        self.pixels += u64::from(width) * u64::from(height) + output;
-        if self.pixels > self.limits.pixels {
-            return Err(EngineError::Pixels { limit: self.limits.pixels }.into());
-        }
-        let last = self.held.as_ref().map(|(_, time)| *time);
-        let time = picture.sent_pts().filter(|time| last.is_none_or(|last| *time > last));
-        let (Some(time), false) = (time, picture.is_damaged()) else { return Err(Stop::Unclean(self.decoded)) };
-        self.decoded += 1;
-        match self.held.replace((picture, time)) {
-            Some((picture, from)) => self.show(&picture, from, time),
-            None => Ok(()),
-        }
-    }
-
-    fn show(&mut self, picture: &Picture, from: i64, until: i64) -> Result<(), Stop> {
-        let look = picture.look();
-        let look = SourceLook { full_range: look.is_full_range(), colours: look.colours() };
+    fn show(&mut self, span: &Span) -> Result<(), Stop> {
+        let look = SourceLook::of(&span.picture);
         let mut raster = None;
-        for time in self.cadence.times(from, until) {
+        for time in self.cadence.times(span.from, span.until) {
             if self.ready.len() >= self.limits.frames as usize {
                 return Err(EngineError::Frames { limit: self.limits.frames }.into());
             }
             let raster = match &raster {
                 Some(raster) => Arc::clone(raster),
-                None => Arc::clone(raster.insert(Arc::new(self.scale(picture)?))),
+                None => Arc::clone(raster.insert(Arc::new(self.scale(&span.picture)?))),
             };
             self.ready.push_back(Shown { time, raster, look });
         }
@@ -135,7 +89,7 @@ impl<'a> Ordered<'a> {
         // Made again when the source changes its size, format or orientation on the way.
         let scaler = match self.scaler.take_if(|scaler| scaler.takes(kind, orientation)) {
             Some(scaler) => scaler,
-            None => UprightScaler::new(kind, orientation, &[to], Filter::CatmullRom, self.isa).map_err(refused)?,
+            None => UprightScaler::new(kind, orientation, &[to], FILTER, self.isa).map_err(refused)?,
         };
         let scaler = self.scaler.insert(scaler);
         let mut raster = Raster::new(to.0, to.1);
@@ -155,7 +109,14 @@ impl Iterator for Ordered<'_> {
             if self.over {
                 return None;
             }
-            if let Err(stop) = self.advance() {
+            let shown = match self.spans.next() {
+                Some(span) => span.and_then(|span| self.show(&span)),
+                None => {
+                    self.over = true;
+                    Ok(())
+                }
+            };
+            if let Err(stop) = shown {
                 self.over = true;
                 return Some(Err(stop));
             }

@@ -4,7 +4,7 @@ use headframe_kernels::{PlaneMut, PlaneRef, Yuv420Mut, Yuv420Ref};
 
 /// Three planes behind each other, without gaps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Raster {
+pub(crate) struct Raster {
     width: usize,
     height: usize,
     data: Vec<u8>,
@@ -12,7 +12,7 @@ pub(super) struct Raster {
 
 impl Raster {
     /// Black luma, no chroma; sizes are even and positive, as a checked rendition has them.
-    pub(super) fn new(width: u32, height: u32) -> Self {
+    pub(crate) fn new(width: u32, height: u32) -> Self {
         let (width, height) = (width as usize, height as usize);
         Self { width, height, data: vec![0; width * height + 2 * width.div_ceil(2) * height.div_ceil(2)] }
     }
@@ -21,7 +21,7 @@ impl Raster {
         (self.width.div_ceil(2), self.height.div_ceil(2))
     }
 
-    pub(super) fn view(&self) -> Yuv420Ref<'_> {
+    pub(crate) fn view(&self) -> Yuv420Ref<'_> {
         let (w, h) = self.half();
         let (luma, chroma) = self.data.split_at(self.width * self.height);
         let (u, v) = chroma.split_at(w * h);
@@ -30,7 +30,7 @@ impl Raster {
         picture.expect("chroma planes are half as large")
     }
 
-    pub(super) fn view_mut(&mut self) -> Yuv420Mut<'_> {
+    pub(crate) fn view_mut(&mut self) -> Yuv420Mut<'_> {
         let (w, h) = self.half();
         let (luma, chroma) = self.data.split_at_mut(self.width * self.height);
         let (u, v) = chroma.split_at_mut(w * h);

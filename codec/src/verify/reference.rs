@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use headframe_kernels::{Isa, Scaler};
 
 use super::nal::{Content, words};
-use super::ordered::{Shown, Stop};
+use super::ordered::Shown;
 use super::profile::Profile;
+use super::spans::Stop;
 use crate::error::EngineError;
 use crate::ffi::decoder::{Decoder, Sent};
 use crate::ffi::picture::{Image, Picture};

@@ -16,6 +16,7 @@ use super::ipc::{self, Answer, IpcError, PartHead, RenditionHead, Request};
 use super::vitals::Vitals;
 use super::{Death, PoolConfig};
 use crate::budget::Limits;
+use crate::commit::{self, CommitError, Work};
 use crate::error::EngineError;
 use crate::ladder::Ladder;
 use crate::pace::Pace;
@@ -32,6 +33,19 @@ pub(super) const GRACE: Duration = Duration::from_millis(500);
 pub(super) struct Lost {
     pub(super) death: Death,
     pub(super) detail: String,
+}
+
+impl Lost {
+    /// A worker that has not answered in time, or not at all.
+    fn by(error: IpcError, until: Instant, stuck_at: Instant) -> Self {
+        let (death, detail) = match error {
+            IpcError::Timeout if until <= stuck_at => (Death::Deadline, "no answer".to_owned()),
+            IpcError::Timeout => (Death::Stuck, "no answer".to_owned()),
+            error @ IpcError::Protocol(_) => (Death::Protocol, error.to_string()),
+            error => (Death::Crashed, error.to_string()),
+        };
+        Self { death, detail }
+    }
 }
 
 /// What a worker says of a segment when all of its parts are there.
@@ -163,13 +177,7 @@ impl Worker {
         let id = self.next_id;
         self.next_id += 1;
         let lost = |death, detail: String| Lost { death, detail };
-        let failed = |error| match error {
-            IpcError::Timeout => {
-                lost(if until <= stuck_at { Death::Deadline } else { Death::Stuck }, "no answer".to_owned())
-            }
-            error @ IpcError::Protocol(_) => lost(Death::Protocol, error.to_string()),
-            error => lost(Death::Crashed, error.to_string()),
-        };
+        let failed = |error| Lost::by(error, until, stuck_at);
         let request =
             Request::Transcode { id, ladder: ladder.clone(), paces: paces.to_vec(), limits: limits.clone(), len };
         ipc::send(&self.socket, &request, Some(file.as_fd())).map_err(failed)?;
@@ -198,6 +206,42 @@ impl Worker {
                 }
                 (answer, _) => return Err(lost(Death::Protocol, format!("unexpected answer {answer:?}"))),
             }
+        }
+    }
+
+    /// The answer for one segment, whose bytes lie in `file`: the source, then every rendition. `Ok` and `Err` as above.
+    pub(super) fn commit(
+        &mut self,
+        work: &Work<'_>,
+        limits: &Limits,
+        file: &OwnedFd,
+        until: Instant,
+    ) -> Result<Result<commit::Answer, CommitError>, Lost> {
+        let stuck_at = Instant::now() + limits.wall + GRACE;
+        self.vitals.budget(limits);
+        let id = self.next_id;
+        self.next_id += 1;
+        let failed = |error| Lost::by(error, until, stuck_at);
+        let nonsense = |detail| Lost { death: Death::Protocol, detail };
+        let request = Request::Commit {
+            id,
+            ladder: work.ladder.clone(),
+            error_limits: work.error_limits.to_vec(),
+            limits: limits.clone(),
+            source: work.source.bytes.len() as u64,
+            renditions: work.renditions.iter().map(|bytes| bytes.len() as u64).collect(),
+        };
+        ipc::send(&self.socket, &request, Some(file.as_fd())).map_err(failed)?;
+        match ipc::receive::<Answer>(&self.socket, Some(until.min(stuck_at))).map_err(failed)? {
+            (Answer::Committed { id: same, answer }, None) if same == id => match work.contradicts(&answer, limits) {
+                None => Ok(Ok(answer)),
+                Some(what) => Err(nonsense(what)),
+            },
+            (Answer::Uncommitted { id: same, error }, None) if same == id => match is_plain(&error.to_string()) {
+                true => Ok(Err(error)),
+                false => Err(nonsense(format!("an error that is no line of text: {error:?}"))),
+            },
+            (answer, _) => Err(nonsense(format!("unexpected answer {answer:?}"))),
         }
     }
 

@@ -20,13 +20,14 @@ use thiserror::Error;
 
 use super::card::lending::Word;
 use crate::budget::Limits;
+use crate::commit::{self, CommitError, Hash};
 use crate::error::EngineError;
 use crate::ladder::Ladder;
 use crate::pace::Pace;
 use crate::segment::{SourceInfo, Timings};
 
 /// Spoken by both sides; a worker of another version is refused.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// Most bytes of one frame.
 pub const MAX_FRAME: usize = 64 << 10;
 /// Time between two attempts to send while too much is under way.
@@ -74,6 +75,22 @@ pub enum Request {
         limits: Limits,
         /// Bytes of the file.
         len: u64,
+    },
+    /// Compute the answer ([`crate::commit`]) for the segment and its renditions, one behind the other in the file that comes
+    /// along.
+    Commit {
+        /// Counts up; the answer repeats it.
+        id: u64,
+        /// What was ordered.
+        ladder: Ladder,
+        /// Hashes of the errors that the order allows, in the ladder's order.
+        error_limits: Vec<Hash>,
+        /// What it may cost.
+        limits: Limits,
+        /// Bytes of the segment as it was sent.
+        source: u64,
+        /// Bytes of each rendition, in the ladder's order.
+        renditions: Vec<u64>,
     },
 }
 
@@ -135,6 +152,20 @@ pub enum Answer {
         timings: Timings,
         /// How the rate control stands now.
         paces: Vec<Pace>,
+    },
+    /// What the operator is bound to.
+    Committed {
+        /// From the request.
+        id: u64,
+        /// All roots.
+        answer: commit::Answer,
+    },
+    /// It cannot be bound.
+    Uncommitted {
+        /// From the request.
+        id: u64,
+        /// Why.
+        error: CommitError,
     },
     /// Not possible.
     Failed {
@@ -378,7 +409,9 @@ mod tests {
         let request =
             Request::Transcode { id: 7, ladder: Ladder::standard(), paces: vec![], limits: Limits::default(), len: 6 };
         send(&a, &request, Some(file.as_fd())).unwrap();
-        let (Request::Transcode { id, ladder, limits, len, .. }, file) = receive(&b, None).unwrap();
+        let (Request::Transcode { id, ladder, limits, len, .. }, file) = receive(&b, None).unwrap() else {
+            panic!("another request");
+        };
         assert_eq!((id, ladder, limits, len), (7, Ladder::standard(), Limits::default(), 6));
         let mut file = Sealed::open(file, len).unwrap();
         assert_eq!((file.take(4).unwrap(), file.take(2).unwrap()), (b"onet".to_vec(), b"wo".to_vec()));

@@ -1,5 +1,7 @@
 //! A number of workers, kept alive, shared fairly by any number of threads.
 
+mod commit;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -244,19 +246,7 @@ impl Pool {
                     return answer.map_err(refuse);
                 }
                 Err(lost) => {
-                    let death = worker.end(lost.death);
-                    let death = self.shared.lock().condemned.remove(&pid).unwrap_or(death);
-                    let last_words = worker.last_words();
-                    let strikes = self.shared.bury(worker, death, &hash);
-                    tracing::warn!(
-                        stream,
-                        segment = number,
-                        pid,
-                        death = death.name(),
-                        strikes,
-                        detail = lost.detail,
-                        "a codec worker was lost"
-                    );
+                    let Buried { death, strikes, last_words } = self.shared.lost(worker, lost, &segment, &hash);
                     if death == Death::Deadline {
                         return Err(late("transcoding"));
                     }
@@ -325,6 +315,14 @@ fn whole(parts: &mut Parts<'_>, done: Done) -> Result<SegmentOut, Lost> {
     let Done { renditions, source, timings, paces } = done;
     let lost = |detail| Lost { death: Death::Protocol, detail };
     Ok(SegmentOut { renditions: parts.finish(renditions).map_err(lost)?, source, timings, paces })
+}
+
+/// A worker that was lost.
+struct Buried {
+    death: Death,
+    /// Workers that this content has killed.
+    strikes: u8,
+    last_words: String,
 }
 
 enum Refused {
@@ -400,6 +398,25 @@ impl Shared {
         }
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Ends a worker that is of no more use.
+    fn lost(&self, mut worker: Worker, lost: Lost, segment: &SegmentIn<'_>, hash: &[u8; 32]) -> Buried {
+        let pid = worker.pid();
+        let death = worker.end(lost.death);
+        let death = self.lock().condemned.remove(&pid).unwrap_or(death);
+        let last_words = worker.last_words();
+        let strikes = self.bury(worker, death, hash);
+        tracing::warn!(
+            stream = segment.stream,
+            segment = segment.number,
+            pid,
+            death = death.name(),
+            strikes,
+            detail = lost.detail,
+            "a codec worker was lost"
+        );
+        Buried { death, strikes, last_words }
     }
 
     /// Counts a death on duty; returns how many workers this content has killed.

@@ -1,6 +1,6 @@
 //! The worker's own side: lock up, then answer requests until the parent hangs up.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -8,12 +8,14 @@ use thiserror::Error;
 use super::ipc::{self, Answer, IpcError, PartHead, RenditionHead, Request, Sealed};
 use super::sandbox::{self, Profile, SandboxError};
 use crate::budget::Limits;
+use crate::commit::{self, CommitError, Hash, Work};
 use crate::engine::{self, Event};
 use crate::error::EngineError;
 use crate::ffi::heap;
 use crate::ladder::Ladder;
 use crate::pace::Pace;
-use crate::segment::{Part, RenditionOut, SegmentOut};
+use crate::segment::{Part, RenditionOut, SegmentIn, SegmentOut};
+use crate::verify::How;
 
 /// A worker without work for so long keeps no memory.
 pub(super) const IDLE: Duration = Duration::from_secs(10);
@@ -51,7 +53,17 @@ pub fn serve(profile: &Profile) -> Result<(), ServeError> {
             Err(error) => return Err(error.into()),
         };
         busy = true;
-        let Request::Transcode { id, ladder, paces, limits, len } = request;
+        let (id, ladder, paces, limits, len) = match request {
+            Request::Transcode { id, ladder, paces, limits, len } => (id, ladder, paces, limits, len),
+            Request::Commit { id, ladder, error_limits, limits, source, renditions } => {
+                let asked = Asked { ladder, error_limits, limits, source, renditions };
+                match asked.commit(file)? {
+                    Ok(answer) => ipc::send(socket, &Answer::Committed { id, answer }, None)?,
+                    Err(error) => ipc::send(socket, &Answer::Uncommitted { id, error }, None)?,
+                }
+                continue;
+            }
+        };
         let tell = |event| match event {
             Event::Part(part) => give(socket, id, &part),
             Event::Halfway => ipc::send(socket, &Answer::Halfway { id }, None),
@@ -72,6 +84,35 @@ fn work(
     sink: engine::Sink<'_>,
 ) -> Result<SegmentOut, EngineError> {
     engine::transcode_in_parts(ladder, input(limits, file)?, paces, limits, sink)
+}
+
+/// A segment whose answer is asked for.
+struct Asked {
+    ladder: Ladder,
+    error_limits: Vec<Hash>,
+    limits: Limits,
+    source: u64,
+    renditions: Vec<u64>,
+}
+
+impl Asked {
+    fn commit(self, file: Option<OwnedFd>) -> Result<Result<commit::Answer, CommitError>, IpcError> {
+        let Self { ladder, error_limits, limits, source, renditions } = self;
+        // Read only if it may be.
+        let lens = || [source].into_iter().chain(renditions.iter().copied());
+        let most = limits.input_bytes.saturating_add(limits.output_bytes);
+        let sum = lens().try_fold(0, u64::checked_add).filter(|sum| *sum <= most);
+        let sum = sum.ok_or_else(|| IpcError::Protocol(format!("files of more than {most} bytes")))?;
+        let mut file = Sealed::open(file, sum)?;
+        let mut files = lens().map(|len| file.take(len)).collect::<Result<Vec<_>, _>>()?.into_iter();
+        let source = files.next().unwrap_or_default();
+        let files: Vec<_> = files.collect();
+        let renditions: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+        // The worker needs no name for it.
+        let source = SegmentIn { stream: "", number: 0, bytes: &source };
+        let work = Work { ladder: &ladder, error_limits: &error_limits, source, renditions: &renditions };
+        Ok(commit::commit(&work, &limits, How::default()))
+    }
 }
 
 /// The bytes of a segment.

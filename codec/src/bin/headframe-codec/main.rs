@@ -1,8 +1,9 @@
-//! `headframe-codec`: the sandboxed worker, and two ways for a person to try it.
+//! `headframe-codec`: the sandboxed worker, and ways for a person to try it.
 
 #![forbid(unsafe_code)]
 
 mod codecs;
+mod commit;
 mod gpu;
 mod gpu_measure;
 mod gpu_test;
@@ -115,6 +116,18 @@ enum Command {
         headframe-codec verify segment.ts r.ts --profile ladder.json/360p --json"
     )]
     Verify(verify::Options),
+    /// Compute what the operator of a segment binds itself to when the segment is drawn
+    #[command(
+        after_help = "Roots over the pictures of the source, over those that the scaler makes of them and those that each \
+        rendition decodes to, over the squared errors between the two, and over each rendition's bytes. They do not depend \
+        on the machine: compare them with what an operator answered.\n\n\
+        Exit code: 0 with the roots, 1 without: the source is damaged, a rendition is not of the ordered form, or this \
+        machine is unusable.\n\n\
+        Examples:\n  \
+        headframe-codec commit segment.ts r/240p.ts r/360p.ts r/480p.ts r/720p.ts\n  \
+        headframe-codec commit segment.ts 720p.ts --ladder ladder.json --json"
+    )]
+    Commit(commit::Options),
     /// Judge what a parent process sends on standard input (internal)
     #[command(hide = true)]
     Judge(verify::HowOptions),
@@ -217,6 +230,10 @@ fn main() -> ExitCode {
         Command::GpuMeasure(options) => {
             log_to_stderr();
             gpu_measure::run(&options)
+        }
+        Command::Commit(options) => {
+            log_to_stderr();
+            commit::run(&options)
         }
         Command::Verify(options) => return verify::run(&options),
         Command::Judge(how) => verify::judge(&how),

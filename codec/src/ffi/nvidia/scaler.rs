@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use headframe_kernels::cuda::batch;
 use headframe_kernels::cuda::{CudaError, CudaLadder, DevicePicture, Gpu, Job, Layout, Queue};
-use headframe_kernels::{Filter, Format, Source};
+use headframe_kernels::{Format, Source};
 
 use super::device::{Device, Planes};
 use super::failure::NvidiaError;
+use crate::engine::FILTER;
 
 /// Scales pictures of a card into all renditions of a ladder at once, with the kernels of [`headframe_kernels::cuda`]:
 /// sample for sample what the CPU engine makes of the same picture. It belongs to one thread at a time; a card may have several.
@@ -88,7 +89,7 @@ impl Kernels {
         let same = |ladder: &mut CudaLadder| ladder.source() == source.source() && ladder.outputs() == sizes;
         let ladder = match self.ladder.take_if(same) {
             Some(ladder) => ladder,
-            None => CudaLadder::new(&self.gpu, source.source(), &sizes, Filter::CatmullRom, Layout::Nv12)?,
+            None => CudaLadder::new(&self.gpu, source.source(), &sizes, FILTER, Layout::Nv12)?,
         };
         let ladder = self.ladder.insert(ladder);
         // The decoder copies a picture out in the default stream, and may not be done when it is handed over.

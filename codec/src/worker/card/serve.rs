@@ -60,7 +60,7 @@ pub fn serve(profile: &Profile, uuid: Uuid, libraries: Option<PathBuf>) -> Resul
             }
         };
         kept = true;
-        let Request::Transcode { id, len, .. } = &request;
+        let Request::Transcode { id, len, .. } = &request else { return Err(no_work_for_cards().into()) };
         let (id, file) = (*id, Sealed::open(file, *len)?);
         if at_work.fetch_add(1, Ordering::Relaxed) >= MOST_SEGMENTS {
             at_work.fetch_sub(1, Ordering::Relaxed);
@@ -83,8 +83,13 @@ pub fn serve(profile: &Profile, uuid: Uuid, libraries: Option<PathBuf>) -> Resul
     }
 }
 
+/// Commitments are computed by workers without a card: nothing else could be gained here than a decoder.
+fn no_work_for_cards() -> IpcError {
+    IpcError::Protocol("a worker with a card only transcodes".to_owned())
+}
+
 fn segment(card: &Card, request: Request, file: Sealed) -> Result<(), IpcError> {
-    let Request::Transcode { id, ladder, paces, limits, .. } = request;
+    let Request::Transcode { id, ladder, paces, limits, .. } = request else { return Err(no_work_for_cards()) };
     let socket = rustix::stdio::stdin();
     let sink = |event| match event {
         Event::Part(part) => give(socket, id, &part).map_err(|error| EngineError::Memory { what: error.to_string() }),

@@ -189,7 +189,7 @@ pub fn serve(name: &str, profile: &Profile) -> Result<(), ServeError> {
     ipc::send(socket, &Answer::Ready { version: ipc::VERSION, sandbox: report.to_string() }, None)?;
     let tell = LIES.iter().find(|lie| lie.name == name).map_or(truth as fn(_, _) -> _, |lie| lie.tell);
     loop {
-        let (Request::Transcode { id, ladder, .. }, _file) = ipc::receive(socket, None)?;
+        let (Request::Transcode { id, ladder, .. }, _file) = ipc::receive(socket, None)? else { continue };
         let start = |rung| Pace::start(rung, &Budget::new(rung, Fps { num: 30, den: 1 }));
         let paces = ladder.renditions().iter().map(start).collect();
         let source =
