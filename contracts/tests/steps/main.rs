@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod blur;
+mod decoded;
 mod errors;
 mod evm;
 mod headers;
