@@ -35,9 +35,13 @@ contract DisputesOfClaimsTest is ClaimFixture {
         disputes = new DisputeGame(predictedBook, registry, token, Jury(predictedJury), address(this), p, p, p);
         IJury.Params memory j = IJury.Params(8, 18 hours, 6 hours, 24 hours, 100e18, 30e18);
         jury = new Jury(IDisputeGame(address(disputes)), predictedBook, registry, token, address(this), j, j, j);
-        registry.announceSlasher(address(jury), 9 days);
         game = JudgeDouble(address(disputes)); // the book's fixture knows it by this name
         return address(judges);
+    }
+
+    function deployMarket() internal override {
+        super.deployMarket();
+        registry.announceSlasher(address(jury), 9 days); // active at once: nobody has bonded
     }
 
     function setUp() public override {
