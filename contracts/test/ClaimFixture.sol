@@ -33,7 +33,7 @@ abstract contract ClaimFixture is MarketFixture {
     }
 
     /// @dev The market comes next, without a call in between: with --isolate each takes a number of ours.
-    function bookAddress() internal override returns (address) {
+    function bookAddress() internal virtual override returns (address) {
         book = newBook(claimParams(), leastClaim(), mostClaim());
         return address(book);
     }

@@ -4,7 +4,6 @@ pragma solidity 0.8.37;
 /// @dev A double of the challenge manager and of the dispute game: tests call the book as it.
 contract JudgeDouble {
     mapping(uint64 => uint256) public revealedCount;
-    mapping(uint64 => uint256) public deposited;
     uint32 public longestHold = 1 days;
     uint32 public reach = 5 days;
 
@@ -12,7 +11,5 @@ contract JudgeDouble {
         ++revealedCount[claimId];
     }
 
-    function deposit(uint64 claimId) external payable {
-        deposited[claimId] += msg.value;
-    }
+    function deposit(uint64) external payable {}
 }

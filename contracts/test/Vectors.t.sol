@@ -10,9 +10,9 @@ import {MerkleSum} from "../src/lib/MerkleSum.sol";
 /// @dev The committed vectors are what these contracts compute; the Rust side reads the same files.
 /// HEADFRAME_WRITE_VECTORS=true writes them anew.
 contract VectorsTest is ClaimFixture {
-    function check(string memory path, string memory text) internal {
-        if (vm.envOr("HEADFRAME_WRITE_VECTORS", false)) vm.writeFile(path, text);
-        vm.assertEq(vm.readFile(path), text);
+    function check(string memory path, string memory json) internal {
+        if (vm.envOr("HEADFRAME_WRITE_VECTORS", false)) vm.writeFile(path, json);
+        vm.assertEq(vm.readFile(path), json);
     }
 
     function num(string memory key, uint256 value) internal pure returns (string memory) {

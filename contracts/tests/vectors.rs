@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use alloy::primitives::{Address, B256, Signature, keccak256};
+use alloy::primitives::{Address, B256, Signature, U256, keccak256};
 use alloy::sol_types::SolValue;
-use headframe_market::machine::draws;
+use headframe_market::machine::{drawn, draws};
 use headframe_market::merkle::{Leaf, Node, SumTree, open};
 use headframe_market::typed_data::Domain;
-use headframe_market::{JobId, Receipt, Segment, SegmentNo, Units};
+use headframe_market::{Bid, JobId, JobOrder, Price, Receipt, Segment, SegmentNo, Timestamp, Units};
 use serde::Deserialize;
 
 fn read<T: for<'a> Deserialize<'a>>(name: &str) -> T {
@@ -59,6 +59,57 @@ struct ReceiptVector {
     signature: Signature65,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OrderVector {
+    client: Address,
+    profile: B256,
+    max_price: u64,
+    deadline: u64,
+    k: u8,
+    seed_tip: B256,
+    salt: u64,
+    digest: B256,
+    signature: Signature65,
+}
+
+impl OrderVector {
+    fn order(&self) -> JobOrder {
+        JobOrder {
+            client: self.client,
+            profile: self.profile,
+            max_price: Price::new(self.max_price.into()).unwrap(),
+            deadline: Timestamp(self.deadline),
+            samples: self.k,
+            seed_tip: self.seed_tip,
+            salt: self.salt,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct BidVector {
+    order: B256,
+    operator: Address,
+    price: u64,
+    expiry: u64,
+    nonce: u64,
+    digest: B256,
+    signature: Signature65,
+}
+
+impl BidVector {
+    fn bid(&self) -> Bid {
+        Bid {
+            order: self.order,
+            operator: self.operator,
+            price: Price::new(self.price.into()).unwrap(),
+            expiry: Timestamp(self.expiry),
+            nonce: U256::from(self.nonce),
+        }
+    }
+}
+
 /// r || s || v as the contracts take it.
 #[derive(Deserialize)]
 struct Signature65(alloy::primitives::Bytes);
@@ -76,6 +127,8 @@ struct TypedData {
     market: Address,
     client: Address,
     operator: Address,
+    orders: Vec<OrderVector>,
+    bids: Vec<BidVector>,
     segments: Vec<SegmentVector>,
     receipts: Vec<ReceiptVector>,
 }
@@ -84,6 +137,15 @@ struct TypedData {
 fn typed_data_hashes_and_signers_agree() {
     let all: TypedData = read("typed_data.json");
     let domain = Domain { chain_id: all.chain_id, market: all.market };
+    for one in &all.orders {
+        assert_eq!(one.order().hash(&domain), one.digest, "order {}", one.salt);
+        let signer = one.signature.parse().recover_address_from_prehash(&one.digest);
+        assert_eq!(signer.unwrap(), all.client);
+    }
+    for one in &all.bids {
+        assert_eq!(one.bid().signing_hash(&domain), one.digest, "bid {}", one.nonce);
+        assert_eq!(one.bid().signer(&domain, &one.signature.parse()), Some(all.operator));
+    }
     for one in &all.segments {
         let segment = Segment {
             job: JobId(one.job_id),
@@ -102,7 +164,8 @@ fn typed_data_hashes_and_signers_agree() {
         let elsewhere = Domain { chain_id: all.chain_id + 1, ..domain };
         assert_ne!(receipt.signing_hash(&elsewhere), one.digest);
     }
-    assert!(all.segments.len() >= 3 && all.receipts.len() >= 3);
+    let counts = [all.orders.len(), all.bids.len(), all.segments.len(), all.receipts.len()];
+    assert_eq!(counts, [3; 4]);
 }
 
 #[derive(Deserialize)]
@@ -144,7 +207,8 @@ fn merkle_sum_trees_agree() {
 #[serde(rename_all = "camelCase")]
 struct DrawVector {
     claim_id: u64,
-    block_hash: B256,
+    prevrandao: B256,
+    preimage: B256,
     seed: B256,
     k: u8,
     count: u32,
@@ -155,9 +219,10 @@ struct DrawVector {
 #[test]
 fn seeds_and_draws_agree() {
     let all: Vec<DrawVector> = read("draws.json");
-    assert!(all.iter().any(|one| one.draws.len() == 16));
+    assert!(all.iter().any(|one| one.draws.len() == 8) && all.iter().any(|one| !one.preimage.is_zero()));
     for one in &all {
-        assert_eq!(keccak256((one.block_hash, one.claim_id).abi_encode()), one.seed);
-        assert_eq!(draws(one.seed, one.k, one.count, Units(one.total_units)), one.draws, "claim {}", one.claim_id);
+        assert_eq!(keccak256((one.prevrandao, one.preimage, one.claim_id).abi_encode()), one.seed);
+        let expected = draws(one.seed, drawn(one.k, one.count), Units(one.total_units));
+        assert_eq!(expected, one.draws, "claim {}", one.claim_id);
     }
 }

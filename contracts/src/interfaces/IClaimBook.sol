@@ -161,6 +161,9 @@ interface IClaimBook {
 
     function claimInfo(uint64 claimId) external view returns (Claim memory);
 
+    /// @notice What of it decides whether and until when its answers can be contested; cheaper than claimInfo.
+    function contest(uint64 claimId) external view returns (ClaimState state, uint40 until, uint8 held, bytes32 answers);
+
     /// @notice The drawn unit offsets: keccak256(abi.encode(seed, j)) % totalUnits. Reverts until sealed.
     function draws(uint64 claimId) external view returns (uint64[] memory);
 

@@ -182,6 +182,17 @@ contract ClaimBook is ClaimFaults {
         (out.attestUntil, out.revealUntil, out.contestUntil) = (_attestUntil(h), _revealUntil(h), _contestUntil(h));
     }
 
+    function contest(uint64 claimId)
+        external
+        view
+        returns (ClaimState state, uint40 until, uint8 held, bytes32 answers)
+    {
+        Record storage c = _claims[claimId];
+        Head h = c.head;
+        if (h.answeredAt() != 0) until = _contestUntil(h);
+        return (h.state(), until, _sum(h.holds()), c.answers);
+    }
+
     function draws(uint64 claimId) external view returns (uint64[] memory out) {
         Record storage c = _claims[claimId];
         (Head h, bytes32 seed) = (c.head, c.seed);

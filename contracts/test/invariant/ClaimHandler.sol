@@ -50,8 +50,11 @@ contract ClaimHandler is ClaimFixture {
         bytes32 draws;
         bytes32 over; // hash of everything about it once it ended
         uint8 holds;
+        uint64 earlier; // the job's claim before it
+        uint40 madeAt;
     }
 
+    mapping(uint64 jobId => uint64) internal lastClaim;
     uint256[STEPS] public calls; // that reached a contract; a step that finds nothing to act on makes none
     uint256[STEPS] public successes;
     uint64[] public claims;
@@ -75,6 +78,12 @@ contract ClaimHandler is ClaimFixture {
     }
 
     function setUp() public override {}
+
+    /// @dev Long to answer and short otherwise, so that waiting for one claim does not make all others late.
+    function claimParams() internal pure override returns (IClaimBook.Params memory p) {
+        p = super.claimParams();
+        (p.answerWindow, p.attestWindow, p.revealWindow, p.contestWindow) = (20_000, 200, 600, 300);
+    }
 
     function parts() external view returns (JobMarket, ClaimBook, StakeRegistry, JudgeDouble) {
         return (market, book, registry, judges);
@@ -107,14 +116,13 @@ contract ClaimHandler is ClaimFixture {
 
     /// @dev The whole walk goes through here, weighted towards the way to a settled claim.
     function step(uint256 dice) external {
-        uint8[32] memory weighted = [
+        uint8[36] memory weighted = [
             0,
             0,
             7,
             7,
             7,
             7,
-            8,
             8,
             8,
             8,
@@ -122,14 +130,19 @@ contract ClaimHandler is ClaimFixture {
             10,
             10,
             10,
+            10,
             11,
             11,
             11,
-            12,
+            11,
             12,
             12,
             13,
+            13,
             14,
+            14,
+            14,
+            15,
             15,
             16,
             1,
@@ -138,16 +151,27 @@ contract ClaimHandler is ClaimFixture {
             4,
             5,
             6,
-            18,
-            17
+            17,
+            18
         ];
-        uint256 pick = dice % 33;
-        current = pick == 32 ? Step.Bond : Step(weighted[pick]);
+        uint256 pick = dice % 37;
+        current = pick == 36 ? Step.Bond : Step(weighted[pick]);
         dice = uint256(keccak256(abi.encode(dice, ++nonce)));
         if (run(current, dice)) successes[uint256(current)] += 1;
         vm.roll(block.number + (dice >> 8) % 3);
-        vm.warp(block.timestamp + (dice >> 16) % 40);
-        watch();
+        vm.warp(block.timestamp + (dice >> 16) % 12);
+        if (claims.length == 0) return;
+        watch(claims.length - 1);
+        for (uint256 i = 0; i < 3; ++i) {
+            watch((dice >> 24 + 16 * i) % claims.length);
+        }
+    }
+
+    /// @dev What a rule forbids stays visible, so a look at a few claims after each step and at all in the end is enough.
+    function watchAll() external {
+        for (uint256 i = 0; i < claims.length; ++i) {
+            watch(i);
+        }
     }
 
     function send(address from, address to, uint256 value, bytes memory data) internal returns (bool ok) {
@@ -160,7 +184,7 @@ contract ClaimHandler is ClaimFixture {
         if (which == Step.Open) return open_(dice);
         if (which <= Step.Reclaim) return onJob(which, dice);
         if (which == Step.Withdraw) return withdraw_();
-        if (which == Step.Route) return route(rig(dice % RIGS));
+        if (which == Step.Route) return route(dice % RIGS);
         if (which == Step.Claim) return claim_(dice);
         if (which <= Step.Punish) return onClaim(which, dice);
         if (which == Step.SlashElsewhere) return slashElsewhere(dice);
@@ -173,6 +197,7 @@ contract ClaimHandler is ClaimFixture {
 
     function open_(uint256 dice) internal returns (bool ok) {
         uint256 i = dice % RIGS;
+        waitForJail(rig(i));
         uint256 escrow = 1 + (dice >> 8) % 0.1 ether;
         IJobMarket.JobOrder memory order = newOrder();
         (order.k, order.seedTip) = (uint8(1 + (dice >> 64) % 8), dice >> 72 & 1 == 0 ? link(LINKS) : bytes32(0));
@@ -219,12 +244,15 @@ contract ClaimHandler is ClaimFixture {
     }
 
     function withdraw_() internal returns (bool ok) {
+        if (market.owed(client) == 0) return false;
         uint256 before = client.balance;
         ok = send(client, address(market), 0, abi.encodeCall(market.withdraw, ()));
         paidOut += client.balance - before;
     }
 
-    function route(address who) internal returns (bool ok) {
+    function route(uint256 i) internal returns (bool ok) {
+        address who = market.feesOf(rig(i)) > 0 ? rig(i) : rig((i + 1) % RIGS);
+        if (market.feesOf(who) == 0) return false;
         uint256 before = address(router).balance;
         ok = send(STRANGER, address(market), 0, abi.encodeCall(market.routeFees, (who)));
         paidOut += address(router).balance - before;
@@ -246,19 +274,37 @@ contract ClaimHandler is ClaimFixture {
         if (!ok) return false;
         uint64 claimId = id << 32 | j.nextSeq;
         claims.push(claimId);
+        (ghosts[claimId].earlier, lastClaim[id]) = (lastClaim[id], claimId);
+        ghosts[claimId].madeAt = uint40(block.timestamp);
         IClaimBook.Claim memory c = book.claimInfo(claimId);
         (ghosts[claimId].fee, ghosts[claimId].lock, ghosts[claimId].end) = (c.fee, c.lock, j.nextSeq + count);
         if (c.first != j.nextSeq || c.fee != uint256(total) * PRICE) broken = "a claim is what was claimed";
     }
 
+    enum Taste {
+        Any,
+        InTime,
+        Overdue
+    }
+
     /// @dev A claim in this state, or 0.
-    function claimIn(uint256 dice, IClaimBook.ClaimState a, IClaimBook.ClaimState b) internal view returns (uint64) {
+    function claimIn(uint256 dice, IClaimBook.ClaimState a, IClaimBook.ClaimState b, Taste taste)
+        internal
+        view
+        returns (uint64)
+    {
         for (uint256 i = 0; i < claims.length; ++i) {
             uint64 id = claims[(dice + i) % claims.length];
-            IClaimBook.ClaimState s = claimState(id);
-            if (s == a || s == b) return id;
+            IClaimBook.Claim memory c = book.claimInfo(id);
+            if (c.state != a && c.state != b) continue;
+            if (taste == Taste.Any || late(c) == (taste == Taste.Overdue)) return id;
         }
         return 0;
+    }
+
+    function late(IClaimBook.Claim memory c) internal view returns (bool) {
+        if (c.state == IClaimBook.ClaimState.Revealed) return block.timestamp > c.contestUntil;
+        return block.timestamp > (c.revealUntil == 0 ? c.answerUntil : c.revealUntil);
     }
 
     function onClaim(Step which, uint256 dice) internal returns (bool) {
@@ -267,9 +313,15 @@ contract ClaimHandler is ClaimFixture {
         if (which == Step.Reveal) a = IClaimBook.ClaimState.Answered;
         if (which == Step.Settle || which >= Step.Hold) a = IClaimBook.ClaimState.Revealed;
         IClaimBook.ClaimState b = a;
-        if (which == Step.SlashMissed) b = IClaimBook.ClaimState.Sealed;
+        if (which == Step.SlashMissed) {
+            b = dice >> 136 & 1 == 0 ? IClaimBook.ClaimState.Sealed : IClaimBook.ClaimState.Answered;
+        }
         if (which == Step.Punish) b = IClaimBook.ClaimState.Answered;
-        uint64 id = claimIn(dice, a, b);
+        Taste taste = dice >> 132 & 3 == 0 ? Taste.Any : Taste.InTime;
+        if (which == Step.SlashMissed && taste == Taste.InTime) taste = Taste.Overdue;
+        if (which == Step.LetGo) taste = Taste.Any;
+        uint64 id = claimIn(dice, a, b, taste);
+        if (which <= Step.SealLate && dice >> 130 & 3 != 0) id = sealable(dice);
         if (id == 0) return false;
         if (which <= Step.SealLate) return seal_(which, id);
         if (which == Step.Answer) return answer_(id, dice);
@@ -278,12 +330,24 @@ contract ClaimHandler is ClaimFixture {
         return judge(which, id, dice);
     }
 
+    /// @dev A claim whose turn it is, or 0.
+    function sealable(uint256 dice) internal view returns (uint64) {
+        for (uint256 i = 0; i < claims.length; ++i) {
+            uint64 id = claims[(dice + i) % claims.length];
+            IClaimBook.Claim memory c = book.claimInfo(id);
+            if (c.state != IClaimBook.ClaimState.Submitted || block.timestamp > c.answerUntil) continue;
+            if (c.first == 0 || claimState(ghosts[id].earlier) != IClaimBook.ClaimState.Submitted) return id;
+        }
+        return 0;
+    }
+
     /// @dev The sealer always has the link that is due, whether or not the claim's turn has come.
     function seal_(Step which, uint64 id) internal returns (bool ok) {
         IClaimBook.Claim memory c = book.claimInfo(id);
         rollPast(c.seedBlock);
         bytes32 preimage = which == Step.Seal ? nextLink(market.job(c.jobId).seedTip) : bytes32(0);
-        if (which == Step.SealLate) vm.warp(block.timestamp + 60);
+        uint256 after_ = ghosts[id].madeAt + 260; // behind any preimage window
+        if (which == Step.SealLate && block.timestamp < after_) vm.warp(after_);
         bytes memory data = abi.encodeCall(book.seal, (id, header(c.seedBlock), preimage));
         ok = send(STRANGER, address(book), 0, data);
         if (!ok) return false;
@@ -333,8 +397,11 @@ contract ClaimHandler is ClaimFixture {
 
     function end(Step which, uint64 id, uint256 dice) internal returns (bool ok) {
         IClaimBook.Claim memory c = book.claimInfo(id);
-        uint40 until = which == Step.Settle ? c.contestUntil : c.answerUntil;
-        if (dice >> 128 & 3 != 0 && block.timestamp <= until) vm.warp(until + 1);
+        bool settles = which == Step.Settle;
+        uint40 until = settles ? c.contestUntil : c.revealUntil != 0 ? c.revealUntil : c.answerUntil;
+        // Waiting for the end of an answer window makes most other claims late, too.
+        bool wait = settles ? dice >> 128 & 7 != 0 : dice >> 128 & 1 == 0;
+        if (wait && block.timestamp <= until) vm.warp(until + 1);
         bool inTime = block.timestamp > until;
         bytes memory data =
             which == Step.Settle ? abi.encodeCall(book.settle, (id)) : abi.encodeCall(book.slashMissed, (id));
@@ -359,8 +426,8 @@ contract ClaimHandler is ClaimFixture {
         } else {
             IStakeRegistry.Cut[] memory cuts = new IStakeRegistry.Cut[](1);
             cuts[0] = IStakeRegistry.Cut(FINDER, 2500);
-            // Proofs only now and then: three strikes are for good.
-            IClaimBook.Fault fault = dice >> 140 & 7 == 0 ? IClaimBook.Fault.Proof : IClaimBook.Fault.Withheld;
+            IClaimBook.Fault fault = IClaimBook.Fault(dice >> 140 & 31 == 0 ? (dice >> 144) % 2 : 2);
+            if (info(rigOf(id)).strikes == 2) fault = IClaimBook.Fault.Withheld; // a third strike is for good
             ok = send(by, address(book), 0, abi.encodeCall(book.punish, (id, fault, cuts)));
             if (ok) ghosts[id].holds = 0;
             if (ok) over(id);
@@ -382,37 +449,45 @@ contract ClaimHandler is ClaimFixture {
 
     // ---- beside claims ----
 
+    function waitForJail(address who) internal {
+        uint256 until = info(who).jailedUntil;
+        if (until > block.timestamp) vm.warp(until);
+    }
+
+    function bond_(address who, uint256 dice) internal returns (bool) {
+        waitForJail(who);
+        return send(who, address(registry), 0, abi.encodeCall(registry.bond, (uint128(1 + (dice >> 8) % 3000e18))));
+    }
+
     function slashElsewhere(uint256 dice) internal returns (bool) {
         bytes memory data = abi.encodeCall(
-            registry.slash, (rig(dice % RIGS), uint128((dice >> 8) % 2000e18), 0, noCuts, IStakeRegistry.Jail.No)
+            registry.slash, (rig(dice % RIGS), uint128((dice >> 8) % 500e18), 0, noCuts, IStakeRegistry.Jail.No)
         );
         return send(address(this), address(registry), 0, data);
     }
 
     function setParams(uint256 dice) internal returns (bool) {
         IClaimBook.Params memory p = claimParams();
-        p.answerWindow = uint32(400 + dice % 1000);
+        p.answerWindow = uint32(15_000 + dice % 10_000);
         p.preimageWindow = uint32(50 + (dice >> 16) % 200);
-        p.attestWindow = uint32(200 + (dice >> 32) % 500);
-        p.contestWindow = uint32(300 + (dice >> 48) % 1000);
+        p.attestWindow = uint32(200 + (dice >> 32) % 100);
+        p.contestWindow = uint32(300 + (dice >> 48) % 100);
         p.minLock = uint128(1e18 + (dice >> 64) % 20e18);
         p.lockNum = uint64(1 + (dice >> 128) % 3000);
         p.verifierShare = uint16((dice >> 192) % 501);
         return send(TIMELOCK, address(book), 0, abi.encodeCall(book.setParams, (p)));
     }
 
-    /// @dev Rules of every step: terms, seeds and draws never change, and what is over stays as it ended.
-    function watch() internal {
-        for (uint256 i = 0; i < claims.length; ++i) {
-            uint64 id = claims[i];
-            Ghost memory g = ghosts[id];
-            IClaimBook.Claim memory c = book.claimInfo(id);
-            if (c.fee != g.fee || c.lock != g.lock) broken = "fee and lock never change";
-            if (c.seed != g.seed) broken = "a seed is set once";
-            if (g.seed != 0 && keccak256(abi.encode(book.draws(id))) != g.draws) broken = "draws never change";
-            if (g.over != 0 && keccak256(abi.encode(c)) != g.over) broken = "over is over";
-            if (g.over == 0 && c.state > IClaimBook.ClaimState.Revealed) broken = "ended by no step";
-            if (c.holds != g.holds) broken = "holds are counted";
-        }
+    /// @dev Terms, seeds and draws never change, and what is over stays as it ended.
+    function watch(uint256 i) internal {
+        uint64 id = claims[i];
+        Ghost memory g = ghosts[id];
+        IClaimBook.Claim memory c = book.claimInfo(id);
+        if (c.fee != g.fee || c.lock != g.lock) broken = "fee and lock never change";
+        if (c.seed != g.seed) broken = "a seed is set once";
+        if (g.seed != 0 && keccak256(abi.encode(book.draws(id))) != g.draws) broken = "draws never change";
+        if (g.over != 0 && keccak256(abi.encode(c)) != g.over) broken = "over is over";
+        if (g.over == 0 && c.state > IClaimBook.ClaimState.Revealed) broken = "ended by no step";
+        if (c.holds != g.holds) broken = "holds are counted";
     }
 }

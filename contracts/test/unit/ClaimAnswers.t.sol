@@ -44,8 +44,9 @@ contract ClaimAnswersTest is ClaimFixture {
         vm.assertEq(c.contestUntil, until + 1000);
         vm.assertEq(c.answers, keccak256(abi.encode(answered(claimId))));
         book.requireAnswered(claimId, answered(claimId));
+        IClaimBook.Answered memory other = revealed(claimId);
         vm.expectRevert(abi.encodeWithSelector(IClaimBook.NotWhatWasAnswered.selector, claimId));
-        book.requireAnswered(claimId, revealed(claimId));
+        book.requireAnswered(claimId, other);
         refusesAnswer(inState(claimId, IClaimBook.ClaimState.Answered), claimId, openings);
     }
 

@@ -58,7 +58,7 @@ contract ClaimEndsTest is ClaimFixture {
         uint256 toVerifiers = uint256(c.fee) * 2 / 100;
         vm.assertTrue(claimState(claimId) == IClaimBook.ClaimState.Settled);
         vm.assertEq(market.feesOf(operator), c.fee - toVerifiers);
-        vm.assertEq(judges.deposited(claimId), toVerifiers);
+        vm.assertEq(address(judges).balance, toVerifiers);
         vm.assertEq(book.verifiersPart(claimId), toVerifiers);
         vm.assertEq(market.job(id).escrow, 1 ether - c.fee);
         vm.assertEq(market.job(id).reserved, 0);
@@ -189,6 +189,25 @@ contract ClaimEndsTest is ClaimFixture {
         letGo(address(game), claimId); // over: nothing happens
         vm.assertTrue(claimState(claimId) == IClaimBook.ClaimState.Settled);
         vm.assertEq(book.claimInfo(claimId).holds, 0);
+    }
+
+    function test_contest_saysWhatClaimInfoDoes() public {
+        uint64 id = activeJob(1 ether, 4);
+        requireContest(7);
+        requireContest(submit(id, 5));
+        requireContest(submitAndAnswer(activeJob(1 ether, 4), 5));
+        uint64 claimId = submitAndReveal(activeJob(1 ether, 4), 5);
+        hold(address(game), claimId);
+        requireContest(claimId);
+    }
+
+    function requireContest(uint64 claimId) internal view {
+        IClaimBook.Claim memory c = book.claimInfo(claimId);
+        (IClaimBook.ClaimState state_, uint40 until, uint8 held, bytes32 answers) = book.contest(claimId);
+        vm.assertTrue(state_ == c.state);
+        vm.assertEq(until, c.contestUntil);
+        vm.assertEq(held, c.holds);
+        vm.assertEq(answers, c.answers);
     }
 
     function test_hold_inTheContestWindowOfARevealedClaim() public {

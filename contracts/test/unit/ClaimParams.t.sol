@@ -142,7 +142,7 @@ contract ClaimParamsTest is ClaimFixture {
         vm.assertEq(next.lock, 50e18);
         vm.warp(before.contestUntil + 1);
         book.settle(a);
-        vm.assertEq(judges.deposited(a), uint256(before.fee) * 200 / 10_000);
+        vm.assertEq(address(judges).balance, uint256(before.fee) * 200 / 10_000);
         vm.assertEq(registry.lockedBy(operator, address(book)), 50e18, "its own lock is free, the other is not");
         vm.warp(next.answerUntil + 1);
         book.slashMissed(b);
