@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Board, DisputeFixture} from "../DisputeFixture.sol";
+import {DisputedClaimFixture} from "../DisputedClaimFixture.sol";
 import {JuryFixture} from "../JuryFixture.sol";
 
 /// @dev Whole transactions on cold storage (run with --isolate), over a double of the claim book. Another game is open, so
@@ -80,5 +81,13 @@ contract JuryGas is JuryFixture {
         jury.takeReward(id, 0);
         jury.takeReward(id, 1);
         measure("a juror's reward", 65_000);
+    }
+}
+
+contract DisputedClaimGas is DisputedClaimFixture {
+    function test_gas_startOnAClaim() public {
+        openGame();
+        uint256 used = vm.snapshotGasLastCall("disputes", "start on a claim, two rungs");
+        vm.assertLe(used, 170_000, "start on a claim");
     }
 }
