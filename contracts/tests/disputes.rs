@@ -257,7 +257,7 @@ impl Dice {
 }
 
 fn games() -> u64 {
-    std::env::var("HEADFRAME_DISPUTE_GAMES").ok().and_then(|text| text.parse().ok()).unwrap_or(60)
+    std::env::var("HEADFRAME_DISPUTE_GAMES").ok().and_then(|text| text.parse().ok()).unwrap_or(400)
 }
 
 fn frames(count: usize) -> Vec<B256> {

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Board, DisputeFixture} from "../DisputeFixture.sol";
+import {DisputedClaimFixture} from "../DisputedClaimFixture.sol";
 import {JuryFixture} from "../JuryFixture.sol";
 
 /// @dev Whole transactions on cold storage (run with --isolate), over a double of the claim book. Another game is open, so
@@ -27,29 +28,29 @@ contract DisputesGas is DisputeFixture {
 
     function test_gas_game() public {
         uint256 id = open(ALICE, root);
-        measure("start", 160_000);
+        measure("start", 155_000); // wanted: 140k; docs/protocol.md says what the rest is
         bisectHonestly(id, COUNT, tree);
-        measure("operator's first move", 70_000);
+        measure("operator's first move", 60_000);
         choose(ALICE, id, tree.children(10, 0), 7);
-        measure("challenger's move", 60_000);
+        measure("challenger's move", 50_000);
         bisectHonestly(id, COUNT, tree);
         measure("operator's move", 60_000);
         choose(ALICE, id, tree.children(6, gameOf(id).first), 3);
         bisectHonestly(id, COUNT, tree);
         choose(ALICE, id, tree.children(2, gameOf(id).first), 1);
-        measure("challenger's last move, before the judge is summoned", 90_000);
+        measure("challenger's last move, before the judge is summoned", 75_000);
         judge.decide(game, id, true);
-        measure("verdict for the operator", 120_000);
+        measure("verdict for the operator", 115_000);
     }
 
     function test_gas_convicted() public {
         uint256 id = open(ALICE, root);
         pass(CLOCK + 1);
         game.timeout(id);
-        measure("operator's time is out", 320_000);
+        measure("operator's time is out", 310_000);
         vm.prank(ALICE);
         game.withdraw();
-        measure("withdraw a bond", 60_000);
+        measure("withdraw a bond", 45_000);
     }
 }
 
@@ -60,10 +61,10 @@ contract JuryGas is JuryFixture {
 
     function test_gas_trial() public {
         sealWith(id, 5);
-        measure("seal a jury's seed", 140_000);
+        measure("seal a jury's seed", 125_000);
         vote(0, false);
         vote(1, false);
-        measure("vote", 400_000);
+        measure("vote", 150_000);
         for (uint256 seat = 2; seat < 14; ++seat) {
             vote(seat, false);
         }
@@ -73,12 +74,20 @@ contract JuryGas is JuryFixture {
         }
         measure("reveal a vote", 60_000);
         jury.reportAbsent(id, 14);
-        measure("report an absent juror", 400_000);
+        measure("report an absent juror", 250_000);
         endStage();
         finish();
-        measure("finish a trial that convicts", 600_000);
+        measure("finish a trial that convicts", 400_000);
         jury.takeReward(id, 0);
         jury.takeReward(id, 1);
-        measure("a juror's reward", 80_000);
+        measure("a juror's reward", 65_000);
+    }
+}
+
+contract DisputedClaimGas is DisputedClaimFixture {
+    function test_gas_startOnAClaim() public {
+        openGame();
+        uint256 used = vm.snapshotGasLastCall("disputes", "start on a claim, two rungs");
+        vm.assertLe(used, 170_000, "start on a claim");
     }
 }
