@@ -43,6 +43,7 @@ contract VerificationHandler is VerifyFixture {
     uint64[] public claims;
     mapping(uint64 => address[4]) public seats; // as they were drawn when the claim was answered
     mapping(address => uint256) public lockOf; // what a verifier should have locked
+    mapping(uint64 => mapping(uint256 => bool[2])) internal demanded; // bytes, answer
     Step internal current;
     uint256 internal nonce;
     uint64 internal jobId;
@@ -131,7 +132,7 @@ contract VerificationHandler is VerifyFixture {
         current = Step(weighted[dice % 48]);
         dice = uint256(keccak256(abi.encode(dice, ++nonce)));
         if (run(dice)) successes[uint256(current)] += 1;
-        if (dice % 4 == 0) pass(1 + (dice >> 8) % 100);
+        if (dice % 4 == 0) pass(1 + (dice >> 8) % 40);
     }
 
     function run(uint256 dice) internal returns (bool) {
@@ -166,6 +167,10 @@ contract VerificationHandler is VerifyFixture {
 
     /// @dev Submitted, sealed and answered, with a lie in some slots.
     function claim(uint256 dice) internal returns (bool) {
+        if (claims.length > 0 && dice % 4 > 0) {
+            // One after the other, mostly, so that each has its verifiers.
+            if (info(claims[claims.length - 1]).state == IClaimBook.ClaimState.Answered) return false;
+        }
         calls[uint256(Step.Claim)] += 1;
         if (registry.free(operator) < 100e18) bond(operator, 1000e18);
         uint64 id = submit(jobId, 5);
@@ -236,7 +241,8 @@ contract VerificationHandler is VerifyFixture {
             bytes memory call = abi.encodeCall(challenges.attest, (id, slot, which, sealed_));
             ok = send(seats[id][2 * slot + which], address(challenges), call);
         } else if (current == Step.RevealClaim) {
-            fit = c.state == IClaimBook.ClaimState.Answered && block.timestamp <= c.revealUntil;
+            fit = c.state == IClaimBook.ClaimState.Answered && block.timestamp <= c.revealUntil
+                && (block.timestamp > c.attestUntil || dice % 8 == 0);
             if (!fit) return (false, false);
             calls[uint256(current)] += 1;
             revealClaim(id);
@@ -269,7 +275,7 @@ contract VerificationHandler is VerifyFixture {
     /// @dev What the seat's verifier says: both of a slot miss the same, or it is what the operator says, right or wrong, or
     /// something else.
     function word(uint64 id, uint256 slot, uint256 which) internal view returns (bytes32) {
-        uint256 kind = uint256(keccak256(abi.encode(id, slot))) % 4;
+        uint256 kind = uint256(keccak256(abi.encode(id, slot))) % 3;
         if (kind == 0) return challenges.missingDigest(missing(id));
         return kind == 1 && which == 0 ? bytes32("something else") : digests[id][slot];
     }
@@ -284,35 +290,54 @@ contract VerificationHandler is VerifyFixture {
         internal
         returns (bool fit, bool ok)
     {
-        bool contest = c.state == IClaimBook.ClaimState.Revealed && block.timestamp <= c.contestUntil;
-        bytes32 said = challenges.seat(id, slot, which).digest;
-        uint40 chunkUntil = challenges.publishUntil(id, slot, false);
-        uint40 answerUntil = challenges.publishUntil(id, slot, true);
-        if (current == Step.Demand) {
-            bytes32 digest = challenges.missingDigest(missing(id));
-            fit = contest && chunkUntil == 0 && said == digest && challenges.seat(id, slot, 1 - which).digest == digest;
-            if (fit) ok = sendHere(abi.encodeCall(challenges.demand, (id, slot, missing(id))));
-        } else if (current == Step.DemandAnswer) {
-            fit = contest && answerUntil == 0 && said != 0 && said != digests[id][slot];
-            if (fit) ok = sendHere(abi.encodeCall(challenges.demandAnswer, (id, slot, which, answered(id))));
-        } else if (current == Step.Publish) {
-            fit = chunkUntil != 0 && block.timestamp <= chunkUntil;
-            if (!fit) return (false, false);
-            bytes memory proof = publication(id, slot);
-            ok = sendHere(abi.encodeCall(challenges.publish, (id, slot, proof)));
-        } else if (current == Step.PublishAnswer) {
-            fit = answerUntil != 0 && block.timestamp <= answerUntil && digests[id][slot] == digestFor(answer());
-            if (fit) ok = sendHere(abi.encodeCall(challenges.publishAnswer, (id, slot, abi.encode(answer()))));
-        } else if (current == Step.SlashWithheld) {
-            bool due = (chunkUntil != 0 && block.timestamp > chunkUntil)
-                || (answerUntil != 0 && block.timestamp > answerUntil);
-            fit = due && c.state == IClaimBook.ClaimState.Revealed;
+        bool revealed = c.state == IClaimBook.ClaimState.Revealed;
+        if (current == Step.Demand || current == Step.DemandAnswer) {
+            if (!revealed || block.timestamp > c.contestUntil) return (false, false);
+            bytes32 said = challenges.seat(id, slot, which).digest;
+            return current == Step.Demand ? demand(id, slot, which, said) : demandAnswer(id, slot, which, said);
+        }
+        if (current == Step.SlashWithheld) {
+            fit = revealed && (isDue(id, slot, false) || isDue(id, slot, true));
             if (fit) ok = sendHere(abi.encodeCall(challenges.slashWithheld, (id, slot)));
-        } else {
+        } else if (current == Step.Release) {
             (bool held, uint40 until) = challenges.held(id);
             fit = held && until != 0 && block.timestamp > until && !anyOpen(id);
             if (fit) ok = sendHere(abi.encodeCall(challenges.release, (id)));
+        } else {
+            return publish(id, slot);
         }
+    }
+
+    function demand(uint64 id, uint256 slot, uint256 which, bytes32 said) internal returns (bool fit, bool ok) {
+        bytes32 digest = challenges.missingDigest(missing(id));
+        fit = said == digest && challenges.seat(id, slot, 1 - which).digest == digest && !demanded[id][slot][0];
+        if (!fit) return (false, false);
+        ok = sendHere(abi.encodeCall(challenges.demand, (id, slot, missing(id))));
+        demanded[id][slot][0] = ok;
+    }
+
+    function demandAnswer(uint64 id, uint256 slot, uint256 which, bytes32 said) internal returns (bool fit, bool ok) {
+        fit = said != 0 && said != digests[id][slot] && !demanded[id][slot][1];
+        if (!fit) return (false, false);
+        ok = sendHere(abi.encodeCall(challenges.demandAnswer, (id, slot, which, answered(id))));
+        demanded[id][slot][1] = ok;
+    }
+
+    function publish(uint64 id, uint256 slot) internal returns (bool fit, bool ok) {
+        bool answer_ = current == Step.PublishAnswer;
+        uint40 until = challenges.publishUntil(id, slot, answer_);
+        fit = until != 0 && block.timestamp <= until;
+        if (!fit || (answer_ && digests[id][slot] != digestFor(answer()))) return (false, false);
+        bytes memory piece = answer_ ? abi.encode(answer()) : publication(id, slot);
+        bytes memory call = answer_
+            ? abi.encodeCall(challenges.publishAnswer, (id, slot, piece))
+            : abi.encodeCall(challenges.publish, (id, slot, piece));
+        ok = sendHere(call);
+    }
+
+    function isDue(uint64 id, uint256 slot, bool answer_) internal view returns (bool) {
+        uint40 until = challenges.publishUntil(id, slot, answer_);
+        return until != 0 && block.timestamp > until;
     }
 
     function anyOpen(uint64 id) public view returns (bool open_) {
