@@ -63,6 +63,12 @@ contract VerificationHandler is VerifyFixture {
 
     function setUp() public override {}
 
+    /// @dev Long enough for several steps in each window.
+    function claimParams() internal pure override returns (IClaimBook.Params memory p) {
+        p = super.claimParams();
+        (p.attestWindow, p.revealWindow, p.contestWindow) = (900, 900, 1200);
+    }
+
     function parts() external view returns (IChallengeManager, IClaimBook) {
         return (challenges, book);
     }
@@ -79,11 +85,11 @@ contract VerificationHandler is VerifyFixture {
     // ---- one random step ----
 
     function step(uint256 dice) external {
-        uint8[48] memory weighted = [
+        uint8[56] memory weighted = [
             0,
             0,
             0,
-            0,
+            1,
             1,
             1,
             1,
@@ -109,11 +115,18 @@ contract VerificationHandler is VerifyFixture {
             4,
             5,
             5,
+            5,
+            5,
+            5,
+            5,
+            6,
+            6,
             6,
             6,
             7,
             8,
             9,
+            10,
             10,
             10,
             11,
@@ -123,42 +136,52 @@ contract VerificationHandler is VerifyFixture {
             13,
             13,
             14,
+            14,
             15,
             16,
             17,
             18,
             19
         ];
-        current = Step(weighted[dice % 48]);
+        current = Step(weighted[dice % 56]);
         dice = uint256(keccak256(abi.encode(dice, ++nonce)));
-        if (run(dice)) successes[uint256(current)] += 1;
-        if (dice % 4 == 0) pass(1 + (dice >> 8) % 40);
+        run(dice);
+        if (dice % 4 == 0) pass(1 + (dice >> 8) % 120);
     }
 
     function run(uint256 dice) internal returns (bool) {
         if (current == Step.Claim) return claim(dice);
         if (current == Step.Wait) {
-            calls[uint256(Step.Wait)] += 1;
-            pass(1 + dice % 3 hours);
-            return true;
+            pass(1 + dice % 20 minutes);
+            return count(true);
         }
         if (current == Step.Equivocate) return equivocate();
         if (current >= Step.Enlist) return onVerifier(op(dice % CROWD));
         for (uint256 i = 0; i < RECENT && i < claims.length; ++i) {
             uint64 id = claims[claims.length - 1 - i];
+            (bool any, bool all) = (false, true);
             for (uint256 place = 0; place < 4; ++place) {
                 uint256 seat = (place + dice) % 4;
                 (bool fit, bool ok) = onSeat(id, seat / 2, seat % 2, dice >> 16);
-                if (fit) return ok;
+                (any, all) = (any || fit, all && (ok || !fit));
+                // All verifiers of a claim attest and reveal at once, or few slots would have both.
+                if (fit && current != Step.Attest && current != Step.Show) break;
             }
+            if (any) return all;
         }
         return false;
     }
 
     function send(address from, address to, bytes memory data) internal returns (bool ok) {
-        calls[uint256(current)] += 1;
         vm.prank(from);
         (ok,) = to.call(data);
+        count(ok);
+    }
+
+    function count(bool ok) internal returns (bool) {
+        calls[uint256(current)] += 1;
+        if (ok) successes[uint256(current)] += 1;
+        return ok;
     }
 
     function sendHere(bytes memory data) internal returns (bool) {
@@ -171,19 +194,18 @@ contract VerificationHandler is VerifyFixture {
             // One after the other, mostly, so that each has its verifiers.
             if (info(claims[claims.length - 1]).state == IClaimBook.ClaimState.Answered) return false;
         }
-        calls[uint256(Step.Claim)] += 1;
         if (registry.free(operator) < 100e18) bond(operator, 1000e18);
         uint64 id = submit(jobId, 5);
         seal(id);
         for (uint256 slot = 0; slot < 2; ++slot) {
-            if ((dice >> slot) % 4 == 0) digestOf[id][slot] = wrong.statement;
+            if ((dice >> slot) % 6 == 0) digestOf[id][slot] = wrong.statement;
         }
         answerClaim(id);
         claims.push(id);
         for (uint256 seat = 0; seat < 4; ++seat) {
             seats[id][seat] = challenges.verifierOf(id, seat / 2, seat % 2);
         }
-        return true;
+        return count(true);
     }
 
     function onSeat(uint64 id, uint256 slot, uint256 which, uint256 dice) internal returns (bool fit, bool ok) {
@@ -200,9 +222,8 @@ contract VerificationHandler is VerifyFixture {
             IChallengeManager.Step scale = IChallengeManager.Step.Scale;
             ok = sendHere(abi.encodeCall(challenges.prove, (id, slot, a, scale, wrong.evidence, FINDER)));
         } else if (current == Step.Settle) {
-            fit = revealed && c.holds == 0;
+            fit = revealed && c.holds == 0 && block.timestamp > c.contestUntil;
             if (!fit) return (false, false);
-            if (block.timestamp <= c.contestUntil) vm.warp(uint256(c.contestUntil) + 1);
             ok = send(FINDER, address(book), abi.encodeCall(book.settle, (id)));
         } else if (current == Step.TakeReward) {
             fit = c.state == IClaimBook.ClaimState.Settled && isRevealed(s) && !s.paid;
@@ -244,9 +265,8 @@ contract VerificationHandler is VerifyFixture {
             fit = c.state == IClaimBook.ClaimState.Answered && block.timestamp <= c.revealUntil
                 && (block.timestamp > c.attestUntil || dice % 8 == 0);
             if (!fit) return (false, false);
-            calls[uint256(current)] += 1;
             revealClaim(id);
-            ok = true;
+            ok = count(true);
         } else if (current == Step.Show) {
             fit = s.state == IChallengeManager.SeatState.Committed && block.timestamp > c.attestUntil
                 && block.timestamp <= c.revealUntil;
@@ -275,9 +295,9 @@ contract VerificationHandler is VerifyFixture {
     /// @dev What the seat's verifier says: both of a slot miss the same, or it is what the operator says, right or wrong, or
     /// something else.
     function word(uint64 id, uint256 slot, uint256 which) internal view returns (bytes32) {
-        uint256 kind = uint256(keccak256(abi.encode(id, slot))) % 3;
-        if (kind == 0) return challenges.missingDigest(missing(id));
-        return kind == 1 && which == 0 ? bytes32("something else") : digests[id][slot];
+        uint256 kind = uint256(keccak256(abi.encode(id, slot))) % 4;
+        if (kind < 2) return challenges.missingDigest(missing(id));
+        return kind == 2 && which == 0 ? bytes32("something else") : digests[id][slot];
     }
 
     function missing(uint64 id) internal pure returns (IChallengeManager.Missing memory) {
@@ -367,7 +387,7 @@ contract VerificationHandler is VerifyFixture {
             if (v.from == 0 || v.until != 0 || nonce % 3 > 0) return false;
             ok = send(who, address(challenges), abi.encodeCall(challenges.resign, ()));
         } else {
-            if (v.until == 0) return false;
+            if (v.until == 0 || nonce % 4 > 0) return false;
             if (block.timestamp < v.freeAt) vm.warp(v.freeAt);
             ok = sendHere(abi.encodeCall(challenges.takeLock, (who)));
             if (ok) lockOf[who] = 0;
