@@ -121,7 +121,7 @@ abstract contract VerifyFixture is MarketFixture, StepVectors {
             VerifyBase.Bounds(IChallengeManager.Params(10e18, 2, 100), IChallengeManager.Params(1000e18, 20, 12 hours));
     }
 
-    function claimParams() internal pure returns (IClaimBook.Params memory) {
+    function claimParams() internal pure virtual returns (IClaimBook.Params memory) {
         return IClaimBook.Params(3, 100, 1000, 500, 200, 800, 10e18, 5e18, 1000, 3, 200);
     }
 

@@ -4,12 +4,12 @@ pragma solidity 0.8.37;
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IClaimBook} from "../interfaces/IClaimBook.sol";
 import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
-import {Attestations} from "./Attestations.sol";
+import {Seats} from "./Seats.sol";
 
 /// @title What is not at hand has to be published: bytes that both verifiers of a slot miss, and the answer behind a digest.
 /// @dev The book holds a claim once for all its demands. Demands come up to contestUntil, each kind once for each slot, so a
 /// claim is held for no more than two publishWindows after that.
-abstract contract Availability is Attestations {
+abstract contract Availability is Seats {
     using SafeCast for uint256;
 
     mapping(uint64 claimId => mapping(uint256 slot => Demand)) private _bytes;

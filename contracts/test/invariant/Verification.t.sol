@@ -68,7 +68,7 @@ contract VerificationInvariants is Walk {
 
     /// The walk is not vacuous: over a long fixed walk each kind of step succeeds, and not just now and then.
     function test_walk_everyStepSucceeds() public {
-        for (uint256 i = 0; i < 2500; ++i) {
+        for (uint256 i = 0; i < 4000; ++i) {
             handler.step(uint256(keccak256(abi.encode("verification", i))));
             if (i % 100 == 0) invariant_everyRuleHolds();
         }

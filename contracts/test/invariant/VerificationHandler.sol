@@ -43,6 +43,7 @@ contract VerificationHandler is VerifyFixture {
     uint64[] public claims;
     mapping(uint64 => address[4]) public seats; // as they were drawn when the claim was answered
     mapping(address => uint256) public lockOf; // what a verifier should have locked
+    mapping(uint64 => mapping(uint256 => bool[2])) internal demanded; // bytes, answer
     Step internal current;
     uint256 internal nonce;
     uint64 internal jobId;
@@ -62,6 +63,12 @@ contract VerificationHandler is VerifyFixture {
 
     function setUp() public override {}
 
+    /// @dev Long enough for several steps in each window.
+    function claimParams() internal pure override returns (IClaimBook.Params memory p) {
+        p = super.claimParams();
+        (p.attestWindow, p.revealWindow, p.contestWindow) = (900, 900, 1200);
+    }
+
     function parts() external view returns (IChallengeManager, IClaimBook) {
         return (challenges, book);
     }
@@ -78,11 +85,11 @@ contract VerificationHandler is VerifyFixture {
     // ---- one random step ----
 
     function step(uint256 dice) external {
-        uint8[48] memory weighted = [
+        uint8[56] memory weighted = [
             0,
             0,
             0,
-            0,
+            1,
             1,
             1,
             1,
@@ -108,11 +115,18 @@ contract VerificationHandler is VerifyFixture {
             4,
             5,
             5,
+            5,
+            5,
+            5,
+            5,
+            6,
+            6,
             6,
             6,
             7,
             8,
             9,
+            10,
             10,
             10,
             11,
@@ -122,42 +136,52 @@ contract VerificationHandler is VerifyFixture {
             13,
             13,
             14,
+            14,
             15,
             16,
             17,
             18,
             19
         ];
-        current = Step(weighted[dice % 48]);
+        current = Step(weighted[dice % 56]);
         dice = uint256(keccak256(abi.encode(dice, ++nonce)));
-        if (run(dice)) successes[uint256(current)] += 1;
-        if (dice % 4 == 0) pass(1 + (dice >> 8) % 100);
+        run(dice);
+        if (dice % 4 == 0) pass(1 + (dice >> 8) % 120);
     }
 
     function run(uint256 dice) internal returns (bool) {
         if (current == Step.Claim) return claim(dice);
         if (current == Step.Wait) {
-            calls[uint256(Step.Wait)] += 1;
-            pass(1 + dice % 3 hours);
-            return true;
+            pass(1 + dice % 20 minutes);
+            return count(true);
         }
         if (current == Step.Equivocate) return equivocate();
         if (current >= Step.Enlist) return onVerifier(op(dice % CROWD));
         for (uint256 i = 0; i < RECENT && i < claims.length; ++i) {
             uint64 id = claims[claims.length - 1 - i];
+            (bool any, bool all) = (false, true);
             for (uint256 place = 0; place < 4; ++place) {
                 uint256 seat = (place + dice) % 4;
                 (bool fit, bool ok) = onSeat(id, seat / 2, seat % 2, dice >> 16);
-                if (fit) return ok;
+                (any, all) = (any || fit, all && (ok || !fit));
+                // All verifiers of a claim attest and reveal at once, or few slots would have both.
+                if (fit && current != Step.Attest && current != Step.Show) break;
             }
+            if (any) return all;
         }
         return false;
     }
 
     function send(address from, address to, bytes memory data) internal returns (bool ok) {
-        calls[uint256(current)] += 1;
         vm.prank(from);
         (ok,) = to.call(data);
+        count(ok);
+    }
+
+    function count(bool ok) internal returns (bool) {
+        calls[uint256(current)] += 1;
+        if (ok) successes[uint256(current)] += 1;
+        return ok;
     }
 
     function sendHere(bytes memory data) internal returns (bool) {
@@ -166,19 +190,22 @@ contract VerificationHandler is VerifyFixture {
 
     /// @dev Submitted, sealed and answered, with a lie in some slots.
     function claim(uint256 dice) internal returns (bool) {
-        calls[uint256(Step.Claim)] += 1;
+        if (claims.length > 0 && dice % 4 > 0) {
+            // One after the other, mostly, so that each has its verifiers.
+            if (info(claims[claims.length - 1]).state == IClaimBook.ClaimState.Answered) return false;
+        }
         if (registry.free(operator) < 100e18) bond(operator, 1000e18);
         uint64 id = submit(jobId, 5);
         seal(id);
         for (uint256 slot = 0; slot < 2; ++slot) {
-            if ((dice >> slot) % 4 == 0) digestOf[id][slot] = wrong.statement;
+            if ((dice >> slot) % 6 == 0) digestOf[id][slot] = wrong.statement;
         }
         answerClaim(id);
         claims.push(id);
         for (uint256 seat = 0; seat < 4; ++seat) {
             seats[id][seat] = challenges.verifierOf(id, seat / 2, seat % 2);
         }
-        return true;
+        return count(true);
     }
 
     function onSeat(uint64 id, uint256 slot, uint256 which, uint256 dice) internal returns (bool fit, bool ok) {
@@ -195,9 +222,8 @@ contract VerificationHandler is VerifyFixture {
             IChallengeManager.Step scale = IChallengeManager.Step.Scale;
             ok = sendHere(abi.encodeCall(challenges.prove, (id, slot, a, scale, wrong.evidence, FINDER)));
         } else if (current == Step.Settle) {
-            fit = revealed && c.holds == 0;
+            fit = revealed && c.holds == 0 && block.timestamp > c.contestUntil;
             if (!fit) return (false, false);
-            if (block.timestamp <= c.contestUntil) vm.warp(uint256(c.contestUntil) + 1);
             ok = send(FINDER, address(book), abi.encodeCall(book.settle, (id)));
         } else if (current == Step.TakeReward) {
             fit = c.state == IClaimBook.ClaimState.Settled && isRevealed(s) && !s.paid;
@@ -236,11 +262,11 @@ contract VerificationHandler is VerifyFixture {
             bytes memory call = abi.encodeCall(challenges.attest, (id, slot, which, sealed_));
             ok = send(seats[id][2 * slot + which], address(challenges), call);
         } else if (current == Step.RevealClaim) {
-            fit = c.state == IClaimBook.ClaimState.Answered && block.timestamp <= c.revealUntil;
+            fit = c.state == IClaimBook.ClaimState.Answered && block.timestamp <= c.revealUntil
+                && (block.timestamp > c.attestUntil || dice % 8 == 0);
             if (!fit) return (false, false);
-            calls[uint256(current)] += 1;
             revealClaim(id);
-            ok = true;
+            ok = count(true);
         } else if (current == Step.Show) {
             fit = s.state == IChallengeManager.SeatState.Committed && block.timestamp > c.attestUntil
                 && block.timestamp <= c.revealUntil;
@@ -270,8 +296,8 @@ contract VerificationHandler is VerifyFixture {
     /// something else.
     function word(uint64 id, uint256 slot, uint256 which) internal view returns (bytes32) {
         uint256 kind = uint256(keccak256(abi.encode(id, slot))) % 4;
-        if (kind == 0) return challenges.missingDigest(missing(id));
-        return kind == 1 && which == 0 ? bytes32("something else") : digests[id][slot];
+        if (kind < 2) return challenges.missingDigest(missing(id));
+        return kind == 2 && which == 0 ? bytes32("something else") : digests[id][slot];
     }
 
     function missing(uint64 id) internal pure returns (IChallengeManager.Missing memory) {
@@ -284,35 +310,54 @@ contract VerificationHandler is VerifyFixture {
         internal
         returns (bool fit, bool ok)
     {
-        bool contest = c.state == IClaimBook.ClaimState.Revealed && block.timestamp <= c.contestUntil;
-        bytes32 said = challenges.seat(id, slot, which).digest;
-        uint40 chunkUntil = challenges.publishUntil(id, slot, false);
-        uint40 answerUntil = challenges.publishUntil(id, slot, true);
-        if (current == Step.Demand) {
-            bytes32 digest = challenges.missingDigest(missing(id));
-            fit = contest && chunkUntil == 0 && said == digest && challenges.seat(id, slot, 1 - which).digest == digest;
-            if (fit) ok = sendHere(abi.encodeCall(challenges.demand, (id, slot, missing(id))));
-        } else if (current == Step.DemandAnswer) {
-            fit = contest && answerUntil == 0 && said != 0 && said != digests[id][slot];
-            if (fit) ok = sendHere(abi.encodeCall(challenges.demandAnswer, (id, slot, which, answered(id))));
-        } else if (current == Step.Publish) {
-            fit = chunkUntil != 0 && block.timestamp <= chunkUntil;
-            if (!fit) return (false, false);
-            bytes memory proof = publication(id, slot);
-            ok = sendHere(abi.encodeCall(challenges.publish, (id, slot, proof)));
-        } else if (current == Step.PublishAnswer) {
-            fit = answerUntil != 0 && block.timestamp <= answerUntil && digests[id][slot] == digestFor(answer());
-            if (fit) ok = sendHere(abi.encodeCall(challenges.publishAnswer, (id, slot, abi.encode(answer()))));
-        } else if (current == Step.SlashWithheld) {
-            bool due = (chunkUntil != 0 && block.timestamp > chunkUntil)
-                || (answerUntil != 0 && block.timestamp > answerUntil);
-            fit = due && c.state == IClaimBook.ClaimState.Revealed;
+        bool revealed = c.state == IClaimBook.ClaimState.Revealed;
+        if (current == Step.Demand || current == Step.DemandAnswer) {
+            if (!revealed || block.timestamp > c.contestUntil) return (false, false);
+            bytes32 said = challenges.seat(id, slot, which).digest;
+            return current == Step.Demand ? demand(id, slot, which, said) : demandAnswer(id, slot, which, said);
+        }
+        if (current == Step.SlashWithheld) {
+            fit = revealed && (isDue(id, slot, false) || isDue(id, slot, true));
             if (fit) ok = sendHere(abi.encodeCall(challenges.slashWithheld, (id, slot)));
-        } else {
+        } else if (current == Step.Release) {
             (bool held, uint40 until) = challenges.held(id);
             fit = held && until != 0 && block.timestamp > until && !anyOpen(id);
             if (fit) ok = sendHere(abi.encodeCall(challenges.release, (id)));
+        } else {
+            return publish(id, slot);
         }
+    }
+
+    function demand(uint64 id, uint256 slot, uint256 which, bytes32 said) internal returns (bool fit, bool ok) {
+        bytes32 digest = challenges.missingDigest(missing(id));
+        fit = said == digest && challenges.seat(id, slot, 1 - which).digest == digest && !demanded[id][slot][0];
+        if (!fit) return (false, false);
+        ok = sendHere(abi.encodeCall(challenges.demand, (id, slot, missing(id))));
+        demanded[id][slot][0] = ok;
+    }
+
+    function demandAnswer(uint64 id, uint256 slot, uint256 which, bytes32 said) internal returns (bool fit, bool ok) {
+        fit = said != 0 && said != digests[id][slot] && !demanded[id][slot][1];
+        if (!fit) return (false, false);
+        ok = sendHere(abi.encodeCall(challenges.demandAnswer, (id, slot, which, answered(id))));
+        demanded[id][slot][1] = ok;
+    }
+
+    function publish(uint64 id, uint256 slot) internal returns (bool fit, bool ok) {
+        bool answer_ = current == Step.PublishAnswer;
+        uint40 until = challenges.publishUntil(id, slot, answer_);
+        fit = until != 0 && block.timestamp <= until;
+        if (!fit || (answer_ && digests[id][slot] != digestFor(answer()))) return (false, false);
+        bytes memory piece = answer_ ? abi.encode(answer()) : publication(id, slot);
+        bytes memory call = answer_
+            ? abi.encodeCall(challenges.publishAnswer, (id, slot, piece))
+            : abi.encodeCall(challenges.publish, (id, slot, piece));
+        ok = sendHere(call);
+    }
+
+    function isDue(uint64 id, uint256 slot, bool answer_) internal view returns (bool) {
+        uint40 until = challenges.publishUntil(id, slot, answer_);
+        return until != 0 && block.timestamp > until;
     }
 
     function anyOpen(uint64 id) public view returns (bool open_) {
@@ -342,7 +387,7 @@ contract VerificationHandler is VerifyFixture {
             if (v.from == 0 || v.until != 0 || nonce % 3 > 0) return false;
             ok = send(who, address(challenges), abi.encodeCall(challenges.resign, ()));
         } else {
-            if (v.until == 0) return false;
+            if (v.until == 0 || nonce % 4 > 0) return false;
             if (block.timestamp < v.freeAt) vm.warp(v.freeAt);
             ok = sendHere(abi.encodeCall(challenges.takeLock, (who)));
             if (ok) lockOf[who] = 0;

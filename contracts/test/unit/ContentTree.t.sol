@@ -74,6 +74,7 @@ contract ContentTreeTest is Base {
         vm.assertTrue(!ContentTree.opens(root, 0, o), "a node of another length");
     }
 
+    /// forge-config: default.fuzz.runs = 32
     function testFuzz_opens_noChangedByte(uint256 place, uint8 change) public pure {
         bytes memory data = Contents.fill(2 * CHUNK + 77);
         bytes32 root = Contents.root(data);

@@ -7,7 +7,7 @@ import {Verifiers} from "./Verifiers.sol";
 
 /// @title The seats of drawn verifiers: what they commit to and reveal, what they are paid, and what absence or a wrong
 /// digest costs.
-abstract contract Attestations is Verifiers {
+abstract contract Seats is Verifiers {
     mapping(uint64 claimId => mapping(uint256 place => StoredSeat)) private _seats; // place: SEATS * slot + which
 
     struct StoredSeat {
