@@ -237,6 +237,7 @@ pub async fn devnet(args: DevnetArgs) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir.path().join("logs"))?;
     let port = ports::free("the dev chain", args.port, &mut Vec::new())?;
     let (mut anvil, deployment) = cluster::dev_chain(dir.path(), port).await?;
+    cluster::tick(&format!("http://127.0.0.1:{port}")).await?;
     std::fs::write(&args.deployment, serde_json::to_vec_pretty(&deployment)?)
         .with_context(|| format!("cannot write {}", args.deployment.display()))?;
     step("chain", &format!("http://127.0.0.1:{port}, chain id {}, a block every second", deployment.chain_id));

@@ -185,8 +185,7 @@ impl Watch {
                     continue;
                 }
                 self.moved = Instant::now();
-                let range =
-                    format!("claim of segments {}..{}", claim.first, claim.first.0 + u64::from(claim.count));
+                let range = format!("claim of segments {}..{}", claim.first, claim.first.0 + u64::from(claim.count));
                 let text = match claim.state {
                     ClaimState::Submitted => format!("{range}: {} units for {}", claim.units, claim.fee),
                     ClaimState::Sealed => format!("{range}: the draw is fixed"),
