@@ -8,6 +8,7 @@
 pub mod action;
 pub mod commit;
 pub mod content;
+pub mod economics;
 pub mod machine;
 pub mod merkle;
 pub mod pricing;
