@@ -84,7 +84,16 @@ fn row(rules: &Rules, attack: &'static str, claim: &Claim, lock: f64, dice: &mut
     let bound = Bound::at_least("lock, fees", claim.needed() / (1.0 - rules.finder), lock);
     let (n, k, q) = (claim.segments, claim.draws, claim.detection);
     let case = format!("{n} segments, {k} drawn, q = {q}; {best} faked");
-    Row { attack, case, measure: MEASURE, exact: claim.gain(best), simulated, error, holds: bound.holds(), bound: Some(bound) }
+    Row {
+        attack,
+        case,
+        measure: MEASURE,
+        exact: claim.gain(best),
+        simulated,
+        error,
+        holds: bound.holds(),
+        bound: Some(bound),
+    }
 }
 
 /// By the design's stricter rule, which does not count the fee as lost: F / (k q) for the smallest part.

@@ -25,9 +25,11 @@ fn spam(rules: &Rules, dice: &mut Dice, trials: u32) -> Row {
     let held = (1.0 + rules.long_lock) * INTEREST / 365.0;
     let bond = rules.bond_share * rules.long_lock;
     let exact = held * f64::midpoint(1.0, rules.dispute_days);
-    let (simulated, error) = mean(trials, held * rules.dispute_days, || held * (1.0 + dice.unit() * (rules.dispute_days - 1.0)));
+    let (simulated, error) =
+        mean(trials, held * rules.dispute_days, || held * (1.0 + dice.unit() * (rules.dispute_days - 1.0)));
     let longest = held * rules.dispute_days;
-    let bound = Bound::at_least("bondShare of the lock", longest / rules.bond_to_winner / rules.long_lock, rules.bond_share);
+    let bound =
+        Bound::at_least("bondShare of the lock", longest / rules.bond_to_winner / rules.long_lock, rules.bond_share);
     Row {
         attack: "contests without ground",
         case: format!("fee and lock held up to {} days, bond {bond} fees", rules.dispute_days),

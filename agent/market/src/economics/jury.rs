@@ -17,8 +17,9 @@ pub(super) fn rows(rules: &Rules, dice: &mut Dice, trials: u32) -> Vec<Row> {
         rows.push(bribed(rules, share, dice, trials));
     }
     for enlisted in [0.1, 0.25, 0.5] {
-        rows.push(empty(rules, enlisted, dice, trials));
+        rows.push(empty(rules, rules.juror_tries, enlisted, dice, trials));
     }
+    rows.push(empty(rules, 2 * rules.juror_tries, 0.25, dice, trials));
     rows
 }
 
@@ -51,7 +52,8 @@ fn acquitted(rules: &Rules, share: f64, dice: &mut Dice, trials: u32) -> Row {
 fn convicted(rules: &Rules, share: f64, dice: &mut Dice, trials: u32) -> Row {
     let exact = at_least(rules.trial.0, share, rules.trial.1) * at_least(rules.appeal.0, share, rules.appeal.1);
     let (simulated, error) = mean(trials, 1.0, || {
-        let both = dice.count(rules.trial.0, share) >= rules.trial.1 && dice.count(rules.appeal.0, share) >= rules.appeal.1;
+        let both =
+            dice.count(rules.trial.0, share) >= rules.trial.1 && dice.count(rules.appeal.0, share) >= rules.appeal.1;
         f64::from(both)
     });
     // A game costs its challenger the bond when it is lost and wins a part of the lock.
@@ -97,17 +99,17 @@ fn bribed(rules: &Rules, share: f64, dice: &mut Dice, trials: u32) -> Row {
 }
 
 /// A seat stays empty when no draw falls on an enlisted operator; then a quorum may be out of reach.
-fn empty(rules: &Rules, enlisted: f64, dice: &mut Dice, trials: u32) -> Row {
-    let taken = 1.0 - power(1.0 - enlisted, rules.juror_tries);
+fn empty(rules: &Rules, tries: u32, enlisted: f64, dice: &mut Dice, trials: u32) -> Row {
+    let taken = 1.0 - power(1.0 - enlisted, tries);
     let exact = at_least(rules.trial.0, taken, rules.trial.1);
     let (simulated, error) = mean(trials, 1.0, || {
-        let seats = (0..rules.trial.0).filter(|_| dice.count(rules.juror_tries, enlisted) > 0).count();
+        let seats = (0..rules.trial.0).filter(|_| dice.count(tries, enlisted) > 0).count();
         f64::from(seats >= rules.trial.1 as usize)
     });
-    let bound = Bound::at_least("chance wanted", 0.99, exact);
+    let bound = Bound::at_least("chance wanted", 0.98, exact);
     Row {
         attack: "few jurors",
-        case: format!("{:.0} % of the active stake enlisted", enlisted * 100.0),
+        case: format!("{:.0} % of the active stake enlisted, {tries} draws for a seat", enlisted * 100.0),
         measure: "chance that a quorum can be reached at all",
         exact,
         simulated,

@@ -120,7 +120,8 @@ mod tests {
     fn without_collateral_and_draws_hardly_anything_holds() {
         let mut bare = Rules::main();
         (bare.long_lock, bare.short_lock, bare.long_draws, bare.short_draws) = (0.0, 0.0, 1, 1);
-        let held = |rules: &Rules| report(rules, 1, 500).iter().filter(|r| r.attack.starts_with("faking") && r.holds).count();
+        let held =
+            |rules: &Rules| report(rules, 1, 500).iter().filter(|r| r.attack.starts_with("faking") && r.holds).count();
         assert!(held(&bare) * 4 < held(&Rules::main()));
     }
 }

@@ -58,7 +58,8 @@ fn cells(row: &Row) -> [String; 7] {
 fn number(x: f64) -> String {
     let size = x.abs();
     let digits = match size {
-        _ if size == 0.0 || size >= 100.0 => 0,
+        _ if size < 5e-7 => return "0".to_owned(),
+        _ if size >= 100.0 => 0,
         _ if size >= 10.0 => 1,
         _ if size >= 1.0 => 2,
         _ if size >= 0.1 => 3,

@@ -27,7 +27,9 @@ pub(super) fn withholding(rules: &Rules, dice: &mut Dice, trials: u32) -> Vec<Ro
             let percent = friends * 100.0;
             rows.push(Row {
                 attack: "withholding data",
-                case: format!("{segments} segments, {percent:.0} % of the verifiers are friends, q = 0.9; {best} faked"),
+                case: format!(
+                    "{segments} segments, {percent:.0} % of the verifiers are friends, q = 0.9; {best} faked"
+                ),
                 measure: "most gained over honest work, fees",
                 exact: claim.gain(best),
                 simulated,
@@ -46,7 +48,11 @@ pub(super) fn laziness(rules: &Rules, dice: &mut Dice, trials: u32) -> Vec<Row> 
     for diligent in [0.9, 0.5, 0.25, 0.1] {
         let exact = 1.0 - power(1.0 - diligent, rules.verifiers);
         let (simulated, error) = mean(trials, 1.0, || f64::from(dice.count(rules.verifiers, diligent) > 0));
-        let bound = Bound::at_least("lock, fees", Claim::of(rules, 1800, exact).needed() / (1.0 - rules.finder), rules.long_lock);
+        let bound = Bound::at_least(
+            "lock, fees",
+            Claim::of(rules, 1800, exact).needed() / (1.0 - rules.finder),
+            rules.long_lock,
+        );
         rows.push(Row {
             attack: "lazy verifiers",
             case: format!("{:.0} % of them work, and nobody else looks; long claim", diligent * 100.0),
@@ -95,9 +101,10 @@ fn junk(rules: &Rules, dice: &mut Dice, trials: u32) -> Row {
     let pay = if rules.pays_agreement_only { 0.0 } else { rules.verifier_share / f64::from(seats) };
     let exact = pay - (rules.verifier_share / f64::from(seats) - 1.0 / 1800.0);
     let (simulated, error) = mean(trials, rules.verifier_share, || {
-        // No number of 256 bits is hit by guessing: a lazy seat is paid only where agreement is not asked for.
-        let agrees = dice.chance(0.0) || !rules.pays_agreement_only;
-        f64::from(agrees) * rules.verifier_share / f64::from(seats) - rules.verifier_share / f64::from(seats) + 1.0 / 1800.0
+        // A guess of 32 bits here, of 256 there.
+        let agrees = dice.below(u32::MAX) == 0 || !rules.pays_agreement_only;
+        f64::from(agrees) * rules.verifier_share / f64::from(seats) - rules.verifier_share / f64::from(seats)
+            + 1.0 / 1800.0
     });
     let bound = Bound::at_least("only agreement is paid", 1.0, f64::from(rules.pays_agreement_only));
     Row {
