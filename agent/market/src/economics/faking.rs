@@ -132,7 +132,7 @@ mod tests {
         // 1 / (k q) - 1 for parts near 0: more than nothing only when k q is below 1.
         let claim = Claim { segments: 4096, draws: 1, detection: 0.5, lost: 0.0, seeds: 1 };
         assert!((claim.needed() - 1.0).abs() < 1e-9);
-        assert_eq!(Claim { draws: 8, ..claim }.needed(), 0.0);
+        assert_eq!(Claim { draws: 8, detection: 1.0, ..claim }.needed(), 0.0);
     }
 
     #[test]
