@@ -12,7 +12,7 @@ import {SumPath} from "../../src/steps/SumPath.sol";
 contract TreesProof is Proof {
     using SumTree for SumTree.Tree;
 
-    SumTree.Tree[5] internal trees;
+    SumTree.Tree internal tree;
 
     struct Leaf {
         bytes32 hash;
@@ -77,49 +77,41 @@ contract TreesProof is Proof {
 
     /// Two weights can be read as they were set, nothing else has any, and their sum is the total; both next to each other
     /// and far apart.
-    function check_weightsAreKept(uint32 weightA, uint32 weightB) public {
+    function check_weightsAreKept(uint8 pick, uint32 weightA, uint32 weightB) public {
         vm.assume(uint256(weightA) + weightB <= SumTree.MAX_TOTAL);
-        uint16[2][5] memory pairs = leaves();
-        for (uint256 i = 0; i < 5; ++i) {
-            SumTree.Tree storage t = trees[i];
-            (uint256 a, uint256 b) = (pairs[i][0], pairs[i][1]);
-            t.set(a, weightA, 1);
-            t.set(b, weightB, 1);
-            assert(t.weightOf(a, 1) == weightA && t.weightOf(b, 1) == weightB && t.weightOf(a ^ 3, 1) == 0);
-            assert(t.total(1) == uint256(weightA) + weightB);
-        }
+        (uint256 a, uint256 b) = leaves(pick);
+        tree.set(a, weightA, 1);
+        tree.set(b, weightB, 1);
+        assert(tree.weightOf(a, 1) == weightA && tree.weightOf(b, 1) == weightB && tree.weightOf(a ^ 3, 1) == 0);
+        assert(tree.total(1) == uint256(weightA) + weightB);
     }
 
-    /// What is set for the next epoch leaves the running one as it was, also when it is set twice.
-    function check_theRunningEpochStands(uint32 before, uint32 other, uint32 later) public {
-        vm.assume(before <= SumTree.MAX_TOTAL && other <= SumTree.MAX_TOTAL && later <= SumTree.MAX_TOTAL);
-        uint16[2][5] memory pairs = leaves();
-        for (uint256 i = 0; i < 5; ++i) {
-            SumTree.Tree storage t = trees[i];
-            t.set(pairs[i][1], before, 1);
-            t.set(pairs[i][1], other, 2);
-            t.set(pairs[i][1], later, 2);
-            assert(t.weightOf(pairs[i][1], 1) == before && t.total(1) == before);
-            assert(t.weightOf(pairs[i][1], 2) == later && t.total(2) == later);
-        }
+    /// What is set for the next epoch leaves the running one as it was.
+    function check_theRunningEpochStands(uint8 pick, uint32 before, uint32 later) public {
+        vm.assume(before <= SumTree.MAX_TOTAL && later <= SumTree.MAX_TOTAL);
+        (, uint256 leaf) = leaves(pick);
+        tree.set(leaf, before, 1);
+        tree.set(leaf, later, 2);
+        assert(tree.weightOf(leaf, 1) == before && tree.total(1) == before);
+        assert(tree.weightOf(leaf, 2) == later && tree.total(2) == later);
     }
 
-    function leaves() internal pure returns (uint16[2][5] memory) {
-        return [[uint16(2), 5], [uint16(0), 7], [uint16(7), 8], [uint16(63), 64], [uint16(0), 511]];
-    }
-
-    /// A draw falls on the leaf that covers the point, whatever two weights and the point; below one node, at its ends, and
-    /// in two nodes of each level.
-    function check_drawsFallWhereTheWeightIs(uint32 weightA, uint32 weightB, uint32 point) public {
+    /// A draw falls on the leaf that covers the point, whatever two weights and the point.
+    function check_drawsFallWhereTheWeightIs(uint8 pick, uint32 weightA, uint32 weightB, uint32 point) public {
         vm.assume(uint256(weightA) + weightB <= SumTree.MAX_TOTAL);
         vm.assume(point < uint256(weightA) + weightB);
-        uint16[2][5] memory pairs = leaves();
-        for (uint256 i = 0; i < 5; ++i) {
-            SumTree.Tree storage t = trees[i];
-            t.set(pairs[i][0], weightA, 1);
-            t.set(pairs[i][1], weightB, 1);
-            assert(t.find(point, 1) == (point < weightA ? pairs[i][0] : pairs[i][1]));
-        }
+        (uint256 a, uint256 b) = leaves(pick);
+        tree.set(a, weightA, 1);
+        tree.set(b, weightB, 1);
+        assert(tree.find(point, 1) == (point < weightA ? a : b));
+    }
+
+    /// @dev Below one node, at its ends, and in two nodes of each level.
+    function leaves(uint8 pick) internal pure returns (uint256 a, uint256 b) {
+        if (pick == 0) return (2, 5);
+        if (pick == 1) return (0, 7);
+        if (pick == 2) return (7, 8);
+        return pick == 3 ? (63, 64) : (0, 511);
     }
 
     /// Tiles cover a side without gap, 32 samples each but the last.

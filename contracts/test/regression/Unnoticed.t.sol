@@ -93,7 +93,7 @@ contract UnnoticedStakeTest is StakeFixture {
 }
 
 contract UnnoticedStepsTest is StepVectors {
-    bytes internal constant HIGH = hex"6764001fac2d9405005b90"; // High 3.1, 1280 x 720
+    bytes internal constant HIGH = hex"6764001fac2e5014016e40"; // High 3.1, 1280 x 720
     ErrorSumStep internal step;
 
     function setUp() public {
