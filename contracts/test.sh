@@ -5,12 +5,17 @@
 #   --gas        write snapshots/*.json anew instead of failing when a cost has changed (whole transactions, cold storage)
 #   --coverage   instead of testing: which lines and branches of src/ no test reaches; there may be none
 #   --artifacts  write artifacts/*.json and vectors/*.json anew instead of failing when they are stale
+# Checks of another kind, each instead of the tests; what they need is installed on demand below .venv/:
+#   --slither [PATHS]     static analysis; every finding has to be explained in slither.json
+#   --halmos [OPTIONS]    proofs of the pure arithmetic, test/proof, for all arguments
+#   --mutate [N] [PATHS]  makes N single changes and sees whether a test notices each; tools/mutate says more
 set -uo pipefail
 cd "$(dirname "$0")" || exit 2
 
-artifacts=check coverage=no
+artifacts=check coverage=no other=''
 export FORGE_SNAPSHOT_CHECK=true
-for arg in "$@"; do
+case "${1:-}" in --slither | --halmos | --mutate) other=tools/${1#--} && shift ;; esac
+[ -n "$other" ] || for arg in "$@"; do
   case "$arg" in
     --ci) export FOUNDRY_PROFILE=ci ;;
     --deep)
@@ -20,7 +25,7 @@ for arg in "$@"; do
     --gas) export FORGE_SNAPSHOT_CHECK=false ;;
     --artifacts) artifacts=write; export HEADFRAME_WRITE_VECTORS=true ;;
     --coverage) coverage=yes ;;
-    *) echo "unknown option: $arg (known: --ci --deep --gas --coverage --artifacts)" >&2; exit 2 ;;
+    *) echo "unknown option: $arg (known: --ci --deep --gas --coverage --artifacts --slither --halmos --mutate)" >&2; exit 2 ;;
   esac
 done
 
@@ -34,6 +39,7 @@ if [ ! -x "$forge" ]; then
   exit 2
 fi
 export FOUNDRY_SOLC="$PWD/tools/solc" FOUNDRY_DISABLE_NIGHTLY_WARNING=1
+[ -z "$other" ] || exec "$other" "$@"
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

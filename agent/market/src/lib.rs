@@ -9,6 +9,8 @@
 pub mod action;
 pub mod content;
 pub mod dispute;
+
+pub mod economics;
 pub mod machine;
 pub mod merkle;
 pub mod order;

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Proof} from "./Proof.sol";
+import {SharePool} from "../../src/staking/SharePool.sol";
+import {VestingStream} from "../../src/staking/VestingStream.sol";
+
+/// @dev For assets up to 2^92 and shares up to 2^123, which is all there can be: see SharePool.
+contract SharePoolProof is Proof {
+    using SharePool for SharePool.Pool;
+
+    SharePool.Pool internal pool;
+
+    function some(uint256 assets, uint256 shares) internal pure returns (SharePool.Pool memory) {
+        vm.assume(assets <= 2 ** 92 && shares <= 2 ** 123);
+        return SharePool.Pool(uint128(assets), uint128(shares));
+    }
+
+    /// @dev What the conversion's product and quotient obey.
+    function knowShares(SharePool.Pool memory p, uint256 assets) internal pure {
+        lemmaFits(assets, uint256(p.shares) + 1000);
+        lemmaFits(uint256(p.shares) + 1000, assets);
+        lemmaCommutes(assets, uint256(p.shares) + 1000);
+        unchecked {
+            lemmaQuotient(assets * (uint256(p.shares) + 1000), uint256(p.assets) + 1);
+        }
+    }
+
+    function knowAssets(SharePool.Pool memory p, uint256 shares) internal pure {
+        lemmaFits(shares, uint256(p.assets) + 1);
+        lemmaFits(uint256(p.assets) + 1, shares);
+        lemmaCommutes(shares, uint256(p.assets) + 1);
+        unchecked {
+            lemmaQuotient(shares * (uint256(p.assets) + 1), uint256(p.shares) + 1000);
+        }
+    }
+
+    function toShares(SharePool.Pool memory p, uint256 assets) external pure returns (uint256) {
+        return p.toShares(assets);
+    }
+
+    function toAssets(SharePool.Pool memory p, uint256 shares) external pure returns (uint256) {
+        return p.toAssets(shares);
+    }
+
+    /// Neither conversion reverts.
+    function check_conversionsFit(uint128 assets, uint128 shares, uint128 given, uint128 held) public view {
+        SharePool.Pool memory p = some(assets, shares);
+        vm.assume(given <= 2 ** 92 && held <= 2 ** 123);
+        knowShares(p, given);
+        knowAssets(p, held);
+        try this.toShares(p, given) {}
+        catch {
+            assert(false);
+        }
+        try this.toAssets(p, held) {}
+        catch {
+            assert(false);
+        }
+    }
+
+    /// Who puts more in gets no fewer shares.
+    function check_sharesGrow(uint128 assets, uint128 shares, uint128 less, uint128 more) public pure {
+        SharePool.Pool memory p = some(assets, shares);
+        vm.assume(less <= more && more <= 2 ** 92);
+        knowShares(p, less);
+        knowShares(p, more);
+        (uint256 few, uint256 many) = (p.toShares(less), p.toShares(more));
+        vm.assume(few < 2 ** 124 && many < 2 ** 124);
+        lemmaGrows(less, more, uint256(shares) + 1000);
+        lemmaGrows(many, few, uint256(assets) + 1);
+        assert(few <= many);
+    }
+
+    /// Putting in and taking out at once gains nothing.
+    function check_roundTripGainsNothing(uint128 assets, uint128 shares, uint128 given) public pure {
+        SharePool.Pool memory p = some(assets, shares);
+        vm.assume(given <= 2 ** 92 && uint256(assets) + given <= 2 ** 92);
+        knowShares(p, given);
+        uint256 got = p.toShares(given);
+        vm.assume(got + shares <= 2 ** 123); // deposit's SafeCast is wider
+        SharePool.Pool memory after_ = SharePool.Pool(assets + given, uint128(shares + got));
+        knowAssets(after_, got);
+        uint256 back = after_.toAssets(got);
+        vm.assume(back < 2 ** 124);
+        (uint256 t, uint256 b) = (uint256(shares) + 1000, uint256(assets) + 1);
+        lemmaDistributes(got, b, given);
+        lemmaDistributes(given, t, got);
+        lemmaCommutes(got, given);
+        lemmaGrows(given, back, t + got);
+        assert(back <= given);
+    }
+
+    /// Taking out and putting in again gives no more shares than were held.
+    function check_roundTripOfSharesGainsNothing(uint128 assets, uint128 shares, uint128 held) public pure {
+        SharePool.Pool memory p = some(assets, shares);
+        vm.assume(held <= shares);
+        knowAssets(p, held);
+        uint256 out = p.toAssets(held);
+        vm.assume(out <= assets);
+        SharePool.Pool memory after_ = SharePool.Pool(uint128(assets - out), shares - held);
+        knowShares(after_, out);
+        uint256 again = after_.toShares(out);
+        vm.assume(again < 2 ** 124);
+        (uint256 t, uint256 b) = (uint256(after_.shares) + 1000, uint256(after_.assets) + 1);
+        lemmaDistributes(out, t, held);
+        lemmaDistributes(held, b, out);
+        lemmaCommutes(held, out);
+        lemmaGrows(held, again, b);
+        assert(again <= held);
+    }
+
+    /// A loss is shared to the last wei, and a pool is emptied exactly when its shares are worth under a millionth of par.
+    function check_loseAccountsForAll(uint128 assets, uint128 shares, uint128 loss) public {
+        pool = some(assets, shares);
+        vm.assume(loss <= assets);
+        (bool wiped, uint128 dust) = pool.lose(loss);
+        assert(uint256(pool.assets) + dust + loss == assets);
+        assert(wiped == (uint256(assets - loss) * 1e9 < shares));
+        if (wiped) assert(pool.assets == 0 && pool.shares == 0);
+        else assert(pool.shares == shares && dust == 0);
+    }
+
+    /// What has vested is never more than there is.
+    function check_vestedIsNoMoreThanLeft(uint128 left, uint40 since, uint40 until, uint40 time) public pure {
+        vm.assume(left < 2 ** 124 && since <= time);
+        VestingStream.Stream memory s = VestingStream.Stream(left, since, until);
+        if (time < until) {
+            (uint256 passed, uint256 all) = (time - since, until - since);
+            lemmaFits(left, passed);
+            lemmaFits(passed, left);
+            lemmaCommutes(left, passed);
+            lemmaCommutes(left, all);
+            unchecked {
+                lemmaQuotient(uint256(left) * passed, all);
+                uint256 q = uint256(left) * passed / all;
+                vm.assume(q < 2 ** 124); // a quotient of less than 2^164 by more than 0 may be larger: then it reverts
+                lemmaGrows(left, q, all);
+                lemmaGrows(passed, all, left);
+            }
+        }
+        assert(VestingStream.vested(s, time) <= left);
+    }
+}
