@@ -9,7 +9,6 @@
 pub mod action;
 pub mod content;
 pub mod dispute;
-
 pub mod economics;
 pub mod machine;
 pub mod merkle;

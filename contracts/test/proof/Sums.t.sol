@@ -5,7 +5,7 @@ import {Proof} from "./Proof.sol";
 import {FeeRouter} from "../../src/staking/FeeRouter.sol";
 import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
 import {StakeRegistry} from "../../src/staking/StakeRegistry.sol";
-import {Token} from "../../src/Token.sol";
+import {Token} from "../../src/token/Token.sol";
 import {ErrorSumStep} from "../../src/steps/ErrorSumStep.sol";
 
 /// @dev A double of the registry for the router alone: gives delegators the part it was told to.
@@ -54,7 +54,7 @@ contract SumsProof is Proof {
         address[] memory holders = new address[](1);
         uint256[] memory amounts = new uint256[](1);
         (holders[0], amounts[0]) = (address(this), 1e9 * 1e18);
-        token = new Token(holders, amounts);
+        token = new Token(holders, amounts, address(0), 1e9 * 1e18);
         registry = new RichRegistry(token);
         registry.announceSlasher(address(this), 1 days);
         token.transfer(address(registry), 1e9 * 1e18);
