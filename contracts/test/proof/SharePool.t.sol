@@ -11,13 +11,14 @@ contract SharePoolProof is Proof {
 
     SharePool.Pool internal pool;
 
-    function some(uint256 assets, uint256 shares) internal pure returns (SharePool.Pool memory) {
+    function some(uint256 assets, uint256 shares) internal returns (SharePool.Pool storage) {
         vm.assume(assets <= 2 ** 92 && shares <= 2 ** 123);
-        return SharePool.Pool(uint128(assets), uint128(shares));
+        pool = SharePool.Pool(uint96(assets), uint128(shares), 0);
+        return pool;
     }
 
     /// @dev What the conversion's product and quotient obey.
-    function knowShares(SharePool.Pool memory p, uint256 assets) internal pure {
+    function knowShares(SharePool.Pool storage p, uint256 assets) internal view {
         lemmaFits(assets, uint256(p.shares) + 1000);
         lemmaFits(uint256(p.shares) + 1000, assets);
         lemmaCommutes(assets, uint256(p.shares) + 1000);
@@ -26,7 +27,7 @@ contract SharePoolProof is Proof {
         }
     }
 
-    function knowAssets(SharePool.Pool memory p, uint256 shares) internal pure {
+    function knowAssets(SharePool.Pool storage p, uint256 shares) internal view {
         lemmaFits(shares, uint256(p.assets) + 1);
         lemmaFits(uint256(p.assets) + 1, shares);
         lemmaCommutes(shares, uint256(p.assets) + 1);
@@ -35,33 +36,33 @@ contract SharePoolProof is Proof {
         }
     }
 
-    function toShares(SharePool.Pool memory p, uint256 assets) external pure returns (uint256) {
-        return p.toShares(assets);
+    function toShares(uint256 assets) external view returns (uint256) {
+        return pool.toShares(assets);
     }
 
-    function toAssets(SharePool.Pool memory p, uint256 shares) external pure returns (uint256) {
-        return p.toAssets(shares);
+    function toAssets(uint256 shares) external view returns (uint256) {
+        return pool.toAssets(shares);
     }
 
     /// Neither conversion reverts.
-    function check_conversionsFit(uint128 assets, uint128 shares, uint128 given, uint128 held) public view {
-        SharePool.Pool memory p = some(assets, shares);
+    function check_conversionsFit(uint128 assets, uint128 shares, uint128 given, uint128 held) public {
+        SharePool.Pool storage p = some(assets, shares);
         vm.assume(given <= 2 ** 92 && held <= 2 ** 123);
         knowShares(p, given);
         knowAssets(p, held);
-        try this.toShares(p, given) {}
+        try this.toShares(given) {}
         catch {
             assert(false);
         }
-        try this.toAssets(p, held) {}
+        try this.toAssets(held) {}
         catch {
             assert(false);
         }
     }
 
     /// Who puts more in gets no fewer shares.
-    function check_sharesGrow(uint128 assets, uint128 shares, uint128 less, uint128 more) public pure {
-        SharePool.Pool memory p = some(assets, shares);
+    function check_sharesGrow(uint128 assets, uint128 shares, uint128 less, uint128 more) public {
+        SharePool.Pool storage p = some(assets, shares);
         vm.assume(less <= more && more <= 2 ** 92);
         knowShares(p, less);
         knowShares(p, more);
@@ -73,15 +74,15 @@ contract SharePoolProof is Proof {
     }
 
     /// Putting in and taking out at once gains nothing.
-    function check_roundTripGainsNothing(uint128 assets, uint128 shares, uint128 given) public pure {
-        SharePool.Pool memory p = some(assets, shares);
+    function check_roundTripGainsNothing(uint128 assets, uint128 shares, uint128 given) public {
+        SharePool.Pool storage p = some(assets, shares);
         vm.assume(given <= 2 ** 92 && uint256(assets) + given <= 2 ** 92);
         knowShares(p, given);
         uint256 got = p.toShares(given);
         vm.assume(got + shares <= 2 ** 123); // deposit's SafeCast is wider
-        SharePool.Pool memory after_ = SharePool.Pool(assets + given, uint128(shares + got));
-        knowAssets(after_, got);
-        uint256 back = after_.toAssets(got);
+        pool = SharePool.Pool(uint96(assets + given), uint128(shares + got), 0);
+        knowAssets(p, got);
+        uint256 back = p.toAssets(got);
         vm.assume(back < 2 ** 124);
         (uint256 t, uint256 b) = (uint256(shares) + 1000, uint256(assets) + 1);
         lemmaDistributes(got, b, given);
@@ -92,17 +93,17 @@ contract SharePoolProof is Proof {
     }
 
     /// Taking out and putting in again gives no more shares than were held.
-    function check_roundTripOfSharesGainsNothing(uint128 assets, uint128 shares, uint128 held) public pure {
-        SharePool.Pool memory p = some(assets, shares);
+    function check_roundTripOfSharesGainsNothing(uint128 assets, uint128 shares, uint128 held) public {
+        SharePool.Pool storage p = some(assets, shares);
         vm.assume(held <= shares);
         knowAssets(p, held);
         uint256 out = p.toAssets(held);
         vm.assume(out <= assets);
-        SharePool.Pool memory after_ = SharePool.Pool(uint128(assets - out), shares - held);
-        knowShares(after_, out);
-        uint256 again = after_.toShares(out);
+        pool = SharePool.Pool(uint96(assets - out), shares - held, 0);
+        knowShares(p, out);
+        uint256 again = p.toShares(out);
         vm.assume(again < 2 ** 124);
-        (uint256 t, uint256 b) = (uint256(after_.shares) + 1000, uint256(after_.assets) + 1);
+        (uint256 t, uint256 b) = (uint256(p.shares) + 1000, uint256(p.assets) + 1);
         lemmaDistributes(out, t, held);
         lemmaDistributes(held, b, out);
         lemmaCommutes(held, out);
@@ -112,9 +113,9 @@ contract SharePoolProof is Proof {
 
     /// A loss is shared to the last wei, and a pool is emptied exactly when its shares are worth under a millionth of par.
     function check_loseAccountsForAll(uint128 assets, uint128 shares, uint128 loss) public {
-        pool = some(assets, shares);
+        some(assets, shares);
         vm.assume(loss <= assets);
-        (bool wiped, uint128 dust) = pool.lose(loss);
+        (bool wiped, uint96 dust) = pool.lose(uint96(loss));
         assert(uint256(pool.assets) + dust + loss == assets);
         assert(wiped == (uint256(assets - loss) * 1e9 < shares));
         if (wiped) assert(pool.assets == 0 && pool.shares == 0);
