@@ -58,7 +58,7 @@ impl fmt::Display for Fault {
 ///
 /// Reads all of the timelock's events since the deployment, in one query: a node that limits those refuses on an old one.
 pub async fn role_faults<P: Provider>(provider: &P, at: &Deployment) -> Result<Vec<Fault>, Error> {
-    let mut faults: Vec<Fault> = relations(provider, at)
+    let mut faults: Vec<Fault> = Box::pin(relations(provider, at))
         .await?
         .into_iter()
         .filter(|relation| relation.expected != relation.found)

@@ -148,7 +148,7 @@ pub enum Action {
     /// Makes a profile known.
     AddProfile { profile: Profile },
     /// Opens a job with `escrow` and gives it to a bidder.
-    OpenWithBid { order: JobOrder, bid: Bid, signature: Signature, escrow: Wei },
+    OpenWithBid { order: Box<JobOrder>, bid: Box<Bid>, signature: Signature, escrow: Wei },
     /// Takes the job from an operator that did not start it in time.
     DefaultJob { job: JobId, operator: Address },
     /// Ends a job that nobody has started.

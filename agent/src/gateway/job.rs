@@ -144,7 +144,7 @@ impl Driver {
     async fn open(&mut self, record: &JobRecord, now: &Now) -> Result<(), JobTrouble> {
         let asked = self.market.sender.state(&format!("open_job:{}", record.nonce)).await?;
         if record.finished && asked.is_none() {
-            return self.give_up(record);
+            return Ok(self.give_up(record)?);
         }
         let progress = match asked {
             Some(progress) => progress,
@@ -165,7 +165,7 @@ impl Driver {
     }
 
     /// Another job may be ordered.
-    fn give_up(&self, record: &JobRecord) -> Result<(), JobTrouble> {
+    fn give_up(&self, record: &JobRecord) -> std::io::Result<()> {
         self.spool.change(|broadcast| broadcast.jobs.retain(|job| job.nonce != record.nonce))?;
         self.status.send_modify(|status| status.over = true);
         Ok(())
@@ -195,7 +195,7 @@ impl Driver {
             return Err(JobTrouble::NoBid);
         };
         tracing::info!(bids = bids.len(), operator = %bid.operator, price = %bid.price, "the cheapest bid is taken");
-        let (bid, signature) = (bid.clone(), *signature);
+        let (order, bid, signature) = (Box::new(order), Box::new(bid.clone()), *signature);
         Ok(Some(Action::OpenWithBid { order, bid, signature, escrow: market.escrow.deposit }))
     }
 

@@ -378,6 +378,7 @@ async fn hire(market: &mut Market, job: JobId) -> Broadcaster<impl Provider + us
     let asking = client.http.post(format!("{}/v1/bids", market.cluster.nodes[0].http)).json(&order).send();
     let offer = asking.await.unwrap().error_for_status().unwrap().text().await.unwrap();
     let Offer { bid, signature } = serde_json::from_str(&offer).unwrap();
+    let (order, bid) = (Box::new(order), Box::new(bid));
     client.send(market, &Action::OpenWithBid { order, bid, signature, escrow: Wei(10u128.pow(17)) }).await;
     market
         .until("the rig takes the job", 30, async |market: &Market| {

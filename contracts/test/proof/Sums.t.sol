@@ -31,8 +31,8 @@ contract RichRegistry is StakeRegistry {
 
     function give(address operator, uint128 bonded, uint128 delegated) external {
         _accounts[operator].status = Status.Exiting; // in no slot: weights are another proof
-        _accounts[operator].bonded = bonded;
-        _accounts[operator].active.assets = delegated;
+        _accounts[operator].bonded = uint96(bonded);
+        _accounts[operator].active.assets = uint96(delegated);
         _accounts[operator].active.shares = delegated; // a thousandth of par: far from being wiped
     }
 }

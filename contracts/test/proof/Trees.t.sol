@@ -83,7 +83,7 @@ contract TreesProof is Proof {
         tree.set(a, weightA, 1);
         tree.set(b, weightB, 1);
         assert(tree.weightOf(a, 1) == weightA && tree.weightOf(b, 1) == weightB && tree.weightOf(a ^ 3, 1) == 0);
-        assert(tree.total(1) == uint256(weightA) + weightB);
+        assert(tree.total(8, 1) == uint256(weightA) + weightB);
     }
 
     /// What is set for the next epoch leaves the running one as it was.
@@ -92,8 +92,8 @@ contract TreesProof is Proof {
         (, uint256 leaf) = leaves(pick);
         tree.set(leaf, before, 1);
         tree.set(leaf, later, 2);
-        assert(tree.weightOf(leaf, 1) == before && tree.total(1) == before);
-        assert(tree.weightOf(leaf, 2) == later && tree.total(2) == later);
+        assert(tree.weightOf(leaf, 1) == before && tree.total(8, 1) == before);
+        assert(tree.weightOf(leaf, 2) == later && tree.total(8, 2) == later);
     }
 
     /// A draw falls on the leaf that covers the point, whatever two weights and the point.

@@ -121,7 +121,12 @@ fn every_action_survives_a_frame() {
         Action::Settle { claim: ClaimId(1) },
         Action::WithdrawFees { nth: 1 },
         Action::AddProfile { profile: Profile { filter: 1, cascade: true, ladder: root, rungs: vec![] } },
-        Action::OpenWithBid { order, bid: offer(), signature: Signature::test_signature(), escrow: Wei(1 << 100) },
+        Action::OpenWithBid {
+            order: Box::new(order),
+            bid: Box::new(offer()),
+            signature: Signature::test_signature(),
+            escrow: Wei(1 << 100),
+        },
         Action::DefaultJob { job, operator: at },
         Action::CancelJob { job },
         Action::TopUp { job, amount: Wei(1 << 100), nth: 1 },
