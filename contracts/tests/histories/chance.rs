@@ -92,7 +92,7 @@ impl History<'_> {
             30 => (roles.game, Call::LetGo { claim }),
             31 => (roles.game, Call::Hold { claim }),
             32 => (roles.challenges, self.punish(claim)),
-            33..36 => {
+            33..=35 => {
                 let commitment = self.site.model.sealed_bid(job, operator, 1, U256::ZERO.into());
                 let value = self.site.model.deposit_of(job);
                 (self.operators_key(), Call::CommitBid { job, commitment, value })

@@ -44,6 +44,7 @@ pub struct Cut {
 
 /// One call. Stake is in 1e-18 tokens, prices are wei a unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // one at a time
 #[allow(missing_docs)] // the fields are those of the contract functions that each variant names
 pub enum Call {
     // ---- the market ----
