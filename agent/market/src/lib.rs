@@ -1,6 +1,5 @@
 //! The market's rules as pure functions and state machines: units, receipts, Merkle-sum trees, typed data, typed
-//! transactions, pricing, the machines of job and claim, proofs of fraud over the commitments of headframe-commit, and moves of
-//! disputes.
+//! transactions, pricing, the machines of job and claim, and proofs of fraud over the commitments of headframe-commit.
 //!
 //! Knows no I/O, no async, no clock and no logging. Heights and times are [`BlockNo`] and [`Timestamp`], passed in as arguments.
 
@@ -17,6 +16,7 @@ pub mod pricing;
 pub mod profile;
 pub mod proof;
 pub mod receipt;
+pub mod rules;
 pub mod typed_data;
 pub mod units;
 

@@ -98,6 +98,16 @@ impl ClaimId {
         let (job, first) = (u32::try_from(job.0).ok()?, u32::try_from(first.0).ok()?);
         Some(Self(u64::from(job) << 32 | u64::from(first)))
     }
+
+    /// The job it is for.
+    pub fn job(self) -> JobId {
+        JobId(self.0 >> 32)
+    }
+
+    /// Its first segment.
+    pub fn first(self) -> SegmentNo {
+        SegmentNo(self.0 & u64::from(u32::MAX))
+    }
 }
 
 impl SegmentNo {
