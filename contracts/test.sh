@@ -4,6 +4,7 @@
 #   --deep       many more of both, with new seeds
 #   --gas        write snapshots/*.json anew instead of failing when a cost has changed (whole transactions, cold storage)
 #   --coverage   instead of testing: which lines and branches of src/ no test reaches; there may be none
+#   --build      only build
 #   --artifacts  write artifacts/*.json and vectors/*.json anew instead of failing when they are stale
 # Checks of another kind, each instead of the tests; what they need is installed on demand below .venv/:
 #   --slither [PATHS]     static analysis; every finding has to be explained in slither.json
@@ -12,7 +13,7 @@
 set -uo pipefail
 cd "$(dirname "$0")" || exit 2
 
-artifacts=check coverage=no other=''
+artifacts=check coverage=no build=no other=''
 export FORGE_SNAPSHOT_CHECK=true
 case "${1:-}" in --slither | --halmos | --mutate) other=tools/${1#--} && shift ;; esac
 [ -n "$other" ] || for arg in "$@"; do
@@ -25,7 +26,8 @@ case "${1:-}" in --slither | --halmos | --mutate) other=tools/${1#--} && shift ;
     --gas) export FORGE_SNAPSHOT_CHECK=false ;;
     --artifacts) artifacts=write; export HEADFRAME_WRITE_VECTORS=true ;;
     --coverage) coverage=yes ;;
-    *) echo "unknown option: $arg (known: --ci --deep --gas --coverage --artifacts --slither --halmos --mutate)" >&2; exit 2 ;;
+    --build) build=yes ;;
+    *) echo "unknown option: $arg (known: --ci --deep --gas --coverage --build --artifacts --slither --halmos --mutate)" >&2; exit 2 ;;
   esac
 done
 
@@ -40,6 +42,7 @@ if [ ! -x "$forge" ]; then
 fi
 export FOUNDRY_SOLC="$PWD/tools/solc" FOUNDRY_DISABLE_NIGHTLY_WARNING=1
 [ -z "$other" ] || exec "$other" "$@"
+[ "$build" = no ] || exec "$forge" build
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -49,7 +49,7 @@ impl Trial {
 #[test]
 fn random_ladders() {
     let Some(gpu) = gpu() else { return };
-    let (seeds, started) = (seeds(10_000), Instant::now());
+    let (seeds, started) = (seeds(2_000), Instant::now());
     let mut numbers = seeds.clone();
     while numbers.start < numbers.end {
         let some: Vec<u64> = numbers.by_ref().take(TOGETHER).collect();
