@@ -3,6 +3,7 @@
 use super::Node;
 use crate::chain_view::ViewError;
 use crate::profile;
+use crate::transcode::Failure;
 use crate::wiring;
 use anyhow::Context;
 use headframe_chain::Head;
@@ -10,7 +11,7 @@ use headframe_codec::ladder::Ladder;
 use headframe_market::action::{Opening, Secret};
 use headframe_market::machine::operator::Local;
 use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView, Now, claim, operator};
-use headframe_market::proof::{self, answer::statement};
+use headframe_market::proof::{self, answer::no_answer, answer::statement};
 use headframe_market::{Action, B256, BlockNo, ClaimId, JobId, Timestamp, Wei};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -291,6 +292,13 @@ async fn digest(node: &Node, ladder: &Arc<Ladder>, opening: &Opening) -> anyhow:
     let kept = tokio::task::spawn_blocking(move || store.load(&leaf)).await??;
     let limits = profile::of(ladder).rungs.iter().map(|rung| rung.limits.hash().0).collect();
     let name = format!("job {} segment {}", opening.receipt.job, opening.receipt.seq);
-    let answer = node.codec.answer(ladder.clone(), limits, name, kept.source, kept.renditions).await?;
-    Ok(statement(&proof::Answer::from(&answer)))
+    match node.codec.answer(ladder.clone(), limits, name, kept.source, kept.renditions).await {
+        Ok(answer) => Ok(statement(&proof::Answer::from(&answer))),
+        // A damaged source, say, of which something could be made all the same. Whoever verifies it finds so, too.
+        Err(Failure::Input(reason)) => {
+            tracing::warn!(job = %opening.receipt.job, seq = %opening.receipt.seq, reason, "no answer can be made of a drawn segment");
+            Ok(no_answer())
+        }
+        Err(error) => Err(error.into()),
+    }
 }

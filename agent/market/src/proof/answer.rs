@@ -16,6 +16,12 @@ pub fn statement(answer: &Answer) -> B256 {
     keccak256(answer.abi_encode())
 }
 
+/// What is revealed of a drawn segment of which no answer can be made, because its source is damaged: nobody can prove anything of
+/// it, and everybody who looks comes to the same.
+pub fn no_answer() -> B256 {
+    keccak256("headframe: no answer can be made")
+}
+
 /// The hash of limits in a rung.
 pub fn limits_hash(limits: &Limits) -> B256 {
     keccak256(limits.abi_encode())
