@@ -32,8 +32,9 @@ fn rung(rendition: &Rendition) -> Rung {
     Rung {
         width: rendition.width,
         height: rendition.height,
-        profiles: if h264 { PROFILES.to_vec() } else { Vec::new() },
-        level: if h264 { LEVEL } else { 0 },
+        // The chain reads the headers of H.264 alone; of other codecs it holds nothing against anybody.
+        profiles: if h264 { PROFILES.to_vec() } else { (0..=u8::MAX).collect() },
+        level: if h264 { LEVEL } else { u8::MAX },
         max_bytes_per_second: (rendition.bitrate_bps / 8).saturating_mul(MOST_OVER_RATE),
         limits: limits(rendition.width, rendition.height),
     }
