@@ -98,6 +98,18 @@ impl ChainView {
         })
     }
 
+    /// Contracts of the deployment that the market does not work with; none where the file is whole.
+    pub async fn strangers(&self) -> Result<Vec<&'static str>, ViewError> {
+        let market = self.at.market;
+        let pairs = [
+            ("registry", self.at.registry, self.call(market, JobMarket::registryCall {}).await?),
+            ("claim book", self.at.book, self.call(market, JobMarket::bookCall {}).await?),
+            ("profile registry", self.at.profiles, self.call(market, JobMarket::profilesCall {}).await?),
+            ("fee router", self.at.router, self.call(market, JobMarket::routerCall {}).await?),
+        ];
+        Ok(pairs.into_iter().filter(|(_, named, known)| named != known).map(|(name, ..)| name).collect())
+    }
+
     /// The times that jobs and claims are held against, at a head of the chain.
     pub async fn now(&self, head: BlockNo, time: Timestamp) -> Result<Now, ViewError> {
         let market = Timestamp(self.call(self.at.market, JobMarket::clockCall {}).await?.to::<u64>());
@@ -107,25 +119,15 @@ impl ChainView {
     /// One job. A job that does not exist is in [`JobState::None`].
     pub async fn job(&self, id: JobId) -> Result<JobView, ViewError> {
         let job = self.call(self.at.market, JobMarket::jobCall { jobId: id.0 }).await?;
-        let deadline = Timestamp(job.deadline.to::<u64>());
-        let state = match job.state {
-            1 => JobState::Open,
-            2 => JobState::Assigned,
-            3 => JobState::Active,
-            4 => JobState::Draining,
-            5 => JobState::Closed,
-            _ => JobState::None,
-        };
         Ok(JobView {
             id,
             client: job.client,
             operator: job.operator,
-            state,
+            state: JobState::of(job.state),
             samples: job.k,
-            deadline,
+            deadline: Timestamp(job.deadline.to::<u64>()),
             start_until: Timestamp(job.startUntil.to::<u64>()),
-            // While it is active, what it would be without an earlier end; anyone may close it after its deadline.
-            claims_until: if state == JobState::Active { deadline } else { Timestamp(job.drainUntil.to::<u64>()) },
+            drain_until: Timestamp(job.drainUntil.to::<u64>()),
             price: price(job.price),
             max_price: price(job.maxPrice),
             escrow: Wei(job.escrow),
@@ -158,16 +160,7 @@ impl ChainView {
             first: SegmentNo(claim.first),
             count: claim.count,
             units: Units(claim.totalUnits),
-            state: match claim.state {
-                1 => ClaimState::Submitted,
-                2 => ClaimState::Sealed,
-                3 => ClaimState::Answered,
-                4 => ClaimState::Revealed,
-                5 => ClaimState::Settled,
-                6 => ClaimState::Missed,
-                7 => ClaimState::Slashed,
-                _ => ClaimState::None,
-            },
+            state: ClaimState::of(claim.state),
             root: claim.root,
             drawn: claim.drawn,
             seed: claim.seed,
@@ -207,14 +200,10 @@ impl ChainView {
         }))
     }
 
-    /// Where the active operators serve.
-    pub async fn operators(&self) -> Result<Vec<(Address, String)>, ViewError> {
+    /// The active operators, in the order of their slots.
+    pub async fn operators(&self) -> Result<Vec<Address>, ViewError> {
         let set = self.call(self.at.registry, StakeRegistry::activeSetCall {}).await?;
-        let mut found = Vec::new();
-        for operator in self.call(set, ActiveSet::membersCall {}).await? {
-            found.push((operator, self.operator(operator).await?.service_uri));
-        }
-        Ok(found)
+        self.call(set, ActiveSet::membersCall {}).await
     }
 
     /// The operator that a key signs for, or zero.
@@ -251,6 +240,13 @@ impl ChainView {
         let logs =
             self.logs::<JobMarket::JobOpened>(self.at.market, [None, Some(client.into_word()), None], from, to).await?;
         Ok(logs.into_iter().map(|(log, transaction)| (JobId(log.jobId), transaction)).collect())
+    }
+
+    /// Jobs that were given to `operator` in the blocks `from..=to`.
+    pub async fn jobs_assigned(&self, operator: Address, from: BlockNo, to: BlockNo) -> Result<Vec<JobId>, ViewError> {
+        let topics = [None, Some(operator.into_word()), None];
+        let logs = self.logs::<JobMarket::JobAssigned>(self.at.market, topics, from, to).await?;
+        Ok(logs.into_iter().map(|(log, _)| JobId(log.jobId)).collect())
     }
 
     /// Jobs that `operator` started in the blocks `from..=to`.

@@ -5,7 +5,7 @@ use crate::metrics::{Metrics, result};
 use anyhow::Context;
 use bytes::Bytes;
 use headframe_codec::admission::{Admission, Full};
-use headframe_codec::commit::{Answer, Work};
+use headframe_codec::commit::{Answer, CommitFailed, Work};
 use headframe_codec::error::{Class, TranscodeError};
 use headframe_codec::ladder::{Codec, Ladder};
 use headframe_codec::segment::{SegmentIn, SegmentOut};
@@ -93,7 +93,8 @@ impl Transcoder {
         outcome
     }
 
-    /// What the operator of a finished segment is bound to; `limits` are the hashes of its rungs' error limits.
+    /// What the operator of a finished segment is bound to; `limits` are the hashes of its rungs' error limits. `None` where no
+    /// machine can make an answer: a damaged source, a form whose pictures are not compared.
     pub(crate) async fn answer(
         &self,
         ladder: Arc<Ladder>,
@@ -101,7 +102,7 @@ impl Transcoder {
         name: String,
         source: Bytes,
         renditions: Vec<Bytes>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Option<Answer>, Failure> {
         // Nobody watches it, and the deadline of a draw is hours away.
         let (pool, deadline) = (self.pool.clone(), self.deadline * 4);
         let work = move || {
@@ -110,8 +111,11 @@ impl Transcoder {
             pool.commit(&Work { ladder: &ladder, error_limits: &limits, source, renditions: &renditions }, deadline)
         };
         match tokio::task::spawn_blocking(work).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(failed)) if failed.class() == Class::Input => Err(Failure::Input(failed.to_string())),
+            Ok(Ok(answer)) => Ok(Some(answer)),
+            Ok(Err(CommitFailed::Refused { source, stream, .. })) if source.is_of_the_order() => {
+                tracing::warn!(segment = stream, reason = %source, "no answer can be made of a drawn segment");
+                Ok(None)
+            }
             Ok(Err(failed)) => Err(Failure::Machine(failed.to_string())),
             Err(stopped) => Err(Failure::Machine(format!("the task ended: {stopped}"))),
         }

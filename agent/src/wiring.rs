@@ -61,6 +61,13 @@ pub(crate) async fn chain_side(config: &Config, role: Role, metrics: &Arc<Metric
             Unsafe(format!("there is no contract at {market}, the deployment's market; was the chain reset?")).into()
         );
     }
+    let strangers = chain.strangers().await?;
+    if !strangers.is_empty() {
+        let (what, file) = (strangers.join(", "), config.chain.deployment.display());
+        return Err(
+            Unsafe(format!("{file} names another {what} than the market works with: get the right file")).into()
+        );
+    }
     let (fatal_send, fatal) = mpsc::channel(4);
     let stage = Stage::new("chain", Duration::from_secs(15));
     let signer = SignerHandle::start(config, role, &chain, &stage, fatal_send.clone()).await?;

@@ -39,10 +39,29 @@ pub struct Wei(#[serde(with = "decimal")] pub u128);
 #[serde(transparent)]
 pub struct Units(pub u64);
 
-/// Wei for each [`Units`] of 1. Fits 96 bits, the contract's width.
+/// Wei for each [`Units`] of 1. Fits 96 bits, the contract's width, wherever it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Price(#[serde(with = "decimal")] u128);
+#[serde(try_from = "Wei", into = "Wei")]
+pub struct Price(u128);
+
+/// A price beyond [`Price::MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a price of {0} wei for a unit; at most 2^96 - 1 can be agreed on")]
+pub struct PriceTooHigh(u128);
+
+impl TryFrom<Wei> for Price {
+    type Error = PriceTooHigh;
+
+    fn try_from(Wei(wei): Wei) -> Result<Self, PriceTooHigh> {
+        Self::new(wei).ok_or(PriceTooHigh(wei))
+    }
+}
+
+impl From<Price> for Wei {
+    fn from(Price(wei): Price) -> Self {
+        Self(wei)
+    }
+}
 
 impl Price {
     /// The highest price the contract can store: 2^96 - 1 wei per unit.
@@ -199,5 +218,8 @@ mod tests {
         assert_eq!(serde_json::from_str::<Wei>("5").unwrap(), Wei(5));
         assert_eq!(serde_json::from_str::<Wei>("\"1_000\"").unwrap(), Wei(1000));
         assert!(serde_json::from_str::<Wei>("\"-1\"").is_err());
+        let price = format!("\"{}\"", (1u128 << 96) - 1);
+        assert_eq!(serde_json::to_string(&serde_json::from_str::<Price>(&price).unwrap()).unwrap(), price);
+        assert!(serde_json::from_str::<Price>(&format!("\"{}\"", 1u128 << 96)).is_err());
     }
 }

@@ -22,9 +22,9 @@ pub(super) async fn ask(
     avoid: &[Address],
 ) -> Result<Vec<(Bid, Signature)>, ViewError> {
     let operators = market.chain.operators().await?;
-    let asked = operators.into_iter().filter(|(operator, uri)| !uri.is_empty() && !avoid.contains(operator));
-    let one = |(operator, uri): (Address, String)| async move {
-        match offer(market, order, operator, &uri).await {
+    let asked = operators.into_iter().filter(|operator| !avoid.contains(operator));
+    let one = |operator: Address| async move {
+        match offer(market, order, operator).await {
             Ok(offer) => Some((offer.bid, offer.signature)),
             Err(reason) => {
                 tracing::info!(%operator, reason, "no bid");
@@ -40,7 +40,11 @@ pub(super) async fn ask(
     Ok(bids)
 }
 
-async fn offer(market: &Market, order: &JobOrder, operator: Address, uri: &str) -> Result<Offer, String> {
+async fn offer(market: &Market, order: &JobOrder, operator: Address) -> Result<Offer, String> {
+    let uri = market.chain.operator(operator).await.map_err(|error| error.to_string())?.service_uri;
+    if uri.is_empty() {
+        return Err("it does not say where it serves".into());
+    }
     let url = format!("{}/v1/bids", uri.trim_end_matches('/'));
     let asking = market.http.post(&url).timeout(PATIENCE).json(order).send();
     let answer = asking.await.map_err(|error| format!("{url}: {}", wiring::chain_of(&error)))?;

@@ -3,7 +3,6 @@
 use super::Node;
 use crate::chain_view::ViewError;
 use crate::profile;
-use crate::transcode::Failure;
 use crate::wiring;
 use anyhow::Context;
 use headframe_chain::Head;
@@ -21,16 +20,16 @@ use tokio_util::sync::CancellationToken;
 
 /// Without a new block the chain is looked at this often, which also shows the supervisor that this loop runs.
 const LOOK_ANYWAY: Duration = Duration::from_secs(5);
-/// At the start this many of the newest jobs are looked at beside our own.
-const LOOK_BACK: u64 = 256;
+/// Blocks that are searched again, to find what a reorganisation moved to a block looked at before.
+const OVERLAP: u64 = 64;
 
 /// What is followed from block to block. Rebuilt from the chain at every start.
 pub(super) struct Automation {
     node: Arc<Node>,
-    open_jobs: BTreeSet<JobId>,
-    next_job: JobId,
+    /// Jobs that were given to this rig, and whether they are over.
+    jobs: BTreeMap<JobId, bool>,
     claims: BTreeMap<ClaimId, ClaimState>,
-    claims_seen_to: BlockNo,
+    seen_to: BlockNo,
     /// Claims whose answer is being worked out.
     answering: Arc<Mutex<BTreeSet<ClaimId>>>,
 }
@@ -39,14 +38,7 @@ impl Automation {
     /// Nothing followed yet; the first look finds everything.
     pub(super) fn new(node: Arc<Node>) -> Self {
         let since = node.chain.since;
-        Self {
-            node,
-            open_jobs: BTreeSet::new(),
-            next_job: JobId(0),
-            claims: BTreeMap::new(),
-            claims_seen_to: since,
-            answering: Arc::default(),
-        }
+        Self { node, jobs: BTreeMap::new(), claims: BTreeMap::new(), seen_to: since, answering: Arc::default() }
     }
 
     /// Runs until stopped. May be dropped at any await: every look starts from the chain.
@@ -75,12 +67,12 @@ impl Automation {
             return Ok(());
         }
         let now = self.node.chain.now(head.number, Timestamp(head.timestamp)).await?;
-        self.find_jobs().await?;
-        for id in self.open_jobs.clone() {
+        self.find(now.head).await?;
+        let open = self.jobs.iter().filter(|(_, over)| !**over).map(|(id, _)| *id);
+        for id in open.collect::<Vec<_>>() {
             let job = self.node.chain.job(id).await?;
             self.look_at_job(&job, &now).await;
         }
-        self.find_claims(now.head).await?;
         let mut unsealed = BTreeSet::new();
         for id in self.claims.keys().copied().collect::<Vec<_>>() {
             self.look_at_claim(id, &now, &mut unsealed).await?;
@@ -90,32 +82,32 @@ impl Automation {
         Ok(())
     }
 
-    async fn find_jobs(&mut self) -> Result<(), ViewError> {
-        let next = self.node.chain.next_job().await?;
-        let from = if self.next_job == JobId(0) { next.0.saturating_sub(LOOK_BACK).max(1) } else { self.next_job.0 };
-        if self.next_job == JobId(0) {
-            self.open_jobs.extend(self.node.evidence.jobs().unwrap_or_default()); // to forget those that are closed
+    /// Our jobs and claims in the blocks since the last look.
+    async fn find(&mut self, head: BlockNo) -> Result<(), ViewError> {
+        let (chain, me) = (&self.node.chain, self.node.me);
+        let from = BlockNo(self.seen_to.0.saturating_sub(OVERLAP).max(chain.since.0));
+        for id in chain.jobs_assigned(me, from, head).await? {
+            self.jobs.entry(id).or_insert(false);
         }
-        self.open_jobs.extend((from..next.0).map(JobId));
-        self.next_job = next;
+        for id in chain.claims_since(me, from, head).await? {
+            self.claims.entry(id).or_insert(ClaimState::None);
+        }
+        self.seen_to = head;
         Ok(())
     }
 
     async fn look_at_job(&mut self, job: &JobView, now: &Now) {
         let node = self.node.clone();
-        let ended = matches!(job.state, JobState::Closed | JobState::None);
-        let ours = job.operator == node.me;
         node.jobs.update(node.me, job);
-        if ended || !ours && job.state != JobState::Open {
-            if job.state == JobState::Closed && ours {
-                node.end_stream(job.id).await;
-                let store = node.evidence.clone();
-                let id = job.id;
-                if let Ok(Err(error)) = tokio::task::spawn_blocking(move || store.forget(id)).await {
-                    tracing::warn!(job = %id, %error, "evidence of a closed job cannot be removed");
-                }
+        if job.state == JobState::Closed && job.operator == node.me {
+            node.end_stream(job.id).await;
+            let (store, id) = (node.evidence.clone(), job.id);
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || store.forget(id)).await {
+                tracing::warn!(job = %id, %error, "evidence of a closed job cannot be removed");
             }
-            self.open_jobs.remove(&job.id);
+        }
+        if job.state == JobState::Closed {
+            self.jobs.insert(job.id, true);
             return;
         }
         self.catch_up(job).await;
@@ -142,17 +134,6 @@ impl Automation {
                 return;
             }
         }
-    }
-
-    async fn find_claims(&mut self, head: BlockNo) -> Result<(), ViewError> {
-        // A short overlap finds claims that a reorganisation moved to a block looked at before.
-        let from = BlockNo(self.claims_seen_to.0.saturating_sub(64).max(self.node.chain.since.0));
-        let found = self.node.chain.claims_since(self.node.me, from, head).await?;
-        for id in found {
-            self.claims.entry(id).or_insert(ClaimState::None);
-        }
-        self.claims_seen_to = head;
-        Ok(())
     }
 
     /// Claims of one job are sealed in order: `unsealed` has the jobs of which an earlier one is not.
@@ -292,13 +273,6 @@ async fn digest(node: &Node, ladder: &Arc<Ladder>, opening: &Opening) -> anyhow:
     let kept = tokio::task::spawn_blocking(move || store.load(&leaf)).await??;
     let limits = profile::of(ladder).rungs.iter().map(|rung| rung.limits.hash().0).collect();
     let name = format!("job {} segment {}", opening.receipt.job, opening.receipt.seq);
-    match node.codec.answer(ladder.clone(), limits, name, kept.source, kept.renditions).await {
-        Ok(answer) => Ok(statement(&proof::Answer::from(&answer))),
-        // A damaged source, say, of which something could be made all the same. Whoever verifies it finds so, too.
-        Err(Failure::Input(reason)) => {
-            tracing::warn!(job = %opening.receipt.job, seq = %opening.receipt.seq, reason, "no answer can be made of a drawn segment");
-            Ok(no_answer())
-        }
-        Err(error) => Err(error.into()),
-    }
+    let answer = node.codec.answer(ladder.clone(), limits, name, kept.source, kept.renditions).await?;
+    Ok(answer.map_or_else(no_answer, |answer| statement(&proof::Answer::from(&answer))))
 }

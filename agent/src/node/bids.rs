@@ -20,7 +20,11 @@ const HOLDS: Duration = Duration::from_secs(60);
 
 /// Bids that can still be accepted.
 #[derive(Default)]
-pub(super) struct Bids(Mutex<BTreeMap<B256, Instant>>);
+pub(super) struct Bids {
+    out: Mutex<BTreeMap<B256, Instant>>,
+    /// One order after the other, so that no two take the same place.
+    turn: tokio::sync::Mutex<()>,
+}
 
 impl Bids {
     /// How many are out.
@@ -38,7 +42,7 @@ impl Bids {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<B256, Instant>> {
-        let mut bids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bids = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         bids.retain(|_, until| *until > now);
         bids
@@ -63,11 +67,12 @@ async fn offer(node: &Node, order: &JobOrder) -> Result<Offer, (StatusCode, Refu
     let later = |error: String| (StatusCode::SERVICE_UNAVAILABLE, Refusal { error, retry: true });
     let ladder = node.ladder(&order.profile);
     let ladder = ladder.ok_or_else(|| never(format!("this rig has no ladder for profile {}", order.profile)))?;
-    if order.client == Address::ZERO || !(1..=8).contains(&order.samples) {
+    if order.client == Address::ZERO || !(1..=8).contains(&order.samples) || order.deadline.0 >> 40 != 0 {
         return Err(never("the order is not one that the market takes".into()));
     }
     let price = node.config.node.pricing.bid(order.max_price).map_err(|error| never(error.to_string()))?;
     let hash = order.hash(&node.chain.domain);
+    let _turn = node.bids.turn.lock().await;
     if !node.bids.has(&hash) {
         node.can_take_a_job(&ladder).map_err(later)?;
     }

@@ -184,7 +184,7 @@ mod tests {
             samples: 4,
             deadline: Timestamp(0),
             start_until: Timestamp(0),
-            claims_until: Timestamp(0),
+            drain_until: Timestamp(0),
             price: Price::new(2).unwrap(),
             max_price: Price::new(2).unwrap(),
             escrow: Wei(1000),

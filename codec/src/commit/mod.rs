@@ -116,6 +116,16 @@ impl CommitError {
     }
 }
 
+impl CommitError {
+    /// Whether no machine can make an answer, whatever the renditions are: by what was ordered, or by the source.
+    pub fn is_of_the_order(&self) -> bool {
+        match self {
+            Self::Form { .. } | Self::Source { .. } | Self::Unclean { .. } | Self::Turned { .. } => true,
+            Self::Number { .. } | Self::Rendition { .. } | Self::Machine { .. } => false,
+        }
+    }
+}
+
 /// Either the source's fault or this machine's.
 impl From<EngineError> for CommitError {
     fn from(error: EngineError) -> Self {

@@ -97,7 +97,7 @@ pub fn openings(claim: &ClaimView, evidence: &[Evidence]) -> Result<Vec<Opening>
         let index = tree.index_at(offset)?;
         Some(opening(&evidence[index], tree.path(index)?))
     };
-    Ok(draws(claim.seed, claim.drawn, claim.units).into_iter().filter_map(open).collect())
+    draws(claim.seed, claim.drawn, claim.units).into_iter().map(open).collect::<Option<_>>().ok_or(wrong_root)
 }
 
 /// The reveal that belongs to an answer; `None` for any other action.

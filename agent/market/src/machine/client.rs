@@ -53,7 +53,7 @@ pub fn next(job: &JobView, local: &Local, rules: &EscrowRules, now: &Now) -> Ste
         JobState::Active if job.escrow.0.saturating_sub(local.unclaimed.0) < rules.low_water.0 => {
             Step::Send(Action::TopUp { job: job.id, amount: rules.deposit, nth: local.top_ups })
         }
-        JobState::Draining if job.open_claims == 0 && (job.released || now.market > job.claims_until) => {
+        JobState::Draining if job.open_claims == 0 && (job.released || now.market > job.drain_until) => {
             Step::Send(Action::Reclaim { job: job.id })
         }
         _ => Step::Wait,
@@ -90,7 +90,7 @@ mod tests {
             samples: 4,
             deadline: Timestamp(1000),
             start_until: Timestamp(20),
-            claims_until: Timestamp(30),
+            drain_until: Timestamp(30),
             price: Price::new(1).unwrap(),
             max_price: Price::new(9).unwrap(),
             escrow: Wei(100),

@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 /// Claims of so many segments and more have all the job's samples drawn, and half the collateral.
 pub const LONG_CLAIM: u32 = 256;
 
+/// The most segments one claim may hold.
+pub const MAX_CLAIM: u32 = 4096;
+
 /// The moment of a look at the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Now {
@@ -55,7 +58,32 @@ pub enum ClaimState {
     Slashed,
 }
 
+impl JobState {
+    const ALL: [Self; 6] = [Self::None, Self::Open, Self::Assigned, Self::Active, Self::Draining, Self::Closed];
+
+    /// By its number in the contract; one that is not known is none.
+    pub fn of(number: u8) -> Self {
+        Self::ALL.get(usize::from(number)).copied().unwrap_or(Self::None)
+    }
+}
+
 impl ClaimState {
+    const ALL: [Self; 8] = [
+        Self::None,
+        Self::Submitted,
+        Self::Sealed,
+        Self::Answered,
+        Self::Revealed,
+        Self::Settled,
+        Self::Missed,
+        Self::Slashed,
+    ];
+
+    /// By its number in the contract; one that is not known is none.
+    pub fn of(number: u8) -> Self {
+        Self::ALL.get(usize::from(number)).copied().unwrap_or(Self::None)
+    }
+
     /// Nothing can happen to it any more.
     pub fn is_over(self) -> bool {
         matches!(self, Self::Settled | Self::Missed | Self::Slashed)
@@ -79,8 +107,8 @@ pub struct JobView {
     pub deadline: Timestamp,
     /// Last second for the assigned operator to start.
     pub start_until: Timestamp,
-    /// Last second for claims: while draining, or what it would be without an earlier end.
-    pub claims_until: Timestamp,
+    /// Last second for claims while draining.
+    pub drain_until: Timestamp,
     /// The agreed price.
     pub price: Price,
     /// The highest price the client takes.

@@ -1,6 +1,6 @@
 //! The rig's side of a job: start it, claim the work in batches, release the job.
 
-use super::{JobState, JobView, Now};
+use super::{JobState, JobView, MAX_CLAIM, Now};
 use crate::action::Action;
 use crate::merkle::{Leaf, SumTree};
 use crate::units::{BlockNo, Units};
@@ -16,9 +16,6 @@ pub struct ClaimRules {
     /// Claim a smaller batch once its oldest segment has waited this many blocks.
     pub max_wait_blocks: u64,
 }
-
-/// The most segments one claim may hold (the contract's limit).
-pub const MAX_CLAIM: usize = 4096;
 
 /// What this node knows about a job beside the chain.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +55,7 @@ fn work(job: &JobView, local: &Local<'_>, rules: &ClaimRules, now: &Now) -> Step
     let waiting = if worthless { 0 } else { local.unclaimed.len() };
     let waited = local.waiting_since.is_some_and(|since| now.head >= since.after(rules.max_wait_blocks));
     let due = waiting >= rules.batch as usize || waiting > 0 && (waited || draining && local.idle);
-    if now.market > job.claims_until {
+    if job.state == JobState::Draining && now.market > job.drain_until {
         return Step::Wait; // too late for a claim, and the client can take its money without a release
     }
     if due {
@@ -73,7 +70,7 @@ fn work(job: &JobView, local: &Local<'_>, rules: &ClaimRules, now: &Now) -> Step
 /// The longest claim from the front of `leaves` that the job's free escrow pays for.
 fn claim(job: &JobView, leaves: &[Leaf]) -> Option<Action> {
     let mut units = 0u64;
-    let affordable = leaves.iter().take(MAX_CLAIM).take_while(|leaf| {
+    let affordable = leaves.iter().take(MAX_CLAIM as usize).take_while(|leaf| {
         let Some(sum) = units.checked_add(leaf.units.0) else { return false };
         let pays = job.price.fee(Units(sum)).is_some_and(|fee| fee <= job.escrow);
         if pays {
@@ -113,7 +110,7 @@ mod tests {
             samples: 4,
             deadline: Timestamp(900),
             start_until: Timestamp(20),
-            claims_until: Timestamp(1000),
+            drain_until: Timestamp(1000),
             price: Price::new(2).unwrap(),
             max_price: Price::new(5).unwrap(),
             escrow: Wei(1000),
@@ -167,7 +164,7 @@ mod tests {
         assert_eq!(claimed(step(&active, &local(5, None, false), 30)), Some(5));
         assert_eq!(step(&active, &local(2, Some(BlockNo(30)), false), 79), Step::Wait);
         assert_eq!(claimed(step(&active, &local(2, Some(BlockNo(30)), false), 80)), Some(2));
-        let draining = JobView { claims_until: Timestamp(30), ..job(JobState::Draining) };
+        let draining = JobView { drain_until: Timestamp(30), ..job(JobState::Draining) };
         assert_eq!(step(&draining, &local(2, None, true), 31), Step::Wait);
         assert_eq!(step(&draining, &local(2, None, false), 30), Step::Wait);
         assert_eq!(claimed(step(&draining, &local(2, None, true), 30)), Some(2));
@@ -185,7 +182,7 @@ mod tests {
         all.iter_mut().for_each(|leaf| leaf.units = Units(0));
         let local = Local { unclaimed: &all, idle: true, ..Local::default() };
         assert_eq!(step(&job(JobState::Active), &local, 30), Step::Wait);
-        let draining = JobView { claims_until: Timestamp(30), ..job(JobState::Draining) };
+        let draining = JobView { drain_until: Timestamp(30), ..job(JobState::Draining) };
         assert_eq!(step(&draining, &local, 30), Step::Send(Action::ReleaseJob { job: JobId(1) }));
     }
 

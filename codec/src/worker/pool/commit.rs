@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use super::super::Death;
 use super::super::ipc;
 use super::{Buried, MAX_STRIKES, Pool, Refused};
+use crate::budget::Limits;
 use crate::commit::{Answer, CommitFailed, Work};
 use crate::error::TranscodeError;
 
@@ -18,7 +19,8 @@ impl Pool {
     pub fn commit(&self, work: &Work<'_>, deadline: Duration) -> Result<Answer, CommitFailed> {
         let (stream, number) = (work.source.stream.to_owned(), work.source.number);
         let until = Instant::now() + deadline;
-        let limits = &self.shared.config.limits;
+        // The caller's deadline is the limit of real time, here and in the worker: a draw can wait longer than a live segment.
+        let limits = &Limits { wall: deadline, ..self.shared.config.limits.clone() };
         let refuse = |source| CommitFailed::Refused { stream: stream.clone(), number, source };
         work.check(limits).map_err(refuse)?;
         let files = || [work.source.bytes].into_iter().chain(work.renditions.iter().copied());
