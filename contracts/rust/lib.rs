@@ -16,7 +16,6 @@ mod roles;
 pub use bindings::{ActiveSet, FeeRouter, OperatorKeys, StakeRegistry, Token};
 pub use bindings::{ChallengeManager, DisputeGame, Jury};
 pub use bindings::{ClaimBook, IClaimBook, IJobMarket, IStakeRegistry, JobMarket, ProfileRegistry};
-pub use bindings::{ClaimState, Door, JobState};
 pub use bindings::{EquivocationStep, ErrorSumStep, HeaderStep, LeafStep, ScaleStep};
 pub use bindings::{Guardian, IRewards, Rewards, StakeGovernor, StakeVotes, Timelock};
 pub use deploy::{DeployError, Deployment, DeploymentFileError, WrongDeployment, fund};

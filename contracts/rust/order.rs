@@ -101,16 +101,18 @@ pub async fn deploy<P: Provider>(
     let code = Jury::deploy_builder(provider, game, book, registry, token, timelock, first, least, most);
     site.create(Step::Jury, code).await?;
     // They may lock and slash at once, because nobody has bonded yet.
-    let reading = |step: Step| move |source| DeployError::Refused { step: step.doing(), source: Box::new(source) };
-    let reach = JobMarket::new(market, provider).reach().call().await.map_err(reading(Step::NameMarket))?;
-    site.call(Step::NameMarket, governed.announceSlasher(market, reach)).await?;
-    let reach = ClaimBook::new(book, provider).reach().call().await.map_err(reading(Step::NameBook))?;
-    site.call(Step::NameBook, governed.announceSlasher(book, reach)).await?;
-    let reach = ChallengeManager::new(challenges, provider).reach().call().await;
-    let reach = reach.map_err(reading(Step::NameChallenges))?;
-    site.call(Step::NameChallenges, governed.announceSlasher(challenges, reach)).await?;
-    let reach = Jury::new(jury, provider).reach().call().await.map_err(reading(Step::NameJury))?;
-    site.call(Step::NameJury, governed.announceSlasher(jury, reach)).await?;
+    let slashers = [
+        (Step::NameMarket, market),
+        (Step::NameBook, book),
+        (Step::NameChallenges, challenges),
+        (Step::NameJury, jury),
+    ];
+    for (step, slasher) in slashers {
+        // Each tells its reach by a function of this name.
+        let reach = JobMarket::new(slasher, provider).reach().call().await;
+        let reach = reach.map_err(|source| DeployError::Refused { step: step.doing(), source: Box::new(source) })?;
+        site.call(step, governed.announceSlasher(slasher, reach)).await?;
+    }
 
     let votes = site.create(Step::Votes, StakeVotes::deploy_builder(provider, registry)).await?;
     site.call(Step::NameVotes, governed.setVotes(votes)).await?;

@@ -226,3 +226,25 @@ fn seeds_and_draws_agree() {
         assert_eq!(expected, one.draws, "claim {}", one.claim_id);
     }
 }
+
+/// A JSON ABI carries enums as bare numbers.
+#[test]
+fn states_have_the_numbers_of_the_interfaces() {
+    use headframe_market::machine::{ClaimState, JobState};
+    let declared = |source: &str, name: &str| -> Vec<String> {
+        let (_, rest) = source.split_once(&format!("enum {name} {{")).unwrap();
+        let (body, _) = rest.split_once('}').unwrap();
+        let words = body.lines().map(|line| line.split("//").next().unwrap());
+        words.flat_map(|line| line.split(',')).map(|word| word.trim().to_owned()).filter(|w| !w.is_empty()).collect()
+    };
+    let jobs = declared(include_str!("../src/interfaces/IJobMarket.sol"), "JobState");
+    let claims = declared(include_str!("../src/interfaces/IClaimBook.sol"), "ClaimState");
+    assert_eq!((jobs.len(), claims.len()), (6, 8));
+    for (number, name) in (0u8..).zip(jobs) {
+        assert_eq!(format!("{:?}", JobState::of(number)), name);
+    }
+    for (number, name) in (0u8..).zip(claims) {
+        assert_eq!(format!("{:?}", ClaimState::of(number)), name);
+    }
+    assert_eq!((JobState::of(6), ClaimState::of(8)), (JobState::None, ClaimState::None));
+}

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The most segments in one claim, as in the contract.
-pub const MAX_CLAIM: u32 = 4096;
+pub use headframe_market::machine::MAX_CLAIM;
 /// Segments have fewer units than this: 2^40 kilopixels is months of 8K video. Keeps every sum within 63 bits.
 pub const MAX_UNITS: u64 = 1 << 40;
 

@@ -12,7 +12,7 @@ use alloy_primitives::{Address, B256, Bytes, Signature, U256, keccak256};
 use alloy_sol_types::{SolCall, SolValue};
 use serde::{Deserialize, Serialize};
 
-mod abi {
+pub(crate) mod abi {
     #![allow(missing_docs)]
     alloy_sol_types::sol! {
         struct Sibling { bytes32 hash; uint64 sum; }
@@ -278,10 +278,13 @@ impl Action {
             }
             Self::Register { service_uri } => format!("{kind}:{service_uri}"),
             Self::WithdrawStake => kind.into(),
-            Self::StartJob { job } | Self::ReleaseJob { job } | Self::CloseJob { job } | Self::Reclaim { job } => {
+            Self::StartJob { job }
+            | Self::ReleaseJob { job }
+            | Self::CloseJob { job }
+            | Self::CancelJob { job }
+            | Self::Reclaim { job } => {
                 format!("{kind}:{job}")
             }
-            Self::CancelJob { job } => format!("{kind}:{job}"),
             Self::DefaultJob { job, operator } => format!("{kind}:{job}:{operator}"),
             Self::Claim { job, first, .. } => format!("{kind}:{job}:{first}"),
             Self::Seal { claim, .. } | Self::Answer { claim, .. } => format!("{kind}:{claim}"),
@@ -318,16 +321,8 @@ impl Opening {
     }
 
     fn abi(&self) -> abi::Opening {
-        let leaf = abi::Receipt {
-            jobId: self.receipt.job.0,
-            seq: self.receipt.seq.0,
-            srcRoot: self.receipt.src_root,
-            outRoot: self.receipt.out_root,
-            units: self.receipt.units.0,
-            outBytes: self.receipt.out_bytes,
-        };
         abi::Opening {
-            leaf,
+            leaf: receipt_abi(&self.receipt),
             srcBytes: self.src_bytes,
             durationMs: self.duration_ms,
             clientSig: self.client_signature.clone(),
@@ -340,7 +335,18 @@ fn commitments(claim: ClaimId, operator: Address, secrets: &[Secret]) -> Vec<B25
     secrets.iter().enumerate().map(|(slot, secret)| secret.commitment(claim, slot, operator)).collect()
 }
 
-fn order_abi(order: &JobOrder) -> abi::JobOrder {
+pub(crate) fn receipt_abi(receipt: &Receipt) -> abi::Receipt {
+    abi::Receipt {
+        jobId: receipt.job.0,
+        seq: receipt.seq.0,
+        srcRoot: receipt.src_root,
+        outRoot: receipt.out_root,
+        units: receipt.units.0,
+        outBytes: receipt.out_bytes,
+    }
+}
+
+pub(crate) fn order_abi(order: &JobOrder) -> abi::JobOrder {
     abi::JobOrder {
         client: order.client,
         profile: order.profile,
@@ -352,7 +358,7 @@ fn order_abi(order: &JobOrder) -> abi::JobOrder {
     }
 }
 
-fn bid_abi(bid: &Bid) -> abi::Bid {
+pub(crate) fn bid_abi(bid: &Bid) -> abi::Bid {
     abi::Bid {
         order: bid.order,
         operator: bid.operator,

@@ -1,8 +1,8 @@
-//! EIP-712 hashes. The types are those of the contracts; the shared vectors hold both sides to the same bytes.
+//! EIP-712 hashes. The types are those of the contracts, and of their calls where they have them; the shared vectors hold both sides to the same bytes.
 
+use crate::action;
 use crate::order::{Bid, JobOrder};
 use crate::receipt::{Receipt, Segment};
-use alloy_primitives::aliases::{U40, U96};
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::{Eip712Domain, SolStruct};
 use serde::{Deserialize, Serialize};
@@ -11,11 +11,6 @@ mod sol_types {
     #![allow(missing_docs)]
     alloy_sol_types::sol! {
         struct Segment { uint64 jobId; uint64 seq; bytes32 srcRoot; uint64 srcBytes; uint32 durationMs; }
-        struct Receipt { uint64 jobId; uint64 seq; bytes32 srcRoot; bytes32 outRoot; uint64 units; uint64 outBytes; }
-        struct JobOrder {
-            address client; bytes32 profile; uint96 maxPrice; uint40 deadline; uint8 k; bytes32 seedTip; uint256 salt;
-        }
-        struct Bid { bytes32 order; address operator; uint96 price; uint40 expiry; uint256 nonce; }
         struct BenchReport { string tool; bytes32 reportSha256; }
     }
 }
@@ -58,39 +53,15 @@ pub(crate) fn segment_hash(segment: &Segment, domain: &Domain) -> B256 {
 }
 
 pub(crate) fn receipt_hash(receipt: &Receipt, domain: &Domain) -> B256 {
-    sol_types::Receipt {
-        jobId: receipt.job.0,
-        seq: receipt.seq.0,
-        srcRoot: receipt.src_root,
-        outRoot: receipt.out_root,
-        units: receipt.units.0,
-        outBytes: receipt.out_bytes,
-    }
-    .eip712_signing_hash(&domain.eip712())
+    action::receipt_abi(receipt).eip712_signing_hash(&domain.eip712())
 }
 
 pub(crate) fn order_hash(order: &JobOrder, domain: &Domain) -> B256 {
-    sol_types::JobOrder {
-        client: order.client,
-        profile: order.profile,
-        maxPrice: U96::from(order.max_price.wei()), // `Price` keeps itself below 2^96
-        deadline: U40::saturating_from(order.deadline.0),
-        k: order.samples,
-        seedTip: order.seed_tip,
-        salt: U256::from(order.salt),
-    }
-    .eip712_signing_hash(&domain.eip712())
+    action::order_abi(order).eip712_signing_hash(&domain.eip712())
 }
 
 pub(crate) fn bid_hash(bid: &Bid, domain: &Domain) -> B256 {
-    sol_types::Bid {
-        order: bid.order,
-        operator: bid.operator,
-        price: U96::from(bid.price.wei()),
-        expiry: U40::saturating_from(bid.expiry.0),
-        nonce: bid.nonce,
-    }
-    .eip712_signing_hash(&domain.eip712())
+    action::bid_abi(bid).eip712_signing_hash(&domain.eip712())
 }
 
 /// The hash under which a rig's key signs a certification report. Its domain names no chain and no contract, so that the

@@ -1,12 +1,12 @@
 //! The protocol's parameters that attacks run up against, as the main network has them (docs/protocol.md).
 
+use crate::machine::LONG_CLAIM;
+
 /// Amounts are parts of a claim's fee where nothing else is said.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
     /// Segments from which a claim is long.
     pub long_claim: u32,
-    /// Most segments of a claim.
-    pub most_segments: u32,
     /// Segments drawn of a long claim, if its client does not ask for fewer.
     pub long_draws: u32,
     /// Segments drawn of a short one.
@@ -54,8 +54,7 @@ impl Rules {
     #[must_use]
     pub fn main() -> Self {
         Self {
-            long_claim: 256,
-            most_segments: 4096,
+            long_claim: LONG_CLAIM,
             long_draws: 8,
             short_draws: 2,
             long_lock: 0.5,

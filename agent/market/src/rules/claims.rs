@@ -3,12 +3,10 @@
 use super::params::ClaimParams;
 use super::{DAY, Market, Now, Refusal, answers, ensure, header};
 use crate::action::{Opening, Secret};
-use crate::machine::ClaimState;
+use crate::machine::{ClaimState, MAX_CLAIM};
 use crate::units::{BlockNo, ClaimId, JobId};
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::SolValue;
-
-const MAX_COUNT: u32 = 4096;
 
 /// One claim. Times are seconds of block time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +92,7 @@ impl Market {
         root: B256,
         units: u64,
     ) -> Result<ClaimId, Refusal> {
-        ensure((1..=MAX_COUNT).contains(&count), Refusal::BadCount)?;
+        ensure((1..=MAX_CLAIM).contains(&count), Refusal::BadCount)?;
         ensure(units > 0, Refusal::ZeroUnits)?;
         let id = ClaimId::of(job, crate::units::SegmentNo(first)).ok_or(Refusal::SafeCastOverflowedUintDowncast)?;
         let reserved = self.reserve(now, caller, job, (first, count), units)?;
