@@ -1,9 +1,11 @@
 //! A driver of doubles: each test has copies of the doubles' files in a folder of its own, so it has a driver to itself.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use headframe_codec::Codec;
 use headframe_codec::nvidia::{
@@ -91,17 +93,31 @@ pub(crate) fn child(test: &str, doubles: &Doubles) -> Command {
     command
 }
 
+/// Longer than any test of a process takes on a slow machine: one that hangs fails, and what it said is seen.
+const HUNG: Duration = Duration::from_secs(600);
+
 /// Runs the test of this name in a process of its own, because the kernels have one driver in a process. In it something
-/// wrong or left behind makes it fail.
+/// wrong, left behind or that never ends makes it fail.
 pub(crate) fn alone(test: &str, work: impl FnOnce(&Doubles)) {
     if let Some(folder) = std::env::var_os("HEADFRAME_TEST_DRIVER") {
         let doubles = Doubles::at(Path::new(&folder));
         work(&doubles);
         return doubles.assert_clean();
     }
-    let output = child(test, &Doubles::new()).output().unwrap();
-    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).join("\n");
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let doubles = Doubles::new();
+    let log = doubles.path().join("log");
+    let file = File::create(&log).unwrap();
+    let mut process = child(test, &doubles).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+    let begun = Instant::now();
+    let status = loop {
+        match process.try_wait().unwrap() {
+            None if begun.elapsed() > HUNG => process.kill().unwrap(),
+            None => std::thread::sleep(Duration::from_millis(20)),
+            Some(status) => break status,
+        }
+    };
+    let said = String::from_utf8_lossy(&std::fs::read(log).unwrap()).into_owned();
+    assert!(status.success() && said.contains("1 passed"), "{test}: {status} after {:?}\n{said}", begun.elapsed());
 }
 
 pub(crate) fn settings(size: (u32, u32)) -> EncoderSettings {

@@ -13,7 +13,7 @@ use headframe_nv_sys::nvenc::*;
 use headframe_nv_sys::version::Structure;
 
 use crate::check::{self, CodecConfig};
-use crate::coder::{self, Order};
+use crate::coder::{self, Coder, Order};
 use crate::session::{Buffer, Fixed, Resource, Running, Session, State};
 use crate::{LEDGER, SESSIONS, client_api, driver_api};
 
@@ -373,7 +373,23 @@ unsafe extern "C" fn unmap(session: Handle, mapped: Handle) -> NVENCSTATUS {
     })
 }
 
+/// Opens the encoder of a session that has none yet. It holds no session meanwhile: FFmpeg lets nobody open libx265 while
+/// it opens an encoder of its own, which may be a client of this double that asks for another session.
+fn open_coder(session: Handle) {
+    let wanted = SESSIONS.with(number(session), |session| {
+        session.running.as_ref().filter(|running| running.coder.is_none()).map(|running| (running.fixed, running.order))
+    });
+    let Some((fixed, order)) = wanted.flatten() else { return };
+    let coder = Coder::open(&fixed, &order);
+    SESSIONS.with(number(session), |session| {
+        if let Some(running) = &mut session.running {
+            running.coder = coder;
+        }
+    });
+}
+
 unsafe extern "C" fn encode(session: Handle, picture: *mut NV_ENC_PIC_PARAMS) -> NVENCSTATUS {
+    open_coder(session);
     on("nvEncEncodePicture", session, |session| {
         let picture = unsafe { &*picture };
         if let Err(status) = check::version(session.api, Structure::Picture, picture.version) {

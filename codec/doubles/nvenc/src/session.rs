@@ -55,8 +55,7 @@ pub(crate) struct Fixed {
 pub(crate) struct Running {
     pub(crate) fixed: Fixed,
     pub(crate) order: Order,
-    /// Opened for the first picture: FFmpeg lets nobody open libx265 while it opens an encoder of its own, which may be the
-    /// client of this double.
+    /// Opened for the first picture, by `open_coder`.
     pub(crate) coder: Option<Coder>,
     /// The end of the stream was told.
     pub(crate) ended: bool,
@@ -157,9 +156,6 @@ impl Session {
             Err(_) => return self.refuse(nvenc::NV_ENC_ERR_DEVICE_NOT_EXIST, "the card does not answer"),
         };
         let key = picture.encodePicFlags & nvenc::NV_ENC_PIC_FLAG_FORCEIDR != 0;
-        if running.coder.is_none() {
-            running.coder = Coder::open(&running.fixed, &running.order);
-        }
         let encoded = running.coder.as_mut().and_then(|coder| coder.encode(&planes, key));
         let Some((data, key)) = encoded else {
             return self.refuse(nvenc::NV_ENC_ERR_GENERIC, "the library behind this double gave no picture");
