@@ -10,7 +10,8 @@ import {IJudge} from "./IJudge.sol";
 /// enlisted with a lock; an operator may have several seats. Who does not reveal a vote loses a tenth of the lock.
 ///
 /// Drawing (until the seed's block is sealed) -> Voting (commit) -> Revealing -> Appealable -> Final. The vote's window runs
-/// from the summons, whenever the seed is sealed. The seats of an appeal are numbered from 15 on.
+/// from the summons, whenever the seed is sealed, which has to be in its first half: the drawn need time to vote. The
+/// seats of an appeal are numbered from 15 on.
 interface IJury is IJudge, IBonds {
     enum Stage {
         None,

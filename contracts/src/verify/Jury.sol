@@ -97,6 +97,9 @@ contract Jury is IJury, Bonds, Jurors {
 
     function seal(uint256 gameId, bytes calldata header) external {
         Stored memory t = _at(gameId, Stage.Drawing);
+        // Who seals late would leave the drawn no time to vote, and have them punished for it.
+        uint256 half = _params[t.version].voteWindow / 2;
+        require(block.timestamp <= t.voteUntil - half, WrongStage(gameId, Stage.Drawing));
         uint256 random = BlockHeader.prevrandao(header, t.seedBlock);
         t.seed = keccak256(abi.encode(random, gameId, t.appealed));
         t.operator = book.claimInfo(gameId.claimOf()).operator;

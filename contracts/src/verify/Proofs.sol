@@ -89,15 +89,19 @@ abstract contract Proofs is Availability {
         // Two receipts say nothing of a claim.
         require((fault == CLAIMED_OTHERWISE) == (claimId != 0), OtherFault(fault));
         uint64 seq = reader.segment(evidence);
-        bytes32 offence = keccak256(abi.encode(operator, jobId, seq));
-        require(!_punished[offence], AlreadyPunished(operator, jobId, seq));
-        _punished[offence] = true;
+        // A claim that is not over ends by it whatever was paid before: else two receipts made up for it would be its shield.
+        require(_isFirst(operator, jobId, seq) || _isRunning(c.state), AlreadyPunished(operator, jobId, seq));
 
         IStakeRegistry.Cut[] memory cuts = _cuts(evidence, finder);
-        uint256 taken = claimId != 0 && _isRunning(c.state)
-            ? book.punish(claimId, IClaimBook.Fault.Proof, cuts)
-            : _slash(operator, cuts);
+        uint256 taken =
+            _isRunning(c.state) ? book.punish(claimId, IClaimBook.Fault.Proof, cuts) : _slash(operator, cuts);
         emit Equivocated(jobId, operator, seq, fault, taken);
+    }
+
+    function _isFirst(address operator, uint64 jobId, uint64 seq) private returns (bool first) {
+        bytes32 offence = keccak256(abi.encode(operator, jobId, seq));
+        first = !_punished[offence];
+        _punished[offence] = true;
     }
 
     // ---- statements ----
@@ -149,6 +153,6 @@ abstract contract Proofs is Availability {
     }
 
     function _isRunning(IClaimBook.ClaimState state) private pure returns (bool) {
-        return state < IClaimBook.ClaimState.Settled; // None is nobody's
+        return state != IClaimBook.ClaimState.None && state < IClaimBook.ClaimState.Settled;
     }
 }

@@ -223,6 +223,21 @@ contract JuryTest is JuryFixture {
 
     // ---- voting ----
 
+    /// Who seals in the last second would have the drawn punished for not voting.
+    function test_seal_leavesHalfTheTimeToVote() public {
+        uint40 last = jury.trial(id).until - VOTE / 2;
+        bytes memory header = HeaderRlp.header(bytes32(uint256(1)), 3, 1, 7);
+        uint64 number = jury.trial(id).seedBlock;
+        vm.roll(number + 1);
+        vm.setBlockhash(number, keccak256(header));
+        vm.warp(last + 1);
+        vm.expectRevert(wrongStage(IJury.Stage.Drawing));
+        jury.seal(id, header);
+        vm.warp(last);
+        jury.seal(id, header);
+        vm.assertEq(uint256(jury.trial(id).stage), uint256(IJury.Stage.Voting));
+    }
+
     function test_vote_byTheSeatsJurorOnceAndInTime() public {
         vm.expectRevert(wrongStage(IJury.Stage.Drawing));
         jury.vote(id, 0, bytes32(uint256(1)));
