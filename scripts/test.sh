@@ -62,6 +62,11 @@ part_vulkan() {
 part_e2e() {
   cargo build --workspace --bins --locked && cargo test -p headframe --test 'e2e_*' --locked --no-fail-fast
 }
+# Encoder sessions shared by 32 ladders in real time, over doubles. Not among all parts: it wants a machine with nothing else
+# to do.
+part_stories() {
+  HEADFRAME_STORIES=1 cargo test -p headframe-codec --test session_stories --locked -- --nocapture --test-threads 1
+}
 
 # count LOG: "passed failed skipped" as the runners say it: cargo test, forge, or our own "N passed, N failed".
 count() {

@@ -5,103 +5,22 @@
 mod common;
 mod doubles;
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{decoded, segments, shown, small};
 use doubles::Doubles;
-use headframe_codec::worker::{CardConfig, CardState, CardStats, Cards, Death, Pool, PoolConfig, PoolStats};
+use doubles::rig::{LONG, Rig, card, lending, up, wait_for};
+use headframe_codec::worker::{CardState, CardStats, Cards, Death, Pool};
 use headframe_codec::{Class, Ladder, Limits, Rendition, SegmentIn, SegmentOut, engine};
+use headframe_double_ledger::System;
 use rustix::process::{Pid, Signal, kill_process};
 
-const LONG: Duration = Duration::from_secs(100);
 /// The doubles' cards.
 const FIRST: &str = "GPU-68656164-6672-616d-652d-646f75626c00";
 const SECOND: &str = "GPU-68656164-6672-616d-652d-646f75626c01";
-
-/// A driver of doubles, and the worker program with something to tell the doubles in it.
-struct Rig {
-    doubles: Doubles,
-}
-
-impl Rig {
-    fn new(doubles: Doubles, cuda: &str) -> Self {
-        let rig = Self { doubles };
-        let program = env!("CARGO_BIN_EXE_headframe-codec");
-        let folder = rig.doubles.path().display();
-        let body = format!(
-            "#!/bin/sh\nexport HEADFRAME_DOUBLE_CUDA='{cuda}'\nfor a in \"$@\"; do\n  if [ -f \"{folder}/$a.sh\" ]; then . \
-             \"{folder}/$a.sh\"; fi\ndone\nexec {program} \"$@\"\n"
-        );
-        // Written by another process: a child that is started meanwhile would hold our file open, and it could not be run.
-        let write = r#"printf '%s' "$1" > "$2" && chmod +x "$2""#;
-        let mut shell = Command::new("sh");
-        assert!(shell.args(["-c", write, "sh", &body]).arg(rig.program()).status().unwrap().success());
-        rig
-    }
-
-    fn two_cards() -> Self {
-        Self::new(Doubles::new(), "devices=2")
-    }
-
-    fn program(&self) -> PathBuf {
-        self.doubles.path().join("program")
-    }
-
-    /// Workers of this card that are started from now on tell these doubles something.
-    fn tell(&self, uuid: &str, told: &[(&str, &str)]) {
-        let lines = told.iter().map(|(double, told)| format!("export HEADFRAME_DOUBLE_{double}='{told}'\n"));
-        let (file, new) =
-            (self.doubles.path().join(format!("{uuid}.sh")), self.doubles.path().join(format!("{uuid}.new")));
-        std::fs::write(&new, lines.collect::<String>()).unwrap();
-        std::fs::rename(new, file).unwrap();
-    }
-
-    fn pool(&self, which: Cards) -> Pool {
-        self.pool_with(CardConfig { which, ..CardConfig::default() })
-    }
-
-    fn pool_with(&self, cards: CardConfig) -> Pool {
-        let cards = CardConfig {
-            libraries: Some(self.doubles.path().to_owned()),
-            first_out: Duration::from_millis(500),
-            ..cards
-        };
-        let limits = Limits { wall: LONG, ..Limits::default() };
-        Pool::start(PoolConfig { program: self.program(), limits, cards, ..PoolConfig::default() }).unwrap()
-    }
-}
-
-fn card(stats: &PoolStats, uuid: &str) -> CardStats {
-    stats.cards.iter().find(|card| card.uuid == uuid).cloned().unwrap_or_default()
-}
-
-fn wait_for(pool: &Pool, what: &str, until: impl Fn(&PoolStats) -> bool) -> PoolStats {
-    let started = Instant::now();
-    loop {
-        let stats = pool.stats();
-        if until(&stats) {
-            return stats;
-        }
-        assert!(started.elapsed() < Duration::from_secs(60), "waited in vain for: {what}: {stats:#?}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn up(pool: &Pool, cards: usize) -> PoolStats {
-    let is_up = |stats: &PoolStats| stats.cards.iter().filter(|card| card.state == CardState::Up).count() == cards;
-    wait_for(pool, "cards that are up", is_up)
-}
-
-/// So many cards are up and have sessions.
-fn lending(pool: &Pool, cards: usize) -> PoolStats {
-    let lent = |stats: &PoolStats| stats.cards.iter().filter(|card| card.sessions > 0).count() == cards;
-    up(pool, cards);
-    wait_for(pool, "encoder sessions", lent)
-}
 
 fn ladder() -> Ladder {
     let rung = |name, width, height| Rendition { gop_ms: 500, ..small(name, width, height) };
@@ -279,6 +198,19 @@ fn a_card_that_does_not_come_up_leaves_the_processors_working() {
     rig.tell(FIRST, &[("CUDA", "devices=2;fault=cuLaunchKernel=700")]);
     let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
     wait_for(&pool, "a card that is out", |stats| card(stats, FIRST).put_out.contains_key("device"));
+    streams(&pool, 1, 2);
+    let stats = pool.stats();
+    assert!(stats.restarts[&Death::Start] >= 1 && card(&stats, FIRST).segments == 0, "{stats:#?}");
+}
+
+/// A card that says all is well and makes nothing of what it is given: no call fails, the pictures are wrong.
+#[test]
+fn a_card_that_is_wrong_without_saying_so_gets_no_work() {
+    let (system, id) = System::new();
+    system.modelled.store(true, Ordering::SeqCst);
+    let rig = Rig::new(Doubles::new(), &format!("devices=2;system={id}"));
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    wait_for(&pool, "a card that is out", |stats| !card(stats, FIRST).put_out.is_empty());
     streams(&pool, 1, 2);
     let stats = pool.stats();
     assert!(stats.restarts[&Death::Start] >= 1 && card(&stats, FIRST).segments == 0, "{stats:#?}");

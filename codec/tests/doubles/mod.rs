@@ -1,6 +1,8 @@
 //! A driver of doubles: each test has copies of the doubles' files in a folder of its own, so it has a driver to itself.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod rig;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -5,8 +5,11 @@
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 
+use headframe_double_ledger::modelled;
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap_anonymous, mprotect};
 use rustix::process::{Resource, getrlimit};
+
+use crate::LEDGER;
 
 /// Allocations begin at multiples of this, the largest page of any machine that this runs on.
 const PAGE: u64 = 1 << 16;
@@ -88,10 +91,13 @@ impl Arena {
         let address = self.gap(self.next.max(begin), end, span).or_else(|| self.gap(begin, end, span))?;
         self.next = address + span;
         self.blocks.insert(address, Block { len, context });
-        let opened = self.open(address, len);
-        // SAFETY: `len` bytes of the arena that were just opened.
-        unsafe { pointer(address).cast::<u8>().write_bytes(FRESH, len) };
-        drop(opened);
+        // A modelled machine never looks at it, and would have more of it than this one has.
+        if !modelled(&LEDGER) {
+            let opened = self.open(address, len);
+            // SAFETY: `len` bytes of the arena that were just opened.
+            unsafe { pointer(address).cast::<u8>().write_bytes(FRESH, len) };
+            drop(opened);
+        }
         Some(address)
     }
 

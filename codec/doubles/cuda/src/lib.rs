@@ -5,7 +5,8 @@
 //!
 //! Work is done when the call that queues it returns, so this does not show whether anybody waits for it.
 //!
-//! It is told: `devices` (1), `memory` (MiB of each, 8192), `compute` (`8.6`), `version` (12020).
+//! It is told: `devices` (1), `memory` (MiB of each, 8192), `compute` (`8.6`), `version` (12020), `system` (a modelled machine, see
+//! `system` of the ledger: then launches and copies on the device do nothing).
 #![deny(unsafe_code)]
 
 /// Begins a function; returns the code that it is to fail with.

@@ -7,7 +7,7 @@
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr::{self, NonNull};
 
-use headframe_double_ledger::{cuda, number, pointer, same_types};
+use headframe_double_ledger::{cuda, number, pointer, same_types, wait_until};
 use headframe_nv_sys::cuda::*;
 use headframe_nv_sys::cuvid::{types, *};
 
@@ -139,6 +139,7 @@ pub(crate) unsafe extern "C" fn cuvidMapVideoFrame64(
     if unsafe { &*parameters }.progressive_frame != 1 {
         LEDGER.violation("a picture was mapped unlike it was shown");
     }
+    wait_until(DECODERS.with(number(decoder), |decoder| decoder.ready(index)).flatten());
     let map = |decoder: &mut Decoder| {
         let Some(output) = decoder.outputs.iter().position(|output| !output.mapped) else {
             LEDGER.violation("more pictures were mapped than the decoder was made for");
@@ -146,6 +147,10 @@ pub(crate) unsafe extern "C" fn cuvidMapVideoFrame64(
         };
         let target = decoder.target;
         let (to, row) = (decoder.outputs[output].address, decoder.outputs[output].pitch);
+        if decoder.ready(index).is_some() {
+            decoder.outputs[output].mapped = true;
+            return Ok((to, row));
+        }
         let Some(image) = decoder.picture(index) else {
             LEDGER.violation("a picture was mapped that was not decoded");
             return Err(CUDA_ERROR_INVALID_VALUE);

@@ -1,11 +1,14 @@
 //! The decoder: takes access units by surface, gives pictures by surface.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use headframe_nv_sys::cuda::{self, CUresult};
 use headframe_nv_sys::cuvid::{
     self, CUVIDDECODECAPS, CUVIDDECODECREATEINFO, cudaVideoChromaFormat_420, cudaVideoCodec, cudaVideoSurfaceFormat,
 };
+
+use headframe_double_ledger::{Engines, takes};
 
 use crate::LEDGER;
 use crate::libav::{Image, Libav};
@@ -35,6 +38,9 @@ pub(crate) fn capabilities(caps: &mut CUVIDDECODECAPS) {
     (caps.nMinWidth, caps.nMinHeight) = (48, 16);
 }
 
+/// Million luma samples a second of a modelled engine: 700 pictures of 1080p.
+const SPEED: u64 = 1450;
+
 /// Memory of one mapped picture, with its pitch.
 pub(crate) struct Output {
     pub(crate) address: u64,
@@ -56,6 +62,9 @@ pub(crate) struct Decoder {
     count: i64,
     /// All was drained: the next unit must be one that decoding can begin at.
     drained: bool,
+    /// When a modelled engine is done with the last picture, and with that in each surface.
+    busy: Option<Instant>,
+    ready: BTreeMap<i32, Instant>,
     pub(crate) outputs: Vec<Output>,
 }
 
@@ -99,6 +108,8 @@ impl Decoder {
             images: BTreeMap::new(),
             count: 0,
             drained: false,
+            busy: None,
+            ready: BTreeMap::new(),
             outputs: Vec::new(),
         })
     }
@@ -128,8 +139,17 @@ impl Decoder {
         if let Some(before) = self.into.insert(surface, number) {
             self.images.remove(&before);
         }
-        self.libav.send(Some(unit), number);
-        self.collect();
+        self.busy = self.modelled();
+        match self.busy {
+            Some(ready) => {
+                self.ready.insert(surface, ready);
+            }
+            None => {
+                self.ready.clear();
+                self.libav.send(Some(unit), number);
+                self.collect();
+            }
+        }
         cuda::CUDA_SUCCESS
     }
 
@@ -139,6 +159,19 @@ impl Decoder {
                 self.images.insert(image.number, image);
             }
         }
+    }
+
+    /// When a modelled engine is done with one more picture; `None` where it is really decoded.
+    fn modelled(&self) -> Option<Instant> {
+        static ENGINES: Engines = Engines::new();
+        let engines = LEDGER.number("decoders", 1) as usize;
+        let samples = self.target.0 as u64 * self.target.1 as u64;
+        takes(&LEDGER, samples, SPEED).map(|takes| ENGINES.done(engines, self.busy, takes))
+    }
+
+    /// When a modelled engine is done with the picture in a surface; `None` where it was really decoded.
+    pub(crate) fn ready(&self, surface: i32) -> Option<Instant> {
+        self.ready.get(&surface).copied()
     }
 
     /// The picture in a surface. What the library holds back comes out now: nobody may map what is not to be shown yet.
@@ -155,6 +188,9 @@ impl Decoder {
 
     /// Whether there are errors in the picture in a surface; `None` if there is none.
     pub(crate) fn damaged(&self, surface: i32) -> Option<bool> {
+        if self.ready(surface).is_some() {
+            return Some(false);
+        }
         self.images.get(self.into.get(&surface)?).map(|image| image.damaged)
     }
 }

@@ -7,7 +7,8 @@
 //! it is whole. Of FFmpeg (`client=ffmpeg`) it is not told and waits for the next one, as the real one must. A picture's
 //! description for the decoder has the access unit and no more; the decoder takes no other. Pictures are not scaled.
 //!
-//! It is told: `codecs` (`h264,hevc,vp9,av1`), `decoders` (1), `width` and `height` (4096, the largest pictures), `client`.
+//! It is told: `codecs` (`h264,hevc,vp9,av1`), `decoders` (1), `width` and `height` (4096, the largest pictures),
+//! `client`, `system` and `speed` (1450, see `system` of the ledger).
 #![deny(unsafe_code)]
 
 mod api;

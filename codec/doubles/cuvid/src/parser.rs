@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use headframe_double_ledger::modelled;
 use headframe_nv_sys::cuvid::{
     Area, Aspect, CUVIDEOFORMAT, CUVIDPARSERDISPINFO, CUVIDPARSERPARAMS, Ratio, VideoSignal, cudaVideoChromaFormat_420,
     cudaVideoCodec,
 };
 
-use crate::decoder;
 use crate::libav::{Libav, Look};
+use crate::{LEDGER, decoder};
 
 /// The client's three functions.
 pub(crate) trait Callbacks {
@@ -75,10 +76,12 @@ impl Parser {
     fn whole(&mut self, unit: &[u8], time: i64, to: &mut impl Callbacks) -> Result<(), Refused> {
         let number = self.count;
         self.count += 1;
-        let understood = self.order.send(Some(unit), number);
-        let shown = self.order.shown();
+        // A modelled one knows the format when it has seen the first unit, and takes every picture to be shown when it comes.
+        let known = self.look.filter(|_| modelled(&LEDGER));
+        let understood = known.is_some() || self.order.send(Some(unit), number);
+        let shown = if modelled(&LEDGER) { vec![number] } else { self.order.shown() };
         let (before, after): (Vec<_>, Vec<_>) = shown.into_iter().partition(|shown| *shown < number);
-        let look = self.order.look().filter(|_| understood || self.look.is_some());
+        let look = known.or_else(|| self.order.look()).filter(|_| understood || self.look.is_some());
         if let Some(look) = look.filter(|look| self.look != Some(*look)) {
             // All of the old format is shown before the new one begins.
             self.show(&before, to)?;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::System;
+
 /// The book of one double.
 ///
 /// It is told `key`, `value` by [`set`](Self::set), or by an environment variable `HEADFRAME_DOUBLE_NAME` (the double's name
@@ -13,6 +15,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// - `hang`: a function that does not return until `release`.
 /// - `clear`: forgets faults, and that any struck.
 /// - `client`: `ffmpeg`, or nothing again, see [`is_for_ffmpeg`](Self::is_for_ffmpeg).
+/// - `system`: the number of the [`System`] that it is a part of.
 /// - all others are the double's own.
 pub struct Ledger {
     name: &'static str,
@@ -23,6 +26,7 @@ pub struct Ledger {
 #[derive(Default)]
 struct Inner {
     values: BTreeMap<String, String>,
+    system: Option<&'static System>,
     faults: Vec<Fault>,
     hang: Option<String>,
     hanging: u32,
@@ -105,6 +109,11 @@ impl Ledger {
     /// A number that it was told, or this one.
     pub fn number(&self, key: &str, otherwise: u64) -> u64 {
         self.value(key).and_then(|value| value.parse().ok()).unwrap_or(otherwise)
+    }
+
+    /// The machine that it is a part of, if that is modelled.
+    pub fn system(&self) -> Option<&'static System> {
+        self.with(|inner| inner.system)
     }
 
     /// Whether it was told that FFmpeg is the client: a double then takes what FFmpeg leaves out, because drivers do. Our own
@@ -210,6 +219,11 @@ impl Inner {
             }
             "hang" => self.hang = Some(value.into()),
             "release" => self.hang = None,
+            // Attached at once: later a sandbox may be in the way.
+            "system" => {
+                self.system = value.parse().ok().and_then(System::of);
+                return self.system.is_some();
+            }
             "client" if !["", "ffmpeg"].contains(&value) => return false,
             _ => {
                 self.values.insert(key.into(), value.into());

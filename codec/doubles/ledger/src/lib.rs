@@ -11,12 +11,14 @@ mod control;
 mod faults;
 mod library;
 mod sibling;
+mod system;
 mod table;
 
 pub use control::{Control, Report};
 pub use faults::Ledger;
 pub use library::{LIBRARIES, install};
 pub use sibling::cuda;
+pub use system::{Engines, System, modelled, takes, wait_until};
 pub use table::{Table, number, pointer};
 
 /// Holds functions of a double against the types that the real ones have.

@@ -6,15 +6,17 @@
 
 use std::ffi::{c_char, c_int};
 
-use headframe_double_ledger::{number, pointer, same_types};
+use headframe_double_ledger::{number, pointer, same_types, wait_until};
 use headframe_nv_sys::Api;
 use headframe_nv_sys::cuda::CUstream;
 use headframe_nv_sys::nvenc::*;
 use headframe_nv_sys::version::Structure;
 
 use crate::check::{self, CodecConfig};
-use crate::coder::{self, Coder, Order};
+use crate::coder::{self, Order};
+use crate::maker::Maker;
 use crate::session::{Buffer, Fixed, Resource, Running, Session, State};
+use crate::system::{self, Slot};
 use crate::{LEDGER, SESSIONS, client_api, driver_api};
 
 headframe_double_ledger::export_control!(LEDGER, crate::live());
@@ -109,14 +111,16 @@ unsafe extern "C" fn open(parameters: *mut NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS,
         return NV_ENC_ERR_INVALID_DEVICE;
     }
     let open = SESSIONS.all(|sessions| sessions.values().filter(|session| !session.refused).count());
-    let full = open as u64 >= LEDGER.number("sessions", 64);
+    let slot = Slot::take();
+    let full = open as u64 >= LEDGER.number("sessions", 64) || matches!(slot, Some(None));
+    system::opening();
     let refusal = fault.or(full.then_some(NV_ENC_ERR_OUT_OF_MEMORY));
     // Also one that is refused has a handle, and must be closed, as the header says. FFmpeg does not.
     if let Some(refusal) = refusal.filter(|_| LEDGER.is_for_ffmpeg()) {
         unsafe { session.write(None) };
         return refusal;
     }
-    let handle = SESSIONS.insert(Session::new(api, number(parameters.device), refusal.is_some()));
+    let handle = SESSIONS.insert(Session::new(api, number(parameters.device), slot.flatten(), refusal.is_some()));
     unsafe { session.write(pointer(handle)) };
     refusal.unwrap_or(NV_ENC_SUCCESS)
 }
@@ -225,13 +229,17 @@ unsafe extern "C" fn initialize(session: Handle, it: *mut NV_ENC_INITIALIZE_PARA
         if order.bit_depth != 8 && (order.bit_depth != 10 || fixed.codec != NV_ENC_CODEC_HEVC_GUID) {
             return session.refuse(NV_ENC_ERR_UNSUPPORTED_PARAM, "this double encodes no such samples");
         }
-        session.running = Some(Running { fixed, order, coder: None, ended: false });
+        session.running = Some(Running { fixed, order, maker: None, busy: None, ended: false });
         NV_ENC_SUCCESS
     })
 }
 
 unsafe extern "C" fn reconfigure(session: Handle, parameters: *mut NV_ENC_RECONFIGURE_PARAMS) -> NVENCSTATUS {
+    system::reconfiguring();
     on("nvEncReconfigureEncoder", session, |session| {
+        if let Some(status) = session.slot.as_ref().and_then(Slot::refuses_to_reconfigure) {
+            return session.refuse(status, "the system does not reconfigure this session");
+        }
         let parameters = unsafe { &*parameters };
         if let Err(status) = check::version(session.api, Structure::Reconfigure, parameters.version) {
             return status;
@@ -373,23 +381,23 @@ unsafe extern "C" fn unmap(session: Handle, mapped: Handle) -> NVENCSTATUS {
     })
 }
 
-/// Opens the encoder of a session that has none yet. It holds no session meanwhile: FFmpeg lets nobody open libx265 while
+/// Opens the library behind a session that has none yet. It holds no session meanwhile: FFmpeg lets nobody open libx265 while
 /// it opens an encoder of its own, which may be a client of this double that asks for another session.
-fn open_coder(session: Handle) {
+fn open_maker(session: Handle) {
     let wanted = SESSIONS.with(number(session), |session| {
-        session.running.as_ref().filter(|running| running.coder.is_none()).map(|running| (running.fixed, running.order))
+        session.running.as_ref().filter(|running| running.maker.is_none()).map(|running| (running.fixed, running.order))
     });
     let Some((fixed, order)) = wanted.flatten() else { return };
-    let coder = Coder::open(&fixed, &order);
+    let maker = Maker::open(&fixed, &order);
     SESSIONS.with(number(session), |session| {
         if let Some(running) = &mut session.running {
-            running.coder = coder;
+            running.maker = maker;
         }
     });
 }
 
 unsafe extern "C" fn encode(session: Handle, picture: *mut NV_ENC_PIC_PARAMS) -> NVENCSTATUS {
-    open_coder(session);
+    open_maker(session);
     on("nvEncEncodePicture", session, |session| {
         let picture = unsafe { &*picture };
         if let Err(status) = check::version(session.api, Structure::Picture, picture.version) {
@@ -407,6 +415,10 @@ unsafe extern "C" fn encode(session: Handle, picture: *mut NV_ENC_PIC_PARAMS) ->
 }
 
 unsafe extern "C" fn lock(session: Handle, lock: *mut NV_ENC_LOCK_BITSTREAM) -> NVENCSTATUS {
+    // Nobody else waits for a picture that a modelled engine is at work on.
+    let output = number(unsafe { &*lock }.outputBitstream);
+    let ready = SESSIONS.with(number(session), |session| session.buffers.get(&output)?.ready);
+    wait_until(ready.flatten());
     on("nvEncLockBitstream", session, |session| {
         let lock = unsafe { &mut *lock };
         let handle = number(lock.outputBitstream);

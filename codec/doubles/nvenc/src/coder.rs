@@ -14,7 +14,7 @@ use headframe_nv_sys::nvenc::{NV_ENC_BUFFER_FORMAT_NV12, NV_ENC_CODEC_H264_GUID,
 use crate::session::{Fixed, Resource};
 
 /// What may change while a session lives.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) struct Order {
     pub(crate) size: (u32, u32),
     pub(crate) rate: (u32, u32),
@@ -33,6 +33,18 @@ pub(crate) struct Order {
 pub(crate) struct Planes {
     luma: Vec<u8>,
     chroma: Vec<u8>,
+}
+
+impl Planes {
+    /// A grey picture.
+    pub(crate) fn grey(order: &Order) -> Self {
+        let bytes = |samples: u32| {
+            let word: &[u8] = if order.bit_depth == 8 { &[128] } else { &[0, 128] };
+            word.repeat(samples as usize)
+        };
+        let samples = order.size.0 * order.size.1;
+        Self { luma: bytes(samples), chroma: bytes(samples / 2) }
+    }
 }
 
 /// Reads a registered picture from the card.
@@ -94,7 +106,7 @@ pub(crate) struct Coder {
     count: i64,
 }
 
-// SAFETY: used by one thread at a time, under the lock of the sessions.
+// SAFETY: used by one thread at a time: who opens it, then under the lock of the sessions.
 unsafe impl Send for Coder {}
 
 impl Coder {

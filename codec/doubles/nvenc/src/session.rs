@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CString;
+use std::time::Instant;
 
 use headframe_nv_sys::Api;
-use headframe_nv_sys::cuda::CUDA_ERROR_ILLEGAL_ADDRESS;
 use headframe_nv_sys::nvenc::{
     self, GUID, NV_ENC_BUFFER_FORMAT, NV_ENC_RECONFIGURE_PARAMS, NV_ENC_TUNING_INFO, NVENCSTATUS,
 };
 
 use crate::LEDGER;
-use crate::coder::{Coder, Order};
+use crate::coder::Order;
+use crate::maker::{Maker, Missing};
+use crate::system::{self, Slot};
 
 /// Memory that was registered.
 pub(crate) struct Resource {
@@ -30,6 +32,8 @@ pub(crate) struct Buffer {
     pub(crate) key: bool,
     /// The mapped resource that it is encoded from.
     pub(crate) input: u64,
+    /// When a modelled engine is done with it.
+    pub(crate) ready: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -55,8 +59,10 @@ pub(crate) struct Fixed {
 pub(crate) struct Running {
     pub(crate) fixed: Fixed,
     pub(crate) order: Order,
-    /// Opened for the first picture, by `open_coder`.
-    pub(crate) coder: Option<Coder>,
+    /// Opened for the first picture, by `open_maker`.
+    pub(crate) maker: Option<Maker>,
+    /// When a modelled engine is done with the last picture.
+    pub(crate) busy: Option<Instant>,
     /// The end of the stream was told.
     pub(crate) ended: bool,
 }
@@ -64,6 +70,8 @@ pub(crate) struct Running {
 pub(crate) struct Session {
     pub(crate) api: Api,
     pub(crate) context: u64,
+    /// Its place among all sessions of a modelled system.
+    pub(crate) slot: Option<Slot>,
     /// Opened beyond the cap: it can only be closed.
     pub(crate) refused: bool,
     pub(crate) running: Option<Running>,
@@ -78,10 +86,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(api: Api, context: u64, refused: bool) -> Self {
+    pub(crate) fn new(api: Api, context: u64, slot: Option<Slot>, refused: bool) -> Self {
         Self {
             api,
             context,
+            slot,
             refused,
             running: None,
             resources: BTreeMap::new(),
@@ -148,19 +157,25 @@ impl Session {
         if running.ended {
             return self.violation(nvenc::NV_ENC_ERR_INVALID_CALL, "a picture after the end of the stream");
         }
-        let planes = match crate::coder::read(self.context, resource) {
-            Ok(planes) => planes,
-            Err(CUDA_ERROR_ILLEGAL_ADDRESS) => {
+        let key = picture.encodePicFlags & nvenc::NV_ENC_PIC_FLAG_FORCEIDR != 0;
+        let made = running.maker.as_mut().map(|maker| maker.make(self.context, resource, key));
+        let (data, key) = match made {
+            Some(Ok(made)) => made,
+            Some(Err(Missing::Memory)) => {
                 return self.violation(nvenc::NV_ENC_ERR_MAP_FAILED, "registered memory is not there any more");
             }
-            Err(_) => return self.refuse(nvenc::NV_ENC_ERR_DEVICE_NOT_EXIST, "the card does not answer"),
+            Some(Err(Missing::Card)) => {
+                return self.refuse(nvenc::NV_ENC_ERR_DEVICE_NOT_EXIST, "the card does not answer");
+            }
+            None | Some(Err(Missing::Picture)) => {
+                return self.refuse(nvenc::NV_ENC_ERR_GENERIC, "the library behind this double gave no picture");
+            }
         };
-        let key = picture.encodePicFlags & nvenc::NV_ENC_PIC_FLAG_FORCEIDR != 0;
-        let encoded = running.coder.as_mut().and_then(|coder| coder.encode(&planes, key));
-        let Some((data, key)) = encoded else {
-            return self.refuse(nvenc::NV_ENC_ERR_GENERIC, "the library behind this double gave no picture");
-        };
-        self.buffers.insert(output, Buffer { state: State::Sent, data, time: picture.inputTimeStamp, key, input });
+        let samples = u64::from(told.0) * u64::from(told.1);
+        let ready = system::encoded(running.busy, samples);
+        running.busy = ready;
+        let time = picture.inputTimeStamp;
+        self.buffers.insert(output, Buffer { state: State::Sent, data, time, key, input, ready });
         self.sent.push_back(output);
         if self.finished() == 0 { nvenc::NV_ENC_ERR_NEED_MORE_INPUT } else { nvenc::NV_ENC_SUCCESS }
     }
@@ -190,7 +205,7 @@ impl Session {
         }
         // Without the reset it goes on: rate control and references are what they were.
         if reset || resized {
-            running.coder = None;
+            running.maker = None;
         }
         running.order = order;
         running.ended = false;

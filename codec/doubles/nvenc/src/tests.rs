@@ -36,12 +36,12 @@ fn initialised(max: (u32, u32), described: u32) -> Result<Running, NVENCSTATUS> 
         (h264.inputBitDepth, h264.outputBitDepth) = (NV_ENC_BIT_DEPTH(8), NV_ENC_BIT_DEPTH(8));
     }
     let (fixed, order) = initialization(API, &it, &config, &CodecConfig::h264(API, &h264))?;
-    Ok(Running { fixed, order, coder: None, ended: false })
+    Ok(Running { fixed, order, maker: None, busy: None, ended: false })
 }
 
 /// What comes of a picture that says it is so large, from memory that is not there.
 fn encoded(size: (u32, u32)) -> NVENCSTATUS {
-    let mut session = Session::new(API, 0, false);
+    let mut session = Session::new(API, 0, None, false);
     session.running = Some(initialised((640, 360), 1).unwrap());
     let format = NV_ENC_BUFFER_FORMAT_NV12;
     session.resources.insert(1, Resource { address: 0, size: (640, 360), pitch: 1024, format, mapped: true });

@@ -124,6 +124,11 @@ impl NvidiaError {
         matches!(self, Self::Nvenc { call: "nvEncOpenEncodeSessionEx", code, .. } if capped.contains(&NVENCSTATUS(*code)))
     }
 
+    /// The encoder had no room for what a session was to become.
+    pub fn no_room(&self) -> bool {
+        matches!(self, Self::Nvenc { code, .. } if NVENCSTATUS(*code) == nvenc::NV_ENC_ERR_OUT_OF_MEMORY)
+    }
+
     /// What to do about it.
     pub fn class(&self) -> Class {
         match self {

@@ -178,6 +178,8 @@ impl Counter {
                 let mut session = session;
                 match session.reconfigure(&wish.settings) {
                     Ok(()) => Ok(Encoding::Direct(*session)),
+                    // Not that this driver never does it: there is no room any more. Closed, so that others have some.
+                    Err(error) if error.no_room() => Err(broken(error)),
                     // It can only be closed, and holds its place until the parent has it made anew.
                     Err(error) => Err((End::ReconfigureRefused, Some(Held::Made(session)), error)),
                 }
