@@ -7,6 +7,9 @@ import {StakeVotes} from "../../src/gov/StakeVotes.sol";
 import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
 
 contract GovernanceFuzz is GovFixture {
+    uint256 internal constant LITTLE = 250_000; // less than what telling the votes alone is given
+    uint256 internal constant PLENTY = 480_000;
+
     /// Parts are by weight, rounded down, and together within the epoch's mint; what happens after its beginning does not
     /// matter.
     function testFuzz_rewards_staysWithinTheMint(uint128[3] memory stakes, uint128 more, uint32 rate) public {
@@ -89,8 +92,15 @@ contract GovernanceFuzz is GovFixture {
     function testFuzz_slash_votesFollowWhateverGasThereIs(uint256 gas_, uint128 amount) public {
         enrolled(0, 5 * MIN_SELF);
         amount = uint128(bound(amount, 1, 6 * MIN_SELF));
-        try registry.slash{gas: bound(gas_, 50_000, 600_000)}(op(0), amount, 0, noCuts, IStakeRegistry.Jail.No) {}
-            catch {}
+        gas_ = bound(gas_, 50_000, 600_000);
+        uint256 left = 5 * MIN_SELF - (amount < 5 * MIN_SELF ? amount : 5 * MIN_SELF);
+        try registry.slash{gas: gas_}(op(0), amount, 0, noCuts, IStakeRegistry.Jail.No) {
+            vm.assertEq(info(op(0)).bonded, left, "slashed");
+            vm.assertGe(gas_, LITTLE, "with hardly any gas");
+        } catch {
+            vm.assertEq(info(op(0)).bonded, 5 * MIN_SELF, "slashed by half");
+            vm.assertLe(gas_, PLENTY, "refused with plenty of gas");
+        }
         vm.assertEq(votes.getVotes(op(0)), info(op(0)).bonded);
     }
 }

@@ -69,13 +69,31 @@ contract StakingFuzzTest is StakeFixture {
         reach = uint32(bound(reach, 0, 60 days));
         minSelf = uint128(bound(minSelf, 99e18, 1e24 + 1));
         next = uint32(bound(next, 6 days, 61 days));
-        try registry.setParams(IStakeRegistry.Params(minSelf, unbond_)) {} catch {}
-        try registry.announceSlasher(address(0x51A5), reach) {} catch {}
-        try registry.setParams(IStakeRegistry.Params(MIN_SELF, next)) {} catch {}
-        uint256 longest = registry.slasherState(address(0x51A5)) == IStakeRegistry.SlasherState.None ? REACH : reach;
-        if (longest < REACH) longest = REACH;
+        asks(minSelf, unbond_, REACH);
+        uint256 longest = REACH;
+        bool fits = reach <= registry.params().unbond - 2 days;
+        try registry.announceSlasher(address(0x51A5), reach) {
+            vm.assertTrue(fits, "a slasher that can outlast a thaw");
+            if (reach > longest) longest = reach;
+        } catch {
+            vm.assertTrue(!fits, "refused a slasher that fits");
+        }
+        asks(MIN_SELF, next, longest);
         vm.assertGe(registry.params().unbond, longest + 2 days, "a slasher can outlast a thaw");
         vm.assertGe(registry.params().minSelf, 100e18, "least");
+    }
+
+    /// @dev What is within the bounds holds, and nothing else changes anything.
+    function asks(uint128 minSelf, uint32 unbond_, uint256 longest) internal {
+        IStakeRegistry.Params memory before = registry.params();
+        bool fits = minSelf >= 100e18 && minSelf <= 1e24 && unbond_ >= longest + 2 days && unbond_ <= 60 days;
+        try registry.setParams(IStakeRegistry.Params(minSelf, unbond_)) {
+            vm.assertTrue(fits, "a parameter left its bounds");
+            vm.assertTrue(registry.params().unbond == unbond_ && registry.params().minSelf == minSelf, "set");
+        } catch {
+            vm.assertTrue(!fits, "refused within the bounds");
+            vm.assertTrue(keccak256(abi.encode(registry.params())) == keccak256(abi.encode(before)), "changed");
+        }
     }
 
     /// What vests in pieces is what was notified, whoever pokes in between.

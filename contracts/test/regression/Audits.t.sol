@@ -271,6 +271,35 @@ contract AuditsTest is StakeFixture {
         vm.assertTrue(thaws.length == 1 && thaws[0].readyAt == before.readyAt && thaws[0].amount == before.amount);
     }
 
+    /// 2021-01: cumulative factors of rounds that had never set them were read as 0, and took stake and fees. Here nothing has
+    /// to be set: an operator that nobody ever paid, a pool that begins anew and a year without a call change no position.
+    function test_livepeer2021_whatWasNeverSetCostsNobodyAnything() public {
+        for (uint256 i = 0; i < 2; ++i) {
+            delegate(ALICE, op(0), 1000e18);
+            pass(400 days);
+            registry.poke(op(0));
+            vm.assertEq(worthOf(ALICE, op(0)), 1000e18, "never rewarded");
+            vm.assertEq(registry.feesOf(op(0), ALICE, 0), 0, "never paid");
+            if (i == 1) break;
+            undelegateAll(ALICE, op(0)); // the pool is empty, and begins anew
+            pass(UNBOND);
+            uint256 before = token.balanceOf(ALICE);
+            withdrawDelegation(ALICE, op(0));
+            vm.assertEq(token.balanceOf(ALICE) - before, 1000e18);
+        }
+        registry.notify(op(0), 300e18);
+        router.route{value: 3 ether}(op(0));
+        pass(1 days);
+        registry.poke(op(0));
+        vm.assertGe(worthOf(ALICE, op(0)) + 2, 1100e18, "a third of the reward");
+        vm.assertLe(worthOf(ALICE, op(0)), 1100e18, "and no more");
+        // The index counts in 2^-64 of a wei for each of her 1e24 shares.
+        vm.assertGe(registry.feesOf(op(0), ALICE, 0) + 1e5, 0.99 ether, "a third of the fee less the treasury's");
+        vm.assertLe(registry.feesOf(op(0), ALICE, 0), 0.99 ether, "and no more");
+        delegate(BOB, op(0), 1000e18);
+        vm.assertEq(registry.feesOf(op(0), BOB, 0), 0, "nothing of before");
+    }
+
     /// PR 657: a deposit of one wei delayed or burned what was due. Crumbs do not put off a vesting reward.
     function test_livepeer_crumbsDoNotDelayRewards() public {
         registry.notify(op(0), 100_000e18);

@@ -7,6 +7,7 @@ import {IJobMarket} from "../../src/interfaces/IJobMarket.sol";
 import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
 import {BlockHashes} from "../../src/lib/BlockHashes.sol";
 import {MerkleSum} from "../../src/lib/MerkleSum.sol";
+import {Work} from "../../src/lib/Work.sol";
 
 /// @dev What went wrong elsewhere, by name: traps of Livepeer's protocol (v1, Streamflow) and findings of others' audits
 /// that bear on claims. docs/protocol.md names the sources.
@@ -21,8 +22,11 @@ contract ClaimRegressions is ClaimFixture {
         uint64 seedBlock = book.claimInfo(claimId).seedBlock;
         vm.store(BlockHashes.HISTORY, bytes32(uint256(seedBlock % 8191)), keccak256(header(seedBlock)));
         vm.roll(uint256(seedBlock) + 5000);
+        vm.assertEq(blockhash(seedBlock), 0, "out of the opcode's reach");
         book.seal(claimId, header(seedBlock), 0);
+        vm.assertEq(book.claimInfo(claimId).seed, keccak256(abi.encode(mixOf(seedBlock), bytes32(0), claimId)));
         answer(claimId);
+        vm.assertTrue(claimState(claimId) == IClaimBook.ClaimState.Answered);
     }
 
     /// Livepeer v1: 0.0001 % for a wrong answer, 0.5 % for none: answering wrongly was the cheaper fraud.
@@ -93,6 +97,49 @@ contract ClaimRegressions is ClaimFixture {
         uint256 own = registry.ownStake(operator);
         book.slashMissed(claimId);
         vm.assertEq(own - registry.ownStake(operator), book.claimInfo(claimId).lock);
+    }
+
+    /// Livepeer #162, #163: who had been slashed was registered no more, and then could not be slashed for what else it had
+    /// done; nor, at first, could anybody be slashed without a finder.
+    function test_livepeer162_whoWasSlashedIsSlashedAgain() public {
+        uint64 id = activeJob(1 ether, 4);
+        uint64 first = submitAndReveal(id, 5);
+        uint64 second = submit(id, 5);
+        vm.prank(address(judges));
+        book.punish(first, IClaimBook.Fault.Proof, noCuts); // nobody found it
+        vm.assertEq(uint256(info(operator).state), uint256(IStakeRegistry.State.Jailed));
+        vm.assertEq(info(operator).slot, 0, "in no pool any more");
+        uint64 third = submit(id, 5); // it may finish its job, and answers for that
+        uint64[2] memory more = [second, third];
+        for (uint256 i = 0; i < 2; ++i) {
+            uint256 own = registry.ownStake(operator);
+            vm.warp(book.claimInfo(more[i]).answerUntil + 1);
+            book.slashMissed(more[i]);
+            vm.assertEq(own - registry.ownStake(operator), book.claimInfo(more[i]).lock, "slashed again");
+        }
+    }
+
+    /// The Graph M-10, M-15: a voucher counted once more when its payer was exchanged. What a client signs is for one job of
+    /// its own: not for another client's, nor for another of its jobs.
+    function test_graphM10_whatIsSignedIsForOneJobAlone() public {
+        uint64 other = activeJob(1 ether, 4);
+        uint64 claimId = submitAndSeal(activeJob(1 ether, 4), 5);
+        Work.Opening[] memory openings = honest(claimId);
+        bytes32[] memory commitments = commitmentsOf(claimId);
+        Work.Opening memory o = openings[0];
+        bytes32 here = segmentDigest(o);
+        bytes32 there = book.segmentDigest(other, o.leaf.seq, o.leaf.srcRoot, o.srcBytes, o.durationMs);
+        bytes[2] memory foreign = [signed(0xC11E27, here), signed(CLIENT_KEY, there)];
+        for (uint256 i = 0; i < 2; ++i) {
+            o.clientSig = foreign[i];
+            vm.prank(operator);
+            vm.expectPartialRevert(IClaimBook.WrongClientSignature.selector);
+            book.answer(claimId, openings, commitments);
+        }
+        o.clientSig = signed(CLIENT_KEY, here);
+        vm.prank(operator);
+        book.answer(claimId, openings, commitments);
+        vm.assertTrue(claimState(claimId) == IClaimBook.ClaimState.Answered);
     }
 
     /// Livepeer, 2026: a ticket paid out of too small a deposit paid dust and was used up.

@@ -147,7 +147,12 @@ contract DisputeAuditsTest is JuryFixture {
         IClaimBook.Claim memory c = book.claimInfo(OTHER);
         c.contestUntil = uint40(block.timestamp);
         book.put(OTHER, c);
-        openOn(CAROL, OTHER, top);
+        expectStatus(sham, IDisputeGame.Status.OperatorWon);
+        uint256 again = openOn(CAROL, OTHER, top);
+        expectStatus(again, IDisputeGame.Status.Open);
+        pass(CLOCK + 1);
+        game.timeout(again);
+        expectStatus(again, IDisputeGame.Status.ChallengerWon);
     }
 
     // ---- traps of the design ----

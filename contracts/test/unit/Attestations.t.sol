@@ -326,7 +326,12 @@ contract AttestationsTest is VerifyFixture {
         uint64 claimId = toAnswered();
         vm.warp(uint256(info(claimId).revealUntil) + 1);
         book.slashMissed(claimId);
+        address absent = challenges.verifierOf(claimId, 0, 0);
+        vm.assertEq(ones(absent), 0);
         challenges.reportAbsent(claimId, 0, 0);
+        vm.assertEq(ones(absent), 1);
+        vm.assertEq(seatState(claimId, 0, 0), uint256(IChallengeManager.SeatState.Absent));
+        vm.assertEq(claimState(claimId), uint256(IClaimBook.ClaimState.Missed));
     }
 
     function test_reportAbsent_onlyWhileTheDrawCanBeRepeated() public {

@@ -157,7 +157,21 @@ contract AvailabilityTest is VerifyFixture {
 
     function test_publish_ofARendition() public {
         uint64 claimId = toDemanded(renditionChunk);
-        publish(claimId, publication(claimId, renditionChunk));
+        shows(claimId, renditionChunk);
+    }
+
+    /// @dev The operator shows what was asked for: nothing is due any more, and the claim is paid in the end.
+    function shows(uint64 claimId, IChallengeManager.Missing memory m) internal {
+        uint256 due = until(claimId);
+        vm.assertGe(due, block.timestamp, "demanded");
+        publish(claimId, publication(claimId, m));
+        vm.assertEq(until(claimId), 0, "published");
+        vm.warp(due + PUBLISH + 1);
+        vm.expectRevert(abi.encodeWithSelector(IChallengeManager.NothingDemanded.selector, claimId, 0));
+        challenges.slashWithheld(claimId, 0);
+        challenges.release(claimId);
+        settle(claimId);
+        vm.assertEq(claimState(claimId), uint256(IClaimBook.ClaimState.Settled));
     }
 
     /// Verifiers that miss what is not there keep nobody's money: the operator shows where the content ends.
@@ -169,7 +183,7 @@ contract AvailabilityTest is VerifyFixture {
         ];
         for (uint256 i = 0; i < 3; ++i) {
             uint64 claimId = toDemanded(missing[i]);
-            publish(claimId, publication(claimId, missing[i]));
+            shows(claimId, missing[i]);
         }
     }
 
@@ -182,6 +196,23 @@ contract AvailabilityTest is VerifyFixture {
         publish(claimId, p);
         vm.warp(last);
         publish(claimId, p);
+    }
+
+    /// 30. A demand that runs keeps its time, whatever governance decides meanwhile.
+    function test_demand_keepsItsWindow() public {
+        uint64 claimId = toDemanded(sourceChunk);
+        uint40 last = until(claimId);
+        vm.prank(TIMELOCK);
+        challenges.setParams(IChallengeManager.Params(VERIFIER_LOCK, 3, PUBLISH / 4));
+        vm.assertEq(until(claimId), last);
+        vm.warp(last);
+        EvidenceReader.Publication memory p = publication(claimId, sourceChunk);
+        vm.expectRevert(abi.encodeWithSelector(IChallengeManager.NothingDemanded.selector, claimId, 0));
+        challenges.slashWithheld(claimId, 0);
+        publish(claimId, p);
+        vm.assertEq(until(claimId), 0, "published");
+        claimId = toDemanded(sourceChunk);
+        vm.assertEq(until(claimId), block.timestamp + PUBLISH / 4, "later ones have the new time");
     }
 
     function test_publish_refusesEverythingElse() public {

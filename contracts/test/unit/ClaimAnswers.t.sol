@@ -68,8 +68,15 @@ contract ClaimAnswersTest is ClaimFixture {
         Work.Opening[] memory openings = new Work.Opening[](2);
         (openings[0], openings[1]) = (opening(r, 1), opening(r, 1));
         bytes32[] memory commitments = commitmentsOf(claimId);
+        uint64[] memory drawn = book.draws(claimId);
+        vm.assertTrue(drawn.length == 2 && drawn[0] != drawn[1], "two units");
+        vm.assertTrue(drawn[0] > 0 && drawn[1] > 0, "of one segment");
+        refusesAnswer(
+            abi.encodeWithSelector(IClaimBook.WrongLength.selector, claimId, 2, 1), claimId, new Work.Opening[](1)
+        );
         vm.prank(operator);
         book.answer(claimId, openings, commitments);
+        vm.assertTrue(claimState(claimId) == IClaimBook.ClaimState.Answered);
     }
 
     function test_answer_upToAnswerUntil() public {
@@ -278,8 +285,13 @@ contract ClaimAnswersTest is ClaimFixture {
 
     function test_reveal_inItsFirstSecond() public {
         uint64 claimId = submitAndAnswer(activeJob(1 ether, 4), 5);
-        vm.warp(book.claimInfo(claimId).attestUntil + 1);
+        IClaimBook.Claim memory before = book.claimInfo(claimId);
+        vm.warp(before.attestUntil + 1);
         reveal(claimId);
+        IClaimBook.Claim memory c = book.claimInfo(claimId);
+        vm.assertTrue(c.state == IClaimBook.ClaimState.Revealed);
+        vm.assertEq(c.contestUntil, before.contestUntil, "an early reveal shortens nothing");
+        vm.assertEq(c.answers, keccak256(abi.encode(revealed(claimId))));
     }
 
     function test_reveal_revertsOnAnythingButWhatWasCommitted() public {

@@ -258,6 +258,9 @@ contract ClaimsTest is ClaimFixture {
         uint64 claimId = submit(id, 5);
         vm.warp(block.timestamp + 100);
         seal(claimId, link(LINKS - 1));
+        IClaimBook.Claim memory c = book.claimInfo(claimId);
+        vm.assertEq(c.seed, keccak256(abi.encode(mixOf(c.seedBlock), link(LINKS - 1), claimId)), "drawn with the link");
+        vm.assertEq(market.job(id).seedTip, link(LINKS - 1), "which is used up");
     }
 
     function test_seal_revertsOnAPreimageWithoutAChain() public {
@@ -317,9 +320,15 @@ contract ClaimsTest is ClaimFixture {
         uint64 id = activeJob(1 ether, 4);
         uint64 a = submit(id, 5);
         uint64 b = submit(id, 3);
+        uint64 seedBlock = book.claimInfo(b).seedBlock;
+        rollPast(seedBlock);
+        bytes memory why = abi.encodeWithSelector(IClaimBook.EarlierClaimUnsealed.selector, b, a);
+        refusesSeal(why, b, header(seedBlock), 0);
         vm.prank(address(judges));
         book.punish(a, IClaimBook.Fault.Proof, noCuts);
         seal(b, 0);
+        vm.assertTrue(claimState(b) == IClaimBook.ClaimState.Sealed);
+        vm.assertEq(book.claimInfo(a).seed, 0, "the one that ended stays without");
     }
 
     // ---- digests ----

@@ -371,7 +371,13 @@ contract JobsTest is MarketFixture {
         uint64 jobId = openActive(1 ether, 0);
         close(jobId);
         pass(300);
-        reserve(jobId, 0, 1, 1);
+        uint128 fee = reserve(jobId, 0, 1, 1);
+        IJobMarket.Job memory j = market.job(jobId);
+        vm.assertEq(uint256(j.state), uint256(IJobMarket.JobState.Draining));
+        vm.assertEq(j.reserved, fee);
+        vm.assertEq(j.nextSeq, 1);
+        pass(1);
+        refuseClaim(jobId, 1, 1, abi.encodeWithSelector(IJobMarket.DrainWindowOver.selector, jobId, j.drainUntil));
     }
 
     function test_pay_dividesTheFee() public {

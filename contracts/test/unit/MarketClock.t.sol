@@ -139,6 +139,18 @@ contract MarketClockTest is MarketFixture {
         market.withdraw();
         vm.prank(rig(0));
         market.withdraw();
+        vm.assertGe(market.pausedUntil(), block.timestamp + 1, "paused to the end");
+        vm.assertEq(uint256(market.job(active).state), uint256(IJobMarket.JobState.Closed));
+        vm.assertEq(uint256(market.job(second).state), uint256(IJobMarket.JobState.Closed));
+        vm.assertEq(uint256(market.job(assigned).state), uint256(IJobMarket.JobState.Closed));
+        vm.assertEq(uint256(market.job(defaulting).state), uint256(IJobMarket.JobState.Open), "to be assigned anew");
+        vm.assertEq(market.auction(auction).best, rig(0));
+        vm.assertEq(market.owed(client), 0);
+        // Escrows come back whole but for the one fee that was paid; two jobs keep theirs, and a bidder got its deposit.
+        vm.assertEq(client.balance, 1e6 ether - fee - 2 ether);
+        vm.assertEq(rig(0).balance, DEPOSIT);
+        vm.assertEq(router.owed(rig(0)), fee - fee / 50 - (fee - fee / 50) / 100);
+        vm.assertEq(address(market).balance, 2 ether, "the escrows of those that are open");
     }
 
     /// @dev An auction whose commit window is open in the pause was opened before it, so there is none: bids wait.

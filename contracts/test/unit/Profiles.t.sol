@@ -47,7 +47,8 @@ contract ProfilesTest is MarketFixture {
         }
         (rung.width, rung.height) = (16_384, 2);
         (rung.profiles, rung.level, rung.maxBytesPerSecond) = (1, 1, 1);
-        profiles.add(p);
+        bytes32 id = profiles.add(p);
+        vm.assertEq(profiles.idOf(profiles.numberOf(id)), id);
     }
 
     function test_add_revertsWhenUnsound() public {

@@ -54,9 +54,19 @@ contract StakeGovernanceTest is StakeFixture {
     function test_params_aRunningThawKeepsItsTime() public {
         bond(op(0), 2 * MIN_SELF);
         unbond(op(0), 1);
-        registry.setParams(IStakeRegistry.Params(MIN_SELF, 60 days));
-        pass(UNBOND);
+        uint256 until = block.timestamp + UNBOND;
+        uint32[2] memory others = [uint32(60 days), 11 days]; // neither longer nor shorter
+        for (uint256 i = 0; i < 2; ++i) {
+            registry.setParams(IStakeRegistry.Params(MIN_SELF, others[i]));
+            vm.assertEq(registry.selfThaws(op(0))[0].readyAt, until);
+        }
+        uint256 before = token.balanceOf(op(0));
+        pass(UNBOND - 1);
+        vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.NothingToWithdraw.selector, op(0)));
         withdraw(op(0));
+        pass(1);
+        withdraw(op(0));
+        vm.assertEq(token.balanceOf(op(0)), before + 1);
     }
 
     function test_params_aHigherMinimumTakesTheSlot() public {
