@@ -1,8 +1,4 @@
-//! Health, metrics, status and transactions over HTTP, for the operator's own machine.
-
-mod tx;
-
-pub(crate) use tx::COMMAND;
+//! Health, metrics and status over HTTP, for the operator's own machine.
 
 use crate::metrics::Metrics;
 use axum::extract::State;
@@ -11,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures::future::BoxFuture;
-use headframe_chain::Outbox;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -24,8 +19,6 @@ pub trait Report: Send + Sync + 'static {
     fn refresh<'a>(&'a self, metrics: &'a Metrics) -> BoxFuture<'a, ()>;
     /// Everything a person or a dashboard may want to know, as JSON.
     fn status(&self) -> BoxFuture<'_, Value>;
-    /// The transactions that it makes; `None` for a role without a chain.
-    fn outbox(&self) -> Option<Outbox>;
 }
 
 /// The answer of `/readyz`.
@@ -43,7 +36,7 @@ struct Admin {
     metrics: Arc<Metrics>,
 }
 
-/// Serves `/healthz`, `/readyz`, `/metrics`, `/status`, `/version` and `/tx`.
+/// Serves `/healthz`, `/readyz`, `/metrics`, `/status` and `/version`.
 pub fn router(report: Arc<dyn Report>, metrics: Arc<Metrics>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -51,7 +44,6 @@ pub fn router(report: Arc<dyn Report>, metrics: Arc<Metrics>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
         .route("/status", get(|State(admin): State<Admin>| async move { Json(admin.report.status().await) }))
-        .merge(tx::router())
         .with_state(Admin { report, metrics })
 }
 
