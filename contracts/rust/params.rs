@@ -201,11 +201,18 @@ pub enum ParamsError {
 }
 
 const DEVNET: &str = include_str!("../params/devnet.json");
+const MAINNET: &str = include_str!("../params/mainnet.json");
 
 impl Params {
     /// Short windows for a chain with one block a second: `contracts/params/devnet.json`.
     pub fn devnet() -> Self {
         serde_json::from_str(DEVNET).expect("a test parses the built-in file")
+    }
+
+    /// For a network with real stake on a chain with 12 s blocks: `contracts/params/mainnet.json`. Whoever deploys it names
+    /// the guardian.
+    pub fn mainnet() -> Self {
+        serde_json::from_str(MAINNET).expect("a test parses the built-in file")
     }
 
     /// Reads a file of the same form.
@@ -313,11 +320,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_file_parses_and_survives_writing() {
-        let params = Params::devnet();
-        assert_eq!(params.registry.min_self, 1000 * 10u128.pow(18));
-        let text = serde_json::to_string(&params).unwrap();
-        assert_eq!(serde_json::from_str::<Params>(&text).unwrap(), params);
+    fn the_built_in_files_parse_and_survive_writing() {
+        assert_ne!(Params::devnet(), Params::mainnet());
+        for params in [Params::devnet(), Params::mainnet()] {
+            assert_eq!(params.registry.min_self, 1000 * 10u128.pow(18));
+            let text = serde_json::to_string(&params).unwrap();
+            assert_eq!(serde_json::from_str::<Params>(&text).unwrap(), params);
+        }
     }
 
     #[test]

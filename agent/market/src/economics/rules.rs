@@ -1,4 +1,5 @@
-//! The protocol's parameters that attacks run up against, as the main network has them (docs/protocol.md).
+//! The protocol's parameters that attacks run up against, as `contracts/params/mainnet.json` and the contracts' constants
+//! have them: `contracts/tests/mainnet.rs` holds one to the other.
 
 use crate::machine::LONG_CLAIM;
 
@@ -15,6 +16,8 @@ pub struct Rules {
     pub long_lock: f64,
     /// Collateral of a short one.
     pub short_lock: f64,
+    /// Tokens of collateral for a coin of a short claim's fee: the inverse of the token's price that the locks above assume.
+    pub stake_for_coin: f64,
     /// The most of a slash that goes to its finder: who can be the operator itself.
     pub finder: f64,
     /// Of a slash for data withheld, to whoever calls for it.
@@ -43,7 +46,7 @@ pub struct Rules {
     pub bond_share: f64,
     /// Of a lost bond, to the winner.
     pub bond_to_winner: f64,
-    /// Longest way of a claim through a dispute, in days.
+    /// Longest way of a claim through a dispute, in whole days.
     pub dispute_days: f64,
     /// Bytes of a piece that has to be published on demand.
     pub piece: u32,
@@ -59,11 +62,12 @@ impl Rules {
             short_draws: 2,
             long_lock: 0.5,
             short_lock: 1.0,
+            stake_for_coin: 1000.0,
             finder: 0.5,
             caller: 0.1,
             challenger: 0.25,
             jurors: 0.25,
-            seed_delay: 8,
+            seed_delay: 65,
             trial: (15, 11),
             appeal: (31, 23),
             juror_tries: 4,
@@ -73,7 +77,7 @@ impl Rules {
             absences: (20, 3),
             bond_share: 0.1,
             bond_to_winner: 0.5,
-            dispute_days: 9.0,
+            dispute_days: 8.0,
             piece: 16_384,
         }
     }

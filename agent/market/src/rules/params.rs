@@ -62,12 +62,14 @@ impl ClaimParams {
     }
 
     /// How many segments are drawn of a claim.
-    pub(super) fn drawn(count: u32, k: u8) -> u8 {
+    #[must_use]
+    pub fn drawn(count: u32, k: u8) -> u8 {
         if count >= LONG_CLAIM { k } else { k.min(2).min(u8::try_from(count).unwrap_or(u8::MAX)) }
     }
 
     /// Collateral, rounded up. `None` past 128 bits.
-    pub(super) fn lock(&self, fee: u128, count: u32, drawn: u8) -> Option<u128> {
+    #[must_use]
+    pub fn lock(&self, fee: u128, count: u32, drawn: u8) -> Option<u128> {
         let den = u128::from(self.lock_den) * if count >= LONG_CLAIM { 2 } else { 1 };
         let by_fee = fee.checked_mul(self.lock_num.into())?.div_ceil(den);
         let by_work = u128::from(drawn) * 2 * self.verifier_lock;
