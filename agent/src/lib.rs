@@ -19,7 +19,6 @@ pub mod shutdown;
 mod listing;
 mod network;
 mod sender;
-mod sight;
 mod signer;
 mod transcode;
 mod wiring;

@@ -1,7 +1,6 @@
 //! What the guard promises, through its public interface and through the real signer.
 #![allow(clippy::unwrap_used)]
 
-mod cases;
 mod hostile;
 mod keys;
 mod process;
@@ -11,4 +10,3 @@ mod rules;
 mod sql;
 mod support;
 mod unsafe_exit;
-mod vectors;
