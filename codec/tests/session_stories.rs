@@ -86,6 +86,9 @@ impl Machine {
     }
 }
 
+/// Something that happens to the machine, and at which second.
+type Blow<'a> = (u64, &'a dyn Fn(&Machine));
+
 /// What a stream's segments came to.
 #[derive(Debug, Default)]
 struct Told {
@@ -114,14 +117,7 @@ fn stream(pool: &Pool, begun: Instant, stream: usize, count: u64, time: Duration
 }
 
 /// So many ladders for so many segments each, while `blows` happen at these seconds.
-fn play(
-    machine: &Machine,
-    pool: &Pool,
-    ladders: usize,
-    count: u64,
-    time: Duration,
-    blows: &[(u64, &dyn Fn(&Machine))],
-) -> Told {
+fn play(machine: &Machine, pool: &Pool, ladders: usize, count: u64, time: Duration, blows: &[Blow<'_>]) -> Told {
     source();
     let (told, begun) = (Mutex::new(Told::default()), Instant::now() + Duration::from_millis(100));
     thread::scope(|scope| {
@@ -165,7 +161,7 @@ fn asked() -> bool {
 }
 
 /// Tells a story and what it came to; the caller says what it should have.
-fn story(name: &str, ladders: usize, machine: &Machine, blows: &[(u64, &dyn Fn(&Machine))]) -> (Told, PoolStats) {
+fn story(name: &str, ladders: usize, machine: &Machine, blows: &[Blow<'_>]) -> (Told, PoolStats) {
     let pool = machine.pool();
     let (before, begun) = (used(&pool.stats()), Instant::now());
     let told = play(machine, &pool, ladders, SECONDS / SEGMENT.as_secs(), TIME, blows);
@@ -265,7 +261,7 @@ fn the_driver_reconfigures_nothing_and_another_program_waits() {
     }
     let fixed = |machine: &Machine| machine.system.fixed.store(true, Ordering::SeqCst);
     let wants = |wanted: u32| move |machine: &Machine| machine.wanted.store(wanted, Ordering::SeqCst);
-    let blows: [(u64, &dyn Fn(&Machine)); 3] = [(15, &fixed), (20, &wants(3)), (30, &wants(0))];
+    let blows: [Blow<'_>; 3] = [(15, &fixed), (20, &wants(3)), (30, &wants(0))];
     let (told, stats) = story("the same, and another program takes 3 from 20 to 30 s", FEWER, &Machine::new(8), &blows);
     let (on_cards, by_processors) = rungs(&stats);
     assert!(on_cards > by_processors * 4, "{told:?} {stats:#?}");
