@@ -57,13 +57,12 @@ contract ClaimBook is ClaimFaults {
         Reserved memory r;
         (r.operator, r.fee, r.k, r.before) = market.reserve(jobId, msg.sender, first, count, totalUnits);
         r.drawn = _drawn(count, r.k);
-        Lock memory l = _latest;
-        uint40 seedBlock = (block.number + l.seedDelay).toUint40();
-        Head h = ClaimHead.submitted(totalUnits, count, r.before, r.drawn, l.version);
+        uint40 seedBlock = (block.number + _latest.seedDelay).toUint40();
+        Head h = ClaimHead.submitted(totalUnits, count, r.before, r.drawn, _latest.version);
         _claims[claimId].head = h.claimed(seedBlock, block.timestamp.toUint40());
         _claims[claimId].root = root;
         emit ClaimSubmitted(claimId, jobId, r.operator, count, root, totalUnits, r.fee, seedBlock);
-        registry.lock(r.operator, _lockOf(l, r.fee, count, r.drawn));
+        registry.lock(r.operator, _lockOf(_latest, r.fee, count, r.drawn));
     }
 
     // ---- seal ----
@@ -71,10 +70,9 @@ contract ClaimBook is ClaimFaults {
     function seal(uint64 claimId, bytes calldata header, bytes32 preimage) external {
         Head h = _requireState(claimId, ClaimState.Submitted);
         require(block.number > h.seedBlock(), TooEarly(claimId, h.seedBlock()));
-        Terms storage t = _terms[h.version()];
-        _requireBy(claimId, h.claimedAt() + t.answerWindow);
+        _requireBy(claimId, _answerUntil(h));
         _requireInOrder(claimId, h.before());
-        uint256 preimageUntil = h.claimedAt() + t.preimageWindow;
+        uint256 preimageUntil = h.claimedAt() + _terms[h.version()].preimageWindow;
         bytes32 seed = keccak256(abi.encode(BlockHeader.prevrandao(header, h.seedBlock()), preimage, claimId));
         _claims[claimId].head = h.to(ClaimState.Sealed);
         _claims[claimId].seed = seed;
@@ -100,8 +98,7 @@ contract ClaimBook is ClaimFaults {
         _requireBy(claimId, _answerUntil(h));
         _requireLength(claimId, h.drawn(), openings.length);
         _requireLength(claimId, h.drawn(), commitments.length);
-        (address client, address operator,) = market.parties(_jobOf(claimId));
-        _requireSigner(claimId, operator);
+        (address client,) = _requireOperator(claimId);
 
         bytes32[] memory hashes = Openings.check(_claimed(claimId, h, client), openings);
         h = h.answered(block.timestamp.toUint40());
@@ -118,8 +115,7 @@ contract ClaimBook is ClaimFaults {
         _requireBy(claimId, _revealUntil(h));
         _requireLength(claimId, h.drawn(), digests.length);
         _requireLength(claimId, h.drawn(), salts.length);
-        address operator = operatorOf(claimId);
-        _requireSigner(claimId, operator);
+        (, address operator) = _requireOperator(claimId);
         requireAnswered(claimId, answered);
         for (uint256 j = 0; j < digests.length; ++j) {
             bytes32 commitment = keccak256(abi.encode(digests[j], salts[j], claimId, j, operator));
@@ -144,7 +140,8 @@ contract ClaimBook is ClaimFaults {
     }
 
     /// @dev A replaced key signs for nobody.
-    function _requireSigner(uint64 claimId, address operator) private view {
+    function _requireOperator(uint64 claimId) private view returns (address client, address operator) {
+        (client, operator,) = market.parties(_jobOf(claimId));
         require(keys.operatorOf(msg.sender) == operator, NotOperator(_jobOf(claimId), msg.sender));
     }
 
@@ -185,12 +182,8 @@ contract ClaimBook is ClaimFaults {
         (out.attestUntil, out.revealUntil, out.contestUntil) = (_attestUntil(h), _revealUntil(h), _contestUntil(h));
     }
 
-    function operatorOf(uint64 claimId) public view returns (address operator) {
-        (operator,) = market.assignment(_jobOf(claimId));
-    }
-
     function contest(uint64 claimId)
-        public
+        external
         view
         returns (ClaimState state, uint40 until, uint8 held, bytes32 answers)
     {
@@ -198,15 +191,6 @@ contract ClaimBook is ClaimFaults {
         Head h = c.head;
         if (h.answeredAt() != 0) until = _contestUntil(h);
         return (h.state(), until, _sum(h.holds()), c.answers);
-    }
-
-    function contestAndLock(uint64 claimId)
-        external
-        view
-        returns (ClaimState state, uint40 until, uint8 held, bytes32 answers, uint128 lock)
-    {
-        (state, until, held, answers) = contest(claimId);
-        if (state == ClaimState.Revealed) lock = _stakes(claimId, _claims[claimId].head).lock;
     }
 
     function draws(uint64 claimId) external view returns (uint64[] memory out) {

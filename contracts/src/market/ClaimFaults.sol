@@ -36,9 +36,8 @@ abstract contract ClaimFaults is ClaimBase {
             _requireAfter(claimId, _answerUntil(h));
         }
         _claims[claimId].head = h.to(ClaimState.Missed);
-        (address client, address operator, uint96 price) = market.parties(_jobOf(claimId));
-        Stakes memory s = _worth(h, operator, price);
-        uint256 taken = _slash(s, s.lock, _missedCuts(client, msg.sender), IStakeRegistry.Jail.No);
+        Stakes memory s = _stakes(claimId, h);
+        uint256 taken = _slash(s, s.lock, _missedCuts(s.client, msg.sender), IStakeRegistry.Jail.No);
         emit ClaimMissed(claimId, s.operator, taken);
         market.restore(_jobOf(claimId), s.fee);
     }
@@ -75,8 +74,7 @@ abstract contract ClaimFaults is ClaimBase {
         } else if (fault == Fault.Verdict) {
             taken = _slash(s, s.lock, cuts, IStakeRegistry.Jail.Short);
         } else {
-            (address client,,) = market.parties(_jobOf(claimId));
-            taken = _slash(s, s.lock, _missedCuts(client, cuts[0].to), IStakeRegistry.Jail.No);
+            taken = _slash(s, s.lock, _missedCuts(s.client, cuts[0].to), IStakeRegistry.Jail.No);
         }
         emit ClaimSlashed(claimId, s.operator, fault, taken);
         market.restore(_jobOf(claimId), s.fee);
