@@ -3,42 +3,22 @@
 
 #![allow(clippy::unwrap_used)]
 
-use alloy::network::EthereumWallet;
-use alloy::primitives::{Address, B256, U256};
-use alloy::providers::{DynProvider, Provider, ProviderBuilder};
-use alloy::signers::local::PrivateKeySigner;
+mod net;
+
+use alloy::primitives::U256;
 use headframe_contracts::{
-    ChallengeManager, ClaimBook, Deployment, DevChain, DisputeGame, JobMarket, Jury, Params, Rewards, StakeGovernor,
-    StakeRegistry, Timelock, deploy, role_faults, set_balance,
+    ChallengeManager, ClaimBook, DisputeGame, JobMarket, Jury, Params, Rewards, StakeGovernor, StakeRegistry, Timelock,
 };
 use headframe_market::economics::Rules;
 use headframe_market::rules::ClaimParams;
+use net::{COIN, Net};
 use serde_json::Value;
 
-const COIN: u128 = 1_000_000_000_000_000_000;
 const HOUR: u64 = 3600;
 /// Seconds between blocks of the chain that the file is for.
 const BLOCK: u64 = 12;
 /// Blocks whose hashes the chain serves (EIP-2935).
 const HISTORY: u64 = 8191;
-
-struct Net {
-    at: Deployment,
-    provider: DynProvider,
-    _chain: DevChain,
-}
-
-async fn deployed(params: &Params) -> Net {
-    let chain = DevChain::start(0, None).unwrap();
-    let key = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
-    let deployer = key.address();
-    let wallet = EthereumWallet::from(key);
-    let provider = ProviderBuilder::new().wallet(wallet).connect_http(chain.url().parse().unwrap()).erased();
-    provider.client().set_poll_interval(std::time::Duration::from_millis(20));
-    set_balance(&provider, deployer, 1000 * COIN).await.unwrap();
-    let at = deploy(&provider, deployer, params, &[(deployer, U256::from(1_000_000 * COIN))]).await.unwrap();
-    Net { at, provider, _chain: chain }
-}
 
 /// A parameter's value, which JSON has as a number or, where it may be large, as a string.
 fn amount(value: &Value) -> u128 {
@@ -79,13 +59,12 @@ fn every_value_is_within_its_bounds() {
 
 #[tokio::test]
 async fn the_deployer_accepts_it_and_the_chain_says_the_same() {
-    let mut params = Params::mainnet();
-    params.governance.guardian = Address::repeat_byte(0x6a);
-    let net = deployed(&params).await;
+    let net = Net::start(Params::mainnet()).await;
+    let params = &net.params;
     net.at.verify(&net.provider).await.unwrap();
-    assert_eq!(role_faults(&net.provider, &net.at).await.unwrap(), []);
+    assert_eq!(net.faults().await, []);
 
-    let Params { market: m, claims: c, challenges: v, disputes: d, jury: j, rewards: w, governance: g, .. } = &params;
+    let Params { market: m, claims: c, challenges: v, disputes: d, jury: j, rewards: w, governance: g, .. } = params;
     let market = JobMarket::new(net.at.market, &net.provider);
     let p = market.params().call().await.unwrap();
     assert_eq!(
@@ -181,7 +160,7 @@ async fn the_economics_assume_what_the_file_and_the_contracts_say() {
     }
 
     // What is fixed in the contracts.
-    let net = deployed(&params).await;
+    let net = Net::start(params).await;
     let jury = Jury::new(net.at.jury, &net.provider);
     let trial = (jury.SEATS().call().await.unwrap(), jury.QUORUM().call().await.unwrap());
     assert_eq!(rules.trial, (trial.0.into(), trial.1.into()));

@@ -3,51 +3,17 @@
 
 #![allow(clippy::unwrap_used)]
 
-use alloy::network::EthereumWallet;
+mod net;
+
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy::providers::{DynProvider, PendingTransactionBuilder, Provider, ProviderBuilder};
+use alloy::providers::{PendingTransactionBuilder, Provider};
 use alloy::rpc::types::TransactionRequest;
-use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::SolCall;
-use headframe_contracts::{DeployError, Deployment, DevChain, Fault, Params, Relation};
+use headframe_contracts::{DeployError, DevChain, Fault, Params, Relation, deploy, set_balance};
 use headframe_contracts::{Guardian, IRewards, IStakeRegistry, Rewards, StakeGovernor, StakeRegistry, Timelock, Token};
-use headframe_contracts::{deploy, role_faults, set_balance};
-
-const COIN: u128 = 1_000_000_000_000_000_000;
-const SUPPLY: u128 = 1_000_000 * COIN;
-
-struct Net {
-    at: Deployment,
-    params: Params,
-    deployer: Address,
-    provider: DynProvider,
-    _chain: DevChain,
-}
-
-async fn account(chain: &DevChain, byte: u8) -> (Address, DynProvider) {
-    let key = PrivateKeySigner::from_bytes(&B256::repeat_byte(byte)).unwrap();
-    let address = key.address();
-    let wallet = EthereumWallet::from(key);
-    let provider = ProviderBuilder::new().wallet(wallet).connect_http(chain.url().parse().unwrap()).erased();
-    provider.client().set_poll_interval(std::time::Duration::from_millis(20));
-    set_balance(&provider, address, 1000 * COIN).await.unwrap();
-    (address, provider)
-}
+use net::{COIN, Net, SUPPLY, account};
 
 impl Net {
-    async fn start() -> Self {
-        let chain = DevChain::start(0, None).unwrap();
-        let (deployer, provider) = account(&chain, 1).await;
-        let mut params = Params::devnet();
-        params.governance.guardian = Address::repeat_byte(0x6a);
-        let at = deploy(&provider, deployer, &params, &[(deployer, U256::from(SUPPLY))]).await.unwrap();
-        Self { at, params, deployer, provider, _chain: chain }
-    }
-
-    async fn faults(&self) -> Vec<Fault> {
-        role_faults(&self.provider, &self.at).await.unwrap()
-    }
-
     /// Sends as any account at all, which a development chain allows.
     async fn as_account(&self, from: Address, to: Address, input: Bytes) -> bool {
         let () = self.provider.raw_request("anvil_impersonateAccount".into(), (from,)).await.unwrap();
@@ -66,7 +32,7 @@ impl Net {
 
 #[tokio::test]
 async fn after_a_deployment_the_timelock_is_every_admin_and_the_governor_alone_proposes() {
-    let net = Net::start().await;
+    let net = Net::start(Params::devnet()).await;
     net.at.verify(&net.provider).await.unwrap();
     assert_eq!(net.faults().await, []);
 
@@ -97,7 +63,7 @@ async fn after_a_deployment_the_timelock_is_every_admin_and_the_governor_alone_p
 
 #[tokio::test]
 async fn the_deployer_has_no_right_left_and_neither_has_the_governor_by_itself() {
-    let net = Net::start().await;
+    let net = Net::start(Params::devnet()).await;
     let at = &net.at;
     let role = Timelock::new(at.timelock, &net.provider).PROPOSER_ROLE().call().await.unwrap();
     let params = IStakeRegistry::Params { minSelf: net.params.registry.min_self, unbond: 14 * 86_400 };
@@ -128,7 +94,7 @@ async fn the_deployer_has_no_right_left_and_neither_has_the_governor_by_itself()
 
 #[tokio::test]
 async fn a_role_that_somebody_has_or_lacks_is_named() {
-    let net = Net::start().await;
+    let net = Net::start(Params::devnet()).await;
     let at = &net.at;
     let timelock = Timelock::new(at.timelock, &net.provider);
     let proposer = timelock.PROPOSER_ROLE().call().await.unwrap();
@@ -154,7 +120,7 @@ async fn a_role_that_somebody_has_or_lacks_is_named() {
 
 #[tokio::test]
 async fn a_decision_of_the_operators_acts_through_the_timelock() {
-    let net = Net::start().await;
+    let net = Net::start(Params::devnet()).await;
     let (at, me, provider) = (&net.at, net.deployer, &net.provider);
     let registry = StakeRegistry::new(at.registry, provider);
     let token = Token::new(at.token, provider);
