@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use common::clip;
 use doubles::Doubles;
 use doubles::rig::{LONG, Rig, up, wait_for};
-use headframe_codec::worker::{CardConfig, Cards, Pool, PoolStats};
+use headframe_codec::worker::{CardConfig, CardStats, Cards, Pool, PoolStats};
 use headframe_codec::{Ladder, SegmentIn};
 use headframe_double_ledger::System;
 
@@ -180,8 +180,9 @@ fn story(name: &str, ladders: usize, machine: &Machine, blows: &[Blow<'_>]) -> (
     (told, stats)
 }
 
+/// Made on cards, and by the processors for cards.
 fn rungs(stats: &PoolStats) -> (u64, u64) {
-    let sum = |of: fn(&headframe_codec::worker::CardStats) -> u64| stats.cards.iter().map(of).sum();
+    let sum = |of: fn(&CardStats) -> u64| stats.cards.iter().map(of).sum();
     (sum(|card| card.rungs_on_card), sum(|card| card.rungs_on_host))
 }
 

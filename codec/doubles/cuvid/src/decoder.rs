@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use headframe_double_ledger::{Engines, takes};
 use headframe_nv_sys::cuda::{self, CUresult};
 use headframe_nv_sys::cuvid::{
     self, CUVIDDECODECAPS, CUVIDDECODECREATEINFO, cudaVideoChromaFormat_420, cudaVideoCodec, cudaVideoSurfaceFormat,
 };
-
-use headframe_double_ledger::{Engines, takes};
 
 use crate::LEDGER;
 use crate::libav::{Image, Libav};

@@ -77,9 +77,10 @@ impl Parser {
         let number = self.count;
         self.count += 1;
         // A modelled one knows the format when it has seen the first unit, and takes every picture to be shown when it comes.
-        let known = self.look.filter(|_| modelled(&LEDGER));
+        let modelled = modelled(&LEDGER);
+        let known = self.look.filter(|_| modelled);
         let understood = known.is_some() || self.order.send(Some(unit), number);
-        let shown = if modelled(&LEDGER) { vec![number] } else { self.order.shown() };
+        let shown = if modelled { vec![number] } else { self.order.shown() };
         let (before, after): (Vec<_>, Vec<_>) = shown.into_iter().partition(|shown| *shown < number);
         let look = known.or_else(|| self.order.look()).filter(|_| understood || self.look.is_some());
         if let Some(look) = look.filter(|look| self.look != Some(*look)) {

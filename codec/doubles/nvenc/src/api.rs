@@ -112,7 +112,7 @@ unsafe extern "C" fn open(parameters: *mut NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS,
     }
     let open = SESSIONS.all(|sessions| sessions.values().filter(|session| !session.refused).count());
     let slot = Slot::take();
-    let full = open as u64 >= LEDGER.number("sessions", 64) || matches!(slot, Some(None));
+    let full = open as u64 >= LEDGER.number("sessions", 64) || slot.is_err();
     system::opening();
     let refusal = fault.or(full.then_some(NV_ENC_ERR_OUT_OF_MEMORY));
     // Also one that is refused has a handle, and must be closed, as the header says. FFmpeg does not.
@@ -120,7 +120,7 @@ unsafe extern "C" fn open(parameters: *mut NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS,
         unsafe { session.write(None) };
         return refusal;
     }
-    let handle = SESSIONS.insert(Session::new(api, number(parameters.device), slot.flatten(), refusal.is_some()));
+    let handle = SESSIONS.insert(Session::new(api, number(parameters.device), slot.ok().flatten(), refusal.is_some()));
     unsafe { session.write(pointer(handle)) };
     refusal.unwrap_or(NV_ENC_SUCCESS)
 }

@@ -15,6 +15,9 @@ const SPEED: u64 = 1037;
 const OPENING: Duration = Duration::from_millis(60);
 const RECONFIGURING: Duration = Duration::from_millis(5);
 
+/// All sessions of the machine are taken.
+pub(crate) struct Taken;
+
 /// A session of the machine, given back when this is dropped.
 pub(crate) struct Slot(&'static System);
 
@@ -25,9 +28,10 @@ impl Drop for Slot {
 }
 
 impl Slot {
-    /// One that nobody has: `Some(None)` if there is none, `None` where no machine is modelled.
-    pub(crate) fn take() -> Option<Option<Self>> {
-        LEDGER.system().map(|system| system.take().then(|| Self(system)))
+    /// One that nobody has; none is needed where no machine is modelled. The error is that all are taken.
+    pub(crate) fn take() -> Result<Option<Self>, Taken> {
+        let Some(system) = LEDGER.system() else { return Ok(None) };
+        if system.take() { Ok(Some(Self(system))) } else { Err(Taken) }
     }
 
     /// How the driver refuses to go on with this session with other settings, if it does.
