@@ -183,10 +183,11 @@ fn a_card_that_hangs_is_ended_and_its_segment_made_in_time() {
     let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
     let pid = card(&up(&pool, 1), FIRST).pid.unwrap();
     kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::STOP).unwrap();
-    let (began, deadline) = (Instant::now(), Duration::from_secs(8));
     let segment = SegmentIn { stream: "a", number: 0, bytes: &source()[0] };
-    is_whole(&pool.transcode(&ladder(), segment, deadline).unwrap(), &source()[0]);
+    let (began, deadline) = (Instant::now(), Duration::from_secs(8));
+    let out = pool.transcode(&ladder(), segment, deadline).unwrap();
     assert!(began.elapsed() < deadline);
+    is_whole(&out, &source()[0]);
     let stats = pool.stats();
     assert_eq!(stats.restarts.get(&Death::Stuck), Some(&1), "{stats:#?}");
 }
@@ -274,6 +275,21 @@ fn a_driver_that_does_not_reconfigure_makes_everything_all_the_same() {
     let (first, sessions) = (card(&stats, FIRST), stats.sessions.unwrap());
     assert_eq!((first.segments, first.rungs_on_card), (4, 8), "{stats:#?}");
     assert!(sessions.steps[2] > 0 && sessions.unexpected == 0, "{sessions:?}");
+}
+
+/// That there was no room for a session once does not mean that the driver never reconfigures.
+#[test]
+fn a_session_without_room_is_closed_and_the_others_go_on_being_reconfigured() {
+    let rig = Rig::two_cards();
+    rig.tell(FIRST, &[("NVENC", "sessions=2;fault=nvEncReconfigureEncoder=10@0x1")]);
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    lending(&pool, 1);
+    streams(&pool, 2, 3);
+    let stats = pool.stats();
+    let (first, sessions) = (card(&stats, FIRST), stats.sessions.unwrap());
+    assert_eq!((first.segments, first.rungs_on_card), (6, 12), "{stats:#?}");
+    let [_, reconfigured, anew] = sessions.steps;
+    assert!(reconfigured > 1 && anew == 0 && sessions.unexpected == 0, "{sessions:?}");
 }
 
 /// Our own engine does not get along with this driver: FFmpeg makes the segments in the card's worker, with sessions that
