@@ -5,7 +5,7 @@ use crate::metrics::{Metrics, result};
 use anyhow::Context;
 use bytes::Bytes;
 use headframe_codec::admission::{Admission, Full};
-use headframe_codec::commit::{Answer, CommitFailed, Work};
+use headframe_codec::commit::{Answer, CommitError, CommitFailed, Work};
 use headframe_codec::error::{Class, TranscodeError};
 use headframe_codec::ladder::{Codec, Ladder};
 use headframe_codec::segment::{SegmentIn, SegmentOut};
@@ -94,7 +94,8 @@ impl Transcoder {
     }
 
     /// What the operator of a finished segment is bound to; `limits` are the hashes of its rungs' error limits. `None` where no
-    /// machine can make an answer: a damaged source, a form whose pictures are not compared.
+    /// machine can make an answer: a damaged source, a form whose pictures are not compared. Also where the fault is in the
+    /// renditions: they are signed for and no attempt will find them otherwise, and silence is slashed for certain.
     pub(crate) async fn answer(
         &self,
         ladder: Arc<Ladder>,
@@ -114,6 +115,14 @@ impl Transcoder {
             Ok(Ok(answer)) => Ok(Some(answer)),
             Ok(Err(CommitFailed::Refused { source, stream, .. })) if source.is_of_the_order() => {
                 tracing::warn!(segment = stream, reason = %source, "no answer can be made of a drawn segment");
+                Ok(None)
+            }
+            Ok(Err(CommitFailed::Refused { source: source @ CommitError::Rendition { .. }, stream, .. })) => {
+                tracing::error!(
+                    segment = stream,
+                    reason = %source,
+                    "a drawn segment is not what was ordered, so no answer can be made of it; please report this"
+                );
                 Ok(None)
             }
             Ok(Err(failed)) => Err(Failure::Machine(failed.to_string())),

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod common;
+mod mangle;
 
 use std::path::Path;
 use std::process::Command;
@@ -19,6 +20,7 @@ use headframe_codec::worker::{Pool, PoolConfig};
 use headframe_codec::{Class, Codec, EngineError, Fps, Ladder, Limits, Rendition, SegmentIn, TranscodeError, engine};
 use headframe_commit::{Chroma, Curve, Errors, Picture, Pictures};
 use headframe_kernels::{Filter, Format, Isa, PlaneMut, Source, SourceRef, Yuv420Mut, reference};
+use mangle::{KINDS, NAL_KINDS, Random};
 
 const LONG: Duration = Duration::from_secs(100);
 
@@ -377,6 +379,37 @@ fn a_source_that_turns_on_the_way_is_named() {
     let files = made(&ladder, &source);
     let error = commit(&work(&ladder, &hashes(1), &source, &[&files[0]]), &limits(), How::default());
     assert_eq!(error, Err(CommitError::Turned { picture: 6 }));
+}
+
+/// Who sells a segment has to answer for it: silence is slashed.
+#[test]
+fn of_whatever_was_transcoded_there_is_an_answer_or_the_source_is_why_not() {
+    let options = "-pix_fmt yuv420p -bf 2 -x264-params slices=3";
+    let (source, other) = (common::clip("160x96", "15", 0.6, options), common::clip("192x96", "25", 0.5, "-c:a mp2"));
+    let ladder = Ladder::new(vec![small("a", 96, 54), small("b", 64, 36)]).unwrap();
+    let (mut answered, mut none, mut refused) = (0, 0, 0);
+    for round in 0..cases() {
+        for (kind, (name, damage)) in KINDS.into_iter().chain(NAL_KINDS).enumerate() {
+            let bytes = damage(&source, &other, &mut Random((round * 100 + kind) as u64 * 7919 + 1));
+            let Ok(out) = engine::transcode(&ladder, &bytes, &[], &limits()) else {
+                refused += 1;
+                continue;
+            };
+            let made: Vec<&[u8]> = out.renditions.iter().map(|rendition| &rendition.bytes[..]).collect();
+            match commit(&work(&ladder, &hashes(2), &bytes, &made), &limits(), How::default()) {
+                Ok(_) => answered += 1,
+                Err(error) if error.is_of_the_order() => none += 1,
+                Err(error) => panic!("round {round}, {name}: {error}"),
+            }
+        }
+    }
+    println!("{answered} answered, {none} without an answer, {refused} refused");
+    assert!(answered >= 10 && none >= 10 && refused >= 10, "{answered} {none} {refused}");
+}
+
+/// Rounds of every kind of damage: 12, or as many as `HEADFRAME_CASES` says.
+fn cases() -> usize {
+    std::env::var("HEADFRAME_CASES").map_or(12, |text| text.parse().unwrap())
 }
 
 fn pool(role: &[&str]) -> Pool {

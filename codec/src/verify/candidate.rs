@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::nal::Content;
 use super::ordered::SourceLook;
-use super::pictures::{AccessUnit, Pictures, cut};
+use super::pictures::{AccessUnit, Pictures, cut, near};
 use super::profile::Profile;
 use crate::error::{Class, EngineError};
 use crate::ffi::picture::Picture;
@@ -87,7 +87,8 @@ impl Candidate {
         let size = &profile.rendition;
         // Whole macroblocks: a decoder counts them before it crops.
         let most = u64::from(size.width.next_multiple_of(16)) * u64::from(size.height.next_multiple_of(16)) * 2;
-        let units = cut(&media, order.reference, most, order.most_pictures).map_err(|error| match error {
+        let pieces = near(&media, order.reference);
+        let units = cut(media.kind, pieces, most, order.most_pictures).map_err(|error| match error {
             EngineError::FramePixels { width, height, .. } => geometry((width, height), profile).into(),
             EngineError::Frames { limit } => Fault::Count { have: limit.saturating_add(1), want: limit }.into(),
             other => refused(other, |reason| Fault::Container { reason }),

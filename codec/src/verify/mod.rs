@@ -53,7 +53,7 @@ use findings::{Shared, Trio};
 use ordered::{Ordered, Shown};
 use pictures::Pictures;
 use reference::{Pair, Reference};
-use spans::Stop;
+use spans::{SourceClock, Stop};
 
 /// How to compute a verdict. It never changes one.
 #[derive(Debug, Clone, Copy)]
@@ -125,8 +125,8 @@ pub fn examine(
     if tracks.iter().all(|track| track.candidate.is_none()) {
         return Ok(tracks.into_iter().map(|track| track.findings).collect());
     }
-    let frame = sent.frame;
-    let ordered = Ordered::new(&profile.rendition, limits, how.isa, frame, sent.pictures(limits)?);
+    let (frame, clock) = (sent.clock.timeline.frame, sent.clock.clone());
+    let ordered = Ordered::new(&profile.rendition, limits, how.isa, clock, sent.pictures(limits)?);
     thread::scope(|scope| {
         let ordered = ahead(scope, how.threads > 2, ordered)?;
         let pairs = Reference::new(profile, how.isa, frame, ordered).map_err(VerifyError::of)?;
@@ -140,10 +140,8 @@ pub fn examine(
 pub(crate) struct Sent {
     kind: ts::VideoKind,
     units: Vec<pictures::AccessUnit>,
-    /// The first time that is said; all others are taken as near to it as they can be.
-    reference: i64,
-    /// Length of one picture in ticks.
-    pub(crate) frame: i64,
+    /// The clock that engines go by.
+    pub(crate) clock: SourceClock,
     /// Packets of video that are missing.
     pub(crate) lost: u32,
 }
@@ -155,11 +153,11 @@ impl Sent {
             return Err(VerifyError::Source(error));
         }
         let media = ts::demux(source).map_err(VerifyError::of)?;
-        let frame = Timeline::of(&media.video).frame;
-        let reference = media.video.iter().find_map(|unit| unit.pts).unwrap_or(0);
+        let timeline = Timeline::of(&media.video);
+        let pieces = media.video.iter().zip(&timeline.times).map(|(unit, time)| (&unit.data[..], *time));
         let units =
-            pictures::cut(&media, reference, limits.frame_pixels, limits.frames).map_err(VerifyError::Source)?;
-        Ok(Self { kind: media.kind, units, reference, frame, lost: media.lost })
+            pictures::cut(media.kind, pieces, limits.frame_pixels, limits.frames).map_err(VerifyError::Source)?;
+        Ok(Self { kind: media.kind, units, clock: SourceClock::of(timeline), lost: media.lost })
     }
 
     /// What it orders of a rendition.
@@ -172,9 +170,9 @@ impl Sent {
         });
         let most_pictures = u32::try_from(count.saturating_mul(2) + 240).unwrap_or(u32::MAX).min(limits.frames);
         Order {
-            reference: self.reference,
-            frame: self.frame,
-            duration: span + self.frame,
+            reference: self.clock.timeline.first,
+            frame: self.clock.timeline.frame,
+            duration: span + self.clock.timeline.frame,
             most_bytes: limits.output_bytes,
             most_pictures,
         }

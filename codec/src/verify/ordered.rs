@@ -8,7 +8,7 @@ use headframe_kernels::{Isa, UprightScaler};
 
 use super::pictures::Pictures;
 use super::raster::Raster;
-use super::spans::{Span, Spans, Stop};
+use super::spans::{SourceClock, Span, Spans, Stop};
 use crate::budget::Limits;
 use crate::engine::FILTER;
 use crate::engine::timeline::Cadence;
@@ -52,14 +52,14 @@ pub(super) struct Ordered<'a> {
 }
 
 impl<'a> Ordered<'a> {
-    pub(super) fn new(rendition: &'a Rendition, limits: &'a Limits, isa: Isa, frame: i64, pictures: Pictures) -> Self {
+    pub(super) fn new(rendition: &'a Rendition, limits: &'a Limits, isa: Isa, clock: SourceClock, pictures: Pictures) -> Self {
         let output = u64::from(rendition.width) * u64::from(rendition.height);
         Self {
             rendition,
             limits,
             isa,
             cadence: Cadence::of(rendition),
-            spans: Spans::new(pictures, frame, output, limits),
+            spans: Spans::new(pictures, clock, output, limits),
             scaler: None,
             ready: VecDeque::new(),
             over: false,

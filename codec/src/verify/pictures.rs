@@ -15,12 +15,22 @@ pub(crate) struct AccessUnit {
     pub(crate) pts: Option<i64>,
 }
 
-/// Cuts the video of `media`, its times as near to `reference` as they can be, at most `limit` units; more are an error.
-pub(crate) fn cut(media: &Media, reference: i64, max_pixels: u64, limit: u32) -> Result<Vec<AccessUnit>, EngineError> {
-    let mut parser = Parser::new(media.kind)?;
+/// The video of `media` in the pieces in which it came, their times as near to `reference` as they can be.
+pub(crate) fn near(media: &Media, reference: i64) -> impl Iterator<Item = (&[u8], Option<i64>)> {
+    media.video.iter().map(move |unit| (&unit.data[..], unit.pts.map(|pts| nearest(pts, reference))))
+}
+
+/// Cuts video that comes in pieces with their times, at most `limit` units; more are an error.
+pub(crate) fn cut<'a>(
+    kind: VideoKind,
+    pieces: impl Iterator<Item = (&'a [u8], Option<i64>)>,
+    max_pixels: u64,
+    limit: u32,
+) -> Result<Vec<AccessUnit>, EngineError> {
+    let mut parser = Parser::new(kind)?;
     let mut units = Vec::new();
-    let all = media.video.iter().map(|unit| (&unit.data[..], unit.pts.map(|pts| nearest(pts, reference))));
-    for (data, pts) in all.chain([(&[][..], None)]) {
+    // To the parser, no bytes mean the end.
+    for (data, pts) in pieces.filter(|(data, _)| !data.is_empty()).chain([(&[][..], None)]) {
         parser.feed(data, pts, |unit| {
             if units.len() >= limit as usize {
                 return Err(EngineError::Frames { limit });

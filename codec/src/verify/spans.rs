@@ -2,6 +2,7 @@
 
 use super::pictures::Pictures;
 use crate::budget::Limits;
+use crate::engine::timeline::{Clock, Timeline};
 use crate::error::EngineError;
 use crate::ffi::picture::Picture;
 
@@ -29,11 +30,31 @@ pub(crate) struct Span {
     pub(crate) until: i64,
 }
 
+/// When engines show the pictures of a source.
+#[derive(Clone)]
+pub(crate) struct SourceClock {
+    /// Without the times, which the access units have.
+    pub(crate) timeline: Timeline,
+    clock: Clock,
+}
+
+impl SourceClock {
+    pub(crate) fn of(timeline: Timeline) -> Self {
+        Self { timeline: Timeline { times: Vec::new(), ..timeline }, clock: Clock::default() }
+    }
+
+    /// When a picture is shown whose own time is `given`. `None` where that is not its own time: it does not rise, or engines
+    /// take the source's clock to have been set.
+    fn show(&mut self, given: Option<i64>) -> Option<i64> {
+        let time = self.clock.next(given, &self.timeline);
+        given.is_none_or(|given| given == time).then_some(time)
+    }
+}
+
 /// All of them, in order. It is over after an error.
 pub(crate) struct Spans {
     pictures: Pictures,
-    /// Length of one source picture in ticks.
-    frame: i64,
+    clock: SourceClock,
     /// The picture that is current until the next one's time.
     held: Option<(Picture, i64)>,
     decoded: u32,
@@ -45,8 +66,8 @@ pub(crate) struct Spans {
 }
 
 impl Spans {
-    pub(crate) fn new(pictures: Pictures, frame: i64, made: u64, limits: &Limits) -> Self {
-        Self { pictures, frame, held: None, decoded: 0, made, pixels: 0, most_pixels: limits.pixels, over: false }
+    pub(crate) fn new(pictures: Pictures, clock: SourceClock, made: u64, limits: &Limits) -> Self {
+        Self { pictures, clock, held: None, decoded: 0, made, pixels: 0, most_pixels: limits.pixels, over: false }
     }
 
     /// Counts luma samples that are worked on elsewhere.
@@ -65,15 +86,14 @@ impl Spans {
             let Some(picture) = next else {
                 self.over = true;
                 return match self.held.take() {
-                    Some((picture, from)) => Ok(Some(Span { picture, from, until: from + self.frame })),
+                    Some((picture, from)) => Ok(Some(Span { picture, from, until: from + self.clock.timeline.frame })),
                     None => Err(EngineError::NoFrames { units: 0 }.into()),
                 };
             };
             picture.view()?;
             let (width, height) = picture.size();
             self.spend(u64::from(width) * u64::from(height) + self.made)?;
-            let last = self.held.as_ref().map(|(_, time)| *time);
-            let time = picture.sent_pts().filter(|time| last.is_none_or(|last| *time > last));
+            let time = self.clock.show(picture.sent_pts());
             let (Some(time), false) = (time, picture.is_damaged()) else { return Err(Stop::Unclean(self.decoded)) };
             self.decoded += 1;
             if let Some((picture, from)) = self.held.replace((picture, time)) {

@@ -8,6 +8,7 @@ use headframe_nv_sys::nvenc::*;
 use headframe_nv_sys::version::Structure;
 
 use crate::check::{CodecConfig, initialization};
+use crate::maker::Maker;
 use crate::session::{Buffer, Resource, Running, Session};
 use crate::{LEDGER, SESSIONS, api};
 
@@ -32,6 +33,10 @@ fn initialised(max: (u32, u32), described: u32) -> Result<Running, NVENCSTATUS> 
     let mut h264 = NV_ENC_CONFIG_H264 { idrPeriod: 30, flags: NV_ENC_CONFIG_H264::repeatSPSPPS, ..Default::default() };
     h264.h264VUIParameters.videoSignalTypePresentFlag = 1;
     h264.h264VUIParameters.colourDescriptionPresentFlag = described;
+    // BT.709: an encoder that is opened with it asks for values that there are.
+    h264.h264VUIParameters.colourPrimaries = 1;
+    h264.h264VUIParameters.transferCharacteristics = 1;
+    h264.h264VUIParameters.colourMatrix = 1;
     if API.has_bit_depth_fields() {
         (h264.inputBitDepth, h264.outputBitDepth) = (NV_ENC_BIT_DEPTH(8), NV_ENC_BIT_DEPTH(8));
     }
@@ -42,7 +47,8 @@ fn initialised(max: (u32, u32), described: u32) -> Result<Running, NVENCSTATUS> 
 /// What comes of a picture that says it is so large, from memory that is not there.
 fn encoded(size: (u32, u32)) -> NVENCSTATUS {
     let mut session = Session::new(API, 0, None, false);
-    session.running = Some(initialised((640, 360), 1).unwrap());
+    let running = initialised((640, 360), 1).unwrap();
+    session.running = Some(Running { maker: Maker::open(&running.fixed, &running.order), ..running });
     let format = NV_ENC_BUFFER_FORMAT_NV12;
     session.resources.insert(1, Resource { address: 0, size: (640, 360), pitch: 1024, format, mapped: true });
     session.mapped.insert(2, 1);

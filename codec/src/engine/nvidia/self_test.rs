@@ -11,7 +11,7 @@ use crate::ladder::{Fps, Ladder, Rate, Rendition};
 use crate::nvidia::Colour;
 use crate::segment::{SegmentOut, TICKS_PER_SECOND};
 use crate::ts::{self, VideoUnit};
-use crate::verify::pictures::{Pictures, cut};
+use crate::verify::pictures::{Pictures, cut, near};
 
 const SIZE: (u32, u32) = (640, 360);
 const PICTURES: u32 = 20;
@@ -108,7 +108,8 @@ fn ladder(rate: Rate, bitrate_bps: u32) -> Result<Ladder, EngineError> {
 fn pictures(bytes: &[u8]) -> Result<Vec<Picture>, EngineError> {
     let media = ts::demux(bytes)?;
     let pixels = limits().frame_pixels;
-    let mut left = Pictures::new(media.kind, cut(&media, TICKS_PER_SECOND, pixels, 2 * PICTURES)?, pixels)?;
+    let units = cut(media.kind, near(&media, TICKS_PER_SECOND), pixels, 2 * PICTURES)?;
+    let mut left = Pictures::new(media.kind, units, pixels)?;
     let mut pictures = Vec::new();
     while let Some(picture) = left.next()? {
         pictures.push(picture);

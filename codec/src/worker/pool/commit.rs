@@ -8,8 +8,8 @@ use super::super::Death;
 use super::super::ipc;
 use super::{Buried, MAX_STRIKES, Pool, Refused};
 use crate::budget::Limits;
-use crate::commit::{Answer, CommitFailed, Work};
-use crate::error::TranscodeError;
+use crate::commit::{Answer, CommitError, CommitFailed, Work};
+use crate::error::{EngineError, TranscodeError};
 
 impl Pool {
     /// What the operator of this segment is bound to; blocks until it is there, at most for `deadline`.
@@ -56,7 +56,11 @@ impl Pool {
             match worker.commit(work, limits, &file, until) {
                 Ok(answer) => {
                     self.shared.release(worker, &hash);
-                    return answer.map_err(refuse);
+                    return answer.map_err(|error| match error {
+                        // The worker may notice it before its time is up here.
+                        CommitError::Machine { error: EngineError::Wall { .. } } => late("committing").into(),
+                        error => refuse(error),
+                    });
                 }
                 Err(lost) => {
                     let Buried { death, strikes, last_words } = self.shared.lost(worker, lost, &work.source, &hash);
