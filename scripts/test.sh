@@ -6,6 +6,9 @@ export CARGO_TERM_COLOR=never
 export RUST_BACKTRACE=0
 all_parts="fmt docs units deny ptx clippy contracts unit vulkan e2e"
 skipped_status=77
+# One choice of packages and features for all that is checked, so that nothing is compiled twice; with the compute shaders,
+# a feature that programs are built without, because it is slow to compile.
+everything=(--workspace --features headframe-kernels/vulkan --locked)
 
 part_fmt() { cargo fmt --all --check -- --color never; }
 part_docs() { scripts/check-docs; }
@@ -37,35 +40,37 @@ part_clippy() {
   # The Solidity compiler takes minutes on one processor: it works beside this, and its errors are the next part's.
   (cd contracts && ./test.sh --build >/dev/null 2>&1) &
   local status=0
-  cargo clippy --workspace --all-targets --locked -- -D warnings || status=$?
+  cargo clippy "${everything[@]}" --all-targets -- -D warnings || status=$?
   wait $!
   return $status
 }
-# Everything but the end-to-end tests (the test targets named e2e_*), which have a part of their own.
+# Everything but what has a part of its own. The tests of a package bring its programs, which those of others start.
 part_unit() {
   local name own=(--lib --bins)
-  while read -r name; do own+=(--test "$name"); done < <(
-    { sed -nE '/^\[\[test\]\]/,/^$/s/^name = "(.*)"/\1/p' agent/Cargo.toml; basename -s .rs agent/tests/*.rs; } |
-      grep -vE '^(e2e_|\*)' | sort -u
-  )
-  # The programs first: tests of one crate start those of another.
-  cargo build --workspace --bins --locked &&
-    cargo test --workspace --exclude headframe --locked --no-fail-fast &&
-    cargo test -p headframe "${own[@]}" --locked --no-fail-fast
+  for name in $(test_targets); do
+    case $name in e2e_* | vulkan) ;; *) own+=(--test "$name") ;; esac
+  done
+  local status=0
+  cargo test "${everything[@]}" "${own[@]}" --no-fail-fast || status=$?
+  cargo test "${everything[@]}" --doc --no-fail-fast || status=$?
+  return $status
 }
-# The compute shaders, behind a feature that the other parts leave off because it is slow to compile.
-part_vulkan() {
-  cargo clippy -p headframe-kernels --features vulkan --all-targets --locked -- -D warnings &&
-    cargo test -p headframe-kernels --features vulkan --lib --test vulkan --locked -- --nocapture &&
-    cargo test -p headframe-kernels --features vulkan --doc --locked
+# The names of all test targets, each once.
+test_targets() {
+  cargo metadata --no-deps --format-version 1 --locked | python3 -c '
+import json, sys
+targets = (target for package in json.load(sys.stdin)["packages"] for target in package["targets"])
+print(*sorted({target["name"] for target in targets if "test" in target["kind"]}))'
 }
+part_vulkan() { cargo test "${everything[@]}" --test vulkan -- --nocapture; }
 part_e2e() {
-  cargo build --workspace --bins --locked && cargo test -p headframe --test 'e2e_*' --locked --no-fail-fast
+  # With all tests, so that all programs are there.
+  cargo test "${everything[@]}" --tests --no-run && cargo test "${everything[@]}" --test 'e2e_*' --no-fail-fast
 }
 # Encoder sessions shared by 32 ladders in real time, over doubles. Not among all parts: it wants a machine with nothing else
 # to do.
 part_stories() {
-  HEADFRAME_STORIES=1 cargo test -p headframe-codec --test session_stories --locked -- --nocapture --test-threads 1
+  HEADFRAME_STORIES=1 cargo test "${everything[@]}" --test session_stories -- --nocapture --test-threads 1
 }
 
 # count LOG: "passed failed skipped" as the runners say it: cargo test, forge, or our own "N passed, N failed".
