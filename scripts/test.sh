@@ -73,6 +73,13 @@ part_stories() {
   HEADFRAME_STORIES=1 cargo test "${everything[@]}" --test session_stories -- --nocapture --test-threads 1
 }
 
+# Not among all parts, because they take long. Each slashing rule is taken out in turn, and its test has to fail.
+part_guard-rules() { scripts/guard-rules; }
+# Two hundred kill -9 of a signer under load; an ordinary run of the unit tests has eight.
+part_guard-kill() {
+  HEADFRAME_KILLS=200 cargo test -p headframe-guard --test guard --locked -- kill_9_loses_nothing_acknowledged --nocapture
+}
+
 # count LOG: "passed failed skipped" as the runners say it: cargo test, forge, or our own "N passed, N failed".
 count() {
   sed 's/\x1b\[[0-9;]*m//g' "$1" | awk '

@@ -7,6 +7,7 @@ use headframe_chain::{Rpc, RpcError};
 use headframe_contracts::{
     ActiveSet, ClaimBook, Deployment, FeeRouter, JobMarket, OperatorKeys, ProfileRegistry, StakeRegistry,
 };
+use headframe_guard::protocol::SeenClaim;
 use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView, Now};
 use headframe_market::typed_data::Domain;
 use headframe_market::{Addresses, BlockNo, ClaimId, JobId, Price, SegmentNo, Timestamp, Units, Wei};
@@ -228,6 +229,24 @@ impl ChainView {
         let topics = [None, None, Some(operator.into_word())];
         let logs = self.logs::<ClaimBook::ClaimSubmitted>(self.at.book, topics, from, to).await?;
         Ok(logs.into_iter().map(|(log, _)| ClaimId(log.claimId)).collect())
+    }
+
+    /// The same claims with their content.
+    pub async fn claims_made(
+        &self,
+        operator: Address,
+        from: BlockNo,
+        to: BlockNo,
+    ) -> Result<Vec<(ClaimId, SeenClaim)>, ViewError> {
+        let topics = [None, None, Some(operator.into_word())];
+        let logs = self.logs::<ClaimBook::ClaimSubmitted>(self.at.book, topics, from, to).await?;
+        let claim = |log: ClaimBook::ClaimSubmitted| {
+            // A claim's number is made of its job and its first segment.
+            let first = SegmentNo(log.claimId & u64::from(u32::MAX));
+            let seen = SeenClaim { job: JobId(log.jobId), first, count: log.count, root: log.root };
+            (ClaimId(log.claimId), seen)
+        };
+        Ok(logs.into_iter().map(|(log, _)| claim(log)).collect())
     }
 
     /// Jobs that `client` opened in the blocks `from..=to`, with the transactions that did.

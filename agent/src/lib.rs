@@ -19,6 +19,7 @@ pub mod shutdown;
 mod listing;
 mod network;
 mod sender;
+mod sight;
 mod signer;
 mod transcode;
 mod wiring;

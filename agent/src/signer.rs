@@ -11,7 +11,7 @@ use headframe_chain::{SignError, Signed, TxFields, TxSigner};
 use headframe_guard::client::{self, Client};
 use headframe_guard::protocol::{ReceiptRequest, TransactionRequest};
 use headframe_guard::spawn::{Arguments, Signer, SpawnError};
-use headframe_guard::{EXIT_CONFIG, EXIT_UNSAFE, Hello, signer_program};
+use headframe_guard::{EXIT_CONFIG, EXIT_UNSAFE, Hello, Sight, signer_program};
 use headframe_market::machine::claim::Evidence;
 use headframe_market::{Action, Address, Bid, JobId, Receipt, Role, Segment, SegmentNo, Signature, Wei};
 use std::path::{Path, PathBuf};
@@ -84,6 +84,12 @@ impl SignerHandle {
             Err(SignerError::Unsafe(reason)) => Err(Unsafe(reason).into()),
             Err(error) => Err(anyhow::Error::new(error).context("the signer does not let us in")),
         }
+    }
+
+    /// Tells what the chain shows of the key.
+    pub(crate) async fn see(&self, sight: Sight) -> Result<(), SignerError> {
+        let signer = self.client.clone();
+        blocking(move || signer.see(&sight)).await
     }
 
     /// The key's account.
@@ -165,7 +171,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// What the chain shows of this key's past, for the guard to compare with what it remembers.
-async fn hello(chain: &ChainView, me: Address, role: Role) -> anyhow::Result<Hello> {
+pub(crate) async fn hello(chain: &ChainView, me: Address, role: Role) -> anyhow::Result<Hello> {
     let head = chain.rpc().head().await?.number;
     let jobs = match role {
         Role::Operator => chain.jobs_taken(me, chain.since, head).await?,

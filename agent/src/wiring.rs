@@ -6,7 +6,8 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::sender::Sender;
 use crate::shutdown::Stage;
-use crate::signer::SignerHandle;
+use crate::sight::Lookout;
+use crate::signer::{SignerError, SignerHandle};
 use anyhow::Context;
 use axum::Router;
 use bytes::{Bytes, BytesMut};
@@ -72,6 +73,11 @@ pub(crate) async fn chain_side(config: &Config, role: Role, metrics: &Arc<Metric
     let stage = Stage::new("chain", Duration::from_secs(15));
     let signer = SignerHandle::start(config, role, &chain, &stage, fatal_send.clone()).await?;
     let me = signer.address();
+    let mut lookout = Lookout::new(chain.clone(), signer.clone(), role);
+    match lookout.look(rpc.head().await?.number).await? {
+        Err(SignerError::Unsafe(reason)) => return Err(Unsafe(reason).into()),
+        told => told?,
+    }
 
     let settings = WatcherSettings { poll: config.chain.poll, ..WatcherSettings::default() };
     let (watcher, heads) = Watcher::new(rpc.clone(), settings);
@@ -81,6 +87,7 @@ pub(crate) async fn chain_side(config: &Config, role: Role, metrics: &Arc<Metric
             let _ = failed.send(fatal_rpc(error)).await; // nobody listens any more when we stop anyway
         }
     });
+    stage.tasks.spawn(lookout.run(heads.clone(), stage.stop.clone(), fatal_send.clone()));
     std::fs::create_dir_all(&config.state_dir)?;
     let settings = OutboxSettings {
         confirmations: config.chain.confirmations,
@@ -124,7 +131,7 @@ async fn count_transactions(mut events: broadcast::Receiver<Event>, metrics: Arc
 }
 
 /// Providers may come up after us: a rig restarts after a power cut before its own node does.
-async fn connect(config: &Config) -> anyhow::Result<Rpc> {
+pub(crate) async fn connect(config: &Config) -> anyhow::Result<Rpc> {
     loop {
         match Rpc::connect(&config.chain.rpc, None).await {
             Ok(rpc) => return Ok(rpc),

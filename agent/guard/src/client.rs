@@ -4,7 +4,7 @@
 //! restarts, a call waits for it and asks again.
 
 use crate::protocol::{self, Hello, Identity, JobCounts, KeptReceipt, ReceiptRequest, Request, Response};
-use crate::protocol::{SignedTransaction, Status, TransactionRequest};
+use crate::protocol::{Sight, SignedTransaction, Status, TransactionRequest};
 use crate::rules::Rule;
 use headframe_market::machine::claim::Evidence;
 use headframe_market::{B256, Bid, JobId, Segment, SegmentNo, Signature};
@@ -58,6 +58,8 @@ pub struct Client {
     identity: Identity,
     patience: Duration,
     idle: Mutex<Vec<UnixStream>>,
+    /// What was seen last, without its claims: a signer that restarts has to be told again before it signs claims.
+    seen: Mutex<Option<Sight>>,
 }
 
 /// Asks the signer at `path` whose key it holds. Needs no [`Hello`]: the answer is needed to make one.
@@ -86,7 +88,8 @@ impl Client {
         match retry(path, PATIENCE, || introduce(path, &hello))? {
             (stream, Response::Identity(identity)) => {
                 let idle = Mutex::new(vec![stream]);
-                Ok(Self { path: path.into(), hello, identity, patience: PATIENCE, idle })
+                let seen = Mutex::default();
+                Ok(Self { path: path.into(), hello, identity, patience: PATIENCE, idle, seen })
             }
             (_, other) => Err(unexpected(path, other)),
         }
@@ -101,6 +104,20 @@ impl Client {
     /// Whose signatures these are.
     pub fn identity(&self) -> Identity {
         self.identity
+    }
+
+    /// Tells what the chain shows of the key. An error of kind [`Error::Unsafe`] means that somebody else uses it, or that
+    /// the database is old.
+    pub fn see(&self, sight: &Sight) -> Result<(), Error> {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Sight { claims: Vec::new(), ..sight.clone() });
+        for claims in sight.claims.chunks(protocol::PAGE as usize).chain(sight.claims.is_empty().then_some(&[][..])) {
+            let page = Sight { claims: claims.to_vec(), ..sight.clone() };
+            match self.call(&Request::See(page))? {
+                Response::Seen => {}
+                other => return Err(unexpected(&self.path, other)),
+            }
+        }
+        Ok(())
     }
 
     /// The signature under a receipt.
@@ -193,7 +210,16 @@ impl Client {
             let mut stream = match kept {
                 Some(stream) => stream,
                 None => match introduce(&self.path, &self.hello)? {
-                    (stream, Response::Identity(now)) if now == self.identity => stream,
+                    (mut stream, Response::Identity(now)) if now == self.identity => {
+                        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                        if let Some(sight) = seen {
+                            match ask(&mut stream, &Request::See(sight))? {
+                                Response::Seen => {}
+                                other => return Ok(other),
+                            }
+                        }
+                        stream
+                    }
                     (_, Response::Identity(now)) => {
                         let reason =
                             format!("another key answers now: {} instead of {}", now.address, self.identity.address);

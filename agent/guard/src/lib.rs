@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod interchange;
 pub mod keys;
 pub mod protocol;
 pub mod rules;
@@ -19,8 +20,9 @@ pub mod spawn;
 pub mod store;
 
 pub use client::Client;
+pub use interchange::Document;
 pub use keys::{Cost, Key, Password};
-pub use protocol::Hello;
+pub use protocol::{Hello, Sight};
 pub use rules::{NotSafe, Rule};
 pub use spawn::{Signer, signer_program};
 pub use store::permit::Permit;

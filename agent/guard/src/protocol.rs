@@ -34,6 +34,35 @@ pub struct Hello {
     pub claims_on_chain: Vec<(JobId, SegmentNo)>,
 }
 
+/// What the chain shows of the key at one head. Told after every [`Hello`] and on every block: before a claim is signed,
+/// and to notice at once that somebody else uses the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sight {
+    /// Transactions of the account in blocks, which is its next nonce.
+    pub nonce: u64,
+    /// Its native coin.
+    pub balance: Wei,
+    /// Its claims that are neither settled nor lost.
+    pub open_claims: u32,
+    /// Its claims, or those that are new since the last sight; at most [`PAGE`] at once.
+    pub claims: Vec<SeenClaim>,
+}
+
+/// A claim as the chain shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenClaim {
+    /// The job.
+    pub job: JobId,
+    /// First segment.
+    pub first: SegmentNo,
+    /// Number of segments.
+    pub count: u32,
+    /// Root of its tree.
+    pub root: B256,
+}
+
 /// Asks for a receipt's signature, with the order it answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,6 +105,8 @@ pub enum Request {
     Status,
     /// See [`Hello`].
     Hello(Hello),
+    /// See [`Sight`].
+    See(Sight),
     /// See [`ReceiptRequest`].
     SignReceipt(ReceiptRequest),
     /// A client's order.
@@ -115,6 +146,8 @@ pub enum Response {
     Identity(Identity),
     /// To [`Request::Status`].
     Status(Status),
+    /// To [`Request::See`]: all of it was signed here.
+    Seen,
     /// 65 bytes r || s || v, v 27 or 28.
     Signature(Bytes),
     /// A signed transaction.

@@ -1,10 +1,10 @@
 //! The signer's side of the socket: who may ask, in which order, and when nothing is signed any more.
 
 use crate::keys::{Key, SigningFailed};
-use crate::protocol::{self, Hello, Identity, Request, Response, Status};
-use crate::rules::{self, NotSafe, Pinned, Rule};
+use crate::protocol::{self, Hello, Identity, Request, Response, Sight, Status};
+use crate::rules::{self, Means, NotSafe, Pinned, Rule};
 use crate::store::Store;
-use headframe_market::{Bytes, Role, Signature, Wei};
+use headframe_market::{Action, Bytes, Role, Signature, Wei};
 use std::io::{self, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -47,6 +47,8 @@ pub enum Stop {
 pub struct Guard {
     config: Config,
     state: Mutex<State>,
+    /// What the chain showed of the account last.
+    means: Mutex<Option<Means>>,
 }
 
 #[derive(Clone, Debug)]
@@ -62,12 +64,21 @@ impl Guard {
     pub fn open(config: Config) -> Result<Self, NotSafe> {
         let store = Store::open(&config.database, config.key.address(), config.role)?;
         let state = store.map_or(State::NoDatabase, |store| State::Open(Arc::new(store)));
-        Ok(Self { config, state: Mutex::new(state) })
+        Ok(Self { config, state: Mutex::new(state), means: Mutex::default() })
     }
 
     /// Whose signatures come from here.
     pub fn identity(&self) -> Identity {
         Identity { address: self.config.key.address(), role: self.config.role }
+    }
+
+    /// Brings the journal into the database, so that the file alone is whole. Nothing is lost without it.
+    pub fn close(&self) {
+        if let State::Open(store) = &*self.state()
+            && let Err(error) = store.checkpoint()
+        {
+            tracing::warn!(%error, "the journal stays beside the database: copy both or neither");
+        }
     }
 
     /// Admits a connection, or marks everything unsafe. Creates the database for a key without a past.
@@ -140,11 +151,17 @@ impl Guard {
         };
         let key = &self.config.key;
         match request {
+            Request::See(sight) => self.see(store, &sight).map(|()| Response::Seen),
             Request::SignReceipt(ask) => signature(key.sign_receipt(store.permit_receipt(ask)?)),
             Request::SignSegment(order) => signature(key.sign_order(store.permit_order(order)?)),
             Request::SignBid(bid) => signature(key.sign_bid(store.permit_bid(bid)?)),
             Request::SignTransaction(ask) => {
-                let permit = store.permit_transaction(&ask, self.config.max_fee)?;
+                let mut means = self.means();
+                let permit = store.permit_transaction(&ask, self.config.max_fee, *means)?;
+                if let (Some(means), Action::Claim { .. }) = (means.as_mut(), &ask.action) {
+                    means.open_claims = means.open_claims.saturating_add(1); // until the next sight counts it
+                }
+                drop(means);
                 key.sign_transaction(permit).map(Response::Transaction).map_err(no_signature)
             }
             Request::SignReport { tool, report_sha256 } => {
@@ -159,6 +176,20 @@ impl Guard {
             Request::Jobs { from } => store.jobs(from, protocol::PAGE).map(Response::Jobs),
             Request::Identify | Request::Status | Request::Hello(_) => refuse("answered above"),
         }
+    }
+
+    /// Rule G8, and what rule G3 needs to know.
+    fn see(&self, store: &Store, sight: &Sight) -> Result<(), NotSafe> {
+        if sight.claims.len() > protocol::PAGE as usize {
+            return refuse(&format!("{} claims at once; at most {} are looked at", sight.claims.len(), protocol::PAGE));
+        }
+        store.see(sight)?;
+        *self.means() = Some(Means { balance: sight.balance, open_claims: sight.open_claims });
+        Ok(())
+    }
+
+    fn means(&self) -> MutexGuard<'_, Option<Means>> {
+        self.means.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn status(&self) -> Status {

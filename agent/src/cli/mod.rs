@@ -1,6 +1,7 @@
 //! The command line. Few flags: what a role does is in its configuration file.
 
 mod doctor;
+mod guard;
 mod keys;
 mod status;
 
@@ -32,6 +33,13 @@ pub struct Cli {
 const EXIT_CODES: &str =
     "Exit codes: 0 ok, 1 failure, 2 usage, 78 bad configuration, 79 not safe to run (a person must look).";
 
+const GUARD: &str = "Stop the signer first: systemctl stop headframe headframe-signer. Run as root, or as the signer's user.\n\n\
+    Exit codes: 0 done, 1 failure, 2 usage, 79 the database or what was asked is not safe; the text says what to do.\n\n\
+    Examples:\n  \
+    sudo headframe guard check\n  \
+    sudo headframe guard backup /mnt/stick/guard-1.sqlite\n  \
+    sudo headframe guard export --move -o guard.json        # then on the new machine: headframe guard import guard.json";
+
 const DOCTOR: &str = "Nothing is changed. A line for each check: ok, warn (it works, but worse than it could) or FAIL, with the cause, \
     and below it what to do.\n\n\
     Exit codes: 0 nothing failed, 1 something did, 2 usage.\n\n\
@@ -55,9 +63,12 @@ enum Command {
     Demo(DemoArgs),
     /// Only the dev chain with the contracts, for building against
     Devnet(demo::DevnetArgs),
-    /// Make, import and list the keys that sign
+    /// Make, import, list and protect the keys that sign
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Export, import, rebuild, back up and check what the key has signed
+    #[command(subcommand, after_help = GUARD)]
+    Guard(guard::GuardCommand),
     /// What a running rig or gateway is doing
     Status(status::StatusArgs),
     /// Check what this machine needs: programs, sandbox, memory, disk, clock, chain, graphics cards
@@ -161,6 +172,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(args).await,
         Command::Devnet(args) => demo::devnet(args).await,
         Command::Keys(command) => keys::run(command),
+        Command::Guard(command) => guard::run(command).await,
         Command::Status(args) => status::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Config(ConfigCommand::Default) => {

@@ -32,13 +32,16 @@ pub(super) struct Automation {
     seen_to: BlockNo,
     /// Claims whose answer is being worked out.
     answering: Arc<Mutex<BTreeSet<ClaimId>>>,
+    /// Claims whose segments that were not drawn are forgotten.
+    thinned: BTreeSet<ClaimId>,
 }
 
 impl Automation {
     /// Nothing followed yet; the first look finds everything.
     pub(super) fn new(node: Arc<Node>) -> Self {
         let since = node.chain.since;
-        Self { node, jobs: BTreeMap::new(), claims: BTreeMap::new(), seen_to: since, answering: Arc::default() }
+        let (jobs, claims) = (BTreeMap::new(), BTreeMap::new());
+        Self { node, jobs, claims, seen_to: since, answering: Arc::default(), thinned: BTreeSet::new() }
     }
 
     /// Runs until stopped. May be dropped at any await: every look starts from the chain.
@@ -147,7 +150,8 @@ impl Automation {
         match claim::next(&view, now) {
             claim::Step::Send(action) => self.node.submit(action).await,
             claim::Step::Seal(block) if first => self.seal(id, block).await?,
-            claim::Step::Seal(_) | claim::Step::Wait => {}
+            claim::Step::Seal(_) => {}
+            claim::Step::Wait => self.thin(&view, now).await,
             claim::Step::Answer { until } => self.answer(&view, until).await,
             claim::Step::Reveal { until } => self.reveal(&view, until).await,
             claim::Step::Over(paid) => {
@@ -174,7 +178,10 @@ impl Automation {
     async fn answer(&self, view: &ClaimView, until: Timestamp) {
         let node = self.node.clone();
         match node.evidence.answer(view.id) {
-            Ok(Some(answer)) => return node.submit(answer).await,
+            Ok(Some(answer)) if claim::answers(view, &answer) => return node.submit(answer).await,
+            Ok(Some(_)) => {
+                tracing::warn!(claim = %view.id, "a reorganisation has changed the draw: working out another answer");
+            }
             Ok(None) => {}
             Err(error) => {
                 tracing::error!(claim = %view.id, %until, %error, "the kept answer cannot be read");
@@ -204,6 +211,27 @@ impl Automation {
             Ok(None) => tracing::error!(claim = %view.id, %until, "cannot reveal: the answer is not kept here"),
             Err(error) => tracing::error!(claim = %view.id, %until, %error, "cannot reveal: the answer cannot be read"),
         }
+    }
+
+    /// Forgets the segments of an answered claim that were not drawn, once no reorganisation can draw others (rule G4).
+    async fn thin(&mut self, view: &ClaimView, now: &Now) {
+        if view.state != ClaimState::Answered
+            || now.head < view.seed_block.after(OVERLAP)
+            || self.thinned.contains(&view.id)
+        {
+            return;
+        }
+        let (store, view) = (self.node.evidence.clone(), view.clone());
+        let id = view.id;
+        let thinned = tokio::task::spawn_blocking(move || {
+            let Some(Action::Answer { openings, .. }) = store.answer(view.id)? else { return Ok(()) };
+            let drawn = openings.iter().map(|opening| opening.receipt.seq.0).collect();
+            store.keep_only(view.job, view.first.0, view.first.0 + u64::from(view.count), &drawn)
+        });
+        if let Ok(Err(error)) = thinned.await {
+            tracing::warn!(claim = %id, %error, "evidence of segments that were not drawn cannot be removed");
+        }
+        self.thinned.insert(id);
     }
 
     /// Removes what was kept for a claim that is over.
@@ -246,7 +274,6 @@ async fn work_out(node: &Node, view: &ClaimView) -> anyhow::Result<Action> {
     let ladder = node.ladder(&job.profile).context("this rig has no ladder for the job's profile any more")?;
     let kept = node.signer.receipts(view.job, view.first, view.count).await?;
     let openings = claim::openings(view, &kept)?;
-    let drawn: BTreeSet<u64> = openings.iter().map(|opening| opening.receipt.seq.0).collect();
     let mut digests = BTreeMap::new();
     let mut secrets = Vec::with_capacity(openings.len());
     for opening in &openings {
@@ -259,12 +286,8 @@ async fn work_out(node: &Node, view: &ClaimView) -> anyhow::Result<Action> {
         secrets.push(Secret { digest, salt: B256::from(wiring::random()?) });
     }
     let answer = claim::answer(view, openings, secrets);
-    let (store, view, kept) = (node.evidence.clone(), view.clone(), answer.clone());
-    let done = tokio::task::spawn_blocking(move || {
-        store.keep_answer(view.id, &kept)?;
-        store.keep_only(view.job, view.first.0, view.first.0 + u64::from(view.count), &drawn)
-    });
-    done.await??;
+    let (store, id, kept) = (node.evidence.clone(), view.id, answer.clone());
+    tokio::task::spawn_blocking(move || store.keep_answer(id, &kept)).await??;
     Ok(answer)
 }
 

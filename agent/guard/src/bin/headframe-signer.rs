@@ -122,11 +122,13 @@ fn run(options: &Options) -> Result<(), Failure> {
             let _ = stop.send(Stop::Terminate);
         })?;
     }
-    spawn("accept", move || server::serve(&listener, &guard, &stop))?;
+    let served = Arc::clone(&guard);
+    spawn("accept", move || server::serve(&listener, &served, &stop))?;
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     let reason = wait(&stopped);
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     let _ = std::fs::remove_file(&options.socket);
+    guard.close();
     match reason {
         Stop::Terminate => {
             tracing::info!("signer ends as asked");

@@ -4,7 +4,7 @@ use super::{Cost, Key, KeyError, Password, v3};
 use headframe_market::Address;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -52,6 +52,28 @@ pub fn import(
         Source::Stdin => from_hex(io::stdin().lock(), Path::new("standard input"))?,
     };
     save(folder, name, &key, password, cost)
+}
+
+/// Writes the keystore at `path` anew under another password. The old file is there until the new one is on the disk.
+pub fn change_password(path: &Path, present: &Password, new: &Password, cost: Cost) -> Result<Address, KeyError> {
+    let failed = |source| KeyError::File { path: path.into(), source };
+    let key = Key::unlock(path, present)?;
+    let text = v3::encrypt(&key, new.read()?.as_bytes(), cost)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let draft = folder.join(format!(".password.{:016x}.new", rand::random::<u64>()));
+    let write = || {
+        let owner = fs::metadata(path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        file.write_all(text.as_bytes())?;
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        file.sync_all()?;
+        fs::rename(&draft, path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&draft))).map_err(failed)?;
+    Ok(key.address())
 }
 
 /// The keystores in `folder` by name. Other files are left out; a folder that does not exist holds none.

@@ -4,7 +4,7 @@ mod files;
 mod password;
 pub mod v3;
 
-pub use files::{KeyFile, Source, import, list, new};
+pub use files::{KeyFile, Source, change_password, import, list, new};
 pub use password::Password;
 pub use v3::Cost;
 
@@ -97,6 +97,11 @@ impl Key {
     /// Its address.
     pub fn address(&self) -> Address {
         self.address
+    }
+
+    /// Its public key: 65 bytes, uncompressed (SEC 1).
+    pub fn public(&self) -> Bytes {
+        Bytes::copy_from_slice(self.secret.verifying_key().to_encoded_point(false).as_bytes())
     }
 
     /// Signs a receipt.

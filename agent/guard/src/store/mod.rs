@@ -4,12 +4,17 @@
 //! transaction that checks and records, committed with `synchronous=FULL` before the permit exists. Receipts that wait
 //! while another commit is on its way to the disk share the next one (group commit), so that nobody is tempted to weaken it.
 
+mod audit;
+mod exchange;
 mod open;
 pub mod permit;
 mod rows;
 
-use crate::protocol::{Hello, JobCounts, KeptReceipt, ReceiptRequest, TransactionRequest};
-use crate::rules::{self, Claimed, NotSafe, Pinned, Rule, Verdict};
+pub use exchange::Imported;
+
+use crate::protocol::{Hello, JobCounts, KeptReceipt, ReceiptRequest, Sight, TransactionRequest};
+use crate::rules::{self, Claimed, Kept, Means, NotSafe, Pinned, Rule, Verdict};
+use audit::Mark;
 use headframe_market::{Action, Address, B256, Bid, JobId, Receipt, Role, Segment, SegmentNo, Signature, Wei};
 use permit::{Permit, Report, Transaction};
 use rusqlite::{Connection, TransactionBehavior};
@@ -27,6 +32,8 @@ pub struct Store {
     segments: AtomicU64,
     claims: AtomicU64,
     nonces: AtomicU64,
+    /// Nonces below were found on record: they need no second look.
+    known: AtomicU64,
 }
 
 /// A segment's statement in the queue for the next commit.
@@ -55,16 +62,60 @@ pub struct Counts {
 }
 
 impl Store {
-    /// The database at `path`, or `None` when there is no file. It must be whole, of this schema and this key.
+    /// The database at `path`, or `None` when there is no file. It must be whole, of this schema and this key, and not
+    /// older than the file beside it. Begins a new generation: for who is going to sign.
     pub fn open(path: &Path, key: Address, role: Role) -> Result<Option<Self>, NotSafe> {
+        let Some(store) = Self::inspect(path)? else { return Ok(None) };
+        rules::place(&store.pinned, &Pinned { address: key, role, ..store.pinned })?;
+        store.begin_generation()?;
+        Ok(Some(store))
+    }
+
+    /// As [`Store::open`], for a person's commands: of whatever key, and nothing begins.
+    pub fn inspect(path: &Path) -> Result<Option<Self>, NotSafe> {
+        let Some(store) = Self::inspect_moved(path)? else { return Ok(None) };
+        rules::in_place(rows::mark(&lock(&store.connection), Mark::Moved)?.is_some())?;
+        Ok(Some(store))
+    }
+
+    /// As [`Store::inspect`], also of a database that was moved: its export can be written again.
+    pub fn inspect_moved(path: &Path) -> Result<Option<Self>, NotSafe> {
         let Some((connection, pinned)) = open::existing(path)? else { return Ok(None) };
-        rules::place(&pinned, &Pinned { address: key, role, ..pinned })?;
+        let generation = rows::mark(&connection, Mark::Generation)?.unwrap_or_default();
+        rules::generation(generation, open::generation_beside(path)?)?;
         Self::new(connection, pinned, path).map(Some)
     }
 
     /// A new database. Only for a key whose past is known to be empty: see [`rules::history`].
     pub fn create(path: &Path, pinned: Pinned) -> Result<Self, NotSafe> {
-        Self::new(open::new(path, &pinned)?, pinned, path)
+        rules::generation(0, open::generation_beside(path)?)?;
+        let store = Self::new(open::new(path, &pinned)?, pinned, path)?;
+        store.begin_generation()?;
+        Ok(store)
+    }
+
+    /// Brings the journal into the file and empties it.
+    pub fn checkpoint(&self) -> Result<(), NotSafe> {
+        let db = lock(&self.connection);
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(rows::storage)
+    }
+
+    /// First the database, then the file beside it: a crash between leaves the file behind, which is harmless.
+    fn begin_generation(&self) -> Result<(), NotSafe> {
+        let next = self.write(|tx| {
+            let next = rows::mark(tx, Mark::Generation)?.unwrap_or_default() + 1;
+            rows::add_mark(tx, Mark::Generation, next).map(|()| next)
+        })?;
+        open::note_generation(&self.path, next)
+    }
+
+    /// One exclusive transaction, durable when it returns `Ok`.
+    fn write<T, E: From<NotSafe>>(&self, body: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
+        let mut connection = lock(&self.connection);
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(rows::storage)?;
+        let done = body(&tx)?;
+        tx.commit().map_err(rows::storage)?;
+        Ok(done)
     }
 
     fn new(connection: Connection, pinned: Pinned, path: &Path) -> Result<Self, NotSafe> {
@@ -77,6 +128,7 @@ impl Store {
             segments: segments.into(),
             claims: claims.into(),
             nonces: nonces.into(),
+            known: AtomicU64::new(0),
         })
     }
 
@@ -115,7 +167,35 @@ impl Store {
         rules::history(hello, Some(&|job| rows::end(&connection, job, role)))
     }
 
-    /// Rules G2 and G6.
+    /// Rule G8: all that the chain shows of this key was signed here. The first sight of an account fixes the floor of its
+    /// nonces.
+    pub fn see(&self, sight: &Sight) -> Result<(), NotSafe> {
+        let floor = {
+            let connection = lock(&self.connection);
+            rows::mark(&connection, Mark::NonceFloor)?
+        };
+        let floor = match floor {
+            Some(floor) => floor,
+            None => self.write(|tx| {
+                if let Some(floor) = rows::mark(tx, Mark::NonceFloor)? {
+                    return Ok(floor); // another connection's sight came first
+                }
+                let floor = rows::first_nonce(tx)?.unwrap_or(sight.nonce).min(sight.nonce);
+                rows::add_mark(tx, Mark::NonceFloor, floor).map(|()| floor)
+            })?,
+        };
+        let connection = lock(&self.connection);
+        let from = floor.max(self.known.load(Ordering::Relaxed));
+        rules::nonces(sight.nonce, rows::unknown_nonce(&connection, from, sight.nonce)?)?;
+        self.known.fetch_max(sight.nonce, Ordering::Relaxed);
+        for seen in &sight.claims {
+            let kept = rows::claim_at(&connection, seen.job, seen.first)?;
+            rules::claim_known(seen, kept.as_ref(), rows::floor(&connection, seen.job)?)?;
+        }
+        Ok(())
+    }
+
+    /// Rules G2, G6 and G12.
     pub fn permit_receipt(&self, request: ReceiptRequest) -> Result<Permit<Receipt>, NotSafe> {
         self.only(Role::Operator, "receipts")?;
         let domain = self.pinned.domain();
@@ -126,20 +206,25 @@ impl Store {
         Ok(Permit::new(receipt, self.pinned.domain()))
     }
 
-    /// Rule G6.
+    /// Rules G6 and G12.
     pub fn permit_order(&self, order: Segment) -> Result<Permit<Segment>, NotSafe> {
         self.only(Role::Client, "orders")?;
         self.record(Ask::Order(order.clone()))?;
         Ok(Permit::new(order, self.pinned.domain()))
     }
 
-    /// Rules G1, G2 and G10, the key's role and the fee ceiling `cap`.
-    pub fn permit_transaction(&self, ask: &TransactionRequest, cap: Wei) -> Result<Permit<Transaction>, NotSafe> {
+    /// Rules G1, G2, G3 and G10, the key's role and the fee ceiling `cap`.
+    pub fn permit_transaction(
+        &self,
+        ask: &TransactionRequest,
+        cap: Wei,
+        means: Option<Means>,
+    ) -> Result<Permit<Transaction>, NotSafe> {
         rules::role(&ask.action, self.pinned.role)?;
         rules::fees(ask.gas_limit, ask.max_fee_per_gas, ask.max_priority_fee_per_gas, cap)?;
         let call = ask.action.call(&self.pinned.addresses);
         let hash = rows::call_hash(&call);
-        self.record_call(ask, hash)?;
+        self.record_call(ask, hash, means)?;
         let transaction = Transaction {
             nonce: ask.nonce,
             to: call.to,
@@ -153,19 +238,24 @@ impl Store {
     }
 
     /// Binds the nonce to the call, and a claim to its nonce. Durable when it returns `Ok`.
-    fn record_call(&self, ask: &TransactionRequest, hash: B256) -> Result<(), NotSafe> {
+    fn record_call(&self, ask: &TransactionRequest, hash: B256, means: Option<Means>) -> Result<(), NotSafe> {
         let mut connection = lock(&self.connection);
         let tx = connection.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(rows::storage)?;
         let kind = ask.action.kind();
         let kept = rows::nonce(&tx, ask.nonce)?;
-        let verdict = rules::nonce(ask.nonce, hash, kind, kept.as_ref().map(|(hash, kind)| (*hash, kind.as_str())))?;
+        let kept = kept.as_ref().map(|(hash, kind)| (*hash, kind.as_str()));
+        let floor = rows::mark(&tx, Mark::NonceFloor)?.unwrap_or_default();
+        let verdict = rules::nonce(ask.nonce, hash, kind, kept, floor)?;
         let claim = claim_of(ask);
         if let Some((job, claim)) = &claim {
             let kept = rows::segments(&tx, *job, claim.first, claim.count.min(rules::MAX_CLAIM))?;
-            let agreed = rules::claim(*job, claim, &rows::claims(&tx, *job, claim.first)?, &kept)? == verdict;
+            let earlier = rows::claims(&tx, *job, claim.first)?;
+            let agreed = rules::claim(*job, claim, &earlier, &kept, rows::floor(&tx, *job)?)? == verdict;
             debug_assert!(agreed, "a claim is on record exactly when its nonce is");
         }
+        // What is on record may be sent again whatever the account holds: its nonce can be used for nothing else.
         if verdict == Verdict::New {
+            rules::reserve(ask, means)?;
             rows::add_nonce(&tx, ask.nonce, hash, kind)?;
             if let Some((job, claim)) = &claim {
                 rows::add_claim(&tx, *job, claim)?;
@@ -269,17 +359,20 @@ fn record_one(tx: &Connection, pinned: &Pinned, ask: &Ask) -> Result<Verdict, No
     match ask {
         Ask::Receipt(ask, signed) => {
             let Receipt { job, seq, .. } = ask.receipt;
-            let signer = signed.map(|(_, signer)| signer);
-            let verdict = rules::receipt(ask, signer, rows::client(tx, job)?, rows::segment(tx, job, seq)?.as_ref())?;
+            let (signer, floor) = (signed.map(|(_, signer)| signer), rows::floor(tx, job)?);
+            let (client, kept) = (rows::client(tx, job)?, rows::segment(tx, job, seq)?);
+            let verdict = rules::receipt(ask, signer, client, kept.as_ref(), floor)?;
             if let (Verdict::New, Some((signature, _))) = (verdict, signed) {
-                rows::add_segment(tx, ask.client, &ask.order, Some((&ask.receipt, signature)))?;
+                let receipt = Some((ask.receipt.clone(), *signature));
+                rows::add_segment(tx, ask.client, &Kept { order: ask.order.clone(), receipt })?;
             }
             Ok(verdict)
         }
         Ask::Order(order) => {
-            let verdict = rules::order(order, rows::segment(tx, order.job, order.seq)?.as_ref())?;
+            let kept = rows::segment(tx, order.job, order.seq)?;
+            let verdict = rules::order(order, kept.as_ref(), rows::floor(tx, order.job)?)?;
             if verdict == Verdict::New {
-                rows::add_segment(tx, pinned.address, order, None)?;
+                rows::add_segment(tx, pinned.address, &Kept { order: order.clone(), receipt: None })?;
             }
             Ok(verdict)
         }

@@ -6,8 +6,8 @@ use headframe_market::{Address, Addresses, B256, Role};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// "HFgd", the file's application id.
@@ -30,9 +30,9 @@ pub(super) fn existing(path: &Path) -> Result<Option<(Connection, Pinned)>, NotS
     pinned.map(|pinned| Some((db, pinned)))
 }
 
-/// A journal without its database tells that there was one.
+/// A journal or a generation without its database tells that there was one.
 fn missing(path: &Path) -> Result<(), NotSafe> {
-    for suffix in ["-wal", "-journal"] {
+    for suffix in ["-wal", "-journal", ".generation"] {
         let mut journal = path.as_os_str().to_owned();
         journal.push(suffix);
         if Path::new(&journal).symlink_metadata().is_ok() {
@@ -47,25 +47,87 @@ fn missing(path: &Path) -> Result<(), NotSafe> {
 
 /// Creates the file, which must not exist. It appears under its name only when it is complete and on the disk.
 pub(super) fn new(path: &Path, pinned: &Pinned) -> Result<Connection, NotSafe> {
-    let failed = |error: io::Error| NotSafe::Storage(format!("cannot create {}: {error}", path.display()));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A name of its own: two signers that start together must not complete each other's draft.
     let draft = folder.join(format!(".guard-{:016x}.new", rand::random::<u64>()));
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
-    let db = Connection::open(&draft).map_err(storage)?;
+    let result = write_new(path, folder, &draft, pinned);
+    let _ = fs::remove_file(&draft); // gone already when all went well
+    result?;
+    match existing(path)? {
+        Some((db, found)) if found == *pinned => Ok(db),
+        _ => Err(unsafe_file(path, "it changed while it was created")),
+    }
+}
+
+fn write_new(path: &Path, folder: &Path, draft: &Path, pinned: &Pinned) -> Result<(), NotSafe> {
+    let failed = |error: io::Error| NotSafe::Storage(format!("cannot create {}: {error}", path.display()));
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft).map_err(failed)?;
+    let db = Connection::open(draft).map_err(storage)?;
     db.execute_batch(SCHEMA).map_err(storage)?;
     db.pragma_update(None, "application_id", APPLICATION).map_err(storage)?;
     insert(&db, pinned)?;
     db.close().map_err(|(_, error)| storage(error))?;
     file.sync_all().map_err(failed)?;
-    fs::hard_link(&draft, path).map_err(failed)?; // fails when the name is taken, unlike a rename
-    fs::remove_file(&draft).map_err(failed)?;
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    drop(file);
-    match existing(path)? {
-        Some((db, found)) if found == *pinned => Ok(db),
-        _ => Err(unsafe_file(path, "it changed while it was created")),
+    give_to_owner(&file, folder).map_err(failed)?;
+    fs::hard_link(draft, path).map_err(failed)?; // fails when the name is taken, unlike a rename
+    fs::remove_file(draft).map_err(failed)?;
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+/// What root makes in the signer's folder belongs to the signer's user.
+fn give_to_owner(file: &fs::File, folder: &Path) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
     }
+    let owner = fs::metadata(folder)?;
+    std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))
+}
+
+/// A whole copy at `to`, which must not exist. On the disk when it returns.
+pub(super) fn copy(db: &Connection, to: &Path) -> Result<(), NotSafe> {
+    let failed = |error: io::Error| NotSafe::Storage(format!("cannot write {}: {error}", to.display()));
+    // Private from birth; `VACUUM INTO` takes an empty file.
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to).map_err(failed)?;
+    let name = to.to_str().ok_or_else(|| NotSafe::Storage(format!("{} is not UTF-8", to.display())))?;
+    db.execute("VACUUM INTO ?1", [name]).map_err(storage)?;
+    file.sync_all().map_err(failed)?;
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+/// The file beside the database that counts its generations, too (rule G9).
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".generation");
+    name.into()
+}
+
+/// What the file beside the database says; `None` when there is none.
+pub(super) fn generation_beside(path: &Path) -> Result<Option<u64>, NotSafe> {
+    let file = beside(path);
+    let wrong = |reason: String| NotSafe::Unsafe(format!("G9 {}: {reason}; put it back as it was", file.display()));
+    match fs::read_to_string(&file) {
+        Ok(text) => text.trim().parse().map(Some).map_err(|_| wrong(format!("{text:?} is no number"))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(wrong(error.to_string())),
+    }
+}
+
+/// Writes it anew. On the disk when it returns.
+pub(super) fn note_generation(path: &Path, generation: u64) -> Result<(), NotSafe> {
+    let (file, folder) = (beside(path), path.parent().filter(|folder| !folder.as_os_str().is_empty()));
+    let folder = folder.unwrap_or(Path::new("."));
+    let draft = file.with_extension("generation.new");
+    let write = || {
+        let _ = fs::remove_file(&draft);
+        let mut text = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        io::Write::write_all(&mut text, format!("{generation}\n").as_bytes())?;
+        give_to_owner(&text, folder)?;
+        text.sync_all()?;
+        fs::rename(&draft, &file)?;
+        fs::File::open(folder)?.sync_all()
+    };
+    write().map_err(|error: io::Error| NotSafe::Storage(format!("cannot write {}: {error}", file.display())))
 }
 
 fn connect(path: &Path) -> Result<Connection, NotSafe> {
@@ -107,10 +169,21 @@ fn verify(db: &Connection) -> Result<(), String> {
     expect("PRAGMA locking_mode", "exclusive")?;
     expect("PRAGMA foreign_keys", "1")?;
     expect("PRAGMA integrity_check(1)", "ok")?;
+    verify_schema(db)?;
     let orphan = text("PRAGMA foreign_key_check").optional();
     if !matches!(orphan, Ok(None)) {
         return Err(format!("rows refer to missing rows: {orphan:?}"));
     }
+    match super::audit::verify(db, false) {
+        Ok(Ok(_)) => {}
+        Ok(Err(reason)) => return Err(reason),
+        Err(error) => return Err(error.to_string()),
+    }
+    Ok(())
+}
+
+/// Its tables and triggers are ours to the letter.
+fn verify_schema(db: &Connection) -> Result<(), String> {
     let reference = Connection::open_in_memory().map_err(|error| error.to_string())?;
     reference.execute_batch(SCHEMA).map_err(|error| error.to_string())?;
     let (ours, theirs) = (schema_of(&reference)?, schema_of(db)?);
@@ -158,7 +231,7 @@ fn insert(db: &Connection, pinned: &Pinned) -> Result<(), NotSafe> {
     let Pinned { addresses: at, .. } = pinned;
     let chain_id = super::rows::int(pinned.chain_id, "chain id")?;
     let sql = "INSERT INTO meta (one, schema, chain_id, genesis, token, registry, market, book, profiles, router, address, role) \
-        VALUES (1, 2, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        VALUES (1, 3, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let [token, registry, market] = [at.token, at.registry, at.market].map(Address::into_array);
     let [book, profiles, router] = [at.book, at.profiles, at.router].map(Address::into_array);
     let (key, role) = (pinned.address.into_array(), role_name(pinned.role));
@@ -167,6 +240,7 @@ fn insert(db: &Connection, pinned: &Pinned) -> Result<(), NotSafe> {
 }
 
 fn unsafe_file(path: &Path, reason: &str) -> NotSafe {
-    let help = "do not delete it: restore the newest intact copy, or stop using this key";
+    let help = "do not delete it: copy it away and put the newest intact copy back; if there is none: headframe guard \
+        rebuild";
     NotSafe::Unsafe(format!("guard database {}: {reason} ({help})", path.display()))
 }

@@ -160,6 +160,109 @@ fn passwords_come_from_files_and_print_as_stars() {
     assert!(shown.contains("address") && !shown.contains("1111"), "{shown}");
 }
 
+#[test]
+fn a_password_changes_and_the_key_stays() {
+    let folder = TempDir::new().unwrap();
+    let made = keys::new(folder.path(), Some("rig"), &password("a"), Cost::Light).unwrap();
+    let wrong = keys::change_password(&made.path, &password("b"), &password("c"), Cost::Light);
+    assert!(matches!(wrong, Err(KeyError::WrongPassword { .. })), "{wrong:?}");
+    let empty = keys::change_password(&made.path, &password("a"), &password(""), Cost::Light);
+    assert!(matches!(empty, Err(KeyError::Password(_))), "{empty:?}");
+    assert!(Key::unlock(&made.path, &password("a")).is_ok(), "a failure changes nothing");
+    let address = keys::change_password(&made.path, &password("a"), &password("b"), Cost::Light).unwrap();
+    assert_eq!(Some(address), made.address);
+    assert_eq!(Key::unlock(&made.path, &password("b")).unwrap().address(), address);
+    assert!(matches!(Key::unlock(&made.path, &password("a")), Err(KeyError::WrongPassword { .. })));
+    assert_eq!(std::fs::metadata(&made.path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[test]
+fn the_public_key_is_that_of_the_address() {
+    let key = crate::support::rig_key();
+    let public = key.public();
+    assert_eq!((public.len(), public[0]), (65, 4));
+    assert_eq!(key.address().as_slice(), &alloy_primitives::keccak256(&public[1..])[12..]);
+}
+
+/// What the key could look like to somebody who finds it.
+fn shapes(secret: &[u8; 32]) -> Vec<Vec<u8>> {
+    let hex = alloy_primitives::hex::encode(secret);
+    let decimal = headframe_market::U256::from_be_bytes(*secret).to_string();
+    let list = format!("{secret:?}");
+    vec![
+        secret.to_vec(),
+        secret.iter().rev().copied().collect(),
+        hex.to_uppercase().into(),
+        hex.into(),
+        decimal.into(),
+        list.into(),
+    ]
+}
+
+fn finds(place: &[u8], what: &[u8]) -> bool {
+    place.windows(what.len()).any(|window| window == what)
+}
+
+/// A key that is planted and looked for: in environment, arguments, log at its loudest, answers, files and core dumps.
+#[test]
+fn a_planted_key_shows_up_nowhere() {
+    use crate::support::*;
+    use std::os::unix::process::ExitStatusExt;
+    let secret: [u8; 32] = std::array::from_fn(|at| (at as u8).wrapping_mul(37).wrapping_add(101));
+    let home = Home::new(headframe_market::Role::Operator);
+    let file = home.path("planted.hex");
+    std::fs::write(&file, alloy_primitives::hex::encode(secret)).unwrap();
+    let phrase = "pass phrase 9381 planted";
+    std::fs::write(home.path("password"), phrase).unwrap();
+    let protection = Password::File(home.path("password"));
+    let made = keys::import(&home.path("keys"), Some("planted"), &Source::Hex(file.clone()), &protection, Cost::Light)
+        .unwrap();
+    std::fs::remove_file(&file).unwrap();
+    std::fs::remove_file(home.path("hex")).unwrap();
+
+    let log = home.path("log");
+    let mut shell = std::process::Command::new("sh");
+    // Core dumps are allowed to it; it must forbid them itself.
+    shell.args(["-c", "ulimit -c unlimited 2>/dev/null; exec \"$@\"", "sh"]).arg(program());
+    shell.arg("--keystore").arg(&made.path).arg("--password-file").arg(home.path("password"));
+    shell.arg("--database").arg(home.path("guard.db")).arg("--socket").arg(&home.arguments.socket);
+    shell.args(["--role", "operator"]).env("RUST_LOG", "trace").current_dir(home.folder.path());
+    shell.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+    let mut child = shell.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+    let client = home.client();
+    client.sign_receipt(ask(JOB, 0)).unwrap();
+    client.sign_transaction(send(claim(JOB, 0, 1), 0)).unwrap();
+    let _ = client.sign_transaction(send(headframe_market::Action::CloseJob { job: JOB }, 1)).unwrap_err();
+    let answers = format!("{:?} {:?}", client.status().unwrap(), client.jobs().unwrap()).into_bytes();
+
+    let mut places = vec![("answers".to_owned(), answers)];
+    for name in ["environ", "cmdline", "status", "maps"] {
+        places.push((name.into(), std::fs::read(format!("/proc/{}/{name}", child.id())).unwrap()));
+    }
+    assert!(finds(&places[2].1, b"--password-file"), "the arguments were read");
+    let quit = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
+    rustix::process::kill_process(quit, rustix::process::Signal::QUIT).unwrap();
+    let ended = child.wait().unwrap();
+    assert_eq!(ended.signal(), Some(3), "it dies of what makes others dump their memory");
+    assert!(!ended.core_dumped(), "a core dump carries the key away");
+
+    std::fs::remove_file(home.path("password")).unwrap();
+    for file in
+        std::fs::read_dir(home.folder.path()).unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file())
+    {
+        places.push((file.display().to_string(), std::fs::read(&file).unwrap()));
+    }
+    places.push(("keystore".into(), std::fs::read(&made.path).unwrap()));
+    assert!(places.iter().any(|(_, bytes)| finds(bytes, b"signer ready")), "the log was read");
+    for (name, bytes) in &places {
+        for shape in shapes(&secret) {
+            assert!(!finds(bytes, &shape), "the key is in {name}");
+        }
+        assert!(!finds(bytes, phrase.as_bytes()), "the password is in {name}");
+    }
+}
+
 /// The generator that the field's crate asks for (rand 0.8), through its curve library.
 fn alloy_signer_local_rng() -> k256::elliptic_curve::rand_core::OsRng {
     k256::elliptic_curve::rand_core::OsRng

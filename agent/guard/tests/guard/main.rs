@@ -1,6 +1,7 @@
 //! What the guard promises, through its public interface and through the real signer.
 #![allow(clippy::unwrap_used)]
 
+mod cases;
 mod hostile;
 mod keys;
 mod process;
@@ -10,3 +11,4 @@ mod rules;
 mod sql;
 mod support;
 mod unsafe_exit;
+mod vectors;

@@ -16,7 +16,7 @@ fn the_whole_way_through_the_socket() {
     let identity = client::identify(signer.socket()).unwrap();
     assert_eq!((identity.address, identity.role), (rig_key().address(), Role::Operator));
     assert!(!home.path("guard.db").exists(), "the database is made by the first Hello");
-    let client = Client::connect(signer.socket(), hello(&[])).unwrap();
+    let client = home.client();
     assert_eq!(client.identity(), identity);
     for seq in 0..3 {
         let signature = client.sign_receipt(ask(JOB, seq)).unwrap();
@@ -80,58 +80,103 @@ fn pages_of_receipts_and_jobs_are_put_together() {
     assert!(matches!(error, Error::Refused { rule: Rule::Request, .. }), "{error}");
 }
 
+/// What the signer acknowledged before it was killed.
+#[derive(Default)]
+struct Acknowledged {
+    receipts: Vec<(JobId, u64, headframe_market::Signature)>,
+    transactions: Vec<(u64, headframe_guard::protocol::SignedTransaction)>,
+}
+
+/// `HEADFRAME_KILLS=200` is what `./run test guard-kill` does.
 #[test]
 fn kill_9_loses_nothing_acknowledged() {
+    use rand::Rng;
+    let kills: u64 = std::env::var("HEADFRAME_KILLS").map_or(8, |text| text.parse().unwrap());
     let home = Home::new(Role::Operator);
-    let acknowledged = Mutex::new(Vec::new());
-    let mut next = 0;
-    for round in 0..6u64 {
+    let all = Mutex::new(Acknowledged::default());
+    let bond = |nonce: u64| send(Action::Bond { amount: u128::from(nonce) }, nonce);
+    let mut idle = 0;
+    for round in 0..kills {
         let signer = home.spawn();
-        let client = Client::connect(signer.socket(), hello(&[])).unwrap().with_patience(Duration::ZERO);
-        let (begin, dead) = (next, AtomicBool::new(false));
+        let client = home.client().with_patience(Duration::ZERO);
+        let dead = AtomicBool::new(false);
+        let before = all.lock().unwrap().receipts.len();
+        // From before the first acknowledgement to hundreds after it.
+        let moment = Duration::from_micros(rand::rng().random_range(0..80_000));
         std::thread::scope(|scope| {
-            for lane in 0..4u64 {
-                let (client, acknowledged, dead) = (&client, &acknowledged, &dead);
+            for lane in 0..6u64 {
+                let (client, all, dead) = (&client, &all, &dead);
                 scope.spawn(move || {
-                    for seq in (begin + lane..begin + 4000).step_by(4) {
+                    let job = JobId(round * 6 + lane);
+                    for seq in 0.. {
                         if dead.load(Ordering::Acquire) {
                             return;
                         }
-                        if let Ok(signature) = client.sign_receipt(ask(JOB, seq)) {
-                            acknowledged.lock().unwrap().push((seq, signature));
+                        if lane == 0 {
+                            let nonce = round * 100_000 + seq;
+                            if let Ok(signed) = client.sign_transaction(bond(nonce)) {
+                                all.lock().unwrap().transactions.push((nonce, signed));
+                            }
+                        } else if let Ok(signature) = client.sign_receipt(ask(job, seq)) {
+                            all.lock().unwrap().receipts.push((job, seq, signature));
                         }
                     }
                 });
             }
-            let had = acknowledged.lock().unwrap().len();
-            while acknowledged.lock().unwrap().len() < had + 10 + 7 * round as usize {
-                std::thread::yield_now();
-            }
+            std::thread::sleep(moment);
             kill_9(signer.pid());
             dead.store(true, Ordering::Release);
         });
-        next = acknowledged.lock().unwrap().iter().map(|(seq, _)| seq + 1).max().unwrap() + 4;
+        idle += u64::from(all.lock().unwrap().receipts.len() == before);
     }
-    let acknowledged = acknowledged.into_inner().unwrap();
+    let Acknowledged { receipts, transactions } = all.into_inner().unwrap();
+    println!(
+        "{kills} kills, {idle} of them before the first receipt; acknowledged: {} receipts, {} transactions",
+        receipts.len(),
+        transactions.len()
+    );
+    assert!(idle < kills && !transactions.is_empty(), "nothing was under load");
     let signer = home.spawn();
-    let client = Client::connect(signer.socket(), hello(&[])).unwrap();
-    let kept: std::collections::HashSet<u64> =
-        client.receipts(JOB, SegmentNo(0), 4096).unwrap().iter().map(|one| one.leaf.seq.0).collect();
-    assert!(acknowledged.len() >= 6 * 10);
-    for (seq, signature) in acknowledged {
-        assert!(kept.contains(&seq), "receipt {seq} was acknowledged and is lost");
-        assert_eq!(client.sign_receipt(ask(JOB, seq)).unwrap(), signature);
-        let mut other = ask(JOB, seq);
-        other.receipt.out_bytes += 1;
-        assert!(matches!(client.sign_receipt(other), Err(Error::Refused { rule: Rule::Equivocation, .. })));
+    let client = home.client();
+    // Many at once share their commits.
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                while let Some((job, seq, signature)) = receipts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let mut other = ask(*job, *seq);
+                    other.receipt.out_bytes += 1;
+                    let refused = client.sign_receipt(other);
+                    let lost = format!("receipt {seq} of job {job} was acknowledged and is lost");
+                    assert!(
+                        matches!(refused, Err(Error::Refused { rule: Rule::Equivocation, .. })),
+                        "{lost}: {refused:?}"
+                    );
+                    assert_eq!(client.sign_receipt(ask(*job, *seq)).unwrap(), *signature);
+                }
+            });
+        }
+    });
+    for (nonce, signed) in &transactions {
+        let other = client.sign_transaction(send(Action::WithdrawStake, *nonce));
+        assert!(
+            matches!(other, Err(Error::Refused { rule: Rule::NonceReuse, .. })),
+            "nonce {nonce} is lost: {other:?}"
+        );
+        assert_eq!(client.sign_transaction(bond(*nonce)).unwrap(), *signed);
     }
+    assert_eq!(signer.stop().unwrap().code(), Some(0));
+    let store = headframe_guard::store::Store::inspect(&home.path("guard.db")).unwrap().unwrap();
+    let head = store.audit().unwrap().unwrap();
+    assert!(head.entries >= (receipts.len() + transactions.len()) as u64);
+    assert_eq!(store.generation().unwrap(), kills + 1, "one for each start");
 }
 
 #[test]
 fn kill_9_between_record_and_answer_claims_nothing_twice() {
     let home = Home::new(Role::Operator);
     let signer = home.spawn();
-    let client = Client::connect(signer.socket(), hello(&[])).unwrap();
+    let client = home.client();
     for seq in 0..4 {
         client.sign_receipt(ask(JOB, seq)).unwrap();
     }

@@ -29,9 +29,9 @@ fn winners<T>(outcomes: &[Result<T, NotSafe>], rule: Rule) -> usize {
 }
 
 #[test]
-fn of_32_claims_for_one_range_exactly_one_wins() {
-    let rig = Rig::with_receipts(32);
-    let outcomes = together(32, |nth| rig.transaction(claim(JOB, 0, 1 + nth as u32), nth));
+fn of_64_claims_for_one_range_exactly_one_wins() {
+    let rig = Rig::with_receipts(64);
+    let outcomes = together(64, |nth| rig.transaction(claim(JOB, 0, 1 + nth as u32), nth));
     assert_eq!(winners(&outcomes, Rule::DoubleClaim), 1);
     assert_eq!(rig.store.counts().claims, 1);
 }

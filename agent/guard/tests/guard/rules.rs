@@ -1,7 +1,8 @@
 //! Each rule by name. Every test here fails when its rule is taken out of `rules.rs`.
 
 use crate::support::*;
-use headframe_guard::rules::{NotSafe, Rule};
+use headframe_guard::protocol::{SeenClaim, Sight};
+use headframe_guard::rules::{CLAIM_GAS, Means, NO_SEGMENT, NotSafe, Rule};
 use headframe_guard::store::Store;
 use headframe_market::{Action, Address, B256, Bytes, JobId, Role, SegmentNo, Units, Wei};
 
@@ -108,6 +109,25 @@ fn g2_root_and_units_are_those_of_the_kept_receipts() {
 }
 
 #[test]
+fn g3_a_claim_needs_the_means_to_answer_its_draw() {
+    let rig = Rig::with_receipts(8);
+    let gas = u128::from(CLAIM_GAS + 500_000);
+    let price = send(claim(JOB, 0, 4), 0).max_fee_per_gas.0;
+    let permit = |action, nonce, balance, open_claims| {
+        let means = Some(Means { balance: Wei(balance), open_claims });
+        rig.store.permit_transaction(&send(action, nonce), CAP, means).map(drop)
+    };
+    let unknown = rig.store.permit_transaction(&send(claim(JOB, 0, 4), 0), CAP, None);
+    assert_refused(unknown, Rule::Reserve);
+    assert_refused(permit(claim(JOB, 0, 4), 0, gas * price - 1, 0), Rule::Reserve);
+    assert_refused(permit(claim(JOB, 0, 4), 0, gas * price, 1), Rule::Reserve);
+    assert_eq!(rig.store.counts().nonces, 0, "a refusal leaves nothing behind");
+    permit(claim(JOB, 0, 4), 0, gas * price, 0).unwrap();
+    permit(claim(JOB, 0, 4), 0, 0, 9).expect("what is on record is sent again, however poor the account is");
+    permit(Action::WithdrawStake, 1, 0, 9).expect("only claims make debts");
+}
+
+#[test]
 fn g6_other_content_for_a_signed_segment_is_refused_for_ever() {
     let mut rig = Rig::with_receipts(2);
     let signature = rig.receipt(ask(JOB, 1)).unwrap();
@@ -172,6 +192,83 @@ fn g7_a_database_serves_one_chain_one_deployment_and_one_key() {
 }
 
 #[test]
+fn g7_a_new_database_has_the_pins_it_was_made_with() {
+    let rig = Rig::new(Role::Client).reopened();
+    assert_eq!(*rig.store.pinned(), pinned(Role::Client));
+}
+
+fn seen(first: u64, count: u32, root: B256) -> SeenClaim {
+    SeenClaim { job: JOB, first: SegmentNo(first), count, root }
+}
+
+#[track_caller]
+fn assert_unsafe<T: std::fmt::Debug>(outcome: Result<T, NotSafe>, expected: &str) {
+    assert!(matches!(&outcome, Err(NotSafe::Unsafe(reason)) if reason.starts_with(expected)), "{outcome:?}");
+}
+
+#[test]
+fn g8_a_transaction_that_was_not_signed_here_stops_everything() {
+    let rig = Rig::new(Role::Operator);
+    rig.store.see(&sight(3)).expect("what was before the database is nobody's business");
+    rig.store.see(&sight(3)).unwrap();
+    rig.transaction(Action::Bond { amount: 1 }, 3).unwrap();
+    rig.transaction(Action::Bond { amount: 2 }, 4).unwrap();
+    rig.store.see(&sight(4)).unwrap();
+    rig.store.see(&sight(5)).unwrap();
+    rig.store.see(&sight(3)).expect("a provider that is behind harms nobody");
+    assert_unsafe(rig.store.see(&sight(6)), "G8");
+    let rig = rig.reopened();
+    rig.transaction(Action::Bond { amount: 3 }, 6).unwrap();
+    assert_unsafe(rig.store.see(&sight(7)), "G8");
+    rig.store.see(&sight(5)).unwrap();
+}
+
+#[test]
+fn g8_a_claim_that_was_not_signed_here_stops_everything() {
+    let rig = Rig::with_receipts(8);
+    rig.transaction(claim(JOB, 0, 4), 0).unwrap();
+    let Action::Claim { root, .. } = claim(JOB, 0, 4) else { unreachable!() };
+    let show = |claims| rig.store.see(&Sight { claims, ..sight(0) });
+    show(vec![seen(0, 4, root)]).unwrap();
+    for other in [seen(0, 4, B256::ZERO), seen(0, 3, root), seen(4, 4, root)] {
+        assert_unsafe(show(vec![seen(0, 4, root), other]), "G8");
+    }
+    let elsewhere = SeenClaim { job: JobId(8), ..seen(0, 4, root) };
+    assert_unsafe(show(vec![elsewhere]), "G8");
+    rig.store.close(&[JobId(8)], 0).unwrap();
+    show(vec![elsewhere]).expect("a closed job's claims are those of the database before");
+}
+
+#[test]
+fn g8_a_database_that_was_moved_signs_nothing_more() {
+    let rig = Rig::with_receipts(1);
+    assert!(!rig.store.export().unwrap().is_final);
+    rig.store.retire().unwrap();
+    assert!(rig.store.export().unwrap().is_final);
+    assert!(matches!(rig.receipt(ask(JOB, 1)), Err(NotSafe::Storage(_))), "the database itself refuses");
+    let path = rig.store.path().to_owned();
+    drop(rig.store);
+    assert_unsafe(Store::open(&path, rig.key.address(), Role::Operator), "G8");
+    assert!(Store::inspect_moved(&path).unwrap().unwrap().export().unwrap().is_final, "it can be exported again");
+}
+
+#[test]
+fn g9_an_older_copy_beside_the_newest_generation() {
+    let rig = Rig::with_receipts(1);
+    let (copy, path) = (rig.folder.path().join("copy"), rig.store.path().to_owned());
+    rig.store.backup(&copy).unwrap();
+    rig.receipt(ask(JOB, 1)).unwrap();
+    let (folder, key) = (rig.folder, rig.key.address());
+    drop(rig.store);
+    std::fs::rename(&copy, &path).unwrap();
+    assert_unsafe(Store::open(&path, key, Role::Operator), "G9 old database");
+    std::fs::remove_file(&path).unwrap();
+    assert_unsafe(Store::create(&path, pinned(Role::Operator)), "G9 old database");
+    std::fs::write(folder.path().join("guard.db.generation"), "many").unwrap();
+    assert_unsafe(Store::create(&path, pinned(Role::Operator)), "G9");
+}
+
+#[test]
 fn g9_a_database_that_knows_less_than_the_chain_is_refused() {
     let rig = Rig::with_receipts(4);
     rig.transaction(claim(JOB, 0, 4), 0).unwrap();
@@ -199,9 +296,122 @@ fn g10_a_nonce_stays_with_one_call() {
     assert_eq!(rig.transaction(bond(5), 3).unwrap(), first);
     let mut bumped = send(bond(5), 3);
     bumped.max_fee_per_gas.0 *= 2;
-    let raised = rig.key.sign_transaction(rig.store.permit_transaction(&bumped, CAP).unwrap()).unwrap();
+    let raised = rig.key.sign_transaction(rig.store.permit_transaction(&bumped, CAP, None).unwrap()).unwrap();
     assert_ne!(raised.raw, first, "fees may rise");
     assert_eq!(rig.store.counts().nonces, 1);
+}
+
+#[test]
+fn g10_a_nonce_from_before_the_database_is_refused() {
+    let rig = Rig::new(Role::Operator);
+    rig.store.see(&sight(3)).unwrap();
+    assert_refused(rig.transaction(Action::WithdrawStake, 2), Rule::NonceReuse);
+    rig.transaction(Action::WithdrawStake, 3).unwrap();
+    rig.store.close(&[], 9).unwrap();
+    assert_refused(rig.transaction(Action::Bond { amount: 1 }, 8), Rule::NonceReuse);
+    rig.transaction(Action::WithdrawStake, 3).expect("what is on record may be sent again");
+}
+
+#[test]
+fn g11_no_clock_changes_a_verdict() {
+    let rig = Rig::with_receipts(4);
+    rig.transaction(claim(JOB, 0, 2), 0).unwrap();
+    let path = rig.store.path().to_owned();
+    let (folder, key) = (rig.folder, rig.key);
+    drop(rig.store);
+    // As if all had been recorded a hundred years from now, and then at the beginning of time.
+    for moment in ["4923000000", "0"] {
+        let db = rusqlite::Connection::open(&path).unwrap();
+        let triggers: Vec<(String, String)> = {
+            let mut query = db
+                .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND name LIKE '%_update'")
+                .unwrap();
+            query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+        };
+        for (name, _) in &triggers {
+            db.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+        }
+        for table in ["segment", "nonce", "meta"] {
+            db.execute_batch(&format!("UPDATE {table} SET created = {moment}")).unwrap();
+        }
+        for (_, sql) in &triggers {
+            db.execute_batch(sql).unwrap();
+        }
+        drop(db);
+        let store = Store::open(&path, key.address(), Role::Operator).unwrap().unwrap();
+        let other = ReceiptChange::of(1);
+        assert_refused(store.permit_receipt(other), Rule::Equivocation);
+        let _ = store.permit_receipt(ask(JOB, 1)).unwrap();
+        assert_refused(store.permit_transaction(&send(claim(JOB, 1, 2), 1), CAP, Some(RICH)), Rule::DoubleClaim);
+        let _ = store.permit_transaction(&send(claim(JOB, 0, 2), 0), CAP, Some(RICH)).unwrap();
+        let next = u64::from(moment == "0") + 10;
+        let _ = store.permit_transaction(&send(Action::WithdrawStake, next), CAP, None).unwrap();
+        let _ = store.permit_receipt(ask(JOB, next)).unwrap();
+    }
+    drop(folder);
+    let sources = [include_str!("../../src/rules.rs"), include_str!("../../src/store/schema.sql")];
+    for clock in ["SystemTime", "Instant", "unixepoch() ", "CURRENT_", "datetime(", "julianday("] {
+        assert!(sources.iter().all(|source| !source.contains(clock)), "a rule looks at {clock}");
+    }
+    let defaults = sources[1].matches("DEFAULT (unixepoch())").count();
+    assert_eq!(sources[1].matches("unixepoch").count(), defaults, "the time is written and never compared");
+}
+
+struct ReceiptChange;
+
+impl ReceiptChange {
+    /// The request of [`ask`] with other content.
+    fn of(seq: u64) -> headframe_guard::protocol::ReceiptRequest {
+        let mut other = ask(JOB, seq);
+        other.receipt.out_bytes += 1;
+        other
+    }
+}
+
+#[test]
+fn g12_nothing_new_is_signed_below_a_floor() {
+    let rig = Rig::with_receipts(4);
+    rig.transaction(claim(JOB, 0, 2), 0).unwrap();
+    let signature = rig.receipt(ask(JOB, 1)).unwrap();
+    rig.store.close(&[JOB, JobId(8)], 0).unwrap();
+    for rig in [rig].into_iter().map(Rig::reopened) {
+        assert_refused(rig.receipt(ask(JOB, 4)), Rule::Floor);
+        assert_refused(rig.receipt(ask(JobId(8), 0)), Rule::Floor);
+        assert_refused(rig.transaction(claim(JOB, 2, 2), 1), Rule::DoubleClaim);
+        assert_refused(rig.receipt(ReceiptChange::of(1)), Rule::Equivocation);
+        assert_eq!(rig.receipt(ask(JOB, 1)).unwrap(), signature, "what is on record stays");
+        rig.receipt(ask(JobId(9), 0)).unwrap();
+        assert_eq!(rig.store.forget(JOB), Ok(5), "four segments and a claim");
+        assert_refused(rig.receipt(ask(JOB, 1)), Rule::Floor);
+        assert_eq!(rig.store.forget(JobId(9)), Ok(1));
+        rig.store.audit().unwrap().expect("what was forgotten below a floor is not missed");
+    }
+    let client = Rig::new(Role::Client);
+    client.store.close(&[JOB], 0).unwrap();
+    assert_refused(client.store.permit_order(order(JOB, 7)), Rule::Floor);
+    assert_eq!(NO_SEGMENT, SegmentNo(1 << 32), "as the contract numbers segments");
+}
+
+#[test]
+fn g13_nothing_turns_the_disk_or_a_rule_off() {
+    let open = include_str!("../../src/store/open.rs");
+    assert!(open.contains(r#"expect("PRAGMA synchronous", "2")?"#), "asserted at every start");
+    for source in [open, include_str!("../../src/store/mod.rs"), include_str!("../../src/bin/headframe-signer.rs")] {
+        for switch in ["\"OFF\"", "\"NORMAL\"", "no_sync", "disable", "insecure", "dangerous"] {
+            assert!(!source.contains(switch), "{switch}");
+        }
+    }
+    let home = Home::new(Role::Operator);
+    let help = home.command(&["--help"]).output().unwrap();
+    let text = String::from_utf8(help.stdout).unwrap().to_lowercase();
+    for word in ["--unsafe", "--no-", "--disable", "--skip", "--force", "--dangerous"] {
+        assert!(!text.contains(word), "{word}");
+    }
+    let settings = Rig::new(Role::Operator).reopened().store.settings().unwrap();
+    assert_eq!(
+        settings,
+        [("journal_mode", "wal".into()), ("synchronous", "2".into()), ("locking_mode", "exclusive".into())]
+    );
 }
 
 #[test]
@@ -244,7 +454,7 @@ fn absurd_fees_are_refused() {
             max_priority_fee_per_gas,
             ..ask
         };
-        rig.store.permit_transaction(&ask, Wei(1_000_000))
+        rig.store.permit_transaction(&ask, Wei(1_000_000), None)
     };
     assert_refused(permit(1001, 1000, 0), Rule::FeeCap);
     assert_refused(permit(u64::MAX, u128::MAX, 0), Rule::FeeCap);

@@ -1,8 +1,9 @@
 //! A rig, its client and their statements.
 
+use headframe_guard::client::Client;
 use headframe_guard::keys::{self, Cost, Key, Password};
-use headframe_guard::protocol::{Hello, ReceiptRequest, TransactionRequest};
-use headframe_guard::rules::{NotSafe, Pinned, Rule};
+use headframe_guard::protocol::{Hello, ReceiptRequest, Sight, TransactionRequest};
+use headframe_guard::rules::{Means, NotSafe, Pinned, Rule};
 use headframe_guard::spawn::{Arguments, Signer};
 use headframe_guard::store::Store;
 use headframe_market::merkle::SumTree;
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 
 pub(crate) const JOB: JobId = JobId(7);
 pub(crate) const CAP: Wei = Wei(100_000_000_000_000_000);
+pub(crate) const RICH: Means = Means { balance: Wei(10u128.pow(18)), open_claims: 0 };
 
 pub(crate) fn rig_key() -> Key {
     Key::from_bytes(&[0x11; 32]).unwrap()
@@ -52,6 +54,11 @@ pub(crate) fn addresses() -> Addresses {
 pub(crate) fn hello(claims_on_chain: &[(JobId, u64)]) -> Hello {
     let claims_on_chain = claims_on_chain.iter().map(|(job, next)| (*job, SegmentNo(*next))).collect();
     Hello { chain_id: 31337, genesis: B256::repeat_byte(9), addresses: addresses(), claims_on_chain }
+}
+
+/// The chain as a signer likes it: `nonce` transactions so far, coin enough, no claims.
+pub(crate) fn sight(nonce: u64) -> Sight {
+    Sight { nonce, balance: RICH.balance, open_claims: 0, claims: vec![] }
 }
 
 pub(crate) fn pinned(role: Role) -> Pinned {
@@ -144,7 +151,11 @@ impl Rig {
     }
 
     pub(crate) fn transaction(&self, action: Action, nonce: u64) -> Result<Bytes, NotSafe> {
-        Ok(self.key.sign_transaction(self.store.permit_transaction(&send(action, nonce), CAP)?).unwrap().raw)
+        Ok(self
+            .key
+            .sign_transaction(self.store.permit_transaction(&send(action, nonce), CAP, Some(RICH))?)
+            .unwrap()
+            .raw)
     }
 
     /// Closes and opens the database.
@@ -185,6 +196,13 @@ impl Home {
 
     pub(crate) fn spawn(&self) -> Signer {
         Signer::spawn(&program(), &self.arguments).unwrap()
+    }
+
+    /// Introduced to a running signer, which has been told of an account without transactions.
+    pub(crate) fn client(&self) -> Client {
+        let client = Client::connect(&self.arguments.socket, hello(&[])).unwrap();
+        client.see(&sight(0)).unwrap();
+        client
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

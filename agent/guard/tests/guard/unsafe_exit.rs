@@ -2,14 +2,17 @@
 
 use crate::support::*;
 use headframe_guard::client::{self, Client, Error};
-use headframe_market::{JobId, Role};
+use headframe_guard::protocol::{SeenClaim, Sight};
+use headframe_guard::store::Store;
+use headframe_market::{B256, JobId, Role, SegmentNo};
 use std::io::{Seek, SeekFrom, Write};
+use std::time::Duration;
 
 /// A home whose database holds four receipts and a claim of them.
 fn with_history() -> Home {
     let home = Home::new(Role::Operator);
     let signer = home.spawn();
-    let client = Client::connect(signer.socket(), hello(&[])).unwrap();
+    let client = home.client();
     for seq in 0..4 {
         client.sign_receipt(ask(JOB, seq)).unwrap();
     }
@@ -38,8 +41,12 @@ fn g9_a_missing_database_with_earlier_claims_on_chain() {
     let home = with_history();
     std::fs::remove_file(home.path("guard.db")).unwrap();
     let _ = std::fs::remove_file(home.path("guard.db-wal"));
+    let (code, log) = home.refuses(&[]);
+    assert_eq!(code, 79, "the file beside it tells that there was one: {log}");
+    assert!(log.contains("G9 lost database") && log.contains("guard rebuild"), "{log}");
+    std::fs::remove_file(home.path("guard.db.generation")).unwrap();
     let reason = hello_ends_it(&home, &[(JOB, 4)]);
-    assert!(reason.starts_with("G9 lost database") && reason.contains("restore the newest"), "{reason}");
+    assert!(reason.starts_with("G9 lost database") && reason.contains("guard rebuild"), "{reason}");
     assert!(!home.path("guard.db").exists(), "and no new one is made");
 }
 
@@ -65,6 +72,76 @@ fn g9_an_old_copy() {
     assert!(hello_ends_it(&home, &[(JOB, 4), (JobId(8), 1)]).starts_with("G9 old database"));
     let signer = home.spawn();
     Client::connect(signer.socket(), hello(&[(JOB, 4)])).expect("what it knows is fine");
+}
+
+/// With this sight a running signer ends with code 79, signs nothing from then on, and has recorded nothing. The reason.
+fn sight_ends_it(home: &Home, sight: &Sight) -> String {
+    let mut child = home.command(&[]).spawn().unwrap();
+    client::identify(&home.arguments.socket).unwrap();
+    let client = Client::connect(&home.arguments.socket, hello(&[(JOB, 4)])).unwrap().with_patience(Duration::ZERO);
+    let before = client.status().unwrap();
+    let reason = match client.see(sight) {
+        Err(Error::Unsafe { reason }) => reason,
+        other => panic!("expected Unsafe, got {other:?}"),
+    };
+    let after = client.sign_receipt(ask(JOB, 9));
+    assert!(matches!(after, Err(Error::Unsafe { .. } | Error::Unavailable { .. })), "{after:?}");
+    assert_eq!(exit_code(|| child.try_wait()), 79);
+    let log = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    assert!(log.contains("unsafe to run, nothing more is signed") && log.contains(&reason), "{log}");
+    let store = Store::inspect(&home.path("guard.db")).unwrap().unwrap();
+    assert_eq!(store.counts().segments, before.segments, "nothing was signed");
+    reason
+}
+
+#[test]
+fn g8_a_transaction_of_somebody_else() {
+    let home = with_history();
+    let reason = sight_ends_it(&home, &sight(2));
+    assert!(reason.starts_with("G8 second instance") && reason.contains("nonce 1"), "{reason}");
+    assert!(reason.contains("find out which") && reason.contains("headframe guard rebuild"), "{reason}");
+}
+
+#[test]
+fn g8_a_claim_of_somebody_else() {
+    let home = with_history();
+    let stranger = SeenClaim { job: JOB, first: SegmentNo(4), count: 2, root: B256::ZERO };
+    let reason = sight_ends_it(&home, &Sight { claims: vec![stranger], ..sight(1) });
+    assert!(reason.starts_with("G8 second instance") && reason.contains("segments 4+2 of job 7"), "{reason}");
+}
+
+#[test]
+fn g9_an_old_copy_put_back_over_the_newest() {
+    let home = with_history();
+    std::fs::copy(home.path("guard.db"), home.path("copy")).unwrap();
+    let signer = home.spawn();
+    home.client().sign_receipt(ask(JOB, 4)).unwrap();
+    signer.stop().unwrap();
+    std::fs::copy(home.path("copy"), home.path("guard.db")).unwrap();
+    let (code, log) = home.refuses(&[]);
+    assert_eq!(code, 79, "{log}");
+    assert!(log.contains("G9 old database") && log.contains("Put the newest database back"), "{log}");
+    assert!(!home.arguments.socket.exists(), "nobody can ask it for anything");
+}
+
+#[test]
+fn g8_a_database_that_moved() {
+    let home = with_history();
+    Store::inspect(&home.path("guard.db")).unwrap().unwrap().retire().unwrap();
+    let (code, log) = home.refuses(&[]);
+    assert_eq!(code, 79, "{log}");
+    assert!(log.contains("G8 second instance: this database was moved") && log.contains("Never run both"), "{log}");
+}
+
+#[test]
+fn it_ends_within_a_second_of_looking() {
+    let home = with_history();
+    std::fs::write(home.path("guard.db"), b"damaged").unwrap();
+    let begun = std::time::Instant::now();
+    let (code, log) = home.refuses(&[]);
+    assert_eq!(code, 79, "{log}");
+    // Unlocking the key comes first; here it takes milliseconds, and the rest is for a busy machine.
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[test]

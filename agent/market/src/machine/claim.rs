@@ -100,6 +100,22 @@ pub fn openings(claim: &ClaimView, evidence: &[Evidence]) -> Result<Vec<Opening>
     draws(claim.seed, claim.drawn, claim.units).into_iter().map(open).collect::<Option<_>>().ok_or(wrong_root)
 }
 
+/// Whether `answer` opens what is drawn now: a reorganisation can change the draw of a claim that was answered before.
+pub fn answers(claim: &ClaimView, answer: &Action) -> bool {
+    let Action::Answer { claim: id, openings, .. } = answer else { return false };
+    let fits = |opening: &Opening, offset: u64| {
+        let leaf = opening.receipt.leaf();
+        let index = leaf.seq.0.checked_sub(claim.first.0)?;
+        let (root, before) = crate::merkle::open(&leaf, index, &opening.path)?;
+        let covers = (before..before.saturating_add(leaf.units.0)).contains(&offset);
+        Some(root.hash == claim.root && covers)
+    };
+    let drawn = draws(claim.seed, claim.drawn, claim.units);
+    *id == claim.id
+        && openings.len() == drawn.len()
+        && openings.iter().zip(drawn).all(|(opening, offset)| fits(opening, offset) == Some(true))
+}
+
 /// The reveal that belongs to an answer; `None` for any other action.
 pub fn reveal(answer: &Action) -> Option<Action> {
     let Action::Answer { claim, operator, openings, secrets } = answer else { return None };
@@ -212,6 +228,21 @@ mod tests {
             assert_eq!((root.hash, root.sum), (claim.root, claim.units.0));
             assert!((before..before + opening.receipt.units.0).contains(&offset));
         }
+    }
+
+    #[test]
+    fn an_answer_is_of_one_draw() {
+        let all = evidence(11);
+        let sealed = claim(ClaimState::Sealed, &all);
+        let secrets = vec![Secret { digest: B256::ZERO, salt: B256::ZERO }; 4];
+        let kept = answer(&sealed, openings(&sealed, &all).unwrap(), secrets);
+        assert!(answers(&sealed, &kept));
+        let redrawn = ClaimView { seed: B256::repeat_byte(77), ..sealed.clone() };
+        assert!(!answers(&redrawn, &kept), "another block drew other units");
+        assert!(!answers(&ClaimView { id: ClaimId(3), ..sealed.clone() }, &kept));
+        assert!(!answers(&ClaimView { drawn: 3, ..sealed.clone() }, &kept));
+        assert!(!answers(&ClaimView { root: B256::ZERO, ..sealed.clone() }, &kept));
+        assert!(!answers(&sealed, &reveal(&kept).unwrap()));
     }
 
     #[test]
