@@ -3,6 +3,9 @@
 target=${CARGO_TARGET_DIR:-$root/target}
 case $target in /*) ;; *) target=$root/$target ;; esac
 logs=$target/run
+# One choice of packages and features for all that is checked, so that nothing is compiled twice; with the compute shaders,
+# a feature that programs are built without, because it is slow to compile.
+everything=(--workspace --features headframe-kernels/vulkan --locked)
 export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 
 say() { printf '%s\n' "$*" >&2; }

@@ -6,9 +6,6 @@ export CARGO_TERM_COLOR=never
 export RUST_BACKTRACE=0
 all_parts="fmt docs units deny ptx clippy contracts unit vulkan e2e"
 skipped_status=77
-# One choice of packages and features for all that is checked, so that nothing is compiled twice; with the compute shaders,
-# a feature that programs are built without, because it is slow to compile.
-everything=(--workspace --features headframe-kernels/vulkan --locked)
 
 part_fmt() { cargo fmt --all --check -- --color never; }
 part_docs() { scripts/check-docs; }
@@ -77,7 +74,7 @@ part_stories() {
 part_guard-rules() { scripts/guard-rules; }
 # Two hundred kill -9 of a signer under load; an ordinary run of the unit tests has eight.
 part_guard-kill() {
-  HEADFRAME_KILLS=200 cargo test -p headframe-guard --test guard --locked -- kill_9_loses_nothing_acknowledged --nocapture
+  HEADFRAME_KILLS=200 cargo test "${everything[@]}" --test guard -- kill_9_loses_nothing_acknowledged --nocapture
 }
 
 # count LOG: "passed failed skipped" as the runners say it: cargo test, forge, or our own "N passed, N failed".

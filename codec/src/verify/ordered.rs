@@ -52,7 +52,13 @@ pub(super) struct Ordered<'a> {
 }
 
 impl<'a> Ordered<'a> {
-    pub(super) fn new(rendition: &'a Rendition, limits: &'a Limits, isa: Isa, clock: SourceClock, pictures: Pictures) -> Self {
+    pub(super) fn new(
+        rendition: &'a Rendition,
+        limits: &'a Limits,
+        isa: Isa,
+        clock: SourceClock,
+        pictures: Pictures,
+    ) -> Self {
         let output = u64::from(rendition.width) * u64::from(rendition.height);
         Self {
             rendition,
