@@ -20,13 +20,15 @@ use permit::{Permit, Report, Transaction};
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The guard database of one key on one chain.
 #[derive(Debug)]
 pub struct Store {
     connection: Mutex<Connection>,
-    waiting: Mutex<Vec<Arc<Waiting>>>,
+    queue: Mutex<Queue>,
+    /// A batch has been decided.
+    decided: Condvar,
     pinned: Pinned,
     path: PathBuf,
     segments: AtomicU64,
@@ -34,6 +36,15 @@ pub struct Store {
     nonces: AtomicU64,
     /// Nonces below were found on record: they need no second look.
     known: AtomicU64,
+}
+
+/// Who waits for a commit.
+#[derive(Debug, Default)]
+struct Queue {
+    /// For the next one.
+    waiting: Vec<Arc<Waiting>>,
+    /// One is on its way to the disk.
+    committing: bool,
 }
 
 /// A segment's statement in the queue for the next commit.
@@ -122,7 +133,8 @@ impl Store {
         let Counts { segments, claims, nonces } = rows::counts(&connection)?;
         Ok(Self {
             connection: Mutex::new(connection),
-            waiting: Mutex::default(),
+            queue: Mutex::default(),
+            decided: Condvar::new(),
             pinned,
             path: path.into(),
             segments: segments.into(),
@@ -304,16 +316,22 @@ impl Store {
 
     /// Checks and records one segment's statement, together with all that wait. Durable when it returns `Ok`.
     ///
-    /// Whoever gets the connection commits for everybody in the queue; the others then find their outcome.
+    /// Whoever comes when no commit is on its way makes one for all in the queue. The others wait apart from the connection,
+    /// so that the next batch is all that came meanwhile.
     fn record(&self, ask: Ask) -> Result<(), NotSafe> {
         let waiting = Arc::new(Waiting { ask, outcome: OnceLock::new() });
-        lock(&self.waiting).push(Arc::clone(&waiting));
-        let mut connection = lock(&self.connection);
-        if waiting.outcome.get().is_none() {
-            let batch = std::mem::take(&mut *lock(&self.waiting));
-            self.commit(&mut connection, &batch);
+        let mut queue = lock(&self.queue);
+        queue.waiting.push(Arc::clone(&waiting));
+        while queue.committing && waiting.outcome.get().is_none() {
+            queue = self.decided.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        drop(connection);
+        if waiting.outcome.get().is_none() && queue.waiting.iter().any(|one| Arc::ptr_eq(one, &waiting)) {
+            queue.committing = true;
+            let batch = std::mem::take(&mut queue.waiting);
+            drop(queue);
+            let _next = LetTheNext(self);
+            self.commit(&mut lock(&self.connection), &batch);
+        }
         match waiting.outcome.get() {
             Some(outcome) => outcome.clone().map(|_| ()),
             None => Err(NotSafe::Storage("another request of the same batch failed".into())),
@@ -332,6 +350,16 @@ impl Store {
             }
             let _ = waiting.outcome.set(outcome); // set once: a batch is taken by one thread
         }
+    }
+}
+
+/// Also when a commit panics: then nobody waits for it for ever.
+struct LetTheNext<'a>(&'a Store);
+
+impl Drop for LetTheNext<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.queue).committing = false;
+        self.0.decided.notify_all();
     }
 }
 
