@@ -226,9 +226,7 @@ impl ChainView {
 
     /// Claims that `operator` submitted in the blocks `from..=to`.
     pub async fn claims_since(&self, operator: Address, from: BlockNo, to: BlockNo) -> Result<Vec<ClaimId>, ViewError> {
-        let topics = [None, None, Some(operator.into_word())];
-        let logs = self.logs::<ClaimBook::ClaimSubmitted>(self.at.book, topics, from, to).await?;
-        Ok(logs.into_iter().map(|(log, _)| ClaimId(log.claimId)).collect())
+        Ok(self.claims_made(operator, from, to).await?.into_iter().map(|(id, _)| id).collect())
     }
 
     /// The same claims with their content.

@@ -336,8 +336,7 @@ impl Rebuild {
         );
         let mut jobs: BTreeSet<JobId> = pasts.into_iter().flat_map(|past| past.jobs).collect();
         let document = self.from.as_deref().map(read).transpose()?;
-        let _ = std::fs::remove_file(beside(&database));
-        let store = Store::create(&database, pinned).map_err(fail)?;
+        let store = Store::create_anew(&database, pinned).map_err(fail)?;
         let mut finish = || {
             let done = match &document {
                 Some(document) => store.import(document, true).map_err(fail_import)?,
@@ -362,12 +361,6 @@ impl Rebuild {
         }
         Ok(())
     }
-}
-
-fn beside(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".generation");
-    name.into()
 }
 
 async fn past(chain: &ChainView, me: Address, role: Role) -> anyhow::Result<Past> {

@@ -105,6 +105,12 @@ impl Store {
         Ok(store)
     }
 
+    /// As [`Store::create`], in place of a database that is lost for good: what counted its generations goes, too.
+    pub fn create_anew(path: &Path, pinned: Pinned) -> Result<Self, NotSafe> {
+        open::forget_generation(path)?;
+        Self::create(path, pinned)
+    }
+
     /// Brings the journal into the file and empties it.
     pub fn checkpoint(&self) -> Result<(), NotSafe> {
         let db = lock(&self.connection);
@@ -325,7 +331,7 @@ impl Store {
         while queue.committing && waiting.outcome.get().is_none() {
             queue = self.decided.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        if waiting.outcome.get().is_none() && queue.waiting.iter().any(|one| Arc::ptr_eq(one, &waiting)) {
+        if queue.waiting.iter().any(|one| Arc::ptr_eq(one, &waiting)) {
             queue.committing = true;
             let batch = std::mem::take(&mut queue.waiting);
             drop(queue);

@@ -113,6 +113,17 @@ pub(super) fn generation_beside(path: &Path) -> Result<Option<u64>, NotSafe> {
     }
 }
 
+/// Takes it away, if it is there.
+pub(super) fn forget_generation(path: &Path) -> Result<(), NotSafe> {
+    let file = beside(path);
+    match fs::remove_file(&file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(NotSafe::Storage(format!("cannot remove {}: {error}", file.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes it anew. On the disk when it returns.
 pub(super) fn note_generation(path: &Path, generation: u64) -> Result<(), NotSafe> {
     let (file, folder) = (beside(path), path.parent().filter(|folder| !folder.as_os_str().is_empty()));
