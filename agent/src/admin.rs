@@ -1,4 +1,8 @@
-//! Health, metrics and status over HTTP, for the operator's own machine.
+//! Health, metrics, status and transactions over HTTP, for the operator's own machine.
+
+mod tx;
+
+pub(crate) use tx::COMMAND;
 
 use crate::metrics::Metrics;
 use axum::extract::State;
@@ -7,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures::future::BoxFuture;
+use headframe_chain::Outbox;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -19,6 +24,8 @@ pub trait Report: Send + Sync + 'static {
     fn refresh<'a>(&'a self, metrics: &'a Metrics) -> BoxFuture<'a, ()>;
     /// Everything a person or a dashboard may want to know, as JSON.
     fn status(&self) -> BoxFuture<'_, Value>;
+    /// The transactions that it makes; `None` for a role without a chain.
+    fn outbox(&self) -> Option<Outbox>;
 }
 
 /// The answer of `/readyz`.
@@ -36,7 +43,7 @@ struct Admin {
     metrics: Arc<Metrics>,
 }
 
-/// Serves `/healthz`, `/readyz`, `/metrics`, `/status` and `/version`.
+/// Serves `/healthz`, `/readyz`, `/metrics`, `/status`, `/version` and `/tx`.
 pub fn router(report: Arc<dyn Report>, metrics: Arc<Metrics>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -44,6 +51,7 @@ pub fn router(report: Arc<dyn Report>, metrics: Arc<Metrics>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
         .route("/status", get(|State(admin): State<Admin>| async move { Json(admin.report.status().await) }))
+        .merge(tx::router())
         .with_state(Admin { report, metrics })
 }
 

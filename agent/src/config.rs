@@ -2,11 +2,13 @@
 //!
 //! Read from a TOML file, then from `HEADFRAME_*` variables, then from flags; unknown keys are errors. Secrets are paths.
 
+use headframe_chain::outbox::{Budgets, OTHER};
 use headframe_codec::ladder::{Container, Ladder};
 use headframe_codec::worker::Cards;
 use headframe_market::pricing::Pricing;
-use headframe_market::{Price, Wei, machine::client::EscrowRules, machine::operator::ClaimRules};
+use headframe_market::{Action, Price, Wei, machine::client::EscrowRules, machine::operator::ClaimRules};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,11 +38,13 @@ pub struct Config {
 }
 
 /// The chain and the contracts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Chain {
-    /// JSON-RPC addresses, best first.
+    /// JSON-RPC addresses, best first. What safety rests on is asked of all of them.
     pub rpc: Vec<String>,
+    /// How many of them must agree before claims are made. 0: more than half.
+    pub quorum: usize,
     /// The deployment file: addresses, chain id, first block. Written by whoever deployed the contracts.
     pub deployment: PathBuf,
     /// Blocks on top before an effect counts as safe.
@@ -48,10 +52,20 @@ pub struct Chain {
     /// How often the head is asked for.
     #[serde(with = "humantime_serde")]
     pub poll: Duration,
+    /// The most bid per gas, in wei, for what has a deadline.
+    pub max_gas_price: Wei,
+    /// The most bid per gas, in wei, for what can wait: settling, withdrawing, upkeep.
+    pub max_gas_price_unhurried: Wei,
+    /// The most spent on fees in a day (UTC, by the chain's clock), in wei by kind of transaction; `other` for each kind
+    /// that is not named. A kind that is left out of the file keeps its default.
+    pub budgets: BTreeMap<String, Wei>,
+    /// The account's transactions before this state directory was made were nobody's who still uses the key. A flag.
+    #[serde(skip)]
+    pub take_over: bool,
 }
 
 /// The signer that holds the key.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Signer {
     /// Socket of a signer that runs already (a systemd unit, say). Empty: one is started.
@@ -174,8 +188,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             state_dir: "/var/lib/headframe".into(),
-            chain: Chain { confirmations: 2, poll: Duration::from_secs(1), ..Chain::default() },
-            signer: Signer { max_fee: Wei(50_000_000_000_000_000), ..Signer::default() },
+            chain: Chain::default(),
+            signer: Signer::default(),
             admin: Admin::default(),
             p2p: P2p::default(),
             codec: Codec::default(),
@@ -183,6 +197,44 @@ impl Default for Config {
             node: Node::default(),
             gateway: Gateway::default(),
         }
+    }
+}
+
+/// A thousandth of a coin.
+const MILLI: u128 = 1_000_000_000_000_000;
+
+impl Default for Chain {
+    fn default() -> Self {
+        // A proof that is not made costs stake: its budget is the last to end.
+        let budgets =
+            [("answer", 2_000), ("reveal", 2_000), ("claim", 500), ("seal", 500), ("settle", 500), (OTHER, 100)];
+        Self {
+            rpc: Vec::new(),
+            quorum: 0,
+            deployment: PathBuf::new(),
+            confirmations: 2,
+            poll: Duration::from_secs(1),
+            max_gas_price: Wei(500_000_000_000),
+            max_gas_price_unhurried: Wei(100_000_000_000),
+            budgets: budgets.into_iter().map(|(kind, milli)| (kind.to_owned(), Wei(milli * MILLI))).collect(),
+            take_over: false,
+        }
+    }
+}
+
+impl Chain {
+    /// The budgets as the outbox keeps them.
+    pub(crate) fn budgets(&self) -> Budgets {
+        let mut limits = Self::default().budgets;
+        limits.extend(self.budgets.clone());
+        Budgets::new(limits)
+    }
+}
+
+impl Default for Signer {
+    fn default() -> Self {
+        let nothing = PathBuf::new;
+        Self { socket: nothing(), keystore: nothing(), password_file: nothing(), max_fee: Wei(50 * MILLI) }
     }
 }
 
@@ -306,6 +358,15 @@ impl Config {
         need(!self.codec.deadline.is_zero(), "codec.deadline: must be longer than 0 s");
         if role != For::LocalGateway {
             need(!self.chain.rpc.is_empty(), "chain.rpc: name at least one JSON-RPC address");
+            need(
+                self.chain.quorum <= self.chain.rpc.len(),
+                "chain.quorum: more than there are addresses in chain.rpc, so no claim would ever be made",
+            );
+            let known = |kind: &String| kind == OTHER || Action::KINDS.contains(&kind.as_str());
+            need(
+                self.chain.budgets.keys().all(known),
+                &format!("chain.budgets: a kind is not known; there are: {OTHER} {}", Action::KINDS.join(" ")),
+            );
             need(self.chain.deployment.is_file(), "chain.deployment: no such file (the contracts' addresses)");
             need(
                 !self.signer.socket.as_os_str().is_empty()
@@ -377,6 +438,27 @@ mod tests {
         for word in ["hls.window", "chain.rpc", "chain.deployment", "signer"] {
             assert!(told.contains(word), "{word} missing in: {told}");
         }
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_section_keeps_its_default() {
+        let some = toml::from_str::<Config>("[chain]\nrpc = [\"http://a\"]\n[chain.budgets]\nclaim = \"7\"\n").unwrap();
+        assert_eq!((some.chain.confirmations, some.chain.poll), (2, Duration::from_secs(1)));
+        let budgets = some.chain.budgets();
+        assert_eq!(budgets.limit("claim"), Some(Wei(7)));
+        assert_eq!(budgets.limit("answer"), Some(Wei(2_000 * MILLI)));
+        assert_eq!(budgets.limit("bond"), Some(Wei(100 * MILLI)));
+        let signer = toml::from_str::<Config>("[signer]\nkeystore = \"a\"\n").unwrap().signer;
+        assert_eq!(signer.max_fee, Wei(50 * MILLI));
+    }
+
+    #[test]
+    fn a_budget_for_no_kind_and_a_quorum_of_nobody_are_refused() {
+        let mut config = Config::default();
+        config.chain.budgets.insert("clam".into(), Wei(1));
+        config.chain.quorum = 1;
+        let told = config.validate(For::Node).unwrap_err().to_string();
+        assert!(told.contains("chain.budgets") && told.contains("chain.quorum"), "{told}");
     }
 
     #[test]

@@ -41,6 +41,20 @@ pub struct Metrics {
     pub claims: GaugeVec,
     /// Transactions by kind and result: sent, mined, failed, unmined (by a reorganisation).
     pub transactions: IntCounterVec,
+    /// Transactions among those kept, by state.
+    pub transaction_states: GaugeVec,
+    /// Transactions signed and in no block.
+    pub transactions_in_flight: IntGauge,
+    /// 1 while claims are held back until a person has looked.
+    pub transactions_held: IntGauge,
+    /// Fees of today, wei by kind: paid, and at most due by what is under way.
+    pub budget_spent: GaugeVec,
+    /// What is left of today's budget, wei by kind.
+    pub budget_left: GaugeVec,
+    /// 1 while something waits because its kind's budget is spent.
+    pub budget_exhausted: GaugeVec,
+    /// RPC providers.
+    pub rpc: Providers,
     /// Fees paid for transactions, wei by kind.
     pub gas: GaugeVec,
     /// Fees earned by settled claims, wei.
@@ -53,6 +67,8 @@ pub struct Metrics {
     pub head_block: IntGauge,
     /// Seconds since the newest block was seen.
     pub head_age: Gauge,
+    /// Newest block that is final.
+    pub final_block: IntGauge,
     /// Reorganisations seen.
     pub reorgs: IntGauge,
     /// 1 while the signer answers.
@@ -61,6 +77,20 @@ pub struct Metrics {
     pub guard_refusals: IntCounterVec,
     /// Connected peers.
     pub peers: IntGauge,
+}
+
+/// RPC providers, by scheme, host and port: a configuration names few of them.
+pub struct Providers {
+    /// 1 while it is asked; 0 while it rests after a failure or is set aside.
+    pub up: GaugeVec,
+    /// 1 while it is set aside because a quorum contradicts it.
+    pub aside: GaugeVec,
+    /// Requests by result: answered, timeout, transport, garbage, rate_limited.
+    pub requests: GaugeVec,
+    /// Answers that a quorum contradicted.
+    pub disagreements: GaugeVec,
+    /// The newest block that it told of.
+    pub head: GaugeVec,
 }
 
 /// What graphics cards do, by UUID: a machine has few of them, and they stay.
@@ -150,12 +180,26 @@ impl Metrics {
             jobs: to.gauges("jobs", "Jobs of this key by stage.", &["state"])?,
             claims: to.gauges("claims", "Claims of this key by stage.", &["state"])?,
             transactions: to.counters("transactions_total", "Transactions by kind.", &["kind", "result"])?,
+            transaction_states: to.gauges("transactions", "Transactions that are kept, by state.", &["state"])?,
+            transactions_in_flight: to.gauge("transactions_in_flight", "Signed and in no block.")?,
+            transactions_held: to.gauge("transactions_held", "1 while claims wait for a person.")?,
+            budget_spent: to.gauges("budget_spent_wei", "Fees of the day, under way included.", &["kind"])?,
+            budget_left: to.gauges("budget_left_wei", "Left of the day's budget.", &["kind"])?,
+            budget_exhausted: to.gauges("budget_exhausted", "1 while a kind waits for its budget.", &["kind"])?,
+            rpc: Providers {
+                up: to.gauges("rpc_up", "1 while the provider is asked.", &["provider"])?,
+                aside: to.gauges("rpc_set_aside", "1 while a quorum contradicts it.", &["provider"])?,
+                requests: to.gauges("rpc_requests", "Requests since the start.", &["provider", "result"])?,
+                disagreements: to.gauges("rpc_disagreements", "Answers contradicted by others.", &["provider"])?,
+                head: to.gauges("rpc_head_block", "Newest block it told of.", &["provider"])?,
+            },
             gas: to.gauges("gas_spent_wei", "Paid for transactions.", &["kind"])?,
             fees_earned: to.single("fees_earned_wei", "Credited by settled claims since the start.")?,
             balance: to.single("balance_wei", "The key's balance.")?,
             bonded: to.single("bonded_stake", "Bonded stake in the token's smallest unit.")?,
             head_block: to.gauge("chain_head_block", "Newest block seen.")?,
             head_age: to.single("chain_head_age_seconds", "Since the newest block was seen.")?,
+            final_block: to.gauge("chain_final_block", "Newest block that is final.")?,
             reorgs: to.gauge("chain_reorgs", "Reorganisations seen since the start.")?,
             guard_healthy: to.gauge("guard_healthy", "1 while the signer answers.")?,
             guard_refusals: to.counters("guard_refusals_total", "Signatures refused.", &["rule"])?,

@@ -1,6 +1,6 @@
 //! The outbox as the roles use it: send once, and know whether it is still on its way.
 
-use headframe_chain::{Intent, Outbox, OutboxError, State, Until};
+use headframe_chain::{Deadline, Intent, Outbox, OutboxError, State, Until};
 use headframe_market::{Action, B256, BlockNo};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -35,7 +35,17 @@ impl Sender {
 
     /// Asks for an effect; asked again it only reports. Durable when it returns.
     pub(crate) async fn submit(&self, action: Action) -> Result<Progress, OutboxError> {
-        Ok(progress(self.0.submit(action).await?))
+        self.submit_by(action, Deadline::NONE).await
+    }
+
+    /// The same for an effect that is of use only until a deadline: what is not signed by then is dropped.
+    pub(crate) async fn submit_by(&self, action: Action, deadline: Deadline) -> Result<Progress, OutboxError> {
+        Ok(progress(self.0.submit_by(action, deadline).await?))
+    }
+
+    /// The outbox itself, for a person's commands.
+    pub(crate) fn outbox(&self) -> Outbox {
+        self.0.clone()
     }
 
     /// Asks for an effect and waits until it is there or has failed. The chain may be down for long: so may this be.
@@ -68,7 +78,8 @@ impl Sender {
 
     /// Why nothing is sent, if so.
     pub(crate) fn trouble(&self) -> Option<String> {
-        self.0.health().err().map(|reason| reason.to_string())
+        let waiting = || self.0.waiting().into_iter().next().map(|(_, why)| why.to_string());
+        self.0.health().err().map(|reason| reason.to_string()).or_else(waiting)
     }
 
     /// Fees paid so far, in wei by kind.
@@ -102,7 +113,7 @@ impl Sender {
 
 fn progress(intent: Intent) -> Progress {
     match (intent.state, intent.hash, intent.block) {
-        (State::Mined | State::Safe, Some(hash), Some(block)) => Progress::Mined { hash, block },
+        (State::Mined | State::Safe | State::Final, Some(hash), Some(block)) => Progress::Mined { hash, block },
         (State::Failed, ..) => Progress::Failed { reason: intent.error.unwrap_or_else(|| "no reason is known".into()) },
         _ => Progress::Pending,
     }

@@ -37,7 +37,8 @@ impl Lookout {
     /// Looks once. The inner error is the signer's: when it is [`SignerError::Unsafe`] the process must end.
     pub(crate) async fn look(&mut self, head: BlockNo) -> Result<Result<(), SignerError>, ViewError> {
         // The nonce first: a transaction of ours that is mined meanwhile is no stranger, since it was recorded before.
-        let nonce = self.chain.rpc().latest_nonce(self.me).await?;
+        // Below a quorum it is the lowest that anybody says: a rig that can ask only one must still answer draws.
+        let nonce = self.chain.rpc().nonces(self.me).await?.value.mined;
         let balance = self.chain.balance(self.me).await?;
         let mut claims = Vec::new();
         if self.role == Role::Operator {

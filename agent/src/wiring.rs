@@ -11,9 +11,10 @@ use crate::signer::{SignerError, SignerHandle};
 use anyhow::Context;
 use axum::Router;
 use bytes::{Bytes, BytesMut};
-use headframe_chain::outbox::Settings as OutboxSettings;
+use headframe_chain::outbox::{FeePolicy, Settings as OutboxSettings};
+use headframe_chain::provider::Settings as RpcSettings;
 use headframe_chain::watcher::Settings as WatcherSettings;
-use headframe_chain::{Event, Head, Outbox, OutboxError, Rpc, RpcError, Watcher};
+use headframe_chain::{Event, Head, Outbox, OutboxError, ProviderStats, Rpc, RpcError, State, Watcher};
 use headframe_codec::error::Class;
 use headframe_codec::placement::Why;
 use headframe_codec::sessions::Overflow;
@@ -89,7 +90,29 @@ pub(crate) async fn chain_side(config: &Config, role: Role, metrics: &Arc<Metric
     });
     stage.tasks.spawn(lookout.run(heads.clone(), stage.stop.clone(), fatal_send.clone()));
     std::fs::create_dir_all(&config.state_dir)?;
+    let at = &chain.at;
+    let defaults = FeePolicy::default();
+    let fees = FeePolicy {
+        max_fee: config.chain.max_gas_price.0,
+        max_fee_unhurried: config.chain.max_gas_price_unhurried.0,
+        // The signer refuses more, so more is not asked for.
+        max_cost: config.signer.max_fee.0,
+        min_priority: defaults.min_priority.min(config.chain.max_gas_price.0),
+        ..defaults
+    };
+    let contracts = vec![
+        ("token", at.token),
+        ("registry", at.registry),
+        ("market", at.market),
+        ("claim book", at.book),
+        ("profile registry", at.profiles),
+        ("fee router", at.router),
+    ];
     let settings = OutboxSettings {
+        fees,
+        budgets: config.chain.budgets(),
+        contracts,
+        take_over: config.chain.take_over,
         confirmations: config.chain.confirmations,
         poll: config.chain.poll.min(Duration::from_millis(500)),
         explain: Some(Arc::new(crate::chain_view::explain_revert)),
@@ -122,7 +145,8 @@ async fn count_transactions(mut events: broadcast::Receiver<Event>, metrics: Arc
                 (intent, "failed")
             }
             Ok(Event::Unmined(intent)) => (intent, "unmined"),
-            Ok(Event::Safe(_)) | Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Ok(Event::OverBudget(intent)) => (intent, "over_budget"),
+            Ok(Event::Safe(_) | Event::Final(_)) | Err(broadcast::error::RecvError::Lagged(_)) => continue,
             Err(broadcast::error::RecvError::Closed) => return,
         };
         tracing::info!(key = intent.key, result, hash = intent.hash.map(|hash| hash.to_string()), "transaction");
@@ -132,8 +156,10 @@ async fn count_transactions(mut events: broadcast::Receiver<Event>, metrics: Arc
 
 /// Providers may come up after us: a rig restarts after a power cut before its own node does.
 pub(crate) async fn connect(config: &Config) -> anyhow::Result<Rpc> {
+    let quorum = Some(config.chain.quorum).filter(|quorum| *quorum > 0);
+    let settings = RpcSettings { quorum, ..RpcSettings::default() };
     loop {
-        match Rpc::connect(&config.chain.rpc, None).await {
+        match Rpc::connect_with(&config.chain.rpc, None, settings.clone()).await {
             Ok(rpc) => return Ok(rpc),
             Err(error) if error.class() == headframe_chain::Class::Retry => {
                 tracing::warn!(%error, "no chain yet; trying again");
@@ -306,8 +332,56 @@ pub(crate) async fn refresh_chain(
     for (kind, wei) in sender.gas().await {
         metrics.gas.with_label_values(&[&kind]).set(wei as f64);
     }
+    metrics.final_block.set(head.finalized.0 as i64);
+    refresh_outbox(metrics, &sender.outbox()).await;
+    chain.rpc().stats().iter().for_each(|stats| refresh_provider(&metrics.rpc, stats));
     if let Ok(balance) = chain.balance(signer.address()).await {
         metrics.balance.set(balance.0 as f64);
+    }
+}
+
+/// Brings the gauges of transactions and budgets up to date; what cannot be read keeps its last value.
+async fn refresh_outbox(metrics: &Metrics, outbox: &Outbox) {
+    if let Ok(counts) = outbox.counts().await {
+        for state in State::ALL {
+            let count = counts.get(&state).copied().unwrap_or(0);
+            metrics.transaction_states.with_label_values(&[state.name()]).set(count as f64);
+        }
+        let in_flight = counts.iter().filter(|(state, _)| state.is_in_flight()).map(|(_, count)| *count).sum::<u64>();
+        metrics.transactions_in_flight.set(in_flight as i64);
+    }
+    if let Ok(held) = outbox.held().await {
+        metrics.transactions_held.set(i64::from(held.is_some()));
+    }
+    let Ok(budgets) = outbox.budgets().await else { return };
+    for gauges in [&metrics.budget_spent, &metrics.budget_left, &metrics.budget_exhausted] {
+        gauges.reset(); // kinds that cost nothing today have no line
+    }
+    for view in budgets {
+        let kind = [view.kind.as_str()];
+        metrics.budget_spent.with_label_values(&kind).set(view.spent.0 as f64);
+        if let Some(left) = view.left() {
+            metrics.budget_left.with_label_values(&kind).set(left.0 as f64);
+        }
+        metrics.budget_exhausted.with_label_values(&kind).set(f64::from(u8::from(view.exhausted.is_some())));
+    }
+}
+
+fn refresh_provider(metrics: &crate::metrics::Providers, stats: &ProviderStats) {
+    let name = [stats.name.as_str()];
+    let flag = |on: bool| f64::from(u8::from(on));
+    metrics.up.with_label_values(&name).set(flag(!stats.resting && stats.aside.is_none()));
+    metrics.aside.with_label_values(&name).set(flag(stats.aside.is_some()));
+    metrics.disagreements.with_label_values(&name).set(stats.disagreements as f64);
+    metrics.head.with_label_values(&name).set(stats.head as f64);
+    for (result, count) in [
+        ("answered", stats.answered),
+        ("timeout", stats.timeouts),
+        ("transport", stats.transport),
+        ("garbage", stats.garbage),
+        ("rate_limited", stats.rate_limited),
+    ] {
+        metrics.requests.with_label_values(&[&stats.name, result]).set(count as f64);
     }
 }
 
@@ -402,6 +476,37 @@ mod tests {
             format!("headframe_card_rungs{{by=\"processors\",{of}}} 0"),
         ] {
             assert!(text.contains(&line), "{line} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_second_instance_and_an_unknown_past_end_with_79_and_say_what_to_do() {
+        let (account, nonce, count) = (Address::ZERO, 7, 3);
+        for (error, word) in [
+            (OutboxError::ForeignNonce { account, nonce }, "stop the other instance"),
+            (OutboxError::UnknownPast { account, count }, "--take-over-account"),
+        ] {
+            let fatal = fatal_outbox(error);
+            assert_eq!(crate::cli::exit_code(&fatal), 79);
+            assert!(fatal.to_string().contains(word), "{fatal}");
+        }
+        assert_eq!(crate::cli::exit_code(&fatal_outbox(OutboxError::Full(9))), 1);
+    }
+
+    #[test]
+    fn a_provider_that_is_set_aside_is_seen() {
+        let metrics = Metrics::new().unwrap();
+        let stats =
+            ProviderStats { name: "http://a:1".into(), aside: Some("lies".into()), head: 9, ..Default::default() };
+        refresh_provider(&metrics.rpc, &stats);
+        let text = metrics.text();
+        for line in [
+            "headframe_rpc_up{provider=\"http://a:1\"} 0",
+            "headframe_rpc_set_aside{provider=\"http://a:1\"} 1",
+            "headframe_rpc_head_block{provider=\"http://a:1\"} 9",
+            "headframe_rpc_requests{provider=\"http://a:1\",result=\"garbage\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! What can go wrong between us and a provider, sorted by what the caller should do about it.
 
 use crate::revert::Revert;
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
 
 /// What the caller does about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,37 @@ pub enum RpcError {
         /// The genesis hash it reports.
         found: B256,
     },
+    /// A contract of the deployment is not the one that this node began with.
+    #[error(
+        "the code of {name} at {address} has hash {found}, but this node is bound to {expected}: another deployment or \
+         another chain; fix the rpc urls or the deployment file"
+    )]
+    WrongCode {
+        /// Which contract.
+        name: &'static str,
+        /// Where it is.
+        address: Address,
+        /// As pinned.
+        expected: B256,
+        /// As most providers serve it.
+        found: B256,
+    },
+    /// There is no contract where the deployment says.
+    #[error(
+        "there is no contract at {address}, the deployment's {name}; is it the right file, and was the chain reset?"
+    )]
+    NoCode {
+        /// Which contract.
+        name: &'static str,
+        /// Where it should be.
+        address: Address,
+    },
+    /// Too few providers answer alike.
+    #[error("too few providers agree on {what}")]
+    NoQuorum {
+        /// What was asked.
+        what: String,
+    },
     /// No provider gave a usable answer.
     #[error("{method}: no provider answers ({detail})")]
     Unavailable {
@@ -77,8 +108,10 @@ impl RpcError {
     /// What the caller does about it.
     pub fn class(&self) -> Class {
         match self {
-            Self::WrongChain { .. } | Self::WrongGenesis { .. } => Class::Unsafe,
-            Self::Unavailable { .. } => Class::Retry,
+            Self::WrongChain { .. } | Self::WrongGenesis { .. } | Self::WrongCode { .. } | Self::NoCode { .. } => {
+                Class::Unsafe
+            }
+            Self::Unavailable { .. } | Self::NoQuorum { .. } => Class::Retry,
             Self::BadUrl { .. } | Self::Server { .. } | Self::Reverted(_) => Class::Answer,
         }
     }

@@ -14,7 +14,9 @@ pub mod types;
 pub mod watcher;
 
 pub use error::{Class, RpcError};
-pub use outbox::{Event, Intent, Outbox, OutboxError, SignError, Signed, State, TxFields, TxSigner, Until, Worker};
-pub use provider::{ProviderStats, Rpc};
+pub use outbox::{
+    Deadline, Event, Intent, Outbox, OutboxError, SignError, Signed, State, TxFields, TxSigner, Until, Worker,
+};
+pub use provider::{CodePin, ProviderStats, Rpc};
 pub use types::{Header, Pin, Receipt};
 pub use watcher::{Head, Watcher};

@@ -1,16 +1,16 @@
 //! Several JSON-RPC providers as one: asked in the configured order, each with its own back-off, none trusted to be
-//! the right chain before it has shown chain id and genesis.
+//! the right chain before it has shown chain id and genesis. What safety rests on is asked of all of them ([`views`]).
 //!
 //! Knows nothing of contracts. Every request has one deadline ([`Settings::timeout`]) that covers queueing, connecting
 //! and reading; a provider that failed is left alone until its back-off ends and then gets one single request as a
 //! probe, so a hanging node never collects a pile of waiting calls. Dropping any future here is safe.
 
 mod endpoint;
+pub mod views;
 
 use crate::error::{Class, RpcError};
-use crate::types::{Header, Pin, Receipt, Simulation, WireHeader, WireReceipt};
+use crate::types::{Header, Pin, Simulation, WireHeader};
 use alloy::primitives::{Address, B256, Bytes, U64, U256, keccak256};
-use alloy::rpc::types::{Filter, Log};
 use endpoint::{Failure, Outcome, Provider};
 use futures::future::join_all;
 use headframe_market::{BlockNo, Wei};
@@ -35,6 +35,16 @@ pub struct Settings {
     pub in_flight: usize,
     /// The longest answer read, in bytes.
     pub max_body: usize,
+    /// How many providers must agree on what safety rests on; more than half of them when `None`.
+    pub quorum: Option<usize>,
+    /// A provider further than this from what a quorum has reached is set aside.
+    pub max_lag: u64,
+    /// A provider that disagrees with a quorum for longer than this is set aside: shorter, it may only be late.
+    pub patience: Duration,
+    /// How long a provider is set aside at first; doubles each time that it comes back and is still wrong.
+    pub aside_min: Duration,
+    /// The longest that a provider is set aside.
+    pub aside_max: Duration,
 }
 
 impl Default for Settings {
@@ -46,6 +56,11 @@ impl Default for Settings {
             reverify: Duration::from_secs(60),
             in_flight: 32,
             max_body: 32 << 20,
+            quorum: None,
+            max_lag: 8,
+            patience: Duration::from_secs(20),
+            aside_min: Duration::from_secs(30),
+            aside_max: Duration::from_secs(600),
         }
     }
 }
@@ -69,6 +84,25 @@ pub struct ProviderStats {
     pub answer_micros: u64,
     /// Whether it is resting after a failure right now.
     pub resting: bool,
+    /// Answers that a quorum contradicted.
+    pub disagreements: u64,
+    /// Times that it was set aside.
+    pub set_aside: u64,
+    /// Why it is set aside right now, if it is.
+    pub aside: Option<String>,
+    /// The newest block that it told of.
+    pub head: u64,
+}
+
+/// A contract and the hash of its code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodePin {
+    /// What it is, for a person.
+    pub name: &'static str,
+    /// Where it is.
+    pub address: Address,
+    /// `keccak256` of its code.
+    pub hash: B256,
 }
 
 /// Several providers as one. Cheap to clone; all clones share back-off and counters.
@@ -150,7 +184,8 @@ impl Rpc {
         let one = |provider: &Provider| {
             let state = provider.lock();
             let resting = state.rest_until.is_some_and(|until| until > now);
-            ProviderStats { name: provider.name.clone(), resting, ..state.stats.clone() }
+            let aside = state.aside_until.filter(|until| *until > now).map(|_| state.aside_why.clone());
+            ProviderStats { name: provider.name.clone(), resting, aside, ..state.stats.clone() }
         };
         self.inner.providers.iter().map(one).collect()
     }
@@ -192,14 +227,6 @@ impl Rpc {
         Ok(Some(rlp.into()))
     }
 
-    /// Calls a contract's view function on the latest state.
-    ///
-    /// # Errors
-    /// `Reverted` when it reverts; otherwise see [`RpcError`].
-    pub async fn call(&self, to: Address, input: Bytes) -> Result<Bytes, RpcError> {
-        self.request("eth_call", json!([{ "to": to, "input": input }, "latest"])).await
-    }
-
     /// Runs a transaction on the state after block `at` (latest when `None`) without sending it.
     ///
     /// # Errors
@@ -226,54 +253,12 @@ impl Rpc {
         Ok(Wei(balance.saturating_to()))
     }
 
-    /// How many transactions of an account have been mined.
-    ///
-    /// # Errors
-    /// See [`RpcError`].
-    pub async fn latest_nonce(&self, of: Address) -> Result<u64, RpcError> {
-        self.request::<U64>("eth_getTransactionCount", json!([of, "latest"])).await.map(|nonce| nonce.to())
-    }
-
-    /// As [`Self::latest_nonce`], with those waiting in the provider's pool.
-    ///
-    /// # Errors
-    /// See [`RpcError`].
-    pub async fn pending_nonce(&self, of: Address) -> Result<u64, RpcError> {
-        self.request::<U64>("eth_getTransactionCount", json!([of, "pending"])).await.map(|nonce| nonce.to())
-    }
-
     /// The code at an address; empty when there is no contract.
     ///
     /// # Errors
     /// See [`RpcError`].
     pub async fn code(&self, at: Address) -> Result<Bytes, RpcError> {
         self.request("eth_getCode", json!([at, "latest"])).await
-    }
-
-    /// Events of the chain as it is now.
-    ///
-    /// # Errors
-    /// See [`RpcError`].
-    pub async fn logs(&self, filter: &Filter) -> Result<Vec<Log>, RpcError> {
-        self.request("eth_getLogs", json!([filter])).await
-    }
-
-    /// What became of a transaction, `None` while it is not mined.
-    ///
-    /// # Errors
-    /// See [`RpcError`].
-    pub async fn receipt(&self, hash: B256) -> Result<Option<Receipt>, RpcError> {
-        let receipt: Option<WireReceipt> = self.request("eth_getTransactionReceipt", json!([hash])).await?;
-        Ok(receipt.filter(|receipt| receipt.transaction_hash == hash).map(Receipt::from))
-    }
-
-    /// Whether a provider has the transaction, mined or waiting.
-    ///
-    /// # Errors
-    /// See [`RpcError`].
-    pub async fn knows(&self, hash: B256) -> Result<bool, RpcError> {
-        let transaction: Value = self.request("eth_getTransactionByHash", json!([hash])).await?;
-        Ok(!transaction.is_null())
     }
 
     /// The tip in wei per gas that the provider suggests.
@@ -299,6 +284,7 @@ impl Rpc {
             match outcome? {
                 Ok(Ok(_)) => return Ok(hash),
                 Ok(Err(error)) if already_known(&error.message) => return Ok(hash),
+                Ok(Err(_)) if provider.is_aside() => {}
                 Ok(Err(error)) => objection = objection.or(Some(error.named(METHOD, provider))),
                 Err(_) => {}
             }
@@ -312,7 +298,7 @@ impl Rpc {
     /// See [`RpcError`].
     pub async fn request<T: DeserializeOwned>(&self, method: &'static str, params: Value) -> Result<T, RpcError> {
         self.refuse_if_wrong()?;
-        for provider in &self.inner.providers {
+        for provider in self.inner.providers.iter().filter(|provider| !provider.is_aside()) {
             match self.ask(provider, method, &params).await? {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) => return Err(error.named(method, provider)),
@@ -329,8 +315,12 @@ impl Rpc {
     fn unavailable(&self, method: &'static str) -> RpcError {
         let one = |p: &Provider| {
             let state = p.lock();
-            let why = if state.last_error.is_empty() { "not asked" } else { &state.last_error };
-            format!("{}: {why}", p.name)
+            let aside = state.aside_until.is_some_and(|until| until > Instant::now());
+            match &state.last_error {
+                _ if aside => format!("{}: set aside, because it {}", p.name, state.aside_why),
+                error if error.is_empty() => format!("{}: not asked", p.name),
+                error => format!("{}: {error}", p.name),
+            }
         };
         let detail = self.inner.providers.iter().map(one).collect::<Vec<_>>().join("; ");
         RpcError::Unavailable { method, detail }
@@ -397,7 +387,7 @@ impl Rpc {
 }
 
 impl Simulation {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let mut call = json!({
             "from": self.from, "to": self.to, "value": U256::from(self.value.0), "input": self.input,
         });

@@ -6,6 +6,7 @@
 
 use crate::error::{Class, RpcError};
 use crate::provider::Rpc;
+use crate::provider::views::Heads;
 use crate::types::Header;
 use alloy::primitives::B256;
 use headframe_market::BlockNo;
@@ -23,13 +24,15 @@ pub struct Settings {
     pub poll: Duration,
     /// Headers kept, at least 2; a deeper reorganisation is seen, but only its minimum depth is known.
     pub ring: usize,
+    /// Blocks on top of a final one, where the chain itself does not say which are final.
+    pub final_depth: u64,
     /// A head that has not moved for this long is reported as unhealthy.
     pub stale_after: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { poll: Duration::from_secs(1), ring: 512, stale_after: Duration::from_secs(120) }
+        Self { poll: Duration::from_secs(1), ring: 512, final_depth: 64, stale_after: Duration::from_secs(120) }
     }
 }
 
@@ -44,6 +47,16 @@ pub struct Head {
     pub timestamp: u64,
     /// Base fee in wei per gas of this block.
     pub base_fee: u128,
+    /// Height and timestamp of the lowest view that any provider has: what is late there is late for certain.
+    pub lowest: (BlockNo, u64),
+    /// Height and timestamp of the highest view: what is due by then is due now.
+    pub highest: (BlockNo, u64),
+    /// Whether enough providers answer to rely on it.
+    pub quorum: bool,
+    /// The highest block that is final: as the chain says, or deep enough. Never goes back.
+    pub finalized: BlockNo,
+    /// What was undone although it was final, if anything ever was.
+    pub finality_broken: Option<Arc<str>>,
     /// Reorganisations seen since start.
     pub reorgs: u64,
     /// The last of them.
@@ -75,6 +88,11 @@ impl Head {
             hash: B256::ZERO,
             timestamp: 0,
             base_fee: 0,
+            lowest: (BlockNo(0), 0),
+            highest: (BlockNo(0), 0),
+            quorum: false,
+            finalized: BlockNo(0),
+            finality_broken: None,
             reorgs: 0,
             last_reorg: None,
             seen: Instant::now(),
@@ -136,19 +154,24 @@ impl Watcher {
     }
 
     async fn poll(&mut self) -> Result<(), RpcError> {
-        let head = self.rpc.head().await?;
+        let heads = self.rpc.heads().await?;
+        let head = heads.tip;
         let reorg = match self.ring.place(&head) {
             Place::Known => None,
             Place::Next => {
                 self.ring.push(head);
                 None
             }
-            Place::Elsewhere => self.catch_up(head).await?,
+            Place::Elsewhere => self.catch_up(head, heads.from).await?,
         };
         let stale_after = self.settings.stale_after;
         let Some(tip) = self.ring.headers.back().copied() else { return Ok(()) };
+        let finalized = self.finalized(&heads).await?;
         self.head.send_if_modified(|seen| {
-            let mut news = false;
+            let mut news = seen.quorum != heads.quorum;
+            seen.quorum = heads.quorum;
+            seen.lowest = (heads.lowest.number, heads.lowest.timestamp);
+            seen.highest = (heads.highest.number, heads.highest.timestamp);
             if seen.hash != tip.hash {
                 news = true;
                 seen.seen = Instant::now();
@@ -159,8 +182,17 @@ impl Watcher {
                 tracing::warn!(fork = ?reorg.fork, depth = reorg.depth, "the chain was reorganised");
                 seen.reorgs += 1;
                 seen.last_reorg = Some(reorg);
+                if reorg.fork.is_none_or(|fork| fork < seen.finalized) && seen.finalized > BlockNo(0) {
+                    let why = format!("block {} was final and is no longer part of the chain", seen.finalized);
+                    seen.finality_broken = Some(why.into());
+                }
+            }
+            if finalized.is_some_and(|number| number > seen.finalized) {
+                news = true;
+                seen.finalized = finalized.unwrap_or_default();
             }
             let healthy = match seen.seen.elapsed() {
+                _ if !heads.quorum => Err("too few providers answer to rely on the chain's head".into()),
                 age if age > stale_after => Err(format!("no new block for {} s", age.as_secs()).into()),
                 _ => Ok(()),
             };
@@ -171,8 +203,17 @@ impl Watcher {
         Ok(())
     }
 
+    /// The highest final block. Below a quorum nothing becomes final.
+    async fn finalized(&self, heads: &Heads) -> Result<Option<BlockNo>, RpcError> {
+        if !heads.quorum {
+            return Ok(None);
+        }
+        let deep = BlockNo(heads.tip.number.0.saturating_sub(self.settings.final_depth));
+        Ok(Some(self.rpc.finalized().await?.map_or(deep, |header| header.number.min(heads.tip.number))))
+    }
+
     /// Reads headers backwards from `head` until one joins the ring, then replaces everything above that one.
-    async fn catch_up(&mut self, head: Header) -> Result<Option<Reorg>, RpcError> {
+    async fn catch_up(&mut self, head: Header, from: usize) -> Result<Option<Reorg>, RpcError> {
         let Some(tip) = self.ring.headers.back().copied() else {
             self.ring.push(head);
             return Ok(None);
@@ -192,9 +233,13 @@ impl Watcher {
                 break;
             }
             // The chain may move while it is read; then this look is given up and the next one starts afresh.
-            match self.rpc.header(BlockNo(last.number.0 - 1)).await? {
+            match self.rpc.header_from(from, BlockNo(last.number.0 - 1)).await? {
                 Some(header) if header.hash == last.parent => branch.push(header),
-                _ => return Ok(None),
+                Some(header) => {
+                    self.rpc.does_not_chain(from, last, header.hash);
+                    return Ok(None);
+                }
+                None => return Ok(None),
             }
         }
         let first = branch[branch.len() - 1];

@@ -170,10 +170,11 @@ async fn a_transaction_of_ours_that_is_not_ours_halts_everything() {
         "maxPriorityFeePerGas": "0x3b9aca000" }])
     };
 
-    // Before the store's first use, the account's past is not ours to judge, but what is pending must settle.
+    // A person took the account over: its past is not ours to judge, but what is pending must settle.
     let dir = tempfile::tempdir().unwrap();
     anvil.ask("eth_sendTransaction", foreign(0)).await;
-    let node = Node::start(dir.path(), &anvil.url, &signer, settings()).await;
+    let take_over = Settings { take_over: true, ..settings() };
+    let node = Node::start(dir.path(), &anvil.url, &signer, take_over.clone()).await;
     let key = node.outbox.submit(withdraw(0)).await.unwrap().key;
     let error = node.outbox.wait(&key, Until::Mined, Duration::from_millis(400)).await.unwrap_err();
     assert!(error.to_string().contains("does not know"), "{error}");
@@ -191,7 +192,7 @@ async fn a_transaction_of_ours_that_is_not_ours_halts_everything() {
 
     // While we have nothing to do.
     let dir = tempfile::tempdir().unwrap();
-    let mut node = Node::start(dir.path(), &anvil.url, &signer, settings()).await;
+    let mut node = Node::start(dir.path(), &anvil.url, &signer, take_over).await;
     signer.signed.lock().unwrap().clear();
     node.outbox.submit(withdraw(7)).await.unwrap();
     node.reach("withdraw:7", &[State::Sent]).await;
@@ -279,7 +280,7 @@ async fn a_refusal_fails_one_intent_and_a_halted_signer_stops_the_node() {
 async fn what_is_urgent_goes_first_and_a_store_serves_one_process_one_account_and_one_chain() {
     let Some(anvil) = Anvil::start(&["--no-mining"]) else { return };
     let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
-    let limits = Settings { max_queue: 3, ..settings() };
+    let limits = Settings { max_queue: 2, ..settings() };
     let node = Node::start(dir.path(), &anvil.url, &signer, limits.clone()).await;
     node.outbox.submit(withdraw(0)).await.unwrap();
     node.reach("withdraw:0", &[State::Sent]).await; // shuts the gate
@@ -290,12 +291,13 @@ async fn what_is_urgent_goes_first_and_a_store_serves_one_process_one_account_an
     let operator = headframe_market::Address::ZERO;
     let answer = Action::Answer { claim, operator, openings: vec![], secrets: vec![] };
     let seal = Action::Seal { claim, header: headframe_market::Bytes::new(), preimage: headframe_market::B256::ZERO };
-    node.outbox.submit(seal).await.unwrap();
-    node.outbox.submit(answer.clone()).await.unwrap();
-    assert!(matches!(node.outbox.submit(withdraw(2)).await, Err(OutboxError::Full(3))));
-    node.outbox.submit(answer).await.unwrap(); // asked before, so not refused
+    node.outbox.submit(seal.clone()).await.unwrap();
+    assert!(matches!(node.outbox.submit(withdraw(2)).await, Err(OutboxError::Full(2))));
+    node.outbox.submit(answer).await.unwrap(); // a proof is never refused
+    node.outbox.submit(seal).await.unwrap(); // nor what was asked before
     for (nonce, key) in ["withdraw:0", "answer:9", "seal:9", "withdraw:1"].into_iter().enumerate() {
-        assert_eq!(node.reach(key, &[State::Sent]).await.nonce, Some(nonce as u64));
+        let states = [State::Sent, State::Mined, State::Safe];
+        assert_eq!(node.reach(key, &states).await.nonce, Some(nonce as u64));
         anvil.mine(1).await;
     }
 
@@ -327,7 +329,7 @@ async fn fees_above_the_cap_wait_instead_of_being_paid() {
     anvil.mine(1).await;
     let mut node = Node::start(dir.path(), &anvil.url, &signer, Settings { fees: cap, ..settings() }).await;
     node.see(1).await;
-    let key = node.outbox.submit(withdraw(0)).await.unwrap().key;
+    let key = node.outbox.submit(common::start_job(0)).await.unwrap().key;
     node.reach(&key, &[State::Signed, State::Sent]).await;
     anvil.mine(1).await;
     assert_eq!(nonce(&anvil, signer.address()).await, 0);

@@ -4,9 +4,12 @@
 mod common;
 
 use common::mock::Mock;
-use common::{LONG, Node, TestSigner, settings, withdraw};
-use headframe_chain::outbox::{FeePolicy, Settings};
-use headframe_chain::{State, Until};
+use common::{LONG, Node, TestSigner, answer, settings, settle, start_job, withdraw};
+use headframe_chain::outbox::{Budgets, FeePolicy, OTHER, Settings};
+use headframe_chain::{Deadline, Event, OutboxError, State, Until};
+use headframe_market::{BlockNo, Timestamp, Wei};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Mines, and waits until the node has seen it.
 async fn mine(mock: &Mock, node: &mut Node) {
@@ -18,7 +21,7 @@ async fn mine(mock: &Mock, node: &mut Node) {
 async fn fees_rise_as_the_pool_wants_until_somebody_takes_it() {
     let mock = Mock::start(9).await;
     let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
-    let fees = FeePolicy { max_fee: 1_000_000, min_priority: 100, max_priority: 1_000 };
+    let fees = FeePolicy { max_fee: 1_000_000, min_priority: 100, max_priority: 1_000, ..FeePolicy::default() };
     let settings = Settings { fees, bump_after: 2, ..settings() };
     let mut node = Node::start(dir.path(), &mock.url, &signer, settings.clone()).await;
     mock.set(|chain| chain.wants = 150);
@@ -53,7 +56,7 @@ async fn fees_rise_as_the_pool_wants_until_somebody_takes_it() {
 async fn a_transaction_at_the_cap_waits_and_is_not_signed_for_ever() {
     let mock = Mock::start(9).await;
     let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
-    let fees = FeePolicy { max_fee: 2_500, min_priority: 100, max_priority: 1_000 };
+    let fees = FeePolicy { max_fee: 2_500, min_priority: 100, max_priority: 1_000, ..FeePolicy::default() };
     let mut node = Node::start(dir.path(), &mock.url, &signer, Settings { fees, bump_after: 1, ..settings() }).await;
     mock.set(|chain| chain.wants = 100_000);
     let key = node.outbox.submit(withdraw(0)).await.unwrap().key;
@@ -68,4 +71,297 @@ async fn a_transaction_at_the_cap_waits_and_is_not_signed_for_ever() {
     mock.set(|chain| chain.wants = 0);
     mine(&mock, &mut node).await;
     assert_eq!(node.outbox.wait(&key, Until::Mined, LONG).await.unwrap().state, State::Mined);
+}
+
+#[tokio::test]
+async fn an_effect_is_seen_then_safe_then_final_and_a_restart_changes_nothing() {
+    let mock = Mock::start(9).await;
+    mock.set(|chain| chain.finalized = Some(0));
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let mut node = Node::start(dir.path(), &mock.url, &signer, settings()).await;
+    let key = node.outbox.submit(withdraw(0)).await.unwrap().key;
+    let sent = node.reach(&key, &[State::Sent]).await;
+    mine(&mock, &mut node).await;
+    node.outbox.wait(&key, Until::Mined, LONG).await.unwrap();
+    mine(&mock, &mut node).await;
+    mine(&mock, &mut node).await;
+    node.outbox.wait(&key, Until::Safe, LONG).await.unwrap();
+    node.crash().await;
+    let mut node = Node::start(dir.path(), &mock.url, &signer, settings()).await;
+    let mut events = node.outbox.events();
+    node.see(4).await;
+    let early = node.outbox.wait(&key, Until::Final, Duration::from_millis(200)).await.unwrap_err();
+    assert!(matches!(early, OutboxError::TimedOut { state: State::Safe, .. }), "{early}");
+    mock.set(|chain| chain.finalized = Some(2));
+    let last = node.outbox.wait(&key, Until::Final, LONG).await.unwrap();
+    assert_eq!((last.state, last.hash, last.attempts), (State::Final, sent.hash, 1));
+    assert!(matches!(events.recv().await.unwrap(), Event::Final(intent) if intent == last));
+    assert_eq!(node.outbox.submit(withdraw(0)).await.unwrap().state, State::Final);
+    assert_eq!(mock.get(|chain| chain.accepted), 1);
+}
+
+#[tokio::test]
+async fn what_was_final_and_is_undone_holds_claims_back_but_not_proofs() {
+    let mock = Mock::start(9).await;
+    mock.set(|chain| chain.finalized = Some(0));
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let mut node = Node::start(dir.path(), &mock.url, &signer, settings()).await;
+    let key = node.outbox.submit(withdraw(0)).await.unwrap().key;
+    let sent = node.reach(&key, &[State::Sent]).await;
+    for _ in 0..3 {
+        mine(&mock, &mut node).await;
+    }
+    mock.set(|chain| chain.finalized = Some(2));
+    node.outbox.wait(&key, Until::Final, LONG).await.unwrap();
+    mock.set(|chain| chain.reorganise(3));
+    node.reach(&key, &[State::Sent]).await; // sent again as it was
+    let sent_again = async {
+        while mock.get(|chain| chain.waiting()) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(LONG, sent_again).await.unwrap();
+    mock.set(|chain| chain.mine());
+    let again = node.reach(&key, &[State::Mined]).await;
+    assert_eq!((again.hash, again.attempts), (sent.hash, 1));
+    let held = node.outbox.held().await.unwrap().unwrap();
+    assert!(held.contains("was final") && held.contains("tx resume"), "{held}");
+
+    // Also after a restart, until a person says so.
+    node.crash().await;
+    let node = Node::start(dir.path(), &mock.url, &signer, settings()).await;
+    node.outbox.submit(start_job(1)).await.unwrap();
+    node.outbox.submit(answer(1)).await.unwrap();
+    node.reach("answer:1", &[State::Sent]).await;
+    mock.set(|chain| chain.mine());
+    node.reach("answer:1", &[State::Mined]).await;
+    assert_eq!(node.outbox.status("start_job:1").await.unwrap().unwrap().state, State::Queued);
+    node.outbox.resume().await.unwrap();
+    node.reach("start_job:1", &[State::Sent]).await;
+}
+
+#[tokio::test]
+async fn a_proof_does_not_wait_for_its_turn_and_lifts_what_stands_before_it() {
+    let mock = Mock::start(9).await;
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let fees = FeePolicy { max_fee: 1_000_000, max_fee_unhurried: 2_500, min_priority: 100, ..FeePolicy::default() };
+    let mut node = Node::start(dir.path(), &mock.url, &signer, Settings { fees, bump_after: 1, ..settings() }).await;
+    mock.set(|chain| chain.wants = 4_000);
+    node.outbox.submit(settle(1)).await.unwrap();
+    node.reach("settle:1", &[State::Sent]).await;
+    for _ in 0..4 {
+        mine(&mock, &mut node).await;
+        tokio::time::sleep(Duration::from_millis(80)).await;
+    }
+    let stuck = node.outbox.status("settle:1").await.unwrap().unwrap();
+    assert!(stuck.state == State::Sent && stuck.error.as_deref().unwrap().contains("highest fee"), "{stuck:?}");
+    node.outbox.submit(start_job(1)).await.unwrap();
+    node.outbox.submit(answer(7)).await.unwrap();
+    let sent = node.reach("answer:7", &[State::Sent]).await;
+    assert_eq!(sent.nonce, Some(1), "the proof went ahead of the claim, without waiting for the reward");
+    assert_eq!(node.outbox.status("start_job:1").await.unwrap().unwrap().state, State::Queued);
+    let mut blocks = 0;
+    while mock.get(|chain| chain.transactions()) < 2 {
+        mine(&mock, &mut node).await;
+        tokio::time::sleep(Duration::from_millis(80)).await;
+        blocks += 1;
+        assert!(blocks < 60, "the reward keeps the proof waiting");
+    }
+    assert_eq!(mock.get(|chain| chain.underpriced), 0);
+    let paid = node.reach("settle:1", &[State::Mined, State::Safe]).await;
+    assert!(paid.attempts > stuck.attempts);
+}
+
+#[tokio::test]
+async fn a_hundredfold_base_fee_is_bid_by_what_is_urgent_and_sat_out_by_the_rest() {
+    let mock = Mock::start(9).await;
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let fees = FeePolicy { max_fee: 500_000, max_fee_unhurried: 50_000, min_priority: 100, ..FeePolicy::default() };
+    let mut node = Node::start(dir.path(), &mock.url, &signer, Settings { fees, bump_after: 3, ..settings() }).await;
+    node.outbox.submit(start_job(1)).await.unwrap();
+    node.reach("start_job:1", &[State::Sent]).await;
+    mock.set(|chain| chain.base_fee *= 100);
+    node.outbox.submit(settle(1)).await.unwrap();
+    node.outbox.submit_by(answer(1), Deadline::block(BlockNo(12))).await.unwrap();
+    let mut blocks = 0;
+    while mock.get(|chain| chain.transactions()) < 2 {
+        mine(&mock, &mut node).await;
+        tokio::time::sleep(Duration::from_millis(80)).await;
+        blocks += 1;
+        assert!(blocks < 8, "the proof was not in time");
+    }
+    let looked = async {
+        while node.outbox.waiting().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(LONG, looked).await.unwrap();
+    let waiting = node.outbox.status("settle:1").await.unwrap().unwrap();
+    assert_eq!((waiting.state, waiting.nonce), (State::Queued, None));
+    assert!(waiting.error.unwrap().contains("waits until the base fee"));
+    for list in signer.signed.lock().unwrap().values() {
+        assert!(list.1.iter().all(|signed| common::max_fee(signed) <= 500_000), "above the cap");
+    }
+    mock.set(|chain| chain.base_fee /= 100);
+    mine(&mock, &mut node).await;
+    node.reach("settle:1", &[State::Sent]).await;
+    let forgotten = async {
+        while !node.outbox.waiting().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(LONG, forgotten).await.unwrap();
+    assert_eq!(mock.get(|chain| chain.underpriced), 0);
+}
+
+#[tokio::test]
+async fn one_transaction_never_costs_more_than_its_cap() {
+    let mock = Mock::start(9).await;
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let fees = FeePolicy { max_cost: 100_000_000, min_priority: 100, ..FeePolicy::default() };
+    let mut node = Node::start(dir.path(), &mock.url, &signer, Settings { fees, bump_after: 1, ..settings() }).await;
+    mock.set(|chain| chain.wants = 1_000_000_000);
+    node.outbox.submit(answer(1)).await.unwrap();
+    for _ in 0..12 {
+        mine(&mock, &mut node).await;
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    let stuck = node.outbox.status("answer:1").await.unwrap().unwrap();
+    assert!(stuck.attempts > 2 && stuck.error.unwrap().contains("highest fee"));
+    let signed = signer.signed.lock().unwrap();
+    for one in &signed[&0].1 {
+        let cost = common::max_fee(one) * u128::from(common::gas_limit(one));
+        assert!(cost <= 100_000_000, "{cost}");
+    }
+}
+
+#[tokio::test]
+async fn a_spent_budget_keeps_its_kind_waiting_until_the_next_day_and_nothing_else() {
+    let mock = Mock::start(9).await;
+    mock.set(|chain| chain.clock = 86_400 * 20_000);
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    // 36250 gas at 2100 may cost 76 million; it really costs 21 million (see the mock's receipts).
+    let limits = BTreeMap::from([("withdraw".into(), Wei(110_000_000)), (OTHER.into(), Wei(1_000_000_000))]);
+    let fees = FeePolicy { min_priority: 100, ..FeePolicy::default() };
+    let limited = Settings { budgets: Budgets::new(limits), fees, ..settings() };
+    let mut node = Node::start(dir.path(), &mock.url, &signer, limited.clone()).await;
+    let mut events = node.outbox.events();
+    for nth in 0..3 {
+        node.outbox.submit(withdraw(nth)).await.unwrap();
+    }
+    for nth in 0..2 {
+        node.reach(&withdraw(nth).key(), &[State::Sent]).await;
+        mine(&mock, &mut node).await;
+        node.reach(&withdraw(nth).key(), &[State::Mined, State::Safe]).await;
+    }
+    let over = async {
+        loop {
+            if let Event::OverBudget(intent) = events.recv().await.unwrap() {
+                return intent;
+            }
+        }
+    };
+    let over = tokio::time::timeout(LONG, over).await.unwrap();
+    assert_eq!((over.key.as_str(), over.state), ("withdraw:2", State::Queued));
+    let why = over.error.unwrap();
+    assert!(why.contains("budget for withdraw") && why.contains("raise chain.budgets.withdraw"), "{why}");
+    let error = node.outbox.wait("withdraw:2", Until::Mined, Duration::from_millis(100)).await.unwrap_err();
+    assert!(error.to_string().contains("raise chain.budgets.withdraw"), "{error}");
+    let view = node.outbox.budgets().await.unwrap().into_iter().find(|view| view.kind == "withdraw").unwrap();
+    assert_eq!((view.spent, view.left()), (Wei(42_000_000), Some(Wei(68_000_000))));
+    assert!(view.exhausted.is_some());
+    node.outbox.submit(settle(1)).await.unwrap();
+    node.reach("settle:1", &[State::Sent]).await;
+
+    // A restart forgets nothing of it.
+    node.crash().await;
+    let mut node = Node::start(dir.path(), &mock.url, &signer, limited).await;
+    mine(&mock, &mut node).await;
+    node.reach("settle:1", &[State::Mined, State::Safe]).await;
+    for _ in 0..3 {
+        mine(&mock, &mut node).await;
+    }
+    let waiting = node.outbox.status("withdraw:2").await.unwrap().unwrap();
+    assert_eq!((waiting.state, waiting.nonce), (State::Queued, None));
+    mock.set(|chain| chain.clock += 86_400);
+    mine(&mock, &mut node).await;
+    node.reach("withdraw:2", &[State::Sent]).await;
+}
+
+#[tokio::test]
+async fn what_comes_too_late_is_dropped_before_it_is_signed_and_says_so() {
+    let mock = Mock::start(9).await;
+    mock.set(|chain| chain.clock = 1_000);
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let mut node = Node::start(dir.path(), &mock.url, &signer, Settings { retry_after: 2, ..settings() }).await;
+    mock.set(|chain| chain.wants = 1 << 40);
+    node.outbox.submit(withdraw(0)).await.unwrap();
+    node.reach("withdraw:0", &[State::Sent]).await; // shuts the gate for all but proofs
+    node.outbox.submit_by(start_job(1), Deadline::block(BlockNo(4))).await.unwrap();
+    node.outbox.submit_by(start_job(2), Deadline::time(Timestamp(1_005))).await.unwrap();
+    node.outbox.submit_by(start_job(3), Deadline::block(BlockNo(99))).await.unwrap();
+    while mock.get(|chain| chain.head) < 3 {
+        mine(&mock, &mut node).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(node.outbox.status("start_job:1").await.unwrap().unwrap().state, State::Queued, "block 4 is in time");
+    mine(&mock, &mut node).await;
+    let dropped = node.outbox.wait("start_job:1", Until::Mined, LONG).await.unwrap();
+    assert_eq!((dropped.state, dropped.nonce), (State::Failed, None));
+    let why = dropped.error.unwrap();
+    assert!(why.contains("deadline was block 4"), "{why}");
+    mine(&mock, &mut node).await;
+    let dropped = node.outbox.wait("start_job:2", Until::Mined, LONG).await.unwrap();
+    assert!(dropped.error.unwrap().contains("deadline was second 1005"));
+    assert_eq!(node.outbox.status("start_job:3").await.unwrap().unwrap().state, State::Queued);
+    assert_eq!(signer.signed.lock().unwrap().len(), 1, "what was dropped was signed");
+    // Asked for again with a new deadline it is tried again.
+    mine(&mock, &mut node).await;
+    let again = node.outbox.submit_by(start_job(1), Deadline::block(BlockNo(50))).await.unwrap();
+    assert_eq!((again.state, again.deadline), (State::Queued, Deadline::block(BlockNo(50))));
+}
+
+#[tokio::test]
+async fn a_person_can_raise_what_is_sent_and_cancel_what_is_not() {
+    let mock = Mock::start(9).await;
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let node = Node::start(dir.path(), &mock.url, &signer, Settings { bump_after: 1_000, ..settings() }).await;
+    mock.set(|chain| chain.wants = 1 << 40);
+    node.outbox.submit(withdraw(0)).await.unwrap();
+    let sent = node.reach("withdraw:0", &[State::Sent]).await;
+    node.outbox.submit(withdraw(1)).await.unwrap();
+    node.outbox.bump("withdraw:0").await.unwrap();
+    let raised = async {
+        while node.outbox.status("withdraw:0").await.unwrap().unwrap().attempts < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(LONG, raised).await.unwrap();
+    assert_ne!(node.outbox.status("withdraw:0").await.unwrap().unwrap().hash, sent.hash);
+    assert!(node.outbox.cancel("withdraw:0").await.unwrap_err().to_string().contains("tx bump"));
+    assert!(node.outbox.bump("withdraw:1").await.unwrap_err().to_string().contains("queued"));
+    let cancelled = node.outbox.cancel("withdraw:1").await.unwrap();
+    assert_eq!((cancelled.state, cancelled.error.as_deref()), (State::Failed, Some("cancelled by a person")));
+    assert!(matches!(node.outbox.bump("nobody").await, Err(OutboxError::Unknown(_))));
+    assert_eq!(mock.get(|chain| chain.underpriced), 0);
+}
+
+#[tokio::test]
+async fn a_chain_that_stands_still_is_not_asked_in_a_loop_and_fifty_blocks_at_once_are_taken() {
+    let mock = Mock::start(9).await;
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let mut node = Node::start(dir.path(), &mock.url, &signer, settings()).await;
+    let key = node.outbox.submit(start_job(1)).await.unwrap().key;
+    node.reach(&key, &[State::Sent]).await;
+    mock.set(|chain| chain.requests = 0);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let asked = mock.get(|chain| chain.requests);
+    assert!(asked < 600, "{asked} requests in a second, with a look every 30 ms");
+    mock.set(|chain| chain.head += 49);
+    mine(&mock, &mut node).await;
+    let mined = node.outbox.wait(&key, Until::Mined, LONG).await.unwrap();
+    assert_eq!((mined.block, mined.attempts), (Some(BlockNo(51)), 1));
+    mock.set(|chain| chain.head += 50);
+    node.see(101).await;
+    assert_eq!(node.outbox.wait(&key, Until::Safe, LONG).await.unwrap().state, State::Safe);
 }

@@ -7,6 +7,7 @@ use alloy::primitives::{Address, B256, Bytes};
 use common::mock::{Manner, Mock};
 use common::{Anvil, rpc_settings};
 use headframe_chain::provider::Settings;
+use headframe_chain::provider::views::Nonces;
 use headframe_chain::{Class, Pin, Rpc, RpcError, Watcher, watcher};
 use headframe_market::BlockNo;
 use serde_json::json;
@@ -162,13 +163,18 @@ async fn questions_are_answered_and_reorganisations_seen() {
     assert_eq!(rpc.balance(at).await.unwrap().0, 7);
     assert_eq!(rpc.code(at).await.unwrap().len(), 10);
     assert_eq!(rpc.call(at, Bytes::new()).await.unwrap()[0], 5);
-    assert_eq!((rpc.latest_nonce(at).await.unwrap(), rpc.pending_nonce(at).await.unwrap()), (0, 0));
+    assert_eq!(rpc.nonces(at).await.unwrap().value, Nonces { mined: 0, pending: 0, most: 0 });
     assert!(rpc.logs(&Default::default()).await.unwrap().is_empty());
-    assert!(rpc.receipt(B256::ZERO).await.unwrap().is_none() && !rpc.knows(B256::ZERO).await.unwrap());
+    let receipt = rpc.agreed_receipt(B256::ZERO).await.unwrap();
+    assert!(receipt.value.is_none() && receipt.quorum && rpc.holders(B256::ZERO).await.unwrap() == 0);
     assert!(rpc.header(BlockNo(1000)).await.unwrap().is_none());
 
-    let settings =
-        watcher::Settings { poll: Duration::from_millis(20), ring: 16, stale_after: Duration::from_millis(400) };
+    let settings = watcher::Settings {
+        poll: Duration::from_millis(20),
+        ring: 16,
+        stale_after: Duration::from_millis(400),
+        ..watcher::Settings::default()
+    };
     let (watcher, mut head) = Watcher::new(rpc, settings);
     let stop = CancellationToken::new();
     let task = tokio::spawn(watcher.run(stop.clone()));
@@ -197,7 +203,8 @@ async fn questions_are_answered_and_reorganisations_seen() {
     assert_eq!(back.last_reorg.map(|reorg| (reorg.fork, reorg.depth)), Some((Some(BlockNo(107)), 3)));
 
     let old = tokio::time::timeout(Duration::from_secs(10), head.wait_for(|head| head.healthy.is_err())).await;
-    assert!(old.unwrap().unwrap().healthy.clone().unwrap_err().contains("no new block"));
+    let why = old.unwrap().unwrap().healthy.clone().unwrap_err();
+    assert!(why.contains("no new block"), "{why}");
     anvil.ask("anvil_setChainId", json!([5])).await;
     stop.cancel();
     task.await.unwrap().unwrap();

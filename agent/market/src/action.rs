@@ -240,7 +240,33 @@ impl Action {
         Call { to, value, input: input.into() }
     }
 
-    /// A short constant name, for logs, metrics and budgets.
+    /// Every [`Self::kind`].
+    pub const KINDS: [&str; 22] = [
+        "approve_stake",
+        "register",
+        "bond",
+        "unbond",
+        "withdraw_stake",
+        "start_job",
+        "release_job",
+        "claim",
+        "seal",
+        "answer",
+        "reveal",
+        "settle",
+        "route_fees",
+        "withdraw_fees",
+        "add_profile",
+        "open_job",
+        "default_job",
+        "cancel_job",
+        "top_up",
+        "close_job",
+        "reclaim",
+        "withdraw",
+    ];
+
+    /// A short constant name, for logs, metrics and budgets: one of [`Self::KINDS`].
     pub fn kind(&self) -> &'static str {
         match self {
             Self::ApproveStake { .. } => "approve_stake",

@@ -7,6 +7,7 @@ use crate::wiring::Unsafe;
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use headframe_chain::Rpc;
+use headframe_chain::provider::views::{Agreed, Nonces};
 use headframe_contracts::Deployment;
 use headframe_guard::interchange::{Document, ImportError};
 use headframe_guard::rules::{NotSafe, Pinned};
@@ -364,11 +365,15 @@ impl Rebuild {
 }
 
 async fn past(chain: &ChainView, me: Address, role: Role) -> anyhow::Result<Past> {
-    let (nonce, pending) = (chain.rpc().latest_nonce(me).await?, chain.rpc().pending_nonce(me).await?);
+    let Agreed { value: Nonces { mined: nonce, most, .. }, quorum } = chain.rpc().nonces(me).await?;
     anyhow::ensure!(
-        nonce == pending,
+        quorum,
+        "too few providers answer to be sure of the nonce of {me}: try again, or add some to chain.rpc"
+    );
+    anyhow::ensure!(
+        nonce == most,
         "{} transactions of {me} are on their way: wait until they are mined, and be sure that nothing sends more",
-        pending.saturating_sub(nonce)
+        most.saturating_sub(nonce)
     );
     let hello = crate::signer::hello(chain, me, role).await?;
     Ok(Past { jobs: hello.claims_on_chain.into_iter().map(|(job, _)| job).collect(), nonce })

@@ -4,6 +4,7 @@ mod doctor;
 mod guard;
 mod keys;
 mod status;
+mod tx;
 
 use crate::config::{Config, ConfigError, For};
 use crate::demo::{self, DemoArgs};
@@ -71,6 +72,9 @@ enum Command {
     Guard(guard::GuardCommand),
     /// What a running rig or gateway is doing
     Status(status::StatusArgs),
+    /// The transactions of a running rig or gateway: list, show, bump, cancel
+    #[command(subcommand)]
+    Tx(tx::TxCommand),
     /// Check what this machine needs: programs, sandbox, memory, disk, clock, chain, graphics cards
     #[command(after_help = DOCTOR)]
     Doctor(doctor::DoctorArgs),
@@ -92,6 +96,16 @@ struct RunArgs {
     config: ConfigArg,
     #[command(flatten)]
     cards: CardsArg,
+    #[command(flatten)]
+    account: AccountArg,
+}
+
+#[derive(Args, Debug)]
+struct AccountArg {
+    /// Begin although the key's account has made transactions that the state directory does not know: nobody else uses the
+    /// key any more. Needed once, for a key that was used elsewhere before
+    #[arg(long)]
+    take_over_account: bool,
 }
 
 #[derive(Args, Debug)]
@@ -107,6 +121,8 @@ struct GatewayArgs {
     config: ConfigArg,
     #[command(flatten)]
     cards: CardsArg,
+    #[command(flatten)]
+    account: AccountArg,
     /// Transcode on this machine: a plain media server, no chain, no keys
     #[arg(long)]
     local: bool,
@@ -166,6 +182,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Run(args) => {
             let mut config = load(&args.config, For::Node)?;
             args.cards.apply(&mut config);
+            config.chain.take_over = args.account.take_over_account;
             crate::node::run(config).await
         }
         Command::Gateway(args) => gateway(args).await,
@@ -174,6 +191,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Keys(command) => keys::run(command),
         Command::Guard(command) => guard::run(command).await,
         Command::Status(args) => status::run(args).await,
+        Command::Tx(command) => tx::run(command).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Config(ConfigCommand::Default) => {
             print!("{}", toml::to_string_pretty(&Config::default())?);
@@ -189,7 +207,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
 
 async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
     if !args.local {
-        return crate::gateway::run(load(&args.config, For::Gateway)?, Mode::Market).await;
+        let mut config = load(&args.config, For::Gateway)?;
+        config.chain.take_over = args.account.take_over_account;
+        return crate::gateway::run(config, Mode::Market).await;
     }
     let mut config = Config::load(args.config.config.as_deref())?;
     args.cards.apply(&mut config);

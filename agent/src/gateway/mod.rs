@@ -21,7 +21,7 @@ use crate::wiring::{self, ChainSide};
 use anyhow::Context;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use headframe_chain::Head;
+use headframe_chain::{Head, Outbox};
 use headframe_market::machine::JobView;
 use headframe_market::machine::client::EscrowRules;
 use headframe_market::profile::Profile;
@@ -349,6 +349,13 @@ impl Gateway {
 }
 
 impl Report for Gateway {
+    fn outbox(&self) -> Option<Outbox> {
+        match &self.transcoding {
+            Transcoding::Market(market) => Some(market.sender.outbox()),
+            Transcoding::Local(_) => None,
+        }
+    }
+
     fn not_ready(&self) -> Vec<String> {
         match &self.transcoding {
             Transcoding::Local(codec) if codec.stats().pids.is_empty() => {

@@ -5,7 +5,7 @@ use crate::chain_view::ViewError;
 use crate::profile;
 use crate::wiring;
 use anyhow::Context;
-use headframe_chain::Head;
+use headframe_chain::{Deadline, Head};
 use headframe_codec::ladder::Ladder;
 use headframe_market::action::{Opening, Secret};
 use headframe_market::machine::operator::Local;
@@ -149,7 +149,7 @@ impl Automation {
         let first = view.state != ClaimState::Submitted || unsealed.insert(view.job);
         match claim::next(&view, now) {
             claim::Step::Send(action) => self.node.submit(action).await,
-            claim::Step::Seal(block) if first => self.seal(id, block).await?,
+            claim::Step::Seal(block) if first => self.seal(&view, block).await?,
             claim::Step::Seal(_) => {}
             claim::Step::Wait => self.thin(&view, now).await,
             claim::Step::Answer { until } => self.answer(&view, until).await,
@@ -167,9 +167,10 @@ impl Automation {
         Ok(())
     }
 
-    async fn seal(&self, claim: ClaimId, block: BlockNo) -> Result<(), ViewError> {
+    async fn seal(&self, view: &ClaimView, block: BlockNo) -> Result<(), ViewError> {
         if let Some(header) = self.node.chain.rpc().header_rlp(block).await? {
-            self.node.submit(Action::Seal { claim, header, preimage: B256::ZERO }).await;
+            let seal = Action::Seal { claim: view.id, header, preimage: B256::ZERO };
+            self.node.submit_by(seal, Deadline::time(view.answer_until)).await;
         }
         Ok(())
     }
@@ -178,7 +179,9 @@ impl Automation {
     async fn answer(&self, view: &ClaimView, until: Timestamp) {
         let node = self.node.clone();
         match node.evidence.answer(view.id) {
-            Ok(Some(answer)) if claim::answers(view, &answer) => return node.submit(answer).await,
+            Ok(Some(answer)) if claim::answers(view, &answer) => {
+                return node.submit_by(answer, Deadline::time(until)).await;
+            }
             Ok(Some(_)) => {
                 tracing::warn!(claim = %view.id, "a reorganisation has changed the draw: working out another answer");
             }
@@ -194,7 +197,7 @@ impl Automation {
         let (answering, view) = (self.answering.clone(), view.clone());
         tokio::spawn(async move {
             match work_out(&node, &view).await {
-                Ok(answer) => node.submit(answer).await,
+                Ok(answer) => node.submit_by(answer, Deadline::time(until)).await,
                 Err(error) => {
                     let error = format!("{error:#}");
                     tracing::error!(claim = %view.id, %until, error, "cannot answer the draw; trying again");
@@ -207,7 +210,7 @@ impl Automation {
     async fn reveal(&self, view: &ClaimView, until: Timestamp) {
         let answer = self.node.evidence.answer(view.id);
         match answer.map(|answer| answer.as_ref().and_then(claim::reveal)) {
-            Ok(Some(reveal)) => self.node.submit(reveal).await,
+            Ok(Some(reveal)) => self.node.submit_by(reveal, Deadline::time(until)).await,
             Ok(None) => tracing::error!(claim = %view.id, %until, "cannot reveal: the answer is not kept here"),
             Err(error) => tracing::error!(claim = %view.id, %until, %error, "cannot reveal: the answer cannot be read"),
         }

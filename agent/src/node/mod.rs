@@ -24,7 +24,7 @@ use automation::Automation;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use headframe_chain::Head;
+use headframe_chain::{Deadline, Head, Outbox};
 use headframe_codec::ladder::Ladder;
 use headframe_market::machine::{ClaimState, ClaimView, JobView};
 use headframe_market::{Action, Address, B256, ClaimId, JobId, Units, Wei};
@@ -302,8 +302,12 @@ impl Node {
     }
 
     async fn submit(&self, action: Action) {
+        self.submit_by(action, Deadline::NONE).await;
+    }
+
+    async fn submit_by(&self, action: Action, deadline: Deadline) {
         let kind = action.kind();
-        if let Err(error) = self.sender.submit(action).await {
+        if let Err(error) = self.sender.submit_by(action, deadline).await {
             tracing::warn!(kind, %error, "cannot queue the transaction; it is tried again with the next block");
         }
     }
@@ -354,6 +358,10 @@ impl Node {
 }
 
 impl Report for Node {
+    fn outbox(&self) -> Option<Outbox> {
+        Some(self.sender.outbox())
+    }
+
     fn not_ready(&self) -> Vec<String> {
         let live = self.live();
         let mut reasons = Vec::new();

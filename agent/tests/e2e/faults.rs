@@ -299,14 +299,14 @@ async fn a_rig_that_lost_its_guard_database_ends_with_79_and_signs_nothing() {
             std::fs::remove_file(file).unwrap();
         }
     }
-    let sent = market.cluster.chain.rpc().pending_nonce(rig).await.unwrap();
+    let sent = market.cluster.chain.rpc().nonces(rig).await.unwrap();
     let process = &mut market.cluster.nodes[0].process;
     process.restart().unwrap();
     let ended = process.ended(Duration::from_secs(60)).await.unwrap();
     let log = tail(&process.log);
     assert_eq!(ended.code(), Some(79), "{log}");
     assert!(log.contains("not safe to run") && log.contains("database"), "{log}");
-    assert_eq!(market.cluster.chain.rpc().pending_nonce(rig).await.unwrap(), sent, "nothing was signed");
+    assert_eq!(market.cluster.chain.rpc().nonces(rig).await.unwrap(), sent, "nothing was signed");
     assert!(!home.join("guard.db").exists(), "an empty database must not take the lost one's place");
 }
 

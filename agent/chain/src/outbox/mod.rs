@@ -2,16 +2,22 @@
 //!
 //! An [`Action`] becomes a durable intent under its own key, then a nonce with fixed fees, then signed bytes, and only
 //! then leaves this process; every step is on disk before the next begins, so a restart goes on from the last row and
-//! sends the same bytes again. One worker handles one nonce at a time: the next transaction starts when the one before
-//! is mined. Fees rise while a transaction waits; its content never changes.
+//! sends the same bytes again. It is then seen in a block, safe under some more, and final. The next transaction starts
+//! when the one before is mined, but a proof, which has a deadline and costs stake when it is late, follows at once. Fees
+//! rise while a transaction waits, up to a cap; its content never changes. What a kind of action costs in a day is
+//! bounded by [`Budgets`].
 //!
 //! Keys stay elsewhere: a [`TxSigner`] turns typed actions into signed bytes and may refuse.
 
+mod budget;
 mod fees;
+mod intent;
 mod store;
 mod worker;
 
+pub use budget::{BudgetView, Budgets, Exhausted, OTHER};
 pub use fees::{FeePolicy, Fees};
+pub use intent::{Deadline, Event, Intent, Rank, State, Until};
 pub use store::{GasTotal, StoreError};
 pub use worker::Worker;
 
@@ -19,8 +25,7 @@ use crate::error::RpcError;
 use crate::provider::Rpc;
 use crate::watcher::Head;
 use alloy::primitives::{Address, B256, Bytes};
-use headframe_market::{Action, Addresses, BlockNo, Wei};
-use serde::{Deserialize, Serialize};
+use headframe_market::{Action, Addresses};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -39,9 +44,11 @@ pub struct Settings {
     pub addresses: Addresses,
     /// What a transaction may offer.
     pub fees: FeePolicy,
+    /// What may be spent in a day.
+    pub budgets: Budgets,
     /// Blocks on top of a transaction's own after which it counts as safe.
     pub confirmations: u64,
-    /// Blocks without inclusion after which the fees are raised.
+    /// Blocks without inclusion after which the fees are raised; each block when a deadline is near.
     pub bump_after: u64,
     /// Blocks after which a failed intent may be tried again.
     pub retry_after: u64,
@@ -49,8 +56,13 @@ pub struct Settings {
     pub max_gas: u64,
     /// Between two looks at a transaction on its way.
     pub poll: Duration,
-    /// Intents that may wait; further ones are refused.
+    /// Intents that may wait; further ones are refused, but for proofs.
     pub max_queue: u64,
+    /// Contracts whose code must stay what it was at the first start, with their names.
+    pub contracts: Vec<(&'static str, Address)>,
+    /// A person says that the account's transactions so far, which a new store does not know, were made by nobody who
+    /// still uses the key.
+    pub take_over: bool,
     /// Finished intents kept with everything, and kept at all.
     pub keep: (u64, u64),
     /// Knows the contracts' own errors.
@@ -63,12 +75,15 @@ impl Settings {
         Self {
             addresses,
             fees: FeePolicy::default(),
+            budgets: Budgets::default(),
             confirmations: 2,
             bump_after: 5,
             retry_after: 5,
             max_gas: 16_000_000,
             poll: Duration::from_millis(500),
             max_queue: 10_000,
+            contracts: Vec::new(),
+            take_over: false,
             keep: (1_000, 100_000),
             explain: None,
         }
@@ -128,126 +143,33 @@ pub trait TxSigner: Send + Sync + 'static {
     fn sign(&self, action: &Action, tx: &TxFields) -> Result<Signed, SignError>;
 }
 
-/// How far an intent has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Waits for its turn.
-    Queued,
-    /// Has a nonce, gas limit and fees; not signed.
-    Reserved,
-    /// Signed and stored; perhaps sent.
-    Signed,
-    /// A provider has it.
-    Sent,
-    /// In a block and done what it should, not yet deep enough.
-    Mined,
-    /// In a block and reverted, not yet deep enough.
-    Reverted,
-    /// Done, under enough blocks.
-    Safe,
-    /// Will not happen: refused, or reverted under enough blocks. Asking again later tries again.
-    Failed,
-}
-
-impl State {
-    /// Every state, in order.
-    pub const ALL: [Self; 8] =
-        [Self::Queued, Self::Reserved, Self::Signed, Self::Sent, Self::Mined, Self::Reverted, Self::Safe, Self::Failed];
-
-    /// A short constant name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Reserved => "reserved",
-            Self::Signed => "signed",
-            Self::Sent => "sent",
-            Self::Mined => "mined",
-            Self::Reverted => "reverted",
-            Self::Safe => "safe",
-            Self::Failed => "failed",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.name() == name)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// An action and how far it has come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Intent {
-    /// Names the effect; see [`Action::key`].
-    pub key: String,
-    /// See [`Action::kind`].
-    pub kind: String,
-    /// How far it has come.
-    pub state: State,
-    /// Head of the chain when it was asked for.
-    pub created_block: BlockNo,
-    /// The account's nonce, once it has one.
-    pub nonce: Option<u64>,
-    /// The transaction: the newest attempt, or the one that was mined.
-    pub hash: Option<B256>,
-    /// How many times it was signed with rising fees.
-    pub attempts: u32,
-    /// The block it is in.
-    pub block: Option<BlockNo>,
-    /// Gas it took.
-    pub gas_used: Option<u64>,
-    /// What it cost.
-    pub fee: Option<Wei>,
-    /// Why it failed, or why it is not getting on.
-    pub error: Option<String>,
-    /// Head of the chain when it became safe or failed.
-    pub done_block: Option<BlockNo>,
-}
-
-/// What happened to an intent, for display and for the market's machines. Each carries the intent as it then was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A provider has it, for the first time or with higher fees.
-    Sent(Intent),
-    /// It is in a block and did what it should.
-    Mined(Intent),
-    /// It is under enough blocks.
-    Safe(Intent),
-    /// It reverted or was refused; its `error` says why. A revert is told twice: when mined, and when deep enough.
-    Failed(Intent),
-    /// It was in a block that is no longer part of the chain, and is on its way again.
-    Unmined(Intent),
-}
-
-/// How far [`Outbox::wait`] waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Until {
-    /// In a block, or failed.
-    Mined,
-    /// Under enough blocks, or failed for good.
-    Safe,
-}
-
 /// Why the outbox cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboxError {
     /// A transaction of our account was mined that this store never signed: another process uses the key, or the store
     /// is old. Going on could do things twice.
     #[error(
-        "account {account}: the chain has used nonce {nonce} for a transaction that this node did not make; another \
-         instance runs with the same key, or the transaction store is lost or old; stop the other one, or move to a \
-         new key"
+        "account {account}: nonce {nonce} is used by a transaction that this node did not make; another instance runs \
+         with the same key, or the transaction store is old; stop the other instance, restore the newest state \
+         directory, or move to a new key"
     )]
     ForeignNonce {
         /// Our account.
         account: Address,
         /// The nonce in question.
         nonce: u64,
+    },
+    /// A new store, and an account with a past.
+    #[error(
+        "account {account} has made {count} transactions, and this state directory knows of none: another instance may \
+         run with the same key, or the state was lost; stop the other instance, restore the state directory, or move to a \
+         new key; if nobody else uses the key any more, start once with --take-over-account"
+    )]
+    UnknownPast {
+        /// Our account.
+        account: Address,
+        /// How many, those that wait included.
+        count: u64,
     },
     /// The chain, as far as it is fatal or not worth waiting for.
     #[error(transparent)]
@@ -267,6 +189,16 @@ pub enum OutboxError {
     /// Nobody asked for this.
     #[error("no transaction is known under {0:?}")]
     Unknown(String),
+    /// A person asked for something that its state does not allow.
+    #[error("{key} is {state}: {why}")]
+    NotNow {
+        /// The intent.
+        key: String,
+        /// How far it has come.
+        state: State,
+        /// What is possible instead.
+        why: &'static str,
+    },
     /// It is still on its way.
     #[error("{key} is still {state} after {after:?}{}", .why.as_deref().map(|w| format!(": {w}")).unwrap_or_default())]
     TimedOut {
@@ -288,7 +220,11 @@ impl OutboxError {
     /// Whether the process must stop (exit 79) instead of trying again.
     pub fn is_unsafe(&self) -> bool {
         match self {
-            Self::ForeignNonce { .. } | Self::Store(_) | Self::Halted(_) | Self::Sign(SignError::Unsafe(_)) => true,
+            Self::ForeignNonce { .. }
+            | Self::UnknownPast { .. }
+            | Self::Store(_)
+            | Self::Halted(_)
+            | Self::Sign(SignError::Unsafe(_)) => true,
             Self::Rpc(error) => error.class() == crate::error::Class::Unsafe,
             _ => false,
         }
@@ -310,7 +246,19 @@ struct Shared {
     changes: watch::Sender<u64>,
     health: watch::Sender<Result<(), Arc<str>>>,
     halted: Mutex<Option<Arc<str>>>,
+    /// Kinds that wait for money, each with the head at which it was found and the reason.
+    waiting: Mutex<BTreeMap<String, Waits>>,
     wake: Notify,
+}
+
+/// Why nothing of one kind is started for now.
+#[derive(Clone, Debug)]
+struct Waits {
+    /// Not looked at again before the chain has another head.
+    at: B256,
+    /// The budget does not reach; otherwise the fees of the chain are above the cap.
+    over_budget: bool,
+    why: Arc<str>,
 }
 
 impl fmt::Debug for Outbox {
@@ -342,19 +290,29 @@ impl Outbox {
             changes: watch::channel(0).0,
             health: watch::channel(Ok(())).0,
             halted: Mutex::new(None),
+            waiting: Mutex::default(),
             wake: Notify::new(),
         });
         Ok((Self { shared: shared.clone() }, Worker::new(shared, rpc, signer)))
     }
 
-    /// Asks for the effect of `action`, once: with a key that was asked for before, this only reports. A failed intent
-    /// is tried again when `retry_after` blocks have passed since it failed.
+    /// Asks for the effect of `action`, once, with no deadline: see [`Self::submit_by`].
+    ///
+    /// # Errors
+    /// As [`Self::submit_by`].
+    pub async fn submit(&self, action: Action) -> Result<Intent, OutboxError> {
+        self.submit_by(action, Deadline::NONE).await
+    }
+
+    /// Asks for the effect of `action`, once: with a key that was asked for before, this only reports, but as long as
+    /// nothing was signed for it the newer content and deadline count. A failed intent is tried again when
+    /// `retry_after` blocks have passed since it failed. An intent that was not signed by its deadline is dropped.
     ///
     /// Durable when it returns. Dropping the future half way may or may not have recorded the intent.
     ///
     /// # Errors
     /// `Full`, `Halted`, `Store`.
-    pub async fn submit(&self, action: Action) -> Result<Intent, OutboxError> {
+    pub async fn submit_by(&self, action: Action, deadline: Deadline) -> Result<Intent, OutboxError> {
         self.check_running()?;
         let head = self.shared.head.borrow().number;
         let (max_queue, retry_after) = (self.shared.settings.max_queue, self.shared.settings.retry_after);
@@ -364,13 +322,15 @@ impl Outbox {
                 Some(entry) if entry.intent.state == State::Failed => {
                     let failed = entry.intent.done_block.unwrap_or_default();
                     if head >= failed.after(retry_after) {
-                        store.retry(entry.id, &action, head)?;
+                        store.retry(entry.id, &action, deadline, head)?;
                     }
                     Ok(store.get(&action.key())?.map_or(entry.intent, |entry| entry.intent))
                 }
-                Some(entry) => Ok(entry.intent),
-                None if store.queued()? >= max_queue => Err(OutboxError::Full(max_queue)),
-                None => Ok(store.add(&action, priority(&action), head)?.intent),
+                Some(entry) if entry.intent.state != State::Queued => Ok(entry.intent),
+                None if Rank::of(&action) > Rank::Proof && store.queued()? >= max_queue => {
+                    Err(OutboxError::Full(max_queue))
+                }
+                _ => Ok(store.add(&action, deadline, head)?.intent),
             })
             .await?;
         self.shared.wake.notify_one();
@@ -397,7 +357,8 @@ impl Outbox {
         loop {
             let intent = self.status(key).await?.ok_or_else(|| OutboxError::Unknown(key.into()))?;
             match intent.state {
-                State::Safe | State::Failed => return Ok(intent),
+                State::Final | State::Failed => return Ok(intent),
+                State::Safe if until != Until::Final => return Ok(intent),
                 State::Mined | State::Reverted if until == Until::Mined => return Ok(intent),
                 _ => {}
             }
@@ -432,6 +393,103 @@ impl Outbox {
     /// `Store`.
     pub async fn gas_totals(&self) -> Result<BTreeMap<String, GasTotal>, OutboxError> {
         self.shared.store(|store| Ok(store.gas()?)).await
+    }
+
+    /// Has the fees of a transaction on its way raised now, as far as its cap allows.
+    ///
+    /// # Errors
+    /// `Unknown`; `NotNow` when it is not on its way; `Store`.
+    pub async fn bump(&self, key: &str) -> Result<Intent, OutboxError> {
+        let intent = self.steer(key, |store, entry| {
+            if !entry.intent.state.is_in_flight() {
+                return Err("only what is signed and in no block can be raised");
+            }
+            Ok(store.hurry(entry.id)) // the worker's next look replaces it
+        });
+        intent.await
+    }
+
+    /// Drops an intent that nothing was signed for.
+    ///
+    /// # Errors
+    /// `Unknown`; `NotNow` when it has a nonce: that nonce belongs to it for ever; `Store`.
+    pub async fn cancel(&self, key: &str) -> Result<Intent, OutboxError> {
+        let (head, keep) = (self.shared.head.borrow().number, self.shared.keep());
+        let intent = self.steer(key, move |store, entry| match entry.intent.state {
+            State::Queued => Ok(store.fail_unsigned(entry.id, "cancelled by a person", head, keep)),
+            State::Reserved | State::Signed | State::Sent => {
+                Err("it has a nonce, which may be signed for nothing else any more; raise its fees instead (tx bump)")
+            }
+            _ => Err("it is over"),
+        });
+        let intent = intent.await?;
+        let _ = self.shared.events.send(Event::Failed(intent.clone())); // nobody may be listening
+        Ok(intent)
+    }
+
+    async fn steer(
+        &self,
+        key: &str,
+        how: impl FnOnce(&mut Store, &store::Entry) -> Result<Result<(), StoreError>, &'static str> + Send + 'static,
+    ) -> Result<Intent, OutboxError> {
+        self.check_running()?;
+        let key = key.to_owned();
+        let intent = self.shared.store(move |store| {
+            let entry = store.get(&key)?.ok_or_else(|| OutboxError::Unknown(key.clone()))?;
+            let state = entry.intent.state;
+            how(store, &entry).map_err(|why| OutboxError::NotNow { key: key.clone(), state, why })??;
+            Ok(store.get(&key)?.unwrap_or(entry).intent)
+        });
+        let intent = intent.await?;
+        self.shared.wake.notify_one();
+        self.shared.changes.send_modify(|n| *n = n.wrapping_add(1));
+        Ok(intent)
+    }
+
+    /// Lets claims go on after [`Self::held`]: a person has looked.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn resume(&self) -> Result<(), OutboxError> {
+        self.shared.store(|store| Ok(store.release()?)).await?;
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+
+    /// Why claims and what is less urgent are held back until a person has looked ([`Self::resume`]), if so.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn held(&self) -> Result<Option<String>, OutboxError> {
+        self.shared.store(|store| Ok(store.held()?)).await
+    }
+
+    /// Today's spending by kind, for every kind that has a limit of its own, spent something or waits.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn budgets(&self) -> Result<Vec<BudgetView>, OutboxError> {
+        let today = budget::day(self.shared.head.borrow().timestamp);
+        let budgets = self.shared.settings.budgets.clone();
+        let waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let views = self.shared.store(move |store| {
+            let mut kinds: std::collections::BTreeSet<String> = store.kinds_of(today)?.into_iter().collect();
+            kinds.extend(waiting.keys().cloned());
+            kinds.extend(budgets.kinds().map(String::from));
+            let view = |kind: String| {
+                let exhausted = waiting.get(&kind).filter(|waits| waits.over_budget).map(|waits| waits.why.to_string());
+                let spent = store.spent(&kind, today, None)?;
+                Ok(BudgetView { limit: budgets.limit(&kind), spent, exhausted, kind })
+            };
+            kinds.into_iter().map(view).collect()
+        });
+        views.await
+    }
+
+    /// What waits for money, by kind: its budget is spent, or the chain's fees are above the cap.
+    pub fn waiting(&self) -> Vec<(String, Arc<str>)> {
+        let waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.iter().map(|(kind, waits)| (kind.clone(), waits.why.clone())).collect()
     }
 
     /// What happens from now on. A receiver that falls 256 events behind is told so and loses the oldest.
@@ -472,13 +530,4 @@ impl Shared {
 async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, OutboxError> {
     let ended = |error: tokio::task::JoinError| OutboxError::Waiting(format!("a blocking step ended early: {error}"));
     tokio::task::spawn_blocking(f).await.map_err(ended)
-}
-
-/// What has a deadline goes first; the rest in order of arrival.
-fn priority(action: &Action) -> u8 {
-    match action {
-        Action::Answer { .. } | Action::Reveal { .. } => 0,
-        Action::Claim { .. } | Action::Seal { .. } | Action::StartJob { .. } => 1,
-        _ => 2,
-    }
 }

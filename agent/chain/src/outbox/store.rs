@@ -3,18 +3,20 @@
 //! Knows no network. Each public function is one transaction, so that a crash leaves either all of it or nothing.
 
 use super::fees::Fees;
-use super::{Intent, State};
+use super::intent::{Deadline, Intent, Rank, State};
+use crate::provider::CodePin;
 use crate::types::{Pin, Receipt};
 use alloy::primitives::{Address, B256, Bytes};
-use headframe_market::{Action, BlockNo, Wei};
+use headframe_market::{Action, BlockNo, Timestamp, Wei};
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-const SCHEMA_VERSION: i64 = 1;
-const SCHEMA: &str = "
+const SCHEMA_VERSION: i64 = 2;
+/// As the first release made it; later versions are reached by the steps below, so that an old file and a new one are alike.
+const SCHEMA_1: &str = "
 CREATE TABLE meta(k TEXT PRIMARY KEY, v TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE intents(
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -36,8 +38,18 @@ CREATE INDEX attempts_by_intent ON attempts(intent);
 CREATE TABLE gas(kind TEXT PRIMARY KEY, transactions INTEGER NOT NULL, gas_used INTEGER NOT NULL, fee TEXT NOT NULL)
     STRICT, WITHOUT ROWID;
 ";
+/// Deadlines, and what each nonce costs on which day: at most, while it is under way, and exactly once it is mined.
+const TO_SCHEMA_2: &str = "
+ALTER TABLE intents ADD COLUMN deadline_block INTEGER;
+ALTER TABLE intents ADD COLUMN deadline_time INTEGER;
+CREATE TABLE spent(nonce INTEGER PRIMARY KEY, kind TEXT NOT NULL, day INTEGER NOT NULL, fee TEXT NOT NULL) STRICT;
+CREATE INDEX spent_by_day ON spent(day, kind);
+";
+/// Days whose spending is kept.
+const DAYS_KEPT: u64 = 31;
 const COLUMNS: &str = "id, key, kind, state, created_block, nonce, gas_limit, max_fee, max_priority, hash, attempts, \
-                       sent_block, block, block_hash, gas_used, fee, error, done_block, action";
+                       sent_block, block, block_hash, gas_used, fee, error, done_block, action, priority, deadline_block, \
+                       deadline_time";
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -84,9 +96,12 @@ pub(super) struct Entry {
     pub(super) id: i64,
     pub(super) intent: Intent,
     pub(super) action: Option<Action>,
+    pub(super) rank: Rank,
     pub(super) gas_limit: u64,
     pub(super) fees: Fees,
     pub(super) sent_block: BlockNo,
+    /// A person wants its fees raised now.
+    pub(super) hurried: bool,
     pub(super) block_hash: Option<B256>,
 }
 
@@ -126,8 +141,11 @@ impl Store {
         db.pragma_update(None, "synchronous", "FULL")?;
         let tx = db.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(in_use)?;
         match tx.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? {
-            0 => {
-                tx.execute_batch(SCHEMA)?;
+            version @ 0..SCHEMA_VERSION => {
+                if version == 0 {
+                    tx.execute_batch(SCHEMA_1)?;
+                }
+                tx.execute_batch(TO_SCHEMA_2)?;
                 tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             }
             SCHEMA_VERSION => {}
@@ -194,14 +212,17 @@ impl Store {
         Ok(self.db.prepare_cached(count)?.query_row([], |row| number(row, 0))?)
     }
 
-    /// Adds a new intent, or gives the one that has its key.
-    pub(super) fn add(&mut self, action: &Action, priority: u8, head: BlockNo) -> Result<Entry> {
+    /// Adds a new intent, or gives the one that has its key; one that nothing was signed for takes the newer content.
+    pub(super) fn add(&mut self, action: &Action, deadline: Deadline, head: BlockNo) -> Result<Entry> {
         let (key, text) = (action.key(), json(action)?);
+        let (block, time) = (deadline.block.map(|block| int(block.0)), deadline.time.map(|time| int(time.0)));
         self.write(|tx| {
             tx.execute(
-                "INSERT OR IGNORE INTO intents(key, kind, priority, action, state, created_block) \
-                 VALUES (?1, ?2, ?3, ?4, 'queued', ?5)",
-                params![key, action.kind(), priority, text, int(head.0)],
+                "INSERT INTO intents(key, kind, priority, action, state, created_block, deadline_block, deadline_time) \
+                 VALUES (?1, ?2, ?3, ?4, 'queued', ?5, ?6, ?7) ON CONFLICT(key) DO UPDATE SET action = excluded.action, \
+                 deadline_block = excluded.deadline_block, deadline_time = excluded.deadline_time \
+                 WHERE state = 'queued'",
+                params![key, action.kind(), Rank::of(action).order(), text, int(head.0), block, time],
             )?;
             Ok(())
         })?;
@@ -209,14 +230,16 @@ impl Store {
     }
 
     /// Puts a failed intent back into the queue, under a new nonce.
-    pub(super) fn retry(&mut self, id: i64, action: &Action, head: BlockNo) -> Result<()> {
+    pub(super) fn retry(&mut self, id: i64, action: &Action, deadline: Deadline, head: BlockNo) -> Result<()> {
         let text = json(action)?;
+        let (block, time) = (deadline.block.map(|block| int(block.0)), deadline.time.map(|time| int(time.0)));
         self.write(|tx| {
             tx.execute(
                 "UPDATE intents SET state = 'queued', action = ?2, created_block = ?3, nonce = NULL, hash = NULL, \
                  attempts = 0, sent_block = NULL, block = NULL, block_hash = NULL, gas_used = NULL, fee = NULL, \
-                 error = NULL, done_block = NULL WHERE id = ?1 AND state = 'failed'",
-                params![id, text, int(head.0)],
+                 error = NULL, done_block = NULL, deadline_block = ?4, deadline_time = ?5 \
+                 WHERE id = ?1 AND state = 'failed'",
+                params![id, text, int(head.0), block, time],
             )?;
             Ok(())
         })
@@ -235,18 +258,100 @@ impl Store {
     pub(super) fn on_the_way(&self, mined: u64) -> Result<Vec<Entry>> {
         self.many(
             "WHERE state IN ('signed', 'sent', 'mined', 'reverted') \
-             OR (state IN ('safe', 'failed') AND nonce >= ?1) ORDER BY nonce",
+             OR (state IN ('safe', 'final', 'failed') AND nonce >= ?1) ORDER BY nonce",
             [int(mined)],
         )
     }
 
-    /// What to start next: a reservation first, then by priority, then in order of arrival.
-    pub(super) fn next(&self) -> Result<Option<Entry>> {
+    /// What is safe and lies at or below the final block `last`.
+    pub(super) fn to_settle(&self, last: BlockNo) -> Result<Vec<Entry>> {
+        self.many("WHERE state = 'safe' AND block <= ?1 ORDER BY nonce", [int(last.0)])
+    }
+
+    /// What was done in a block above `fork`, which may be another one since a reorganisation.
+    pub(super) fn done_above(&self, fork: BlockNo) -> Result<Vec<Entry>> {
+        self.many("WHERE state IN ('safe', 'final', 'failed') AND block > ?1 ORDER BY nonce", [int(fork.0)])
+    }
+
+    /// What to start next: a reservation first, because its nonce may be bound by a signature that was lost; then by
+    /// rank, then what is due first, then in order of arrival. Only ranks down to `lowest`, and none of `without`.
+    pub(super) fn next(&self, lowest: Rank, without: &[String]) -> Result<Option<Entry>> {
         let reserved = self.one("WHERE state = 'reserved' LIMIT 1", [])?;
         if reserved.is_some() {
             return Ok(reserved);
         }
-        self.one("WHERE state = 'queued' ORDER BY priority, id LIMIT 1", [])
+        let places = vec!["?"; without.len()].join(", ");
+        let lowest = lowest.order();
+        let values = std::iter::once(&lowest as &dyn ToSql).chain(without.iter().map(|kind| kind as &dyn ToSql));
+        self.one(
+            &format!(
+                "WHERE state = 'queued' AND priority <= ? AND kind NOT IN ({places}) ORDER BY priority, \
+                 deadline_block IS NULL AND deadline_time IS NULL, deadline_time, deadline_block, id LIMIT 1"
+            ),
+            rusqlite::params_from_iter(values),
+        )
+    }
+
+    /// The best rank among those that wait for a nonce.
+    pub(super) fn best_waiting(&self) -> Result<Option<Rank>> {
+        let best = "SELECT min(priority) FROM intents WHERE state IN ('queued', 'reserved')";
+        let best = self.db.prepare_cached(best)?.query_row([], |row| row.get::<_, Option<u8>>(0))?;
+        Ok(best.map(Rank::from_order))
+    }
+
+    /// What waits for a nonce and has a deadline.
+    pub(super) fn waiting_with_deadline(&self) -> Result<Vec<Entry>> {
+        self.many(
+            "WHERE state = 'queued' AND (deadline_block IS NOT NULL OR deadline_time IS NOT NULL) ORDER BY id",
+            [],
+        )
+    }
+
+    /// Fees of one kind on one day: paid, and at most due by what is under way. `except` leaves one nonce out.
+    pub(super) fn spent(&self, kind: &str, day: u64, except: Option<u64>) -> Result<Wei> {
+        let mut statement =
+            self.db.prepare_cached("SELECT fee FROM spent WHERE kind = ?1 AND day = ?2 AND nonce IS NOT ?3")?;
+        let rows = statement.query_map(params![kind, int(day), except.map(int)], |row| wide(row, 0))?;
+        rows.map(|fee| Ok(fee?)).try_fold(Wei(0), |sum, fee: Result<u128>| Ok(Wei(sum.0.saturating_add(fee?))))
+    }
+
+    /// The kinds that cost something on one day.
+    pub(super) fn kinds_of(&self, day: u64) -> Result<Vec<String>> {
+        let mut statement = self.db.prepare_cached("SELECT DISTINCT kind FROM spent WHERE day = ?1")?;
+        Ok(statement.query_map([int(day)], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Why claims and what is less urgent are held back until a person has looked, if so.
+    pub(super) fn held(&self) -> Result<Option<String>> {
+        meta(&self.db, "held")
+    }
+
+    /// Holds claims and what is less urgent back from now on, also after a restart.
+    pub(super) fn hold(&mut self, why: &str) -> Result<()> {
+        self.write(|tx| if meta(tx, "held")?.is_none() { set_meta(tx, "held", why) } else { Ok(()) })
+    }
+
+    /// Remembers the code of contracts that were not known; gives the first one that is not as it was, and how it was.
+    pub(super) fn pin_codes(&mut self, pins: &[CodePin]) -> Result<Option<(CodePin, B256)>> {
+        self.write(|tx| {
+            for pin in pins {
+                let key = format!("code:{}", pin.address);
+                match meta(tx, &key)?.and_then(|text| text.parse::<B256>().ok()) {
+                    Some(bound) if bound != pin.hash => return Ok(Some((*pin, bound))),
+                    Some(_) => {}
+                    None => set_meta(tx, &key, &pin.hash.to_string())?,
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    /// Ends [`Self::hold`].
+    pub(super) fn release(&mut self) -> Result<()> {
+        self.write(|tx| {
+            tx.execute("DELETE FROM meta WHERE k = 'held'", [])?;
+            Ok(())
+        })
     }
 
     /// Fixes nonce, gas and fees before anything is signed with them, so that signing again gives the same bytes.
@@ -262,9 +367,17 @@ impl Store {
         })
     }
 
-    /// Keeps signed bytes before they leave. The nonce is spent from here on.
-    pub(super) fn signed(&mut self, entry: &Entry, fees: Fees, attempt: &Attempt, head: BlockNo) -> Result<()> {
+    /// Keeps signed bytes before they leave. The nonce is spent from here on, and what it may cost counts for `day`.
+    pub(super) fn signed(
+        &mut self,
+        entry: &Entry,
+        fees: Fees,
+        attempt: &Attempt,
+        head: BlockNo,
+        day: u64,
+    ) -> Result<()> {
         let Some(nonce) = entry.intent.nonce else { return Ok(()) };
+        let most = fees.max_fee.saturating_mul(u128::from(entry.gas_limit));
         self.write(|tx| {
             let (max_fee, max_priority) = (fees.max_fee.to_string(), fees.max_priority.to_string());
             tx.execute(
@@ -285,6 +398,12 @@ impl Store {
                  attempts = attempts + 1 WHERE id = ?1",
                 params![entry.id, attempt.hash.as_slice(), max_fee, max_priority, int(head.0)],
             )?;
+            tx.execute(
+                "INSERT INTO spent(nonce, kind, day, fee) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT(nonce) DO UPDATE SET fee = excluded.fee",
+                params![int(nonce), entry.intent.kind, int(day), most.to_string()],
+            )?;
+            tx.execute("DELETE FROM spent WHERE day < ?1", [int(day.saturating_sub(DAYS_KEPT))])?;
             let next = meta(tx, "next_nonce")?.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
             set_meta(tx, "next_nonce", &next.max(nonce.saturating_add(1)).to_string())
         })
@@ -311,6 +430,14 @@ impl Store {
     pub(super) fn postpone(&mut self, id: i64, head: BlockNo) -> Result<()> {
         self.write(|tx| {
             tx.execute("UPDATE intents SET sent_block = ?2 WHERE id = ?1", params![id, int(head.0)])?;
+            Ok(())
+        })
+    }
+
+    /// Asks for a replacement now.
+    pub(super) fn hurry(&mut self, id: i64) -> Result<()> {
+        self.write(|tx| {
+            tx.execute("UPDATE intents SET sent_block = NULL WHERE id = ?1", [id])?;
             Ok(())
         })
     }
@@ -345,7 +472,7 @@ impl Store {
                     error
                 ],
             )?;
-            Ok(())
+            spend(tx, entry.intent.nonce, receipt.fee.0)
         })
     }
 
@@ -358,7 +485,7 @@ impl Store {
                  error = NULL, done_block = NULL, sent_block = ?2 WHERE id = ?1",
                 params![entry.id, int(head.0)],
             )?;
-            Ok(())
+            spend(tx, entry.intent.nonce, entry.fees.max_fee.saturating_mul(u128::from(entry.gas_limit)))
         })
     }
 
@@ -372,6 +499,14 @@ impl Store {
             )?;
             account(tx, &entry.intent, true)?;
             prune(tx, entry.id, keep)
+        })
+    }
+
+    /// A safe transaction is in a block that the chain calls final.
+    pub(super) fn settle(&mut self, id: i64) -> Result<()> {
+        self.write(|tx| {
+            tx.execute("UPDATE intents SET state = 'final' WHERE id = ?1 AND state = 'safe'", [id])?;
+            Ok(())
         })
     }
 
@@ -395,8 +530,9 @@ impl Store {
 
 /// Ages finished rows: first the signed bytes and the action go, later the row. Works in steps of 32 finished intents.
 fn prune(tx: &Transaction<'_>, id: i64, keep: Keep) -> Result<()> {
-    const NTH: &str = "SELECT id FROM intents WHERE state IN ('safe', 'failed') ORDER BY id DESC LIMIT 1 OFFSET ?1";
-    const DONE: &str = "id <= ?1 AND state IN ('safe', 'failed')";
+    const NTH: &str =
+        "SELECT id FROM intents WHERE state IN ('safe', 'final', 'failed') ORDER BY id DESC LIMIT 1 OFFSET ?1";
+    const DONE: &str = "id <= ?1 AND state IN ('safe', 'final', 'failed')";
     if id % 32 != 0 {
         return Ok(());
     }
@@ -413,7 +549,7 @@ fn prune(tx: &Transaction<'_>, id: i64, keep: Keep) -> Result<()> {
 
 fn unaccount(tx: &Transaction<'_>, entry: &Entry) -> Result<()> {
     match entry.intent.state {
-        State::Safe | State::Failed => account(tx, &entry.intent, false),
+        State::Safe | State::Final | State::Failed => account(tx, &entry.intent, false),
         _ => Ok(()),
     }
 }
@@ -438,6 +574,12 @@ fn account(tx: &Transaction<'_>, intent: &Intent, add: bool) -> Result<()> {
     Ok(())
 }
 
+/// What a nonce really costs, or may again.
+fn spend(tx: &Transaction<'_>, nonce: Option<u64>, fee: u128) -> Result<()> {
+    tx.execute("UPDATE spent SET fee = ?2 WHERE nonce = ?1", params![nonce.map(int), fee.to_string()])?;
+    Ok(())
+}
+
 fn meta(db: &Connection, k: &str) -> Result<Option<String>> {
     let mut statement = db.prepare_cached("SELECT v FROM meta WHERE k = ?1")?;
     Ok(statement.query_row([k], |row| row.get(0)).optional()?)
@@ -456,6 +598,10 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         kind: row.get(2)?,
         state: state(row, 3)?,
         created_block: BlockNo(number(row, 4)?),
+        deadline: Deadline {
+            block: maybe(row, 20, number)?.map(BlockNo),
+            time: maybe(row, 21, number)?.map(Timestamp),
+        },
         nonce: maybe(row, 5, number)?,
         hash: maybe(row, 9, hash)?,
         attempts: row.get(10)?,
@@ -469,12 +615,14 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         id: row.get(0)?,
         intent,
         action,
+        rank: Rank::from_order(row.get(19)?),
         gas_limit: maybe(row, 6, number)?.unwrap_or_default(),
         fees: Fees {
             max_fee: maybe(row, 7, wide)?.unwrap_or_default(),
             max_priority: maybe(row, 8, wide)?.unwrap_or_default(),
         },
         sent_block: BlockNo(maybe(row, 11, number)?.unwrap_or_default()),
+        hurried: maybe(row, 11, number)?.is_none(),
         block_hash: maybe(row, 13, hash)?,
     })
 }

@@ -2,15 +2,17 @@
 //!
 //! Each round is made of steps that are durable one by one, so that the task may be dropped at any await.
 
-use super::fees::Fees;
-use super::store::{Attempt, Entry};
-use super::{Event, OutboxError, Shared, SignError, State, TxFields, TxSigner, blocking};
+mod follow;
+mod start;
+
+use super::intent::{Deadline, Event, Rank};
+use super::store::Entry;
+use super::{OutboxError, Shared, TxSigner};
 use crate::error::{Class, RpcError};
-use crate::provider::Rpc;
-use crate::revert::Revert;
-use crate::types::{Receipt, Simulation};
+use crate::provider::views::{Agreed, Nonces};
+use crate::provider::{CodePin, Rpc};
 use crate::watcher::Head;
-use alloy::primitives::{Address, B256, keccak256};
+use alloy::primitives::{Address, B256};
 use headframe_market::BlockNo;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,6 +25,11 @@ use tokio_util::sync::CancellationToken;
 const FOREIGN_ROUNDS: u32 = 10;
 /// The longest rest after a failed round.
 const MAX_REST: Duration = Duration::from_secs(3);
+/// Proofs do not wait until what stands before them is mined, but no more than this may be in no block at once: pools drop
+/// long rows of one account.
+const IN_FLIGHT: usize = 8;
+/// Blocks between two looks at the contracts' code.
+const PINS_EVERY: u64 = 50;
 
 /// Makes and follows transactions until stopped. The caller owns the task.
 pub struct Worker {
@@ -30,10 +37,17 @@ pub struct Worker {
     rpc: Rpc,
     signer: Arc<dyn TxSigner>,
     account: Address,
-    /// The head at which nothing was left to do.
-    idle_at: B256,
+    /// The head, and the final block, at which nothing was left to do.
+    idle_at: (B256, BlockNo),
     /// For each spent nonce without a receipt: in how many rounds.
     missing: BTreeMap<u64, u32>,
+    /// Reorganisations that were looked at.
+    reorgs: u64,
+    /// What was undone although it was final, as far as it was looked at.
+    broken: Option<Arc<str>>,
+    /// The contracts' code as this node began with it, and when it was last compared.
+    pins: Vec<CodePin>,
+    pins_seen: Option<BlockNo>,
 }
 
 impl fmt::Debug for Worker {
@@ -55,7 +69,18 @@ enum Round {
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, rpc: Rpc, signer: Arc<dyn TxSigner>) -> Self {
         let account = signer.address();
-        Self { shared, rpc, signer, account, idle_at: B256::ZERO, missing: BTreeMap::new() }
+        Self {
+            shared,
+            rpc,
+            signer,
+            account,
+            idle_at: (B256::ZERO, BlockNo(0)),
+            missing: BTreeMap::new(),
+            reorgs: 0,
+            broken: None,
+            pins: Vec::new(),
+            pins_seen: None,
+        }
     }
 
     /// Works until `stop`. Safe to drop at any time: the rows say where to go on.
@@ -128,301 +153,135 @@ impl Worker {
             Some(next) => next,
             None => self.first_nonce().await?,
         };
-        let (queued, unfinished) =
-            self.shared.store(|store| Ok((store.next()?.is_some(), !store.on_the_way(u64::MAX)?.is_empty()))).await?;
-        if !queued && !unfinished && self.idle_at == head.hash {
+        self.drop_late(&head).await?;
+        let looked = self.idle_at == (head.hash, head.finalized);
+        let (queued, unfinished) = self
+            .shared
+            .store(|store| Ok((store.next(Rank::Upkeep, &[])?.is_some(), !store.on_the_way(u64::MAX)?.is_empty())))
+            .await?;
+        if !queued && !unfinished && looked {
             return Ok(Round::Idle);
         }
-        let mined = self.rpc.latest_nonce(self.account).await?;
-        if mined > next {
-            return Err(OutboxError::ForeignNonce { account: self.account, nonce: next });
+        let known = self.know_contracts(&head).await?;
+        let sure = self.no_stranger(next).await?;
+        let mined = sure.value.mined;
+        if head.finality_broken != self.broken {
+            self.broken = head.finality_broken.clone();
+            if let Some(broken) = &head.finality_broken {
+                self.hold(broken).await?;
+            }
         }
         self.resend_orphans(mined).await?;
-        let entries = self.shared.store(move |store| Ok(store.on_the_way(mined)?)).await?;
-        let mut gate_open = true;
-        let mut waiting = false;
+        let entries = self.to_follow(mined, &head).await?;
+        let urgency = self.urgency(&entries, mined).await?;
+        let (mut in_flight, mut waiting) = (0, false);
         for entry in entries {
-            let state = self.follow(entry, mined, &head).await?;
-            gate_open &= !matches!(state, State::Signed | State::Sent);
-            waiting |= !matches!(state, State::Safe | State::Failed);
+            let state = self.follow(entry, &sure, &head, &urgency).await?;
+            in_flight += usize::from(state.is_in_flight());
+            waiting |= !state.is_done();
         }
+        self.reorgs = head.reorgs;
         self.missing.retain(|nonce, _| *nonce < mined);
-        if gate_open && let Some(entry) = self.shared.store(|store| Ok(store.next()?)).await? {
-            self.start(entry, &head).await?;
+        let lowest = match in_flight {
+            // Without a quorum, or while a provider shows transactions that are not ours, only what cannot wait.
+            0 if sure.quorum && head.quorum && known && sure.value.most <= next => Rank::Upkeep,
+            0..IN_FLIGHT => Rank::Proof,
+            _ => return Ok(Round::Waiting),
+        };
+        if self.start_next(lowest, &head).await? {
             return Ok(Round::Progress);
         }
         if waiting {
             return Ok(Round::Waiting);
         }
-        self.idle_at = head.hash;
+        self.idle_at = (head.hash, head.finalized);
         Ok(Round::Idle)
     }
 
-    /// A new store begins where the chain is, once nothing unknown is on its way.
-    async fn first_nonce(&self) -> Result<u64, OutboxError> {
-        let mined = self.rpc.latest_nonce(self.account).await?;
-        let pending = self.rpc.pending_nonce(self.account).await?;
-        if pending > mined {
-            return Err(OutboxError::Waiting(format!(
-                "account {}: {} transactions that this store does not know are waiting to be mined",
-                self.account,
-                pending - mined
-            )));
+    /// Compares the contracts' code with what was found at the first start, now and then; whether a quorum could be asked.
+    async fn know_contracts(&mut self, head: &Head) -> Result<bool, OutboxError> {
+        if self.pins_seen.is_some_and(|seen| head.number < seen.after(PINS_EVERY)) {
+            return Ok(true);
         }
-        self.shared.store(move |store| Ok(store.set_first_nonce(mined)?)).await?;
-        Ok(mined)
-    }
-
-    /// Looks after one transaction that was signed, and says what state it is in now.
-    async fn follow(&mut self, entry: Entry, mined: u64, head: &Head) -> Result<State, OutboxError> {
-        let Some(nonce) = entry.intent.nonce else { return Ok(entry.intent.state) };
-        let attempts = self.shared.store(move |store| Ok(store.attempts(nonce)?)).await?;
-        if nonce < mined {
-            for attempt in &attempts {
-                if let Some(receipt) = self.rpc.receipt(attempt.hash).await? {
-                    self.missing.remove(&nonce);
-                    return self.included(entry, attempt.hash, receipt, head).await;
-                }
+        let compared = match self.pins.is_empty() {
+            true => self.rpc.codes(&self.shared.settings.contracts).await,
+            false => self.rpc.check_codes(&self.pins).await.map(|()| self.pins.clone()),
+        };
+        let found = match compared {
+            Ok(found) => found,
+            Err(error) if error.class() == Class::Unsafe => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, "the contracts' code cannot be compared");
+                return Ok(false);
             }
-            return self.without_receipt(entry, nonce, &attempts).await;
+        };
+        let pins = found.clone();
+        if let Some((now, expected)) = self.shared.store(move |store| Ok(store.pin_codes(&pins)?)).await? {
+            let (name, address, found) = (now.name, now.address, now.hash);
+            return Err(RpcError::WrongCode { name, address, expected, found }.into());
         }
-        self.missing.remove(&nonce);
-        let mut entry = entry;
-        if !matches!(entry.intent.state, State::Signed | State::Sent) {
-            let theirs = self.rpc.head().await?.number;
-            if theirs < head.number {
-                // Not gone: this provider has not heard of it yet.
-                let why = format!("the provider that answers is at block {theirs}, behind {}", head.number);
-                return Err(OutboxError::Waiting(why));
+        (self.pins, self.pins_seen) = (found, Some(head.number));
+        Ok(true)
+    }
+
+    /// How many transactions the account has made, all of which must be ours: a quorum that knows of one beyond `next`,
+    /// mined or waiting, knows another holder of the key.
+    async fn no_stranger(&self, next: u64) -> Result<Agreed<Nonces>, OutboxError> {
+        let nonces = self.rpc.nonces(self.account).await?;
+        if nonces.quorum && nonces.value.mined.max(nonces.value.pending) > next {
+            return Err(OutboxError::ForeignNonce { account: self.account, nonce: next });
+        }
+        Ok(nonces)
+    }
+
+    /// What is on its way or fell out of the chain, what may be final now, and after a reorganisation all that was done
+    /// in blocks which may be others since.
+    async fn to_follow(&self, mined: u64, head: &Head) -> Result<Vec<Entry>, OutboxError> {
+        let (finalized, reorged) = (head.finalized, head.reorgs != self.reorgs);
+        let fork = head.last_reorg.and_then(|reorg| reorg.fork).unwrap_or_default();
+        // Several at once are not told apart: then everything that is not final is looked at.
+        let fork = if head.reorgs > self.reorgs.saturating_add(1) { finalized } else { fork };
+        let found = self.shared.store(move |store| {
+            let mut found = store.on_the_way(mined)?;
+            found.extend(store.to_settle(finalized)?);
+            if reorged {
+                found.extend(store.done_above(fork)?);
             }
-            let (gone, at) = (entry.clone(), head.number);
-            self.shared.store(move |store| Ok(store.unmined(&gone, at)?)).await?;
-            tracing::warn!(key = %entry.intent.key, "a mined transaction fell out of the chain and is sent again");
-            entry.intent.state = State::Sent;
-            entry.sent_block = head.number;
-            self.tell(&entry, Event::Unmined).await?;
+            Ok(found)
+        });
+        let mut found = found.await?;
+        found.sort_by_key(|entry| entry.intent.nonce);
+        found.dedup_by_key(|entry| entry.id);
+        Ok(found)
+    }
+
+    /// Ends what waits for its turn and would come too late. Only what every view of the chain calls late is.
+    async fn drop_late(&self, head: &Head) -> Result<(), OutboxError> {
+        if !head.quorum {
+            return Ok(());
         }
-        // What was in the chain before goes out again as it was; otherwise the newest attempt does.
-        let current = attempts.iter().find(|attempt| Some(attempt.hash) == entry.intent.hash).or(attempts.first());
-        let Some(current) = current.cloned() else { return Ok(entry.intent.state) };
-        if head.number >= entry.sent_block.after(self.shared.settings.bump_after) {
-            self.replace(&entry, head).await?;
-        } else if entry.intent.state == State::Signed || !self.rpc.knows(current.hash).await? {
-            self.send(&entry, &current, head).await?;
-        }
-        Ok(State::Sent)
-    }
-
-    /// The nonce is spent, but by none of ours as far as this provider knows.
-    async fn without_receipt(&mut self, entry: Entry, nonce: u64, attempts: &[Attempt]) -> Result<State, OutboxError> {
-        for attempt in attempts {
-            if self.rpc.knows(attempt.hash).await? {
-                return Ok(entry.intent.state); // its receipt is on the way
-            }
-        }
-        let rounds = self.missing.entry(nonce).or_default();
-        *rounds += 1;
-        if *rounds >= FOREIGN_ROUNDS {
-            return Err(OutboxError::ForeignNonce { account: self.account, nonce });
-        }
-        // Keeps the gate shut and the round short.
-        Ok(State::Sent)
-    }
-
-    async fn included(
-        &mut self,
-        mut entry: Entry,
-        hash: B256,
-        receipt: Receipt,
-        head: &Head,
-    ) -> Result<State, OutboxError> {
-        let intent = &entry.intent;
-        let known = entry.block_hash == Some(receipt.block_hash)
-            && intent.hash == Some(hash)
-            && !matches!(intent.state, State::Signed | State::Sent);
-        if !known {
-            let error = if receipt.success { None } else { Some(self.why_reverted(&entry, &receipt).await) };
-            let before = entry.clone();
-            self.shared.store(move |store| Ok(store.mined(&before, hash, &receipt, error.as_deref())?)).await?;
-            entry = self.tell(&entry, if receipt.success { Event::Mined } else { Event::Failed }).await?;
-        }
-        let deep = head.number >= receipt.block.after(self.shared.settings.confirmations);
-        if deep && matches!(entry.intent.state, State::Mined | State::Reverted) {
-            let (done, at, keep) = (entry.clone(), head.number, self.shared.keep());
-            self.shared.store(move |store| Ok(store.finish(&done, at, keep)?)).await?;
-            let event = if receipt.success { Event::Safe } else { Event::Failed };
-            entry = self.tell(&entry, event).await?;
-        }
-        Ok(entry.intent.state)
-    }
-
-    /// Runs the transaction again on the state before its block. A guess: others in that block may have come first.
-    async fn why_reverted(&self, entry: &Entry, receipt: &Receipt) -> String {
-        if receipt.gas_used >= entry.gas_limit {
-            return format!("ran out of gas at {}", receipt.gas_used);
-        }
-        let Some(call) = self.simulation(entry, Some(entry.gas_limit)) else { return "reverted".into() };
-        let before = BlockNo(receipt.block.0.saturating_sub(1));
-        match self.rpc.simulate(&call, Some(before)).await {
-            Err(RpcError::Reverted(revert)) => format!("reverted: {}", self.explain(&revert)),
-            _ => "reverted, for a reason that no longer shows".into(),
-        }
-    }
-
-    fn simulation(&self, entry: &Entry, gas: Option<u64>) -> Option<Simulation> {
-        let call = entry.action.as_ref()?.call(&self.shared.settings.addresses);
-        Some(Simulation { from: self.account, to: call.to, value: call.value, input: call.input, gas })
-    }
-
-    fn explain(&self, revert: &Revert) -> String {
-        let known = self.shared.settings.explain.as_ref().and_then(|explain| explain(&revert.data));
-        known.unwrap_or_else(|| revert.reason())
-    }
-
-    /// Takes the next intent from the queue to the providers.
-    async fn start(&mut self, mut entry: Entry, head: &Head) -> Result<(), OutboxError> {
-        if entry.intent.state == State::Queued {
-            let Some(gas_limit) = self.rehearse(&entry, head).await? else { return Ok(()) };
-            let fees = self.offer(head).await?;
-            let id = entry.id;
-            self.shared.store(move |store| Ok(store.reserve(id, gas_limit, fees)?)).await?;
-            entry = self.reload(&entry).await?;
-        }
-        let Some(attempt) = self.sign(&entry, entry.fees, head).await? else { return Ok(()) };
-        let entry = self.reload(&entry).await?;
-        self.send(&entry, &attempt, head).await
-    }
-
-    /// Tries the call without sending it. `None` when it would revert: the intent has failed and cost nothing.
-    async fn rehearse(&self, entry: &Entry, head: &Head) -> Result<Option<u64>, OutboxError> {
-        let max_gas = self.shared.settings.max_gas;
-        let Some(call) = self.simulation(entry, None) else {
-            return self.fail(entry, "its action is no longer stored", head).await.map(|()| None);
-        };
-        let estimated = match self.rpc.simulate(&call, None).await {
-            Ok(_) => self.rpc.estimate_gas(&call).await,
-            Err(error) => Err(error),
-        };
-        let why = match estimated {
-            Ok(gas) if gas <= max_gas => {
-                // Some room, because the state may change before it is mined.
-                return Ok(Some(gas.saturating_add(gas / 4).saturating_add(10_000).min(max_gas)));
-            }
-            Ok(gas) => format!("it would take {gas} gas, more than the {max_gas} allowed"),
-            Err(RpcError::Reverted(revert)) => format!("would revert: {}", self.explain(&revert)),
-            Err(error @ RpcError::Server { .. }) => format!("would not be accepted: {error}"),
-            Err(error) => return Err(error.into()),
-        };
-        self.fail(entry, &why, head).await.map(|()| None)
-    }
-
-    async fn offer(&self, head: &Head) -> Result<Fees, OutboxError> {
-        let tip = match self.rpc.suggested_tip().await {
-            Ok(tip) => tip,
-            Err(error) if error.class() == Class::Answer => 0, // not every chain has an opinion
-            Err(error) => return Err(error.into()),
-        };
-        Ok(self.shared.settings.fees.offer(head.base_fee, tip))
-    }
-
-    /// Signs and stores. `None` when the signer refuses; a first attempt has then failed.
-    async fn sign(&self, entry: &Entry, fees: Fees, head: &Head) -> Result<Option<Attempt>, OutboxError> {
-        let (Some(nonce), Some(action)) = (entry.intent.nonce, entry.action.clone()) else { return Ok(None) };
-        let fields = TxFields {
-            chain_id: self.rpc.pin().chain_id,
-            nonce,
-            gas_limit: entry.gas_limit,
-            max_fee: fees.max_fee,
-            max_priority: fees.max_priority,
-        };
-        let signer = self.signer.clone();
-        let signed = match blocking(move || signer.sign(&action, &fields)).await? {
-            Ok(signed) if keccak256(&signed.raw) == signed.hash => signed,
-            Ok(_) => return Err(SignError::Unavailable("its bytes do not have the hash it gave".into()).into()),
-            Err(error @ SignError::Refused(_)) if entry.intent.state == State::Reserved => {
-                self.fail(entry, &error.to_string(), head).await?;
-                return Ok(None);
-            }
-            Err(error @ SignError::Refused(_)) => {
-                // Only this replacement is refused; what is on its way stays so.
-                let (id, at, why) = (entry.id, head.number, error.to_string());
-                self.shared
-                    .store(move |store| {
-                        store.postpone(id, at)?;
-                        Ok(store.note(id, &why)?)
-                    })
-                    .await?;
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let attempt = Attempt { hash: signed.hash, raw: signed.raw };
-        let (entry, stored, at) = (entry.clone(), attempt.clone(), head.number);
-        self.shared.store(move |store| Ok(store.signed(&entry, fees, &stored, at)?)).await?;
-        self.changed();
-        Ok(Some(attempt))
-    }
-
-    /// Hands signed bytes to the providers.
-    async fn send(&self, entry: &Entry, attempt: &Attempt, head: &Head) -> Result<(), OutboxError> {
-        let why = match self.rpc.broadcast(&attempt.raw).await {
-            Ok(_) => {
-                let (id, first) = (entry.id, entry.intent.state == State::Signed);
-                self.shared.store(move |store| Ok(store.sent(id)?)).await?;
-                if first {
-                    self.tell(entry, Event::Sent).await?;
-                }
-                return Ok(());
-            }
-            Err(error) if error.class() == Class::Answer => error.to_string(),
-            Err(error) => return Err(error.into()),
-        };
-        let text = why.to_ascii_lowercase();
-        if text.contains("nonce too low") || text.contains("nonce is too low") {
-            return Ok(()); // mined by now, or foreign: the next round tells
-        }
-        let (id, note) = (entry.id, why.clone());
-        self.shared.store(move |store| Ok(store.note(id, &note)?)).await?;
-        if text.contains("underpriced") {
-            return self.replace(entry, head).await;
-        }
-        Err(OutboxError::Waiting(format!("{}: {why}", entry.intent.key)))
-    }
-
-    /// Signs and sends the same content with higher fees, if the cap leaves room.
-    async fn replace(&self, entry: &Entry, head: &Head) -> Result<(), OutboxError> {
-        let Some(fees) = self.shared.settings.fees.bump(entry.fees, self.offer(head).await?) else {
-            let (id, at) = (entry.id, head.number);
-            return self
-                .shared
-                .store(move |store| {
-                    store.postpone(id, at)?;
-                    Ok(store.note(id, "waits at the highest fee allowed")?)
-                })
-                .await;
-        };
-        tracing::info!(key = %entry.intent.key, max_fee = %fees.max_fee, "a waiting transaction gets higher fees");
-        let Some(attempt) = self.sign(entry, fees, head).await? else { return Ok(()) };
-        let entry = self.reload(entry).await?;
-        // Boxed: sending may find that even this is too little and replace again, until the cap ends it.
-        Box::pin(self.send(&entry, &attempt, head)).await
-    }
-
-    async fn resend_orphans(&self, mined: u64) -> Result<(), OutboxError> {
-        for orphan in self.shared.store(move |store| Ok(store.orphans(mined)?)).await? {
-            match self.rpc.broadcast(&orphan.raw).await {
-                Err(error) if error.class() != Class::Answer => return Err(error.into()),
-                _ => {}
+        let waiting = self.shared.store(|store| Ok(store.waiting_with_deadline()?)).await?;
+        for entry in waiting {
+            if let Some(late) = entry.intent.deadline.passed(head.lowest.0, head.lowest.1) {
+                self.fail(&entry, &format!("dropped: {late}"), head).await?;
             }
         }
         Ok(())
     }
 
-    async fn fail(&self, entry: &Entry, why: &str, head: &Head) -> Result<(), OutboxError> {
-        tracing::warn!(key = %entry.intent.key, reason = why, "a transaction is not made");
-        let (id, at, why, keep) = (entry.id, head.number, why.to_owned(), self.shared.keep());
-        self.shared.store(move |store| Ok(store.fail_unsigned(id, &why, at, keep)?)).await?;
-        self.tell(entry, Event::Failed).await.map(drop)
+    /// For each transaction in no block: the best rank, and the deadlines, of what cannot happen before it.
+    async fn urgency(&self, entries: &[Entry], mined: u64) -> Result<Urgency, OutboxError> {
+        let (best, due) =
+            self.shared.store(|store| Ok((store.best_waiting()?, store.waiting_with_deadline()?))).await?;
+        let mut deadlines: Vec<Deadline> = due.iter().map(|entry| entry.intent.deadline).collect();
+        let mut rank = best.unwrap_or(Rank::Upkeep);
+        let mut of = BTreeMap::new();
+        for entry in entries.iter().rev().filter(|entry| entry.intent.nonce >= Some(mined)) {
+            rank = rank.min(entry.rank);
+            deadlines.push(entry.intent.deadline);
+            of.insert(entry.id, (rank, deadlines.clone()));
+        }
+        Ok(Urgency(of))
     }
 
     async fn reload(&self, entry: &Entry) -> Result<Entry, OutboxError> {
@@ -440,5 +299,21 @@ impl Worker {
 
     fn changed(&self) {
         self.shared.changes.send_modify(|n| *n = n.wrapping_add(1));
+    }
+}
+
+/// How urgent what is on its way is, by row.
+struct Urgency(BTreeMap<i64, (Rank, Vec<Deadline>)>);
+
+impl Urgency {
+    /// The rank that counts for its fees: its own, or that of something better which stands behind it.
+    fn rank(&self, entry: &Entry) -> Rank {
+        self.0.get(&entry.id).map_or(entry.rank, |(rank, _)| *rank)
+    }
+
+    /// Whether it, or something behind it, is due within so many blocks or seconds.
+    fn is_due(&self, entry: &Entry, head: &Head, blocks: u64, seconds: u64) -> bool {
+        let due = |deadline: &Deadline| deadline.is_near(head.highest.0, head.highest.1, blocks, seconds);
+        self.0.get(&entry.id).is_some_and(|(_, deadlines)| deadlines.iter().any(due))
     }
 }

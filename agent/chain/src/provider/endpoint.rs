@@ -20,6 +20,8 @@ pub(super) struct Provider {
     client: reqwest::Client,
     slots: Semaphore,
     ids: AtomicU64,
+    /// How long it must agree after it was set aside before that is forgotten.
+    trial: Duration,
     pub(super) state: Mutex<ProviderState>,
 }
 
@@ -31,7 +33,22 @@ pub(super) struct ProviderState {
     pub(super) rest_until: Option<Instant>,
     pub(super) verified: Option<Instant>,
     pub(super) last_error: String,
+    /// For each topic: contradicted by a quorum since then, without a break.
+    disagrees_since: [Option<Instant>; 4],
+    pub(super) aside_until: Option<Instant>,
+    pub(super) aside_why: String,
+    /// How many times in a row.
+    asides: u32,
     pub(super) stats: ProviderStats,
+}
+
+/// What providers are compared in: one that is right about heads may yet lie about receipts.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Topic {
+    Blocks,
+    Nonces,
+    Receipts,
+    Calls,
 }
 
 /// Why one provider gave no answer; the next one is asked.
@@ -73,7 +90,8 @@ impl Provider {
         }
         let client = client.build().map_err(|error| bad(&name, &format!("no HTTP client: {error}")))?;
         let slots = Semaphore::new(settings.in_flight.max(1));
-        Ok(Self { name, url, client, slots, ids: AtomicU64::new(1), state: Mutex::default() })
+        let trial = settings.aside_min;
+        Ok(Self { name, url, client, slots, ids: AtomicU64::new(1), trial, state: Mutex::default() })
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, ProviderState> {
@@ -152,6 +170,40 @@ impl Provider {
         state.verified = None;
         state.last_error = why;
         failure
+    }
+
+    /// Whether it is set aside now. When that is over it is asked again.
+    pub(super) fn is_aside(&self) -> bool {
+        self.lock().aside_until.is_some_and(|until| until > Instant::now())
+    }
+
+    /// A quorum says the same.
+    pub(super) fn agrees(&self, on: Topic) {
+        let mut state = self.lock();
+        state.disagrees_since[on as usize] = None;
+        if state.aside_until.is_some_and(|until| until + self.trial < Instant::now()) {
+            (state.aside_until, state.asides) = (None, 0);
+        }
+    }
+
+    /// A quorum says something else. That may be a matter of moments; whether it has gone on for longer than `patience`.
+    pub(super) fn disagrees(&self, on: Topic, patience: Duration) -> bool {
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.stats.disagreements += 1;
+        now.duration_since(*state.disagrees_since[on as usize].get_or_insert(now)) >= patience
+    }
+
+    /// Leaves it out for a while.
+    pub(super) fn set_aside(&self, why: &str, settings: &Settings) {
+        let mut state = self.lock();
+        let wait = settings.aside_min.saturating_mul(1 << state.asides.min(16)).min(settings.aside_max);
+        tracing::error!(provider = %self.name, reason = why, ?wait, "provider is set aside");
+        state.aside_until = Some(Instant::now() + wait);
+        state.aside_why = cut(why);
+        state.asides = state.asides.saturating_add(1);
+        state.disagrees_since = [None; 4];
+        state.stats.set_aside += 1;
     }
 
     async fn post(&self, method: &str, params: &Value, max_body: usize) -> Outcome<Value> {

@@ -22,11 +22,26 @@ pub enum Manner {
     Says(u16, &'static str),
 }
 
+/// Changes an answer: method, parameters and what an honest provider says.
+pub type Twist = Box<dyn Fn(&str, &Value, Value) -> Value + Send>;
+
 pub struct Chain {
     pub manner: Manner,
+    /// Another provider of the same chain asks that chain.
+    of: Option<Arc<Mutex<Chain>>>,
+    /// What this provider makes of each answer.
+    pub twist: Option<Twist>,
     pub chain_id: u64,
     pub genesis: B256,
     pub head: u64,
+    /// Block 0's timestamp; each block is a second later.
+    pub clock: u64,
+    /// The height that "finalized" stands for; unknown without one.
+    pub finalized: Option<u64>,
+    /// From which height on another branch is the chain.
+    branches: BTreeMap<u64, u64>,
+    pub logs: Vec<Value>,
+    pub codes: BTreeMap<String, &'static str>,
     pub base_fee: u128,
     /// Includes nothing that tips less than this.
     pub wants: u128,
@@ -56,12 +71,28 @@ impl Drop for Open {
 
 impl Mock {
     pub async fn start(chain_id: u64) -> Self {
+        Self::serve(chain_id, None).await
+    }
+
+    /// Another provider of this one's chain.
+    pub async fn beside(&self) -> Self {
+        Self::serve(self.get(|chain| chain.chain_id), Some(self.chain.clone())).await
+    }
+
+    async fn serve(chain_id: u64, of: Option<Arc<Mutex<Chain>>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let chain = Chain {
             manner: Manner::Honest,
+            of,
+            twist: None,
             chain_id,
             genesis: B256::repeat_byte(7),
             head: 1,
+            clock: 0,
+            finalized: None,
+            branches: BTreeMap::new(),
+            logs: Vec::new(),
+            codes: BTreeMap::new(),
             base_fee: 1_000,
             wants: 0,
             pool: BTreeMap::new(),
@@ -83,6 +114,10 @@ impl Mock {
         f(&mut self.chain.lock().unwrap());
     }
 
+    pub fn twist(&self, twist: impl Fn(&str, &Value, Value) -> Value + Send + 'static) {
+        self.set(|chain| chain.twist = Some(Box::new(twist)));
+    }
+
     pub fn get<T>(&self, f: impl FnOnce(&Chain) -> T) -> T {
         f(&self.chain.lock().unwrap())
     }
@@ -102,7 +137,21 @@ impl Mock {
             Manner::Says(status, text) => return (StatusCode::from_u16(status).unwrap(), text.to_owned()),
         }
         let body: Value = serde_json::from_slice(&body).unwrap();
-        let outcome = mock.chain.lock().unwrap().respond(body["method"].as_str().unwrap(), &body["params"]);
+        let (method, params) = (body["method"].as_str().unwrap(), &body["params"]);
+        let outcome = {
+            let mut chain = mock.chain.lock().unwrap();
+            let outcome = match chain.of.clone() {
+                Some(of) => {
+                    let mut shared = of.lock().unwrap();
+                    shared.respond(method, params)
+                }
+                None => chain.respond(method, params),
+            };
+            outcome.map(|answer| match &chain.twist {
+                Some(twist) => twist(method, params, answer),
+                None => answer,
+            })
+        };
         let answer = match outcome {
             Ok(result) => json!({ "jsonrpc": "2.0", "id": body["id"], "result": result }),
             Err(message) => {
@@ -127,13 +176,44 @@ impl Chain {
         }
     }
 
-    fn block(&self, number: u64) -> Value {
-        let hash = |number: u64| if number == 0 { self.genesis } else { keccak256(number.to_be_bytes()) };
+    /// Replaces the newest `depth` blocks by empty ones.
+    pub fn reorganise(&mut self, depth: u64) {
+        let first = self.head + 1 - depth;
+        let branch = self.branches.len() as u64 + 1;
+        self.branches.insert(first, branch);
+        self.mined.retain(|_, (_, block)| *block < first);
+    }
+
+    /// Somebody else's transaction under this account's next nonce is mined.
+    pub fn mine_foreign(&mut self) {
+        let nonce = self.mined.len() as u64;
+        self.head += 1;
+        self.pool.remove(&nonce);
+        self.mined.insert(nonce, (B256::repeat_byte(0xfe), self.head));
+    }
+
+    /// How many transactions wait to be mined.
+    pub fn waiting(&self) -> usize {
+        self.pool.len()
+    }
+
+    /// How many transactions the account has made.
+    pub fn transactions(&self) -> usize {
+        self.mined.len()
+    }
+
+    pub fn hash(&self, number: u64) -> B256 {
+        let branch = self.branches.range(..=number).next_back().map_or(0, |(_, branch)| *branch);
+        if number == 0 { self.genesis } else { keccak256([number.to_be_bytes(), branch.to_be_bytes()].concat()) }
+    }
+
+    pub fn block(&self, number: u64) -> Value {
+        let hash = |number: u64| self.hash(number);
         if number > self.head {
             return Value::Null;
         }
         json!({ "number": hex(number), "hash": hash(number), "parentHash": hash(number.saturating_sub(1)),
-            "timestamp": hex(number), "baseFeePerGas": format!("{:#x}", self.base_fee) })
+            "timestamp": hex(self.clock + number), "baseFeePerGas": format!("{:#x}", self.base_fee) })
     }
 
     fn respond(&mut self, method: &str, params: &Value) -> Result<Value, &'static str> {
@@ -141,11 +221,17 @@ impl Chain {
             "eth_chainId" => hex(self.chain_id),
             "eth_getBlockByNumber" => match params[0].as_str().unwrap() {
                 "latest" => self.block(self.head),
+                "finalized" => match self.finalized {
+                    Some(number) => self.block(number),
+                    None => return Err("unknown block"),
+                },
                 number => self.block(u64::from_str_radix(&number[2..], 16).unwrap()),
             },
             "eth_getTransactionCount" if params[1] == "pending" => hex((self.mined.len() + self.pool.len()) as u64),
             "eth_getTransactionCount" => hex(self.mined.len() as u64),
+            "eth_getLogs" => json!(self.logs),
             "eth_call" => json!("0x"),
+            "eth_getCode" => json!(self.codes.get(params[0].as_str().unwrap()).copied().unwrap_or("0x")),
             "eth_estimateGas" => json!("0x5208"),
             "eth_maxPriorityFeePerGas" => json!("0x64"),
             "eth_sendRawTransaction" => return self.accept(&params[0]),
@@ -188,6 +274,6 @@ impl Chain {
     }
 }
 
-fn hex(number: u64) -> Value {
+pub fn hex(number: u64) -> Value {
     json!(format!("{number:#x}"))
 }

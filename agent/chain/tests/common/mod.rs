@@ -79,6 +79,14 @@ impl Drop for Anvil {
     }
 }
 
+/// Blocks that go on for ever.
+pub async fn keep_mining(anvil: &Anvil, every: Duration) {
+    loop {
+        anvil.mine(1).await;
+        tokio::time::sleep(every).await;
+    }
+}
+
 /// What a [`Proxy`] does to one method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -147,7 +155,8 @@ pub enum Mood {
 /// Signs with a fixed development key. For tests only: it checks no rule but one, that a nonce belongs to one action
 /// for ever.
 pub struct TestSigner {
-    key: PrivateKeySigner,
+    pub key: PrivateKeySigner,
+    at: Addresses,
     pub mood: Mutex<Mood>,
     /// For each nonce the key of its action and how many different transactions were signed.
     pub signed: Mutex<BTreeMap<u64, (String, Vec<Signed>)>>,
@@ -156,12 +165,17 @@ pub struct TestSigner {
 impl TestSigner {
     /// One of anvil's funded accounts, 0 to 9.
     pub fn new(account: usize) -> Arc<Self> {
+        Self::at(account, addresses())
+    }
+
+    /// The same for other contracts.
+    pub fn at(account: usize, at: Addresses) -> Arc<Self> {
         const KEYS: [&str; 2] = [
             "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
             "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
         ];
         let key = KEYS[account].parse().unwrap();
-        Arc::new(Self { key, mood: Mutex::new(Mood::Willing), signed: Mutex::default() })
+        Arc::new(Self { key, at, mood: Mutex::new(Mood::Willing), signed: Mutex::default() })
     }
 
     pub fn mood(&self, mood: Mood) {
@@ -194,7 +208,7 @@ impl TxSigner for TestSigner {
             Mood::Halted => return Err(SignError::Unsafe("not ever".into())),
             Mood::Willing | Mood::Mute => {}
         }
-        let call = action.call(&addresses());
+        let call = action.call(&self.at);
         let unsigned = TxEip1559 {
             chain_id: tx.chain_id,
             nonce: tx.nonce,
@@ -225,6 +239,9 @@ pub fn rpc_settings() -> RpcSettings {
         timeout: Duration::from_millis(500),
         backoff_min: Duration::from_millis(20),
         backoff_max: Duration::from_millis(100),
+        patience: Duration::from_millis(150),
+        aside_min: Duration::from_millis(300),
+        aside_max: Duration::from_secs(2),
         ..RpcSettings::default()
     }
 }
@@ -238,19 +255,25 @@ pub struct Node {
     pub outbox: Outbox,
     pub head: watch::Receiver<Head>,
     pub worker: JoinHandle<Result<(), OutboxError>>,
+    pub rpc: Rpc,
     watcher: JoinHandle<()>,
 }
 
 impl Node {
     pub async fn start(dir: &Path, url: &str, signer: &Arc<TestSigner>, settings: Settings) -> Self {
-        let rpc = Rpc::connect_with(&[url.to_owned()], None, rpc_settings()).await.unwrap();
+        Self::start_on(dir, &[url.to_owned()], signer, settings).await
+    }
+
+    pub async fn start_on(dir: &Path, urls: &[String], signer: &Arc<TestSigner>, settings: Settings) -> Self {
+        let rpc = Rpc::connect_with(urls, None, rpc_settings()).await.unwrap();
+        let all = rpc.clone();
         let poll = Duration::from_millis(30);
         let (watcher, head) = Watcher::new(rpc.clone(), watcher::Settings { poll, ..Default::default() });
         let watcher = tokio::spawn(async move { drop(watcher.run(CancellationToken::new()).await) });
         let path = dir.join("outbox.sqlite");
         let (outbox, worker) = Outbox::open(&path, rpc, head.clone(), signer.clone(), settings).await.unwrap();
         let worker = tokio::spawn(worker.run(CancellationToken::new()));
-        Self { outbox, head, worker, watcher }
+        Self { outbox, head, worker, rpc: all, watcher }
     }
 
     /// Ends it without a word, as a crash does.
@@ -288,6 +311,32 @@ impl Node {
 
 pub fn withdraw(nth: u64) -> Action {
     Action::Withdraw { nth }
+}
+
+fn decoded(signed: &Signed) -> TxEnvelope {
+    alloy::eips::eip2718::Decodable2718::decode_2718(&mut signed.raw.as_ref()).unwrap()
+}
+
+pub fn max_fee(signed: &Signed) -> u128 {
+    alloy::consensus::Transaction::max_fee_per_gas(&decoded(signed))
+}
+
+pub fn gas_limit(signed: &Signed) -> u64 {
+    alloy::consensus::Transaction::gas_limit(&decoded(signed))
+}
+
+/// A proof, with the deadline that its caller gives it.
+pub fn answer(claim: u64) -> Action {
+    let operator = Address::ZERO;
+    Action::Answer { claim: headframe_market::ClaimId(claim), operator, openings: vec![], secrets: vec![] }
+}
+
+pub fn start_job(job: u64) -> Action {
+    Action::StartJob { job: headframe_market::JobId(job) }
+}
+
+pub fn settle(claim: u64) -> Action {
+    Action::Settle { claim: headframe_market::ClaimId(claim) }
 }
 
 pub async fn nonce(anvil: &Anvil, of: Address) -> u64 {

@@ -5,6 +5,7 @@ use super::*;
 const PIN: Pin = Pin { chain_id: 1, genesis: B256::ZERO };
 const FEES: Fees = Fees { max_fee: 100, max_priority: 10 };
 const HEAD: BlockNo = BlockNo(9);
+const DAY: u64 = 20_000;
 
 fn open(dir: &tempfile::TempDir) -> Store {
     let mut store = Store::open(&dir.path().join("outbox.sqlite"), PIN, Address::ZERO).unwrap();
@@ -16,11 +17,11 @@ fn open(dir: &tempfile::TempDir) -> Store {
 
 fn sign(store: &mut Store, nth: u64) -> Entry {
     let action = Action::Withdraw { nth };
-    let entry = store.add(&action, 2, HEAD).unwrap();
+    let entry = store.add(&action, Deadline::NONE, HEAD).unwrap();
     store.reserve(entry.id, 21_000, FEES).unwrap();
     let entry = store.get(&action.key()).unwrap().unwrap();
     let attempt = Attempt { hash: B256::from(alloy::primitives::U256::from(nth + 1)), raw: vec![1, 2, 3].into() };
-    store.signed(&entry, FEES, &attempt, HEAD).unwrap();
+    store.signed(&entry, FEES, &attempt, HEAD, DAY).unwrap();
     store.sent(entry.id).unwrap();
     store.get(&action.key()).unwrap().unwrap()
 }
@@ -48,9 +49,9 @@ fn a_nonce_is_spent_by_a_signature_and_not_before() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(&dir);
     let keep = Keep { full: 10, rows: 10 };
-    let refused = store.add(&Action::Withdraw { nth: 0 }, 2, HEAD).unwrap();
+    let refused = store.add(&Action::Withdraw { nth: 0 }, Deadline::NONE, HEAD).unwrap();
     store.reserve(refused.id, 21_000, FEES).unwrap();
-    assert_eq!(store.next().unwrap().unwrap().intent.nonce, Some(5));
+    assert_eq!(store.next(Rank::Upkeep, &[]).unwrap().unwrap().intent.nonce, Some(5));
     store.fail_unsigned(refused.id, "refused", HEAD, keep).unwrap();
     assert_eq!(sign(&mut store, 1).intent.nonce, Some(5));
     assert_eq!(sign(&mut store, 2).intent.nonce, Some(6));
@@ -65,13 +66,13 @@ fn a_nonce_is_spent_by_a_signature_and_not_before() {
     let entry = store.get("withdraw:1").unwrap().unwrap();
     assert_eq!(entry.intent.state, State::Reverted);
     store.finish(&entry, HEAD, keep).unwrap();
-    store.retry(entry.id, &Action::Withdraw { nth: 1 }, HEAD).unwrap();
+    store.retry(entry.id, &Action::Withdraw { nth: 1 }, Deadline::NONE, HEAD).unwrap();
     let again = store.get("withdraw:1").unwrap().unwrap().intent;
     assert_eq!((again.state, again.nonce, again.error), (State::Queued, None, None));
     assert_eq!(store.orphans(5).unwrap().len(), 1);
     assert!(store.orphans(6).unwrap().is_empty());
     let running = store.get("withdraw:2").unwrap().unwrap();
-    store.retry(running.id, &Action::Withdraw { nth: 2 }, HEAD).unwrap();
+    store.retry(running.id, &Action::Withdraw { nth: 2 }, Deadline::NONE, HEAD).unwrap();
     assert_eq!(store.get("withdraw:2").unwrap().unwrap().intent.state, State::Sent, "only what failed is retried");
 }
 
@@ -108,4 +109,139 @@ fn a_damaged_file_is_refused() {
     db.pragma_update(None, "user_version", 99).unwrap();
     drop(db);
     assert!(matches!(Store::open(&path, PIN, Address::ZERO), Err(StoreError::Newer(99))));
+}
+
+#[test]
+fn what_a_day_costs_is_counted_once_and_survives_a_restart_and_a_reorganisation() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(&dir);
+    let keep = Keep { full: 10, rows: 10 };
+    let most = Wei(21_000 * 100);
+    let entry = sign(&mut store, 0);
+    assert_eq!(store.spent("withdraw", DAY, None).unwrap(), most, "under way counts as the most it can cost");
+    assert_eq!(store.spent("withdraw", DAY, Some(5)).unwrap(), Wei(0));
+    assert_eq!(store.spent("settle", DAY, None).unwrap(), Wei(0));
+    // A replacement of the same nonce is not a second transaction.
+    let higher = Fees { max_fee: 200, max_priority: 20 };
+    let attempt = Attempt { hash: B256::repeat_byte(9), raw: vec![4].into() };
+    store.signed(&entry, higher, &attempt, HEAD, DAY + 1).unwrap();
+    drop(store);
+    let mut store = open(&dir);
+    assert_eq!(store.spent("withdraw", DAY, None).unwrap(), Wei(21_000 * 200));
+    assert_eq!(store.spent("withdraw", DAY + 1, None).unwrap(), Wei(0), "it counts for the day of its first signature");
+    let entry = store.get("withdraw:0").unwrap().unwrap();
+    let receipt = Receipt { block: HEAD, block_hash: B256::ZERO, success: false, gas_used: 10, fee: Wei(1000) };
+    store.mined(&entry, attempt.hash, &receipt, Some("reverted")).unwrap();
+    assert_eq!(store.spent("withdraw", DAY, None).unwrap(), Wei(1000));
+    store.unmined(&store.get("withdraw:0").unwrap().unwrap(), HEAD).unwrap();
+    assert_eq!(store.spent("withdraw", DAY, None).unwrap(), Wei(21_000 * 200));
+    // Tried again after it failed, the first attempt stays paid for.
+    store.mined(&entry, attempt.hash, &receipt, Some("reverted")).unwrap();
+    store.finish(&store.get("withdraw:0").unwrap().unwrap(), HEAD, keep).unwrap();
+    store.retry(entry.id, &Action::Withdraw { nth: 0 }, Deadline::NONE, HEAD).unwrap();
+    sign(&mut store, 0);
+    assert_eq!(store.spent("withdraw", DAY, None).unwrap(), Wei(1000 + most.0));
+    assert_eq!(store.kinds_of(DAY).unwrap(), ["withdraw"]);
+}
+
+#[test]
+fn what_is_due_first_goes_first_within_a_rank() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(&dir);
+    let settle = |claim| Action::Settle { claim: headframe_market::ClaimId(claim) };
+    let answer = |claim| Action::Answer {
+        claim: headframe_market::ClaimId(claim),
+        operator: Address::ZERO,
+        openings: vec![],
+        secrets: vec![],
+    };
+    let at = |seconds| Deadline::time(Timestamp(seconds));
+    for (action, deadline) in [
+        (settle(1), Deadline::NONE),
+        (answer(2), at(900)),
+        (answer(3), Deadline::NONE),
+        (answer(4), at(800)),
+        (Action::WithdrawStake, Deadline::NONE),
+        (Action::StartJob { job: headframe_market::JobId(5) }, Deadline::block(BlockNo(7))),
+    ] {
+        store.add(&action, deadline, HEAD).unwrap();
+    }
+    let mut order = Vec::new();
+    while let Some(entry) = store.next(Rank::Upkeep, &[]).unwrap() {
+        order.push(entry.intent.key);
+        store.fail_unsigned(entry.id, "seen", HEAD, Keep { full: 10, rows: 10 }).unwrap();
+    }
+    assert_eq!(order, ["answer:4", "answer:2", "answer:3", "start_job:5", "settle:1", "withdraw_stake"]);
+    store.add(&settle(9), Deadline::NONE, HEAD).unwrap();
+    assert!(store.next(Rank::Claim, &[]).unwrap().is_none());
+    assert!(store.next(Rank::Upkeep, &["settle".into()]).unwrap().is_none());
+    assert_eq!(store.best_waiting().unwrap(), Some(Rank::Reward));
+}
+
+/// A file as the first release left it, in the middle of its work.
+#[test]
+fn a_store_of_the_first_schema_is_taken_over_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("outbox.sqlite");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(SCHEMA_1).unwrap();
+    old.execute_batch(
+        "INSERT INTO meta VALUES ('next_nonce', '6');
+         INSERT INTO intents(key, kind, priority, action, state, created_block, nonce, gas_limit, max_fee, max_priority, hash, \
+         attempts, sent_block) VALUES ('withdraw:3', 'withdraw', 2, '', 'sent', 4, 5, 21000, '100', '10', \
+         X'0101010101010101010101010101010101010101010101010101010101010101', 1, 4);
+         INSERT INTO attempts VALUES (X'0101010101010101010101010101010101010101010101010101010101010101', 1, 5, X'AA', '100', \
+         '10', 1);
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(old);
+    let text = serde_json::to_string(&Action::Withdraw { nth: 3 }).unwrap();
+    let rewrite = Connection::open(&path).unwrap();
+    rewrite.execute("UPDATE intents SET action = ?1", [text]).unwrap(); // as this release writes it
+    drop(rewrite);
+    let store = open(&dir);
+    let entry = store.get("withdraw:3").unwrap().unwrap();
+    assert_eq!((entry.intent.state, entry.intent.nonce, entry.intent.deadline), (State::Sent, Some(5), Deadline::NONE));
+    assert_eq!(store.attempts(5).unwrap()[0].raw, Bytes::from(vec![0xaa]));
+    assert_eq!(store.next_nonce().unwrap(), Some(6));
+    drop(store);
+    open(&dir); // and only once
+}
+
+#[test]
+fn a_hold_survives_until_a_person_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(&dir);
+    store.hold("first reason").unwrap();
+    store.hold("second reason").unwrap();
+    drop(store);
+    let mut store = open(&dir);
+    assert_eq!(store.held().unwrap().as_deref(), Some("first reason"));
+    store.release().unwrap();
+    assert_eq!(store.held().unwrap(), None);
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_leaves_nothing_half_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(&dir);
+    sign(&mut store, 0);
+    let pages: i64 = store.db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    store.db.pragma_update(None, "max_page_count", pages).unwrap();
+    let mut taken = 0;
+    let error = loop {
+        taken += 1;
+        match store.add(&Action::Withdraw { nth: taken }, Deadline::NONE, HEAD) {
+            Ok(_) => assert!(taken < 100_000, "the disk is never full"),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("free or repair the disk"), "{error}");
+    assert!(crate::OutboxError::from(error).is_unsafe());
+    drop(store);
+    let store = open(&dir);
+    assert_eq!(store.get("withdraw:0").unwrap().unwrap().intent.state, State::Sent);
+    assert!(store.get(&format!("withdraw:{taken}")).unwrap().is_none());
+    assert_eq!(store.queued().unwrap(), taken - 1);
 }

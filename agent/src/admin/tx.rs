@@ -1,0 +1,149 @@
+//! `/tx`: the transactions of a running process, and what a person may do to them.
+//!
+//! The admin address has no password, so a web page in the operator's browser must not be able to reach what changes
+//! something: that wants a header which browsers do not send to other sites unasked, and a host that is no name which a
+//! page could make its own.
+
+use super::Admin;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use headframe_chain::{Intent, Outbox, OutboxError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The header that a command carries; its value does not matter.
+pub(crate) const COMMAND: &str = "x-headframe-command";
+
+#[derive(Deserialize)]
+struct Limit {
+    limit: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    key: String,
+}
+
+enum Refusal {
+    NoChain,
+    NotFromHere,
+    Outbox(OutboxError),
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, text) = match self {
+            Self::NoChain => (StatusCode::NOT_FOUND, "this process has no chain and makes no transactions".to_owned()),
+            Self::NotFromHere => {
+                let text = format!("send the header {COMMAND} and name the host by its address");
+                (StatusCode::FORBIDDEN, text)
+            }
+            Self::Outbox(error @ OutboxError::Unknown(_)) => (StatusCode::NOT_FOUND, error.to_string()),
+            Self::Outbox(error @ OutboxError::NotNow { .. }) => (StatusCode::CONFLICT, error.to_string()),
+            Self::Outbox(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        };
+        (status, Json(json!({ "error": text }))).into_response()
+    }
+}
+
+impl From<OutboxError> for Refusal {
+    fn from(error: OutboxError) -> Self {
+        Self::Outbox(error)
+    }
+}
+
+pub(super) fn router() -> Router<Admin> {
+    Router::new()
+        .route("/tx", get(list))
+        .route("/tx/show", get(show))
+        .route("/tx/bump", post(bump))
+        .route("/tx/cancel", post(cancel))
+        .route("/tx/resume", post(resume))
+}
+
+async fn list(State(admin): State<Admin>, Query(limit): Query<Limit>) -> Result<Json<Value>, Refusal> {
+    let outbox = outbox(&admin)?;
+    let budgets: Vec<Value> = outbox
+        .budgets()
+        .await?
+        .into_iter()
+        .map(|view| {
+            let left = view.left();
+            json!({ "kind": view.kind, "limit_wei": view.limit, "spent_wei": view.spent, "left_wei": left,
+                    "exhausted": view.exhausted })
+        })
+        .collect();
+    Ok(Json(json!({
+        "held": outbox.held().await?,
+        "trouble": outbox.health().err().map(|why| why.to_string()),
+        "waiting": outbox.waiting().into_iter().map(|(kind, why)| (kind, why.to_string())).collect::<Vec<_>>(),
+        "budgets": budgets,
+        "transactions": outbox.list(limit.limit.unwrap_or(32)).await?,
+    })))
+}
+
+async fn show(State(admin): State<Admin>, Query(key): Query<Key>) -> Result<Json<Intent>, Refusal> {
+    let found = outbox(&admin)?.status(&key.key).await?;
+    found.map(Json).ok_or(Refusal::Outbox(OutboxError::Unknown(key.key)))
+}
+
+async fn bump(State(admin): State<Admin>, from: HeaderMap, Query(key): Query<Key>) -> Result<Json<Intent>, Refusal> {
+    from_here(&from)?;
+    Ok(Json(outbox(&admin)?.bump(&key.key).await?))
+}
+
+async fn cancel(State(admin): State<Admin>, from: HeaderMap, Query(key): Query<Key>) -> Result<Json<Intent>, Refusal> {
+    from_here(&from)?;
+    Ok(Json(outbox(&admin)?.cancel(&key.key).await?))
+}
+
+async fn resume(State(admin): State<Admin>, from: HeaderMap) -> Result<Json<Value>, Refusal> {
+    from_here(&from)?;
+    outbox(&admin)?.resume().await?;
+    Ok(Json(json!({ "held": null })))
+}
+
+fn outbox(admin: &Admin) -> Result<Outbox, Refusal> {
+    admin.report.outbox().ok_or(Refusal::NoChain)
+}
+
+fn from_here(headers: &HeaderMap) -> Result<(), Refusal> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if headers.contains_key(COMMAND) && is_address(host) { Ok(()) } else { Err(Refusal::NotFromHere) }
+}
+
+/// `localhost` or an IP address, with or without a port.
+fn is_address(host: &str) -> bool {
+    let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_another_site_commands_nothing() {
+        let headers = |host: &str, command: bool| {
+            let mut headers = HeaderMap::new();
+            if let Ok(host) = host.parse() {
+                headers.insert(header::HOST, host);
+            }
+            if command {
+                headers.insert(COMMAND, header::HeaderValue::from_static("1"));
+            }
+            headers
+        };
+        for host in ["127.0.0.1:7935", "localhost:7935", "[::1]:7935", "10.0.0.9"] {
+            assert!(from_here(&headers(host, true)).is_ok(), "{host}");
+            assert!(from_here(&headers(host, false)).is_err(), "{host}");
+        }
+        for host in ["evil.example:7935", "localhost.evil.example", "", "127.0.0.1.evil.example"] {
+            assert!(from_here(&headers(host, true)).is_err(), "{host}");
+        }
+    }
+}

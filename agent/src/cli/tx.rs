@@ -1,0 +1,181 @@
+//! `headframe tx`: the transactions of a running process.
+
+use crate::admin::COMMAND;
+use clap::{Args, Subcommand};
+use headframe_market::Wei;
+use serde_json::Value;
+
+#[derive(Subcommand, Debug)]
+pub(super) enum TxCommand {
+    /// The newest transactions, the day's budgets, and what is held up
+    List {
+        #[command(flatten)]
+        at: At,
+        /// How many
+        #[arg(long, default_value_t = 32)]
+        limit: u32,
+    },
+    /// One transaction
+    Show {
+        #[command(flatten)]
+        at: At,
+        /// Its key, as `list` shows it
+        key: String,
+    },
+    /// Raise the fees of a transaction that is on its way, now, as far as its cap and budget allow
+    Bump {
+        #[command(flatten)]
+        at: At,
+        /// Its key
+        key: String,
+    },
+    /// Drop a transaction that is not signed yet
+    Cancel {
+        #[command(flatten)]
+        at: At,
+        /// Its key
+        key: String,
+    },
+    /// Let claims go on after something final was undone: you have looked
+    Resume {
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(super) struct At {
+    /// The admin address of the process (admin.listen)
+    #[arg(long, default_value = "http://127.0.0.1:7935", value_name = "URL")]
+    admin: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(command: TxCommand) -> anyhow::Result<()> {
+    let (at, answer) = match command {
+        TxCommand::List { at, limit } => {
+            let answer = at.ask(false, "tx", &[("limit", &limit.to_string())]).await?;
+            (at, answer)
+        }
+        TxCommand::Show { at, key } => one(at, false, "tx/show", &key).await?,
+        TxCommand::Bump { at, key } => one(at, true, "tx/bump", &key).await?,
+        TxCommand::Cancel { at, key } => one(at, true, "tx/cancel", &key).await?,
+        TxCommand::Resume { at } => {
+            let answer = at.ask(true, "tx/resume", &[]).await?;
+            (at, answer)
+        }
+    };
+    if at.json {
+        println!("{}", serde_json::to_string_pretty(&answer)?);
+    } else {
+        print!("{}", text(&answer));
+    }
+    Ok(())
+}
+
+async fn one(at: At, command: bool, path: &str, key: &str) -> anyhow::Result<(At, Value)> {
+    let answer = at.ask(command, path, &[("key", key)]).await?;
+    Ok((at, answer))
+}
+
+impl At {
+    async fn ask(&self, command: bool, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
+        let http = crate::wiring::http_client(std::time::Duration::from_secs(10))?;
+        let mut url: reqwest::Url = format!("{}/{path}", self.admin.trim_end_matches('/')).parse()?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let request = if command { http.post(url).header(COMMAND, "1") } else { http.get(url) };
+        let answer = request.send().await.map_err(|error| {
+            anyhow::anyhow!(
+                "nothing answers at {}: {}; is it running, and is this its admin.listen?",
+                self.admin,
+                crate::wiring::chain_of(&error)
+            )
+        })?;
+        let refused = !answer.status().is_success();
+        let answer: Value = answer.json().await?;
+        anyhow::ensure!(!refused, "{}", word(&answer["error"]));
+        Ok(answer)
+    }
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn wei(value: &Value) -> Option<Wei> {
+    serde_json::from_value(value.clone()).ok()
+}
+
+/// Lines for a person.
+fn text(answer: &Value) -> String {
+    let mut lines = Vec::new();
+    for (name, label) in [("held", "HELD"), ("trouble", "TROUBLE")] {
+        if let Some(why) = answer[name].as_str() {
+            lines.push(format!("{label}: {why}"));
+        }
+    }
+    for budget in answer["budgets"].as_array().into_iter().flatten() {
+        let (kind, spent) = (word(&budget["kind"]), wei(&budget["spent_wei"]).unwrap_or_default());
+        let limit = wei(&budget["limit_wei"]).map_or("no limit".to_owned(), |limit| format!("of {limit}"));
+        lines.push(format!("budget {kind:<14} {spent} {limit} today"));
+        lines.extend(budget["exhausted"].as_str().map(|why| format!("  SPENT: {why}")));
+    }
+    match answer["transactions"].as_array() {
+        Some(all) => lines.extend(all.iter().map(line)),
+        None if answer["key"].is_string() => {
+            lines.push(line(answer));
+            for name in ["hash", "attempts", "created_block", "deadline", "gas_used", "done_block"] {
+                if !answer[name].is_null() {
+                    lines.push(format!("  {name:<14} {}", word(&answer[name])));
+                }
+            }
+        }
+        None if lines.is_empty() => lines.push("claims go on".to_owned()),
+        None => {}
+    }
+    lines.join("\n") + "\n"
+}
+
+fn line(tx: &Value) -> String {
+    let mut line = format!("{:<9} {:<28}", word(&tx["state"]), word(&tx["key"]));
+    if let Some(nonce) = tx["nonce"].as_u64() {
+        line += &format!(" nonce {nonce}");
+    }
+    if let Some(block) = tx["block"].as_u64() {
+        line += &format!(" block {block}");
+    }
+    if let Some(fee) = wei(&tx["fee"]) {
+        line += &format!(" fee {fee}");
+    }
+    if let Some(error) = tx["error"].as_str() {
+        line += &format!(": {error}");
+    }
+    line.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_held_up_is_told_first_and_each_transaction_in_a_line() {
+        let list = json!({
+            "held": "block 7 was final", "trouble": null,
+            "budgets": [{ "kind": "claim", "limit_wei": "10", "spent_wei": "9", "left_wei": "1", "exhausted": "too little" }],
+            "transactions": [{ "key": "claim:1:0", "kind": "claim", "state": "mined", "nonce": 3, "block": 9, "fee": "21000",
+                               "error": null }],
+        });
+        let told = text(&list);
+        assert!(told.starts_with("HELD: block 7 was final\nbudget claim"), "{told}");
+        assert!(told.contains("9 wei of 10 wei today\n  SPENT: too little\n"), "{told}");
+        assert!(told.contains("mined     claim:1:0") && told.contains("nonce 3 block 9 fee 21000 wei\n"), "{told}");
+        let shown = text(&json!({ "key": "settle:4", "state": "queued", "attempts": 0, "error": "waits" }));
+        assert!(shown.starts_with("queued    settle:4") && shown.contains(": waits\n  attempts       0\n"), "{shown}");
+        assert_eq!(text(&json!({ "held": null })), "claims go on\n");
+    }
+}
