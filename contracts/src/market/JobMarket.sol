@@ -31,12 +31,12 @@ contract JobMarket is Orders, Escrow {
 
     // ---- orders ----
 
-    function openJob(JobOrder calldata order, Door door) external payable returns (uint64 jobId) {
+    function openJob(JobOrder memory order, Door door) external payable returns (uint64 jobId) {
         require(msg.sender == order.client, NotClient(order.client, msg.sender));
         return _open(order, orderHash(order), door);
     }
 
-    function openJobFor(JobOrder calldata order, Door door, bytes calldata signature)
+    function openJobFor(JobOrder memory order, Door door, bytes calldata signature)
         external
         payable
         returns (uint64 jobId)
@@ -46,7 +46,7 @@ contract JobMarket is Orders, Escrow {
         return _open(order, id, door);
     }
 
-    function openWithBid(JobOrder calldata order, Bid calldata bid, bytes calldata signature)
+    function openWithBid(JobOrder memory order, Bid memory bid, bytes calldata signature)
         external
         payable
         returns (uint64 jobId)
@@ -58,7 +58,7 @@ contract JobMarket is Orders, Escrow {
         _accept(jobId, _jobs[jobId], bid, signature);
     }
 
-    function acceptBid(uint64 jobId, Bid calldata bid, bytes calldata signature) external {
+    function acceptBid(uint64 jobId, Bid memory bid, bytes calldata signature) external {
         JobRecord storage j = _jobs[jobId];
         _requireClient(j);
         _requireOpen(jobId, j, Door.Direct);
@@ -234,7 +234,7 @@ contract JobMarket is Orders, Escrow {
 
     // ---- steps ----
 
-    function _open(JobOrder calldata order, bytes32 id, Door door) private returns (uint64 jobId) {
+    function _open(JobOrder memory order, bytes32 id, Door door) private returns (uint64 jobId) {
         uint40 now_ = _running();
         require(now_ < order.deadline, DeadlineOver(order.deadline, now_));
         require(order.k > 0 && order.k <= MOST_DRAWS, BadDrawCount(order.k, MOST_DRAWS));
@@ -243,14 +243,11 @@ contract JobMarket is Orders, Escrow {
         jobId = _settings.nextJobId;
         _settings.nextJobId = uint32(jobId) + 1;
         JobRecord storage j = _jobs[jobId];
-        {
-            // Read before anything is written, and written one after the other, so that the word is written once.
-            (address client, uint40 deadline) = (order.client, order.deadline);
-            j.client = client;
-            j.deadline = deadline;
-            j.state = JobState.Open;
-            j.door = door;
-        }
+        // One after the other, so that the word is written once.
+        j.client = order.client;
+        j.deadline = order.deadline;
+        j.state = JobState.Open;
+        j.door = door;
         (j.price, j.version, j.k) = (uint72(order.maxPrice), _settings.version, order.k);
         j.account.escrow = msg.value.toUint96();
         (j.maxPrice, j.profile, j.order) = (uint72(order.maxPrice), profile, bytes16(id));
@@ -276,7 +273,7 @@ contract JobMarket is Orders, Escrow {
         (a.commitUntil, a.revealUntil) = (commitUntil, revealUntil);
     }
 
-    function _accept(uint64 jobId, JobRecord storage j, Bid calldata bid, bytes calldata signature) private {
+    function _accept(uint64 jobId, JobRecord storage j, Bid memory bid, bytes calldata signature) private {
         uint40 now_ = _running();
         _requireInTime(j, now_);
         require(bid.price <= j.maxPrice, PriceTooHigh(bid.price, j.maxPrice));

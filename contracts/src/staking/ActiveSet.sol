@@ -143,8 +143,11 @@ contract ActiveSet is IActiveSet {
     function weightIn(uint256 during, address operator) external view returns (uint256) {
         _requireKept(during);
         Seat memory seat = _seats[operator];
-        if (seat.slot == 0 || _numberAt(seat.slot - 1, during) != seat.number) return 0;
-        return _tree.weightOf(seat.slot - 1, during) * WEIGHT_UNIT;
+        if (seat.slot == 0) return 0;
+        uint256 slot = seat.slot - 1;
+        // Whoever enters a slot is its holder from the next epoch on, so the slot need not be asked about later ones.
+        if (seat.activeFrom >= during && _numberAt(slot, during) != seat.number) return 0;
+        return _tree.weightOf(slot, during) * WEIGHT_UNIT;
     }
 
     function draw(uint256 during, uint256 random) public view returns (address) {
