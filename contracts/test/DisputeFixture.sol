@@ -34,6 +34,24 @@ contract BookDouble {
         return claims[claimId];
     }
 
+    function contest(uint64 claimId) external view returns (IClaimBook.ClaimState, uint40, uint8, bytes32) {
+        IClaimBook.Claim storage c = claims[claimId];
+        return (c.state, c.contestUntil, c.holds, c.answers);
+    }
+
+    function operatorOf(uint64 claimId) external view returns (address) {
+        return claims[claimId].operator;
+    }
+
+    function contestAndLock(uint64 claimId)
+        external
+        view
+        returns (IClaimBook.ClaimState, uint40, uint8, bytes32, uint128)
+    {
+        IClaimBook.Claim storage c = claims[claimId];
+        return (c.state, c.contestUntil, c.holds, c.answers, c.lock);
+    }
+
     function hold(uint64 claimId) external {
         ++claims[claimId].holds;
     }

@@ -59,6 +59,9 @@ interface IActiveSet {
     /// tokens rounded down to 4 tokens.
     function slotIn(uint256 during, uint256 slot) external view returns (address operator, uint256 weight);
 
+    /// @notice The weight with which an operator held, at the beginning of such an epoch, the slot that it holds now; or 0.
+    function weightIn(uint256 during, address operator) external view returns (uint256 weight);
+
     /// @notice In 1e-18 tokens, each operator's part rounded down to 4 tokens; of the next epoch, as it would begin now.
     function totalWeight(uint256 during) external view returns (uint256);
     function epoch() external view returns (uint256);

@@ -35,7 +35,7 @@ interface IClaimBook {
         uint32 attestWindow; // from the answer
         uint32 revealWindow; // then
         uint32 contestWindow; // then
-        uint128 minLock;
+        uint128 minLock; // this and the next in millionths of a token
         uint128 verifierLock; // of each drawn segment, what verifying it twice is worth in stake
         uint64 lockNum; // stake for a wei of fee: lockNum / lockDen; half of it for claims of longClaim segments and more
         uint64 lockDen;
@@ -161,8 +161,17 @@ interface IClaimBook {
 
     function claimInfo(uint64 claimId) external view returns (Claim memory);
 
+    /// @notice Who is paid for it; cheaper than claimInfo, and of a claim that was never made as well.
+    function operatorOf(uint64 claimId) external view returns (address);
+
     /// @notice What of it decides whether and until when its answers can be contested; cheaper than claimInfo.
     function contest(uint64 claimId) external view returns (ClaimState state, uint40 until, uint8 held, bytes32 answers);
+
+    /// @notice The same, and what the claim has locked while it is Revealed.
+    function contestAndLock(uint64 claimId)
+        external
+        view
+        returns (ClaimState state, uint40 until, uint8 held, bytes32 answers, uint128 lock);
 
     /// @notice The drawn unit offsets: keccak256(abi.encode(seed, j)) % totalUnits. Reverts until sealed.
     function draws(uint64 claimId) external view returns (uint64[] memory);

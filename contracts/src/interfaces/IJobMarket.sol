@@ -298,6 +298,9 @@ interface IJobMarket {
 
     /// @notice The job's client, and the operator and price it is assigned to (0 and maxPrice without one): two words.
     function parties(uint64 jobId) external view returns (address client, address operator, uint96 price);
+
+    /// @notice The same without the client: one word.
+    function assignment(uint64 jobId) external view returns (address operator, uint96 price);
     /// @notice The id of what was ordered.
     function profileOf(uint64 jobId) external view returns (bytes32);
     function auction(uint64 jobId) external view returns (Auction memory);

@@ -32,7 +32,7 @@ interface IRewards {
     error AlreadyRewarded(address operator, uint256 epoch);
 
     /// @notice Anyone, once for each operator and epoch: mints its part of the last epoch and hands it to
-    /// `IStakeRegistry.notify`. A sum too small for that (below a token) is carried to the operator's next reward. Reverts
+    /// the registry. A sum too small for that (below a token) is carried to the operator's next reward. Reverts
     /// for an operator that was not active when the epoch began or is exiting now. A day not called for is lost.
     function reward(address operator) external returns (uint256 part);
 

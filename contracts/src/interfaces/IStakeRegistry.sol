@@ -121,6 +121,7 @@ interface IStakeRegistry {
     error ReleaseTooLarge(address operator, uint256 locked, uint256 wanted);
     error CutsTooLarge(uint256 sum, uint256 limit);
     error NotRouter(address caller);
+    error NotToken(address caller);
     error RouterAlreadySet(address router);
     error VotesAlreadySet(address votes);
     error OutOfGas(); // the votes of an enrolled operator need up to 260k more
@@ -181,6 +182,9 @@ interface IStakeRegistry {
     /// @notice Anyone: gives the operator and its delegators a reward of at least MIN_DELEGATION that vests over a day.
     function notify(address operator, uint128 amount) external;
 
+    /// @notice The token alone, which has just minted the amount for the registry: the same.
+    function notifyMinted(address operator, uint128 amount) external;
+
     /// @notice Pays out what the caller got of slashes.
     function takeBounty() external;
 
@@ -188,6 +192,9 @@ interface IStakeRegistry {
 
     /// @notice Active slasher: backs work with `amount` of the operator's free stake.
     function lock(address operator, uint128 amount) external;
+
+    /// @notice The same, if the operator is active; or else nothing.
+    function lockActive(address operator, uint128 amount) external returns (bool active);
 
     /// @notice Slasher: undoes its own lock.
     function release(address operator, uint128 amount) external;

@@ -29,23 +29,25 @@ library BlockHeader {
     function mixHash(bytes calldata header) internal pure returns (uint256) {
         (uint256 pos, uint256 end) = _item(header, 0, LIST);
         require(end == header.length, BadHeader());
-        for (uint256 field = 0; field < MIX_HASH; ++field) {
-            (, pos) = _item(header, pos, STRING);
+        unchecked {
+            for (uint256 field = 0; field < MIX_HASH; ++field) {
+                // Most are short strings, and not of one byte. What leads beyond the end is refused in the end.
+                uint256 length = (_word(header, pos) >> 248) - STRING; // below zero it wraps
+                if (length <= SHORT && length != 1) pos += 1 + length;
+                else (, pos) = _item(header, pos, STRING);
+            }
         }
-        (pos, end) = _item(header, pos, STRING);
-        require(end - pos == 32, BadHeader());
-        return uint256(bytes32(header[pos:end]));
+        bool there = _word(header, pos) >> 248 == STRING + 32 && pos + 33 <= header.length;
+        require(there, BadHeader());
+        return _word(header, pos + 1);
     }
 
     /// @return from Where the content of the item at `pos` begins.
     /// @return to Where it ends, which is not behind the end of the header.
     function _item(bytes calldata header, uint256 pos, uint256 kind) private pure returns (uint256 from, uint256 to) {
-        // Nothing overflows: `pos` is within the header, and a length has 64 bits.
+        // Nothing overflows: `pos` is at most a few fields beyond the header, and a length has 64 bits.
         unchecked {
-            uint256 word;
-            assembly ("memory-safe") {
-                word := calldataload(add(header.offset, pos)) // may reach beyond the header, which `to` then does, too
-            }
+            uint256 word = _word(header, pos); // may reach beyond the header, which `to` then does, too
             uint256 tag = word >> 248;
             (from, to) = (pos, pos + 1);
             if (tag >= STRING || kind == LIST) {
@@ -63,6 +65,12 @@ library BlockHeader {
                 to = from + length;
             }
             require(to <= header.length, BadHeader());
+        }
+    }
+
+    function _word(bytes calldata header, uint256 pos) private pure returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := calldataload(add(header.offset, pos))
         }
     }
 }

@@ -28,9 +28,8 @@ abstract contract ClaimBase is ClaimParams {
         bytes32 answers;
     }
 
-    /// @dev What a claim is about and worth.
+    /// @dev Whose a claim is and what it is worth.
     struct Stakes {
-        address client;
         address operator;
         uint128 fee;
         uint128 lock;
@@ -50,10 +49,14 @@ abstract contract ClaimBase is ClaimParams {
     }
 
     function _stakes(uint64 claimId, Head h) internal view returns (Stakes memory s) {
-        uint96 price;
-        (s.client, s.operator, price) = market.parties(_jobOf(claimId));
+        (address operator, uint96 price) = market.assignment(_jobOf(claimId));
+        return _worth(h, operator, price);
+    }
+
+    function _worth(Head h, address operator, uint96 price) internal view returns (Stakes memory s) {
+        s.operator = operator;
         s.fee = (uint256(h.totalUnits()) * price).toUint128(); // it came out of an escrow of 128 bits
-        s.lock = _lockOf(_terms[h.version()], s.fee, h.count(), h.drawn());
+        s.lock = _lockOf(_terms[h.version()].lock, s.fee, h.count(), h.drawn());
     }
 
     function _answerUntil(Head h) internal view returns (uint40) {

@@ -57,12 +57,13 @@ contract ClaimBook is ClaimFaults {
         Reserved memory r;
         (r.operator, r.fee, r.k, r.before) = market.reserve(jobId, msg.sender, first, count, totalUnits);
         r.drawn = _drawn(count, r.k);
-        uint40 seedBlock = (block.number + _latest.seedDelay).toUint40();
-        Head h = ClaimHead.submitted(totalUnits, count, r.before, r.drawn, _latest.version);
+        Lock memory l = _latest;
+        uint40 seedBlock = (block.number + l.seedDelay).toUint40();
+        Head h = ClaimHead.submitted(totalUnits, count, r.before, r.drawn, l.version);
         _claims[claimId].head = h.claimed(seedBlock, block.timestamp.toUint40());
         _claims[claimId].root = root;
         emit ClaimSubmitted(claimId, jobId, r.operator, count, root, totalUnits, r.fee, seedBlock);
-        registry.lock(r.operator, _lockOf(_latest, r.fee, count, r.drawn));
+        registry.lock(r.operator, _lockOf(l, r.fee, count, r.drawn));
     }
 
     // ---- seal ----
@@ -70,9 +71,10 @@ contract ClaimBook is ClaimFaults {
     function seal(uint64 claimId, bytes calldata header, bytes32 preimage) external {
         Head h = _requireState(claimId, ClaimState.Submitted);
         require(block.number > h.seedBlock(), TooEarly(claimId, h.seedBlock()));
-        _requireBy(claimId, _answerUntil(h));
+        Terms storage t = _terms[h.version()];
+        _requireBy(claimId, h.claimedAt() + t.answerWindow);
         _requireInOrder(claimId, h.before());
-        uint256 preimageUntil = h.claimedAt() + _terms[h.version()].preimageWindow;
+        uint256 preimageUntil = h.claimedAt() + t.preimageWindow;
         bytes32 seed = keccak256(abi.encode(BlockHeader.prevrandao(header, h.seedBlock()), preimage, claimId));
         _claims[claimId].head = h.to(ClaimState.Sealed);
         _claims[claimId].seed = seed;
@@ -98,7 +100,8 @@ contract ClaimBook is ClaimFaults {
         _requireBy(claimId, _answerUntil(h));
         _requireLength(claimId, h.drawn(), openings.length);
         _requireLength(claimId, h.drawn(), commitments.length);
-        (address client,) = _requireOperator(claimId);
+        (address client, address operator,) = market.parties(_jobOf(claimId));
+        _requireSigner(claimId, operator);
 
         bytes32[] memory hashes = Openings.check(_claimed(claimId, h, client), openings);
         h = h.answered(block.timestamp.toUint40());
@@ -115,7 +118,8 @@ contract ClaimBook is ClaimFaults {
         _requireBy(claimId, _revealUntil(h));
         _requireLength(claimId, h.drawn(), digests.length);
         _requireLength(claimId, h.drawn(), salts.length);
-        (, address operator) = _requireOperator(claimId);
+        address operator = operatorOf(claimId);
+        _requireSigner(claimId, operator);
         requireAnswered(claimId, answered);
         for (uint256 j = 0; j < digests.length; ++j) {
             bytes32 commitment = keccak256(abi.encode(digests[j], salts[j], claimId, j, operator));
@@ -140,8 +144,7 @@ contract ClaimBook is ClaimFaults {
     }
 
     /// @dev A replaced key signs for nobody.
-    function _requireOperator(uint64 claimId) private view returns (address client, address operator) {
-        (client, operator,) = market.parties(_jobOf(claimId));
+    function _requireSigner(uint64 claimId, address operator) private view {
         require(keys.operatorOf(msg.sender) == operator, NotOperator(_jobOf(claimId), msg.sender));
     }
 
@@ -182,8 +185,12 @@ contract ClaimBook is ClaimFaults {
         (out.attestUntil, out.revealUntil, out.contestUntil) = (_attestUntil(h), _revealUntil(h), _contestUntil(h));
     }
 
+    function operatorOf(uint64 claimId) public view returns (address operator) {
+        (operator,) = market.assignment(_jobOf(claimId));
+    }
+
     function contest(uint64 claimId)
-        external
+        public
         view
         returns (ClaimState state, uint40 until, uint8 held, bytes32 answers)
     {
@@ -191,6 +198,15 @@ contract ClaimBook is ClaimFaults {
         Head h = c.head;
         if (h.answeredAt() != 0) until = _contestUntil(h);
         return (h.state(), until, _sum(h.holds()), c.answers);
+    }
+
+    function contestAndLock(uint64 claimId)
+        external
+        view
+        returns (ClaimState state, uint40 until, uint8 held, bytes32 answers, uint128 lock)
+    {
+        (state, until, held, answers) = contest(claimId);
+        if (state == ClaimState.Revealed) lock = _stakes(claimId, _claims[claimId].head).lock;
     }
 
     function draws(uint64 claimId) external view returns (uint64[] memory out) {

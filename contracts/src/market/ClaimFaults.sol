@@ -36,8 +36,9 @@ abstract contract ClaimFaults is ClaimBase {
             _requireAfter(claimId, _answerUntil(h));
         }
         _claims[claimId].head = h.to(ClaimState.Missed);
-        Stakes memory s = _stakes(claimId, h);
-        uint256 taken = _slash(s, s.lock, _missedCuts(s.client, msg.sender), IStakeRegistry.Jail.No);
+        (address client, address operator, uint96 price) = market.parties(_jobOf(claimId));
+        Stakes memory s = _worth(h, operator, price);
+        uint256 taken = _slash(s, s.lock, _missedCuts(client, msg.sender), IStakeRegistry.Jail.No);
         emit ClaimMissed(claimId, s.operator, taken);
         market.restore(_jobOf(claimId), s.fee);
     }
@@ -74,7 +75,8 @@ abstract contract ClaimFaults is ClaimBase {
         } else if (fault == Fault.Verdict) {
             taken = _slash(s, s.lock, cuts, IStakeRegistry.Jail.Short);
         } else {
-            taken = _slash(s, s.lock, _missedCuts(s.client, cuts[0].to), IStakeRegistry.Jail.No);
+            (address client,,) = market.parties(_jobOf(claimId));
+            taken = _slash(s, s.lock, _missedCuts(client, cuts[0].to), IStakeRegistry.Jail.No);
         }
         emit ClaimSlashed(claimId, s.operator, fault, taken);
         market.restore(_jobOf(claimId), s.fee);

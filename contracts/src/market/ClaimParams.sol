@@ -7,7 +7,7 @@ import {IClaimBook} from "../interfaces/IClaimBook.sol";
 
 /// @title The parameters of claims: every version there was, and the bounds of all to come.
 /// @dev A claim keeps the number of the version it was made under, so its clocks, its lock and its verifiers' share never
-/// change. Two words a version; the running one is kept once more, with its number, for `claim`.
+/// change. Two words a version; what `claim` needs of the running one is a word that is kept once more.
 abstract contract ClaimParams is IClaimBook {
     using SafeCast for uint256;
 
@@ -18,28 +18,33 @@ abstract contract ClaimParams is IClaimBook {
     uint256 internal constant DRAWABLE = 1 days;
 
     uint256 private constant FIELDS = 11;
+    uint256 private constant LOCK_UNIT = 1e12; // a millionth of a token: minLock and verifierLock are multiples of it
 
     address public immutable admin;
-    Terms internal _latest;
+    Lock internal _latest;
     mapping(uint256 version => Terms) internal _terms;
     uint256[FIELDS] private _least; // Params, in their order
     uint256[FIELDS] private _most;
     uint256 internal immutable _windows; // all of a claim's at their longest
 
-    /// @dev Params, packed.
+    /// @dev Params, packed: a word of what is fixed when a claim is made, and one of what comes later.
     struct Terms {
-        uint16 version;
-        uint16 seedDelay;
+        Lock lock;
         uint24 preimageWindow;
         uint24 answerWindow;
         uint24 attestWindow;
         uint24 revealWindow;
         uint24 contestWindow;
         uint16 verifierShare;
-        uint64 lockNum;
-        uint96 minLock;
-        uint96 verifierLock;
-        uint64 lockDen;
+    }
+
+    struct Lock {
+        uint16 version;
+        uint16 seedDelay;
+        uint64 num;
+        uint64 den;
+        uint48 least; // in LOCK_UNIT
+        uint48 verifier;
     }
 
     /// @dev Bounds that contradict themselves let no first version in.
@@ -63,18 +68,18 @@ abstract contract ClaimParams is IClaimBook {
     }
 
     function params() external view returns (Params memory) {
-        Terms storage t = _latest;
+        Terms storage t = _terms[_latest.version];
         return Params({
-            seedDelay: t.seedDelay,
+            seedDelay: t.lock.seedDelay,
             preimageWindow: t.preimageWindow,
             answerWindow: t.answerWindow,
             attestWindow: t.attestWindow,
             revealWindow: t.revealWindow,
             contestWindow: t.contestWindow,
-            minLock: t.minLock,
-            verifierLock: t.verifierLock,
-            lockNum: t.lockNum,
-            lockDen: t.lockDen,
+            minLock: uint128(t.lock.least * LOCK_UNIT),
+            verifierLock: uint128(t.lock.verifier * LOCK_UNIT),
+            lockNum: t.lock.num,
+            lockDen: t.lock.den,
             verifierShare: t.verifierShare
         });
     }
@@ -86,10 +91,10 @@ abstract contract ClaimParams is IClaimBook {
     }
 
     /// @dev `fee` fits 128 bits, so the product fits 192.
-    function _lockOf(Terms storage t, uint256 fee, uint32 count, uint256 drawn) internal view returns (uint128) {
-        uint256 den = count >= LONG_CLAIM ? 2 * uint256(t.lockDen) : t.lockDen;
-        uint256 lock = Math.ceilDiv(fee * t.lockNum, den) + drawn * 2 * t.verifierLock;
-        return Math.max(t.minLock, lock).toUint128();
+    function _lockOf(Lock memory l, uint256 fee, uint32 count, uint256 drawn) internal pure returns (uint128) {
+        uint256 den = count >= LONG_CLAIM ? 2 * uint256(l.den) : l.den;
+        uint256 lock = Math.ceilDiv(fee * l.num, den) + drawn * 2 * l.verifier * LOCK_UNIT;
+        return Math.max(l.least * LOCK_UNIT, lock).toUint128();
     }
 
     // ---- setting ----
@@ -100,9 +105,10 @@ abstract contract ClaimParams is IClaimBook {
             _requireWithin(values[i], _least[i], _most[i]);
         }
         _requireWithin(p.preimageWindow, 0, p.answerWindow / 2); // who seals without the link needs time, too
+        _requireWithin(p.minLock % LOCK_UNIT + p.verifierLock % LOCK_UNIT, 0, 0);
         Terms memory t = _packed(version, p);
         _terms[version] = t;
-        _latest = t;
+        _latest = t.lock;
         emit ParamsChanged(version, p);
     }
 
@@ -115,17 +121,16 @@ abstract contract ClaimParams is IClaimBook {
     }
 
     function _packed(uint16 version, Params memory p) private pure returns (Terms memory t) {
-        t.version = version;
-        t.seedDelay = p.seedDelay;
+        t.lock.version = version;
+        t.lock.seedDelay = p.seedDelay;
         t.preimageWindow = uint256(p.preimageWindow).toUint24();
         t.answerWindow = uint256(p.answerWindow).toUint24();
         t.attestWindow = uint256(p.attestWindow).toUint24();
         t.revealWindow = uint256(p.revealWindow).toUint24();
         t.contestWindow = uint256(p.contestWindow).toUint24();
         t.verifierShare = p.verifierShare;
-        t.lockNum = p.lockNum;
-        t.minLock = uint256(p.minLock).toUint96();
-        t.verifierLock = uint256(p.verifierLock).toUint96();
-        t.lockDen = p.lockDen;
+        (t.lock.num, t.lock.den) = (p.lockNum, p.lockDen);
+        t.lock.least = (p.minLock / LOCK_UNIT).toUint48();
+        t.lock.verifier = (p.verifierLock / LOCK_UNIT).toUint48();
     }
 }

@@ -13,7 +13,7 @@ abstract contract Escrow is MarketClock {
     mapping(address operator => uint256) public feesOf;
 
     modifier onlyBook() {
-        require(msg.sender == book, NotBook(msg.sender));
+        _requireBook();
         _;
     }
 
@@ -21,8 +21,8 @@ abstract contract Escrow is MarketClock {
         JobRecord storage j = _jobs[jobId];
         require(j.state != JobState.None && j.state != JobState.Closed, JobNotInState(jobId, j.state));
         require(msg.value > 0, ZeroValue());
-        uint96 escrow = j.escrow + msg.value.toUint96();
-        j.escrow = escrow;
+        uint96 escrow = j.account.escrow + msg.value.toUint96();
+        j.account.escrow = escrow;
         emit ToppedUp(jobId, msg.value, escrow);
     }
 
@@ -58,33 +58,30 @@ abstract contract Escrow is MarketClock {
         operator = j.operator;
         require(keys.operatorOf(caller) == operator, NotOperator(jobId, caller));
         k = j.k;
-        before = j.before;
-        uint96 escrow = j.escrow;
         uint256 wei_ = uint256(units) * j.price;
-        require(first == j.nextSeq, NotNextSegment(jobId, j.nextSeq, first));
-        require(wei_ <= escrow, EscrowTooSmall(jobId, escrow, wei_)); // all of it or nothing
-        j.escrow = escrow - uint96(wei_);
-        j.reserved += uint96(wei_);
-        j.nextSeq = (uint256(first) + count).toUint32();
-        j.before = uint256(count).toUint16();
-        j.openClaims += 1;
+        Account memory a = j.account;
+        before = a.before;
+        require(first == a.nextSeq, NotNextSegment(jobId, a.nextSeq, first));
+        require(wei_ <= a.escrow, EscrowTooSmall(jobId, a.escrow, wei_)); // all of it or nothing
+        a.escrow -= uint96(wei_);
+        a.reserved += uint96(wei_);
+        a.nextSeq = (uint256(first) + count).toUint32();
+        a.before = uint256(count).toUint16();
+        a.openClaims += 1;
+        j.account = a;
         fee = uint128(wei_);
     }
 
     function pay(uint64 jobId, uint64 claimId, uint128 fee, uint128 toVerifiers) external onlyBook {
         JobRecord storage j = _jobs[jobId];
-        j.reserved -= uint256(fee).toUint96();
-        j.openClaims -= 1;
+        _unreserve(j, uint256(fee).toUint96(), 0);
         feesOf[j.operator] += fee - toVerifiers;
         if (toVerifiers > 0) challenges.deposit{value: toVerifiers}(claimId);
     }
 
     function restore(uint64 jobId, uint128 fee) external onlyBook {
-        JobRecord storage j = _jobs[jobId];
         uint96 amount = uint256(fee).toUint96();
-        j.reserved -= amount;
-        j.escrow += amount;
-        j.openClaims -= 1;
+        _unreserve(_jobs[jobId], amount, amount);
     }
 
     function popSeed(uint64 jobId, bytes32 preimage) external onlyBook {
@@ -96,6 +93,18 @@ abstract contract Escrow is MarketClock {
     }
 
     // ---- steps ----
+
+    function _requireBook() private view {
+        require(msg.sender == book, NotBook(msg.sender));
+    }
+
+    function _unreserve(JobRecord storage j, uint96 fee, uint96 back) private {
+        Account memory a = j.account;
+        a.reserved -= fee;
+        a.escrow += back;
+        a.openClaims -= 1;
+        j.account = a;
+    }
 
     function _requireClaimable(uint64 jobId, JobRecord storage j, uint40 now_) private view {
         if (j.state == JobState.Active) {
@@ -117,8 +126,8 @@ abstract contract Escrow is MarketClock {
 
     /// @dev Only without open claims: nothing is reserved, and the escrow is all there is.
     function _refund(uint64 jobId, JobRecord storage j) internal {
-        uint256 refund = j.escrow;
-        (j.escrow, j.state) = (0, JobState.Closed);
+        uint256 refund = j.account.escrow;
+        (j.account.escrow, j.state) = (0, JobState.Closed);
         _owed[j.client] += refund;
         emit JobClosed(jobId, refund);
     }

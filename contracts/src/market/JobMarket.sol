@@ -31,12 +31,12 @@ contract JobMarket is Orders, Escrow {
 
     // ---- orders ----
 
-    function openJob(JobOrder calldata order, Door door) external payable returns (uint64 jobId) {
+    function openJob(JobOrder memory order, Door door) external payable returns (uint64 jobId) {
         require(msg.sender == order.client, NotClient(order.client, msg.sender));
         return _open(order, orderHash(order), door);
     }
 
-    function openJobFor(JobOrder calldata order, Door door, bytes calldata signature)
+    function openJobFor(JobOrder memory order, Door door, bytes calldata signature)
         external
         payable
         returns (uint64 jobId)
@@ -46,7 +46,7 @@ contract JobMarket is Orders, Escrow {
         return _open(order, id, door);
     }
 
-    function openWithBid(JobOrder calldata order, Bid calldata bid, bytes calldata signature)
+    function openWithBid(JobOrder memory order, Bid memory bid, bytes calldata signature)
         external
         payable
         returns (uint64 jobId)
@@ -58,7 +58,7 @@ contract JobMarket is Orders, Escrow {
         _accept(jobId, _jobs[jobId], bid, signature);
     }
 
-    function acceptBid(uint64 jobId, Bid calldata bid, bytes calldata signature) external {
+    function acceptBid(uint64 jobId, Bid memory bid, bytes calldata signature) external {
         JobRecord storage j = _jobs[jobId];
         _requireClient(j);
         _requireOpen(jobId, j, Door.Direct);
@@ -108,7 +108,7 @@ contract JobMarket is Orders, Escrow {
         JobRecord storage j = _jobs[jobId];
         _requireClient(j);
         require(j.state != JobState.Closed, JobNotInState(jobId, j.state));
-        require(j.openClaims == 0, ClaimsOpen(jobId, j.openClaims));
+        require(j.account.openClaims == 0, ClaimsOpen(jobId, j.account.openClaims));
         j.seedTip = tip;
         emit SeedTipSet(jobId, tip);
     }
@@ -147,7 +147,7 @@ contract JobMarket is Orders, Escrow {
         JobRecord storage j = _jobs[jobId];
         _requireClient(j);
         _requireState(jobId, j, JobState.Draining);
-        require(j.openClaims == 0, ClaimsOpen(jobId, j.openClaims));
+        require(j.account.openClaims == 0, ClaimsOpen(jobId, j.account.openClaims));
         bool released = j.until == 0;
         require(released || _clock() > j.until, DrainWindowOpen(jobId, j.until));
         _refund(jobId, j);
@@ -163,15 +163,20 @@ contract JobMarket is Orders, Escrow {
         if (j.state == JobState.Assigned) out.startUntil = j.until;
         if (j.state == JobState.Draining) (out.drainUntil, out.released) = (j.until, j.until == 0);
         (out.operator, out.price, out.maxPrice) = (j.operator, j.price, j.maxPrice);
-        (out.escrow, out.reserved) = (j.escrow, j.reserved);
+        (out.escrow, out.reserved) = (j.account.escrow, j.account.reserved);
         out.profile = profiles.idOf(j.profile);
         (out.seedTip, out.order) = (j.seedTip, j.order);
-        (out.nextSeq, out.openClaims) = (j.nextSeq, j.openClaims);
+        (out.nextSeq, out.openClaims) = (j.account.nextSeq, j.account.openClaims);
     }
 
     function parties(uint64 jobId) external view returns (address client, address operator, uint96 price) {
         JobRecord storage j = _jobs[jobId];
         return (j.client, j.operator, j.price);
+    }
+
+    function assignment(uint64 jobId) external view returns (address operator, uint96 price) {
+        JobRecord storage j = _jobs[jobId];
+        return (j.operator, j.price);
     }
 
     function profileOf(uint64 jobId) external view returns (bytes32) {
@@ -229,23 +234,35 @@ contract JobMarket is Orders, Escrow {
 
     // ---- steps ----
 
-    function _open(JobOrder calldata order, bytes32 id, Door door) private returns (uint64 jobId) {
+    function _open(JobOrder memory order, bytes32 id, Door door) private returns (uint64 jobId) {
         uint40 now_ = _running();
         require(now_ < order.deadline, DeadlineOver(order.deadline, now_));
         require(order.k > 0 && order.k <= MOST_DRAWS, BadDrawCount(order.k, MOST_DRAWS));
         require(order.maxPrice <= MOST_PRICE, PriceTooHigh(order.maxPrice, MOST_PRICE));
-        uint32 profile = profiles.numberOf(order.profile);
+        uint32 profile = _numberOf(order.profile);
         jobId = _settings.nextJobId;
         _settings.nextJobId = uint32(jobId) + 1;
         JobRecord storage j = _jobs[jobId];
-        (j.client, j.deadline, j.state, j.door) = (order.client, order.deadline, JobState.Open, door);
+        // One after the other, so that the word is written once.
+        j.client = order.client;
+        j.deadline = order.deadline;
+        j.state = JobState.Open;
+        j.door = door;
         (j.price, j.version, j.k) = (uint72(order.maxPrice), _settings.version, order.k);
-        j.escrow = msg.value.toUint96();
+        j.account.escrow = msg.value.toUint96();
         (j.maxPrice, j.profile, j.order) = (uint72(order.maxPrice), profile, bytes16(id));
         if (order.seedTip != 0) j.seedTip = order.seedTip;
         emit JobOpened(jobId, order.client, order.profile, door, order.maxPrice, order.deadline, msg.value, id);
         if (door == Door.Auction) _openAuction(jobId, j, now_);
         else if (door == Door.Election) _nameElection(jobId);
+    }
+
+    /// @dev The registry is asked once for each profile.
+    function _numberOf(bytes32 profile) private returns (uint32 number) {
+        number = _profiles[profile];
+        if (number != 0) return number;
+        number = profiles.numberOf(profile);
+        _profiles[profile] = number;
     }
 
     function _openAuction(uint64 jobId, JobRecord storage j, uint40 now_) private {
@@ -256,15 +273,14 @@ contract JobMarket is Orders, Escrow {
         (a.commitUntil, a.revealUntil) = (commitUntil, revealUntil);
     }
 
-    function _accept(uint64 jobId, JobRecord storage j, Bid calldata bid, bytes calldata signature) private {
+    function _accept(uint64 jobId, JobRecord storage j, Bid memory bid, bytes calldata signature) private {
         uint40 now_ = _running();
         _requireInTime(j, now_);
         require(bid.price <= j.maxPrice, PriceTooHigh(bid.price, j.maxPrice));
         _useBid(bid, signature);
-        _requireActive(bid.operator);
         Settings memory s = _settings;
         _assign(jobId, j, bid.operator, bid.price, s.version, now_ + s.startWindow);
-        registry.lock(bid.operator, s.startLock);
+        require(registry.lockActive(bid.operator, s.startLock), NotActive(bid.operator));
     }
 
     /// @dev The job is cancelled before its auction was awarded.

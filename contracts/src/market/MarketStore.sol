@@ -38,6 +38,7 @@ abstract contract MarketStore {
     mapping(uint64 jobId => Election) internal _elections;
     mapping(address operator => TermsRecord) internal _terms;
     mapping(address account => uint256) internal _owed;
+    mapping(bytes32 profile => uint32) internal _profiles; // numbers of those that were ordered before; they never change
 
     /// Where the market stands among the other contracts.
     struct Parts {
@@ -72,18 +73,21 @@ abstract contract MarketStore {
         uint72 price; // maxPrice while there is no operator
         uint16 version; // of the parameters when it was opened, then when it was assigned
         uint8 k;
-        // ----
-        uint96 escrow;
-        uint96 reserved;
-        uint32 nextSeq;
-        uint16 openClaims;
-        uint16 before; // count of the last claim
-        // ----
+        Account account;
         uint72 maxPrice;
         uint32 profile; // its number
         bytes16 order; // of orderHash
         // ----
         bytes32 seedTip;
+    }
+
+    /// @dev One word.
+    struct Account {
+        uint96 escrow;
+        uint96 reserved;
+        uint32 nextSeq;
+        uint16 openClaims;
+        uint16 before; // count of the last claim
     }
 
     struct AuctionRecord {

@@ -6,6 +6,7 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {MarketClock} from "./MarketClock.sol";
 
 /// @title What clients and operators sign, and which of it was used up.
+/// @dev Orders and bids are read once, into memory: the compiler checks a field of calldata each time that it is read.
 abstract contract Orders is MarketClock, EIP712 {
     bytes32 private constant ORDER = keccak256(
         "JobOrder(address client,bytes32 profile,uint96 maxPrice,uint40 deadline,uint8 k,bytes32 seedTip,uint256 salt)"
@@ -32,11 +33,11 @@ abstract contract Orders is MarketClock, EIP712 {
         return _domainSeparatorV4();
     }
 
-    function orderHash(JobOrder calldata order) public view returns (bytes32) {
+    function orderHash(JobOrder memory order) public view returns (bytes32) {
         return _hashTypedDataV4(keccak256(abi.encode(ORDER, order)));
     }
 
-    function bidHash(Bid calldata bid) public view returns (bytes32) {
+    function bidHash(Bid memory bid) public view returns (bytes32) {
         return _hashTypedDataV4(keccak256(abi.encode(BID, bid)));
     }
 
@@ -48,7 +49,7 @@ abstract contract Orders is MarketClock, EIP712 {
     }
 
     /// @dev The bid's nonce is used up. Its signer counts now: a key that was replaced since binds nobody.
-    function _useBid(Bid calldata bid, bytes calldata signature) internal {
+    function _useBid(Bid memory bid, bytes calldata signature) internal {
         require(block.timestamp <= bid.expiry, BidExpired(bid.expiry));
         _requireSignature(keys.signerOf(bid.operator), bidHash(bid), signature);
         (uint256 word, uint256 bit) = (bid.nonce >> 8, 1 << (bid.nonce & 0xff));

@@ -140,6 +140,16 @@ contract ActiveSet is IActiveSet {
         return (_holderAt(slot, during), _tree.weightOf(slot, during) * WEIGHT_UNIT);
     }
 
+    function weightIn(uint256 during, address operator) external view returns (uint256) {
+        _requireKept(during);
+        Seat memory seat = _seats[operator];
+        if (seat.slot == 0) return 0;
+        uint256 slot = seat.slot - 1;
+        // Whoever enters a slot is its holder from the next epoch on, so the slot need not be asked about later ones.
+        if (seat.activeFrom >= during && _numberAt(slot, during) != seat.number) return 0;
+        return _tree.weightOf(slot, during) * WEIGHT_UNIT;
+    }
+
     function draw(uint256 during, uint256 random) public view returns (address) {
         _requireKept(during);
         uint256 total = _tree.total(_spans, during);
@@ -212,9 +222,13 @@ contract ActiveSet is IActiveSet {
     }
 
     function _holderAt(uint256 slot, uint256 during) private view returns (address) {
+        return _operators[_numberAt(slot, during)];
+    }
+
+    function _numberAt(uint256 slot, uint256 during) private view returns (uint32) {
         Slot memory s = _slots[slot];
-        if (s.since <= during) return _operators[s.holder];
-        return _operators[s.beforeSince <= during ? s.before : s.earlier];
+        if (s.since <= during) return s.holder;
+        return s.beforeSince <= during ? s.before : s.earlier;
     }
 
     /// @dev Whether one that was displaced from the slot works in it to the end of the running epoch.

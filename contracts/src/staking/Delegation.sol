@@ -62,6 +62,16 @@ abstract contract Delegation is SelfBond {
     }
 
     function notify(address operator, uint128 amount) external {
+        _notify(operator, amount);
+        token.safeTransferFrom(msg.sender, address(this), amount);
+    }
+
+    function notifyMinted(address operator, uint128 amount) external {
+        require(msg.sender == address(token), NotToken(msg.sender));
+        _notify(operator, amount);
+    }
+
+    function _notify(address operator, uint128 amount) private {
         _requireWorth(amount);
         Account storage a = _accounts[operator];
         if (a.status != Status.Joined) _refuse(operator, a);
@@ -70,7 +80,6 @@ abstract contract Delegation is SelfBond {
         a.rewards.add(amount);
         a.flags |= REWARDS_VEST;
         emit Notified(operator, amount);
-        token.safeTransferFrom(msg.sender, address(this), amount);
     }
 
     function creditFees(address operator, uint128 amount) external onlyRouter returns (uint128 toDelegators) {

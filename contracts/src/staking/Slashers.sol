@@ -53,6 +53,12 @@ abstract contract Slashers is StakeBase {
         return block.timestamp <= s.retiredAt + s.reach ? SlasherState.Retired : SlasherState.Ended;
     }
 
+    /// @dev As _requireState with Active alone, for the calls that lock.
+    function _requireActive(address slasher) internal view {
+        Slasher storage s = _slashers[slasher];
+        if (!s.active || s.retiredAt != 0) revert SlasherInState(slasher, slasherState(slasher));
+    }
+
     function _requireState(address slasher, SlasherState least, SlasherState most) internal view {
         SlasherState state = slasherState(slasher);
         require(state >= least && state <= most, SlasherInState(slasher, state));

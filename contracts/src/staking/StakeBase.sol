@@ -41,19 +41,21 @@ abstract contract StakeBase is IStakeRegistry {
     address public admin;
     address public proposedAdmin;
     address public router;
-    address public votes;
     Settings internal _settings;
     mapping(address operator => Account) internal _accounts;
     mapping(address operator => mapping(uint32 nonce => mapping(address owner => Position))) internal _positions;
     mapping(address operator => mapping(uint32 nonce => uint128)) internal _lastFeeIndex; // of wiped pools
     mapping(address operator => mapping(address account => uint256)) internal _feesEarned;
 
+    /// @dev Two words. A change of stake reads the first alone, for the votes as well.
     struct Settings {
-        uint128 minSelf;
+        address votes;
+        uint88 minSelf; // at most MOST_MIN_SELF
+        bool everBonded;
+        // ----
         uint32 unbond;
         uint32 longestUnbond;
         uint32 longestReach;
-        bool everBonded;
     }
 
     enum Status {
@@ -127,8 +129,8 @@ abstract contract StakeBase is IStakeRegistry {
     }
 
     function setVotes(address votes_) external onlyAdmin {
-        require(votes == address(0), VotesAlreadySet(votes));
-        votes = votes_;
+        require(_settings.votes == address(0), VotesAlreadySet(_settings.votes));
+        _settings.votes = votes_;
         emit VotesSet(votes_);
     }
 
@@ -147,11 +149,15 @@ abstract contract StakeBase is IStakeRegistry {
         return Params(_settings.minSelf, _settings.unbond);
     }
 
+    function votes() external view returns (address) {
+        return _settings.votes;
+    }
+
     function _setParams(Params memory p) private {
         uint256 leastUnbond = Math.max(LEAST_UNBOND, _settings.longestReach + MARGIN);
         _requireWithin(p.minSelf, LEAST_MIN_SELF, MOST_MIN_SELF);
         _requireWithin(p.unbond, leastUnbond, MOST_UNBOND);
-        (_settings.minSelf, _settings.unbond) = (p.minSelf, p.unbond);
+        (_settings.minSelf, _settings.unbond) = (uint88(p.minSelf), p.unbond);
         if (p.unbond > _settings.longestUnbond) _settings.longestUnbond = p.unbond;
         emit ParamsChanged(p.minSelf, p.unbond);
     }
@@ -265,7 +271,7 @@ abstract contract StakeBase is IStakeRegistry {
         bool counts = a.flags & ENROLLED != 0 && a.status == Status.Joined && block.timestamp >= a.jailedUntil;
         uint256 amount = counts ? a.bonded : 0;
         bytes memory data = abi.encodeCall(IStakeVotes.record, (operator, ownerOf(operator), amount));
-        address to = votes;
+        address to = _settings.votes;
         require(gasleft() > VOTES_GAS * 66 / 64, OutOfGas()); // a 64th stays here, and a call costs 2600
         assembly ("memory-safe") {
             pop(call(VOTES_GAS, to, 0, add(data, 0x20), mload(data), 0, 0))

@@ -31,8 +31,13 @@ contract StakeRegistry is Delegation, Slashers {
 
     constructor(Token token_, uint256 slots_, Params memory p) StakeBase(token_, slots_, p) {}
 
-    function lock(address operator, uint128 amount) external {
-        _requireState(msg.sender, SlasherState.Active, SlasherState.Active);
+    function lockActive(address operator, uint128 amount) external returns (bool active) {
+        active = isActive(operator);
+        if (active) lock(operator, amount);
+    }
+
+    function lock(address operator, uint128 amount) public {
+        _requireActive(msg.sender);
         Account storage a = _accounts[operator];
         uint96 part = _requireFree(operator, a, amount);
         a.locked += part;
@@ -59,8 +64,10 @@ contract StakeRegistry is Delegation, Slashers {
         _requireState(msg.sender, SlasherState.Active, SlasherState.Retired);
         Account storage a = _accounts[operator];
         _accrue(operator, a);
-        uint96 held = _locks[operator][msg.sender];
-        if (unlock > 0) _unlock(operator, msg.sender, held, Math.min(unlock, held).toUint96());
+        if (unlock > 0) {
+            uint96 held = _locks[operator][msg.sender];
+            _unlock(operator, msg.sender, held, Math.min(unlock, held).toUint96());
+        }
         uint256 fromSelf = _takeSelf(operator, a, amount);
         uint256 fromDelegators = fromSelf < amount ? _takeDelegated(operator, a, amount - fromSelf) : 0;
         taken = fromSelf + fromDelegators;

@@ -40,6 +40,29 @@ library Answers {
         uint64 segmentChroma;
     }
 
+    /// @notice keccak256(abi.encode(answer)). Rungs are copied at once: the compiler's encoder goes through them field by field.
+    function hash(Answer calldata answer) internal pure returns (bytes32 digest) {
+        (bytes32 source, uint8 filter, bool cascade, Rung[] calldata rungs) =
+            (answer.source, answer.filter, answer.cascade, answer.rungs);
+        uint256 sides = 0; // all bits that any width or height has
+        assembly ("memory-safe") {
+            let m := mload(0x40) // behind what is in use
+            mstore(m, 0x20)
+            mstore(add(m, 0x20), source)
+            mstore(add(m, 0x40), filter)
+            mstore(add(m, 0x60), cascade)
+            mstore(add(m, 0x80), 0x80) // where the rungs are
+            mstore(add(m, 0xa0), rungs.length)
+            let size := mul(rungs.length, 0xe0)
+            calldatacopy(add(m, 0xc0), rungs.offset, size)
+            for { let p := add(m, 0xc0) } lt(p, add(add(m, 0xc0), size)) { p := add(p, 0xe0) } {
+                sides := or(sides, or(mload(p), mload(add(p, 0x20))))
+            }
+            digest := keccak256(m, add(0xc0, size))
+        }
+        require(sides <= type(uint32).max, IStepVerifier.OutOfShape());
+    }
+
     /// @notice Reverts unless the answer is the statement.
     /// @return The rung asked for.
     function open(Answer memory answer, uint256 rung, bytes32 statement) internal pure returns (Rung memory) {

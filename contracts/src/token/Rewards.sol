@@ -50,22 +50,22 @@ contract Rewards is IRewards, Multicall {
         _setParams(p);
         _requireWithin(rate, 0, p.most);
         _last.rate = rate;
-        // A wei that stays: filling an empty word anew for each reward would cost four times as much. It also shows that
-        // the token knows its minter.
-        token.mint(address(this), 1);
-        token.approve(address(registry_), type(uint256).max);
+        token.mint(address(this), 0); // shows that the token knows its minter
     }
 
     function reward(address operator) external returns (uint256) {
-        uint256 slot = activeSet.seatOf(operator).slot;
-        require(slot != 0, NotActiveThen(operator, _lastNumber()));
-        return rewardIn(operator, slot - 1);
+        Epoch memory e = _settle();
+        return _reward(operator, e, activeSet.weightIn(e.number, operator));
     }
 
-    function rewardIn(address operator, uint256 slot) public returns (uint256 part) {
+    function rewardIn(address operator, uint256 slot) external returns (uint256) {
         Epoch memory e = _settle();
         (address holder, uint256 weight) = activeSet.slotIn(e.number, slot);
-        require(holder == operator && weight > 0, NotActiveThen(operator, e.number));
+        return _reward(operator, e, holder == operator ? weight : 0);
+    }
+
+    function _reward(address operator, Epoch memory e, uint256 weight) private returns (uint256 part) {
+        require(weight > 0, NotActiveThen(operator, e.number));
         Due memory due = _dues[operator];
         require(due.epoch != e.number, AlreadyRewarded(operator, e.number));
         part = e.mint * weight / e.weight;
@@ -73,9 +73,7 @@ contract Rewards is IRewards, Multicall {
         uint256 handed = sum < LEAST_HANDED ? 0 : sum;
         _dues[operator] = Due(e.number, (sum - handed).toUint128());
         emit Rewarded(operator, e.number, part, handed);
-        if (handed == 0) return part;
-        token.mint(address(this), handed);
-        registry.notify(operator, handed.toUint128());
+        if (handed > 0) token.mintReward(registry, operator, handed.toUint128());
     }
 
     function setParams(Params calldata p) external {

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {ERC20Burnable} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
 import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
+import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
 
 /// @title The stake token: 18 decimals, made by one contract for ever, never more at once than a cap.
 /// @dev Slashing and burning reduce the supply, and so make room under the cap.
@@ -30,10 +31,16 @@ contract Token is ERC20, ERC20Burnable, ERC20Permit {
     }
 
     /// @notice Minter only.
-    function mint(address to, uint256 amount) external {
+    function mint(address to, uint256 amount) public {
         require(msg.sender == minter, NotMinter(msg.sender));
         _mint(to, amount);
         _requireCap();
+    }
+
+    /// @notice Minter only: new tokens for the registry, as a reward of an operator. It takes nobody's word for them but ours.
+    function mintReward(IStakeRegistry registry, address operator, uint128 amount) external {
+        mint(address(registry), amount);
+        registry.notifyMinted(operator, amount);
     }
 
     function _requireCap() private view {

@@ -79,18 +79,14 @@ contract DisputeGame is IDisputeGame, Bonds {
         Answers.Answer calldata answer,
         Subject calldata subject
     ) external returns (uint256 gameId) {
-        IClaimBook.Claim memory claim = book.claimInfo(claimId);
-        bool inTime = claim.state == IClaimBook.ClaimState.Revealed && block.timestamp <= claim.contestUntil;
-        require(inTime, NotContestable(claimId));
-        bytes32 given = keccak256(abi.encode(answered));
-        require(given == claim.answers, OtherAnswers(claim.answers, given));
+        (uint8 holds, uint128 lock) = _requireContestable(claimId, answered);
         gameId = GameId.make(claimId, msg.sender, slot.toUint16(), subject);
         Stored memory g = _games[gameId];
         require(g.status == Status.None, GameExists(gameId));
         g.node = _root(slot, answered, answer, subject);
         Params memory p = _params;
         (g.clock, g.floor) = (uint256(p.clock).toUint24(), uint256(p.floor).toUint24());
-        uint256 bond = _bond(claim, p);
+        uint256 bond = _bond(lock, holds, p);
         g.bond = (bond / BOND_UNIT).toUint56();
         g.lastMove = block.timestamp.toUint40();
         g.status = Status.Open;
@@ -102,6 +98,22 @@ contract DisputeGame is IDisputeGame, Bonds {
         if (g.status != Status.Open) judge.summon(gameId);
     }
 
+    /// @return Holds on the claim before this one, and its lock.
+    function _requireContestable(uint64 claimId, IClaimBook.Answered calldata answered)
+        private
+        view
+        returns (uint8, uint128)
+    {
+        (IClaimBook.ClaimState state, uint40 until, uint8 held, bytes32 answers, uint128 lock) =
+            book.contestAndLock(claimId);
+        bool inTime = state == IClaimBook.ClaimState.Revealed && block.timestamp <= until;
+        require(inTime, NotContestable(claimId));
+        bytes32 given = keccak256(abi.encode(answered));
+        require(given == answers, OtherAnswers(answers, given));
+        require(held < MAX_HOLDS, TooManyGames(claimId));
+        return (held, lock);
+    }
+
     /// @dev The disputed root, out of the answer that the operator revealed.
     function _root(
         uint256 slot,
@@ -110,7 +122,7 @@ contract DisputeGame is IDisputeGame, Bonds {
         Subject calldata subject
     ) private pure returns (bytes32) {
         require(slot < answered.digests.length, NoSuchSubject(slot, subject.rung));
-        bytes32 given = keccak256(abi.encode(answer));
+        bytes32 given = Answers.hash(answer);
         require(given == answered.digests[slot], OtherDigest(answered.digests[slot], given));
         if (subject.what == What.Source) {
             require(subject.rung == 0, NoSuchSubject(slot, subject.rung));
@@ -123,10 +135,9 @@ contract DisputeGame is IDisputeGame, Bonds {
     }
 
     /// @dev In whole units, rounded up.
-    function _bond(IClaimBook.Claim memory claim, Params memory p) private pure returns (uint256) {
-        require(claim.holds < MAX_HOLDS, TooManyGames(uint64(claim.jobId << 32 | claim.first)));
-        uint256 bond = p.bond + Math.ceilDiv(uint256(claim.lock) * p.bondShare, WHOLE);
-        if (claim.holds > FREE_HOLDS) bond <<= claim.holds - FREE_HOLDS;
+    function _bond(uint128 lock, uint8 holds, Params memory p) private pure returns (uint256) {
+        uint256 bond = p.bond + Math.ceilDiv(uint256(lock) * p.bondShare, WHOLE);
+        if (holds > FREE_HOLDS) bond <<= holds - FREE_HOLDS;
         return Math.ceilDiv(bond, BOND_UNIT) * BOND_UNIT;
     }
 
@@ -210,7 +221,7 @@ contract DisputeGame is IDisputeGame, Bonds {
         Stored memory g = _games[gameId];
         require(_isOpen(g.status), NotOpen(gameId));
         uint64 claimId = gameId.claimOf();
-        require(book.claimInfo(claimId).state != IClaimBook.ClaimState.Revealed, ClaimGoesOn(claimId));
+        require(_stateOf(claimId) != IClaimBook.ClaimState.Revealed, ClaimGoesOn(claimId));
         _resolve(gameId, g, false, false);
     }
 
@@ -231,16 +242,15 @@ contract DisputeGame is IDisputeGame, Bonds {
     /// @dev Whoever wins, a claim that is over meanwhile ends the game without a loser.
     function _resolve(uint256 gameId, Stored memory g, bool operatorRight, bool judged) private {
         (uint64 claimId, address challenger) = (gameId.claimOf(), gameId.challengerOf());
-        IClaimBook.Claim memory claim = book.claimInfo(claimId);
         uint256 bond = g.bond * BOND_UNIT;
-        if (claim.state != IClaimBook.ClaimState.Revealed) g.status = Status.Void;
+        if (_stateOf(claimId) != IClaimBook.ClaimState.Revealed) g.status = Status.Void;
         else g.status = operatorRight ? Status.OperatorWon : Status.ChallengerWon;
         (g.node, g.bond) = (0, 0);
         _games[gameId] = g;
         emit Resolved(gameId, g.status);
         if (g.status == Status.OperatorWon) {
             book.letGo(claimId);
-            _forfeit(bond, registry.ownerOf(claim.operator));
+            _forfeit(bond, registry.ownerOf(book.operatorOf(claimId)));
             return;
         }
         owed[challenger] += bond;
@@ -292,7 +302,9 @@ contract DisputeGame is IDisputeGame, Bonds {
     }
 
     function bondFor(uint64 claimId) external view returns (uint256) {
-        return _bond(book.claimInfo(claimId), _params);
+        IClaimBook.Claim memory claim = book.claimInfo(claimId);
+        require(claim.holds < MAX_HOLDS, TooManyGames(claimId));
+        return _bond(claim.lock, claim.holds, _params);
     }
 
     function reach() external view returns (uint32) {
@@ -309,6 +321,10 @@ contract DisputeGame is IDisputeGame, Bonds {
     /// @dev All that the moves have led to, without their times: replayed in other blocks they lead to the same.
     function _position(uint256 gameId, Stored memory g) private pure returns (bytes32) {
         return keccak256(abi.encode(gameId, g.node, g.count, g.first, g.level, g.status, g.turn));
+    }
+
+    function _stateOf(uint64 claimId) private view returns (IClaimBook.ClaimState state) {
+        (state,,,) = book.contest(claimId);
     }
 
     function _isOpen(Status status) private pure returns (bool) {

@@ -56,7 +56,7 @@ contract Jury is IJury, Bonds, Jurors {
         bytes32 seed;
         address operator; // of the claim, kept with the seed
         address appellant;
-        uint128 reward;
+        uint96 reward; // as all amounts of stake
     }
 
     struct Seat {
@@ -102,7 +102,7 @@ contract Jury is IJury, Bonds, Jurors {
         require(block.timestamp <= t.voteUntil - half, WrongStage(gameId, Stage.Drawing));
         uint256 random = BlockHeader.prevrandao(header, t.seedBlock);
         t.seed = keccak256(abi.encode(random, gameId, t.appealed));
-        t.operator = book.claimInfo(gameId.claimOf()).operator;
+        t.operator = book.operatorOf(gameId.claimOf());
         _trials[gameId] = t;
         emit Drawn(gameId, t.seed);
     }
@@ -190,7 +190,7 @@ contract Jury is IJury, Bonds, Jurors {
     function _share(uint256 gameId, Stored memory t) private {
         uint256 pot = registry.bounty(address(this));
         if (pot == 0) return;
-        t.reward = (pot / (uint256(t.wrong) + t.firstWrong)).toUint128();
+        t.reward = (pot / (uint256(t.wrong) + t.firstWrong)).toUint96();
         _trials[gameId].reward = t.reward;
         registry.takeBounty();
     }
@@ -203,7 +203,7 @@ contract Jury is IJury, Bonds, Jurors {
         if (moot || t.operatorRight != first) {
             owed[t.appellant] += bond;
         } else {
-            _forfeit(bond, first ? registry.ownerOf(book.claimInfo(gameId.claimOf()).operator) : gameId.challengerOf());
+            _forfeit(bond, first ? registry.ownerOf(book.operatorOf(gameId.claimOf())) : gameId.challengerOf());
         }
     }
 

@@ -31,9 +31,9 @@ contract ClaimGas is ClaimFixture {
         uint64 id = worked(k);
         string memory n = vm.toString(k);
         uint64 claimId = submit(id, HOUR);
-        if (k == 8) measure("claim", 122_000); // wanted: 110k
+        if (k == 8) measure("claim", 119_000); // wanted: 110k; docs/gas.md says of all here what the rest is
         seal(claimId, link(LINKS - 2)); // the claim before it is dead
-        if (k == 8) measure("seal", 80_000); // wanted: 75k
+        if (k == 8) measure("seal", 78_000); // wanted: 75k
         answer(claimId);
         measure(string.concat("answer ", n), target);
         vm.warp(book.claimInfo(claimId).attestUntil + 1);
@@ -65,10 +65,10 @@ contract ClaimGas is ClaimFixture {
         vm.warp(book.claimInfo(second).answerUntil + 1);
         vm.prank(STRANGER);
         book.slashMissed(first);
-        measure("slash a missed claim, first bounties", 190_000);
+        measure("slash a missed claim, first bounties", 165_000);
         vm.prank(STRANGER);
         book.slashMissed(second);
-        measure("slash a missed claim", 155_000); // wanted: 150k
+        measure("slash a missed claim", 150_000);
     }
 
     function test_gas_punish() public {
@@ -76,6 +76,6 @@ contract ClaimGas is ClaimFixture {
         uint64 claimId = submitAndReveal(id, LONG);
         vm.prank(address(judges));
         book.punish(claimId, IClaimBook.Fault.Proof, noCuts);
-        measure("punish a proof", 200_000);
+        measure("punish a proof", 130_000);
     }
 }

@@ -28,7 +28,7 @@ contract DisputesGas is DisputeFixture {
 
     function test_gas_game() public {
         uint256 id = open(ALICE, root);
-        measure("start", 155_000); // wanted: 140k; docs/protocol.md says what the rest is
+        measure("start", 140_000);
         bisectHonestly(id, COUNT, tree);
         measure("operator's first move", 60_000);
         choose(ALICE, id, tree.children(10, 0), 7);
@@ -88,6 +88,6 @@ contract DisputedClaimGas is DisputedClaimFixture {
     function test_gas_startOnAClaim() public {
         openGame();
         uint256 used = vm.snapshotGasLastCall("disputes", "start on a claim, two rungs");
-        vm.assertLe(used, 170_000, "start on a claim");
+        vm.assertLe(used, 155_000, "start on a claim");
     }
 }

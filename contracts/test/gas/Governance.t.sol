@@ -38,9 +38,9 @@ contract GovernanceGas is GovFixture {
 
     function test_gas_reward() public {
         rewards.reward(op(9));
-        measure("reward, first of a day", 125_000);
+        measure("reward, first of a day", 110_000);
         rewards.reward(op(7));
-        measure("reward", 110_000); // wanted: 80k; docs/protocol.md says what the rest buys
+        measure("reward", 91_000); // wanted: 80k; docs/gas.md says what the rest buys
     }
 
     function test_gas_rewardsAtOnce() public {
@@ -50,7 +50,7 @@ contract GovernanceGas is GovFixture {
             calls[i] = abi.encodeCall(rewards.reward, (op(10 + i)));
         }
         rewards.multicall(calls);
-        measure("reward, ten at once", 650_000);
+        measure("reward, ten at once", 500_000);
     }
 
     function test_gas_votes() public {
@@ -60,7 +60,7 @@ contract GovernanceGas is GovFixture {
         bond(op(1), 10e18);
         measure("top up a bond, enrolled", 155_000);
         slash(op(2), 20e18);
-        measure("slash, enrolled", 150_000);
+        measure("slash, enrolled", 141_000);
     }
 
     function test_gas_proposal() public {

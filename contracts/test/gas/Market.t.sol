@@ -30,19 +30,19 @@ contract MarketGas is MarketFixture {
 
     function test_gas_direct() public {
         uint64 jobId = open(1 ether);
-        measure("open a job, with a hash chain", 160_000);
+        measure("open a job, with a hash chain", 150_000);
         accept(jobId, 0);
-        // Wanted: 80k. The bidder's activity and its lock, both in the registry, are 30k of it.
-        measure("accept a bid", 95_000);
+        // Wanted: 80k. The bidder's activity and its lock, both in the registry, are 26k of it.
+        measure("accept a bid", 88_000);
         start(jobId, 0);
         measure("start a job", 60_000);
         market.topUp{value: 1}(jobId);
         measure("top up", 45_000);
         uint64 other = openAssigned(1 ether, 1);
-        measure("open with a bid", 230_000);
+        measure("open with a bid", 205_000);
         pass(101);
         market.defaultJob(other);
-        measure("default", 210_000); // 131k of it a slash, and the first bounty of the client
+        measure("default", 180_000); // 117k of it a slash, and the first bounty of the client
     }
 
     function test_gas_openWithoutChain() public {

@@ -472,7 +472,7 @@ contract ClaimHandler is ClaimFixture {
         p.preimageWindow = uint32(50 + (dice >> 16) % 200);
         p.attestWindow = uint32(200 + (dice >> 32) % 100);
         p.contestWindow = uint32(300 + (dice >> 48) % 100);
-        p.minLock = uint128(1e18 + (dice >> 64) % 20e18);
+        p.minLock = uint128(1e18 + (dice >> 64) % 20e6 * 1e12);
         p.lockNum = uint64(1 + (dice >> 128) % 3000);
         p.verifierShare = uint16((dice >> 192) % 501);
         return send(TIMELOCK, address(book), 0, abi.encodeCall(book.setParams, (p)));

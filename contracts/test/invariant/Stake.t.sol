@@ -88,6 +88,7 @@ contract StakeInvariants is Walk {
         (uint256 sum, uint256 taken) = (0, 0);
         for (uint256 i = 0; i < who.length; ++i) {
             IStakeRegistry.Operator memory o = registry.operatorInfo(who[i]);
+            weightsOfBothEpochs(who[i], o.slot);
             if (o.slot == 0) continue;
             vm.assertTrue(taken & (1 << o.slot) == 0, "two in one slot");
             vm.assertTrue(o.state != IStakeRegistry.State.Exiting && o.state != IStakeRegistry.State.Exited, "exiting");
@@ -97,6 +98,16 @@ contract StakeInvariants is Walk {
         }
         vm.assertEq(set.totalWeight(set.epoch() + 1), sum, "weights");
         membersAreTheActive();
+    }
+
+    /// In the running epoch and the last an operator weighs what its slot says, if that says its name.
+    function weightsOfBothEpochs(address operator, uint256 slot) internal view {
+        uint256 now_ = set.epoch();
+        for (uint256 during = now_ - 1; during <= now_; ++during) {
+            (address holder, uint256 weight) = (address(0), 0);
+            if (slot != 0) (holder, weight) = set.slotIn(during, slot - 1);
+            vm.assertEq(set.weightIn(during, operator), holder == operator ? weight : 0, "weight of an epoch");
+        }
     }
 
     /// Each of them once, and never more than there are slots.

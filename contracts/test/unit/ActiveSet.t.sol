@@ -61,6 +61,28 @@ contract ActiveSetTest is StakeFixture {
         vm.assertTrue(registry.isActive(op(0)));
     }
 
+    /// Who enters a free slot is active at once, but in this epoch the slot's weight is still that of who left it.
+    function test_weightIn_isOfWhoHeldTheSlotAsTheEpochBegan() public {
+        fill();
+        nextEpoch();
+        uint256 now_ = set.epoch();
+        vm.assertEq(set.weightIn(now_, op(1)), 2000e18);
+        vm.assertEq(set.weightIn(now_ - 1, op(1)), 0);
+        unbond(op(1), 1001e18);
+        bond(op(3), 4000e18);
+        vm.assertEq(info(op(3)).slot, 2);
+        vm.assertTrue(registry.isActive(op(3)));
+        vm.assertEq(set.weightIn(now_, op(1)), 0, "has no slot");
+        vm.assertEq(set.weightIn(now_, op(3)), 0, "held none yet");
+        nextEpoch();
+        vm.assertEq(set.weightIn(now_ + 1, op(3)), 4000e18);
+        vm.assertEq(set.weightIn(now_, op(3)), 0);
+        nextEpoch();
+        vm.assertEq(set.weightIn(now_ + 1, op(3)), 4000e18);
+        vm.expectRevert(abi.encodeWithSelector(IActiveSet.EpochNotKept.selector, now_, now_ + 2));
+        set.weightIn(now_, op(3));
+    }
+
     function test_update_isForTheRegistryAlone() public {
         vm.expectRevert(abi.encodeWithSelector(IActiveSet.NotRegistry.selector, address(this)));
         set.update(op(0), 1, true, true);

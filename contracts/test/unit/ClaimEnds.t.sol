@@ -199,6 +199,7 @@ contract ClaimEndsTest is ClaimFixture {
         uint64 claimId = submitAndReveal(activeJob(1 ether, 4), 5);
         hold(address(game), claimId);
         requireContest(claimId);
+        vm.assertEq(book.operatorOf(claimId), operator);
     }
 
     function requireContest(uint64 claimId) internal view {
@@ -208,6 +209,13 @@ contract ClaimEndsTest is ClaimFixture {
         vm.assertEq(until, c.contestUntil);
         vm.assertEq(held, c.holds);
         vm.assertEq(answers, c.answers);
+        uint128 lock;
+        (state_, until, held, answers, lock) = book.contestAndLock(claimId);
+        vm.assertTrue(state_ == c.state);
+        vm.assertEq(until, c.contestUntil);
+        vm.assertEq(held, c.holds);
+        vm.assertEq(answers, c.answers);
+        vm.assertEq(lock, state_ == IClaimBook.ClaimState.Revealed ? c.lock : 0);
     }
 
     function test_hold_inTheContestWindowOfARevealedClaim() public {

@@ -54,6 +54,20 @@ contract ClaimParamsTest is ClaimFixture {
         book.setParams(p);
     }
 
+    /// A word has room for as many millionths of a token, and for no parts of one.
+    function test_setParams_locksAreMillionthsOfAToken() public {
+        IClaimBook.Params memory p = claimParams();
+        p.minLock += 1e12;
+        p.verifierLock += 1e12;
+        setParams(p);
+        vm.assertEq(keccak256(abi.encode(book.params())), keccak256(abi.encode(p)));
+        p.minLock += 1;
+        refuses(p, 1, 0, 0);
+        p.minLock -= 1;
+        p.verifierLock -= 1;
+        refuses(p, 1e12 - 1, 0, 0);
+    }
+
     function test_setParams_preimageWindowIsAtMostHalfTheAnswerWindow() public {
         IClaimBook.Params memory p = claimParams();
         (p.answerWindow, p.preimageWindow) = (601, 301);

@@ -38,6 +38,9 @@ contract DoorsTest is MarketFixture {
         vm.assertEq(c, client);
         vm.assertEq(o, address(0));
         vm.assertEq(price, MAX_PRICE);
+        (o, price) = market.assignment(jobId);
+        vm.assertEq(o, address(0));
+        vm.assertEq(price, MAX_PRICE);
         vm.assertEq(uint256(market.job(2).state), 0, "unknown jobs read as None");
     }
 

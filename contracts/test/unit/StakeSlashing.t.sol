@@ -29,12 +29,23 @@ contract StakeSlashingTest is StakeFixture {
         vm.assertEq(info(op(0)).locked, 0);
     }
 
+    function test_lockActive_locksNothingOfWhoIsNotActive() public {
+        vm.assertTrue(registry.lockActive(op(0), 700e18));
+        vm.assertEq(registry.lockedBy(op(0), address(this)), 700e18);
+        jail(op(0), IStakeRegistry.Jail.Short);
+        vm.assertTrue(!registry.lockActive(op(0), 1));
+        vm.assertTrue(!registry.lockActive(ALICE, 1), "no operator");
+        vm.assertEq(info(op(0)).locked, 700e18);
+    }
+
     function test_lock_andSlashAreForSlashersAlone() public {
         bytes memory err =
             abi.encodeWithSelector(IStakeRegistry.SlasherInState.selector, ALICE, IStakeRegistry.SlasherState.None);
         vm.startPrank(ALICE);
         vm.expectRevert(err);
         registry.lock(op(0), 1);
+        vm.expectRevert(err);
+        registry.lockActive(op(0), 1);
         vm.expectRevert(err);
         registry.slash(op(0), 1, 0, new IStakeRegistry.Cut[](0), IStakeRegistry.Jail.No);
         vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.ReleaseTooLarge.selector, op(0), 0, 1));

@@ -3,6 +3,9 @@
 use super::{Refusal, WHOLE, ensure};
 use crate::machine::LONG_CLAIM;
 
+/// A millionth of a token: the book keeps locks in it.
+const LOCK_UNIT: u128 = 1_000_000_000_000;
+
 /// `IJobMarket.Params`. Windows are seconds of the market's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // said in the interface
@@ -58,6 +61,8 @@ impl ClaimParams {
 
     pub(super) fn check(&self, least: &Self, most: &Self) -> Result<(), Refusal> {
         within(&self.values(), &least.values(), &most.values())?;
+        let whole = self.min_lock.is_multiple_of(LOCK_UNIT) && self.verifier_lock.is_multiple_of(LOCK_UNIT);
+        ensure(whole, Refusal::ParamOutOfBounds)?;
         ensure(self.preimage_window <= self.answer_window / 2, Refusal::ParamOutOfBounds)
     }
 
