@@ -79,8 +79,8 @@ class Disk:
         os.pwrite(self.image, data, offset)
 
     def lottery(self):
-        """What of the writes since the last flush is on the disk after all: nothing, all, or each block of 4 KiB by chance, one
-        in eight of these torn between its sectors of 512 bytes. A disk that lies loses the end, in the order of the writes."""
+        """What of the writes since the last flush is on the disk after all: nothing, all, or each block of 4 KiB by chance,
+        one in eight of these torn between its sectors of 512 bytes. A disk that lies loses the end, in the order of writes."""
         kept = lost = torn = 0
         if self.lies:
             end = self.rng.randrange(len(self.cache) + 1)
