@@ -1,5 +1,6 @@
 # `./run test [part...]`: the parts, their order, the summary. Sourced by ./run.
-# A part is a function part_NAME; what it prints goes to target/run/test-NAME.log, from which results are counted.
+# A part is a function part_NAME; what it prints goes to target/run/test-NAME.log, from which results are counted. What it leaves
+# in target/run/test-NAME.table is shown at the end.
 
 export CARGO_TERM_COLOR=never
 # The end of a log is what a failure shows: the words of an error, not forty lines of stack behind them.
@@ -76,6 +77,17 @@ part_guard-rules() { scripts/guard-rules; }
 part_guard-kill() {
   HEADFRAME_KILLS=200 cargo test "${everything[@]}" --test guard -- kill_9_loses_nothing_acknowledged --nocapture
 }
+# The disk of a signer under load loses its power, two hundred times or $HEADFRAME_CUTS. As root: sudo drops the environment.
+part_guard-power() {
+  may_be_root || {
+    echo "root is needed to mount file systems"
+    return $skipped_status
+  }
+  cargo build "${everything[@]}" --bin headframe-signer --example power || return 1
+  as_root scripts/guard-power "${HEADFRAME_CUTS:-200}" --programs "$target/debug" --json "$logs/guard-power.jsonl" |
+    tee "$logs/test-guard-power.table"
+  return "${PIPESTATUS[0]}"
+}
 
 # count LOG: "passed failed skipped" as the runners say it: cargo test, forge, or our own "N passed, N failed".
 count() {
@@ -121,6 +133,9 @@ run_tests() {
     fi
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
   done
+  for part in "${parts[@]}"; do
+    [ ! -s "$logs/test-$part.table" ] || printf '\n%s\n' "$(cat "$logs/test-$part.table")"
+  done
   printf '\n%s\n' "part       result"
   printf '%s\n' "${rows[@]}"
   printf 'in %d s; logs in %s\n' $((SECONDS - begun)) "$logs"
@@ -138,7 +153,7 @@ test_part() {
     [ $status -eq $skipped_status ] || return $status
   }
   mkdir -p "$logs"
-  rm -f "$logs/test-$part.skipped"
+  rm -f "$logs/test-$part.skipped" "$logs/test-$part.table"
   step "$part" "test-$part" skip_is_fine || return 1
   if [ -e "$logs/test-$part.skipped" ]; then return $skipped_status; fi
 }
