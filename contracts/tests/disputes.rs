@@ -72,17 +72,11 @@ fn judge(game: Address) -> Bytes {
     code.into()
 }
 
-/// The claim that the book tells of, in the order of `IClaimBook.Claim`.
-fn claim(answers: B256) -> [U256; 19] {
+/// A claim as `IClaimBook.contestAndLock` tells of it. Who is paid for it the registry's double does not ask.
+fn claim(answers: B256) -> [U256; 5] {
     const REVEALED: u8 = 4;
-    let mut words = [U256::ZERO; 19];
-    (words[0], words[2]) = (U256::from(CLAIM >> 32), U256::from(CLAIM & 0xffff_ffff));
-    words[1] = U256::from_be_slice(OPERATOR.as_slice());
-    words[6] = U256::from(REVEALED);
-    words[9] = U256::from(10).pow(U256::from(20)); // lock
-    words[16] = U256::from(u64::MAX >> 24); // contestUntil
-    words[18] = answers.into();
-    words
+    let (until, held, lock) = (U256::from(u64::MAX >> 24), U256::ZERO, U256::from(10).pow(U256::from(20)));
+    [U256::from(REVEALED), until, held, answers.into(), lock]
 }
 
 /// One game on a chain of its own.
