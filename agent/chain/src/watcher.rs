@@ -107,6 +107,10 @@ pub struct Watcher {
     rpc: Rpc,
     settings: Settings,
     ring: Ring,
+    /// The highest block that was final.
+    last_final: Option<Header>,
+    /// It has yet to be asked for again, because a fork was below the ring.
+    unsure: bool,
     head: watch::Sender<Head>,
 }
 
@@ -115,7 +119,7 @@ impl Watcher {
     pub fn new(rpc: Rpc, settings: Settings) -> (Self, watch::Receiver<Head>) {
         let (head, view) = watch::channel(Head::unknown());
         let ring = Ring { headers: VecDeque::new(), limit: settings.ring.max(2) };
-        (Self { rpc, settings, ring, head }, view)
+        (Self { rpc, settings, ring, last_final: None, unsure: false, head }, view)
     }
 
     /// Polls until `stop`. Dropping it between polls is safe: it holds nothing that cannot be read again.
@@ -166,7 +170,13 @@ impl Watcher {
         };
         let stale_after = self.settings.stale_after;
         let Some(tip) = self.ring.headers.back().copied() else { return Ok(()) };
+        let undone = self.undone(reorg, heads.from).await?;
         let finalized = self.finalized(&heads).await?;
+        if let Some(header) = finalized.filter(|header| self.last_final.is_none_or(|last| header.number > last.number))
+        {
+            self.last_final = Some(header);
+        }
+        let finalized = finalized.map(|header| header.number);
         self.head.send_if_modified(|seen| {
             let mut news = seen.quorum != heads.quorum;
             seen.quorum = heads.quorum;
@@ -182,14 +192,15 @@ impl Watcher {
                 tracing::warn!(fork = ?reorg.fork, depth = reorg.depth, "the chain was reorganised");
                 seen.reorgs += 1;
                 seen.last_reorg = Some(reorg);
-                if reorg.fork.is_none_or(|fork| fork < seen.finalized) && seen.finalized > BlockNo(0) {
-                    let why = format!("block {} was final and is no longer part of the chain", seen.finalized);
-                    seen.finality_broken = Some(why.into());
-                }
             }
-            if finalized.is_some_and(|number| number > seen.finalized) {
+            if let Some(undone) = undone {
                 news = true;
-                seen.finalized = finalized.unwrap_or_default();
+                let why = format!("block {undone} was final and is no longer part of the chain");
+                seen.finality_broken = Some(why.into());
+            }
+            if let Some(number) = finalized.filter(|number| *number > seen.finalized) {
+                news = true;
+                seen.finalized = number;
             }
             let healthy = match seen.seen.elapsed() {
                 _ if !heads.quorum => Err("too few providers answer to rely on the chain's head".into()),
@@ -203,13 +214,36 @@ impl Watcher {
         Ok(())
     }
 
+    /// The height of what was final, if a reorganisation has undone it. Where the ring does not reach down to the fork, as
+    /// soon after a start, the block at that height tells, now or as soon as it can be asked for.
+    async fn undone(&mut self, reorg: Option<Reorg>, from: usize) -> Result<Option<BlockNo>, RpcError> {
+        let Some(last) = self.last_final else { return Ok(None) };
+        match reorg.map(|reorg| reorg.fork) {
+            Some(Some(fork)) if fork < last.number => return Ok(Some(last.number)),
+            Some(None) => self.unsure = true,
+            _ => {}
+        }
+        if !self.unsure {
+            return Ok(None);
+        }
+        let Some(found) = self.rpc.header_from(from, last.number).await? else { return Ok(None) };
+        self.unsure = false;
+        Ok((found.hash != last.hash).then_some(last.number))
+    }
+
     /// The highest final block. Below a quorum nothing becomes final.
-    async fn finalized(&self, heads: &Heads) -> Result<Option<BlockNo>, RpcError> {
+    async fn finalized(&self, heads: &Heads) -> Result<Option<Header>, RpcError> {
         if !heads.quorum {
             return Ok(None);
         }
+        if let Some(header) = self.rpc.finalized().await? {
+            return Ok(Some(if header.number > heads.tip.number { heads.tip } else { header }));
+        }
         let deep = BlockNo(heads.tip.number.0.saturating_sub(self.settings.final_depth));
-        Ok(Some(self.rpc.finalized().await?.map_or(deep, |header| header.number.min(heads.tip.number))))
+        match self.ring.at(deep.0) {
+            Some(header) => Ok(Some(header)),
+            None => self.rpc.header_from(heads.from, deep).await,
+        }
     }
 
     /// Reads headers backwards from `head` until one joins the ring, then replaces everything above that one.
@@ -281,10 +315,13 @@ impl Ring {
         }
     }
 
+    fn at(&self, number: u64) -> Option<Header> {
+        let at = number.checked_sub(self.headers.front()?.number.0)?;
+        self.headers.get(usize::try_from(at).ok()?).copied()
+    }
+
     fn has(&self, number: u64, hash: B256) -> bool {
-        let Some(first) = self.headers.front() else { return false };
-        let at = number.checked_sub(first.number.0).and_then(|at| usize::try_from(at).ok());
-        at.and_then(|at| self.headers.get(at)).is_some_and(|header| header.hash == hash)
+        self.at(number).is_some_and(|header| header.hash == hash)
     }
 
     fn push(&mut self, header: Header) {

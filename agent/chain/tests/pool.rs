@@ -140,6 +140,28 @@ async fn what_was_final_and_is_undone_holds_claims_back_but_not_proofs() {
     node.reach("start_job:1", &[State::Sent]).await;
 }
 
+/// A node that has just started knows no blocks but its newest: that this one is replaced undoes nothing final, and that what
+/// was final is replaced shows all the same.
+#[tokio::test]
+async fn soon_after_a_start_too_only_what_was_final_holds_claims_back() {
+    let mock = Mock::start(9).await;
+    (0..20).for_each(|_| mock.set(|chain| chain.mine()));
+    mock.set(|chain| chain.finalized = Some(12));
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let mut node = Node::start(dir.path(), &mock.url, &signer, settings()).await;
+    for (depth, is_undone) in [(1, false), (8, false), (15, true)] {
+        node.head.wait_for(|head| head.finalized == BlockNo(12)).await.unwrap();
+        mock.set(|chain| chain.reorganise(depth));
+        let seen = node.head.wait_for(|head| head.reorgs > 0);
+        tokio::time::timeout(LONG, seen).await.unwrap().unwrap();
+        mine(&mock, &mut node).await;
+        let head = node.head.borrow().clone();
+        assert_eq!(head.finality_broken.is_some(), is_undone, "{depth}: {head:?}");
+        node.crash().await;
+        node = Node::start(dir.path(), &mock.url, &signer, settings()).await;
+    }
+}
+
 #[tokio::test]
 async fn a_proof_does_not_wait_for_its_turn_and_lifts_what_stands_before_it() {
     let mock = Mock::start(9).await;

@@ -135,7 +135,7 @@ impl Market {
 
     async fn view<C: SolCall>(&self, to: Address, call: C) -> C::Return {
         let answer = self.rpc.call(to, call.abi_encode().into()).await.unwrap();
-        C::abi_decode_returns(&answer).unwrap()
+        C::abi_decode_returns(&answer).unwrap_or_else(|error| panic!("{} at {to}: {error}: {answer}", C::SIGNATURE))
     }
 
     async fn block(&self) {
@@ -228,6 +228,7 @@ impl Market {
                 self.anvil.mine(depth - 1).await;
                 tokio::time::sleep(Duration::from_millis(60)).await; // long enough to be called safe
                 self.anvil.ask("anvil_reorg", json!([depth, []])).await;
+                println!("claim {nth}: {depth} blocks undone, {phase:?}");
                 fault = None;
             } else if settled {
                 return;

@@ -40,6 +40,7 @@ pub struct Chain {
     pub finalized: Option<u64>,
     /// From which height on another branch is the chain.
     branches: BTreeMap<u64, u64>,
+    forks: u64,
     pub logs: Vec<Value>,
     pub codes: BTreeMap<String, &'static str>,
     pub base_fee: u128,
@@ -91,6 +92,7 @@ impl Mock {
             clock: 0,
             finalized: None,
             branches: BTreeMap::new(),
+            forks: 0,
             logs: Vec::new(),
             codes: BTreeMap::new(),
             base_fee: 1_000,
@@ -179,8 +181,9 @@ impl Chain {
     /// Replaces the newest `depth` blocks by empty ones.
     pub fn reorganise(&mut self, depth: u64) {
         let first = self.head + 1 - depth;
-        let branch = self.branches.len() as u64 + 1;
-        self.branches.insert(first, branch);
+        self.branches.retain(|from, _| *from < first);
+        self.forks += 1;
+        self.branches.insert(first, self.forks);
         self.mined.retain(|_, (_, block)| *block < first);
     }
 
