@@ -12,7 +12,12 @@ pub(crate) const USUAL_FPS: Fps = Fps { num: 30, den: 1 };
 /// Nor how long segments are: gateways cut after this many seconds.
 const SEGMENT_SECONDS: u64 = 2;
 
-/// A claim of a job of `ladder` at `source` pictures a second as [`ClaimRules::batch`] has it, where up to `samples` segments are drawn of it.
+/// The units of an hour of `ladder`, at `source` pictures a second where it keeps the source's rate.
+pub(crate) fn units_per_hour(ladder: &Ladder, source: Fps) -> Units {
+    Units(units_per_segment(ladder, source).0.saturating_mul(3600 / SEGMENT_SECONDS))
+}
+
+/// A claim of such a job as [`ClaimRules::batch`] has it, where up to `samples` segments are drawn of it.
 pub(crate) fn claim_work(ladder: &Ladder, source: Fps, rules: &ClaimRules, samples: u8) -> ClaimWork {
     let units = units_per_segment(ladder, source).0.saturating_mul(u64::from(rules.batch));
     ClaimWork { units: Units(units), drawn: drawn(samples, rules.batch) }
@@ -48,6 +53,7 @@ mod tests {
         let rules = ClaimRules { batch: 150, max_wait_blocks: 600 };
         // 1,664,160 luma samples in a picture of each rung, 60 pictures: 99,849.6 units, rounded down.
         let ladder = Ladder::standard();
+        assert_eq!(units_per_hour(&ladder, USUAL_FPS), Units(99_849 * 1800));
         assert_eq!(claim_work(&ladder, USUAL_FPS, &rules, 8), ClaimWork { units: Units(99_849 * 150), drawn: 2 });
         let long = ClaimRules { batch: 300, ..rules };
         assert_eq!(claim_work(&ladder, USUAL_FPS, &long, 8).drawn, 8);
@@ -59,6 +65,6 @@ mod tests {
         rungs.truncate(1);
         rungs[0].fps = Some(Fps { num: 30_000, den: 1001 });
         let ladder = Ladder::new(rungs).unwrap();
-        assert_eq!(units_per_segment(&ladder, Fps { num: 60, den: 1 }), Units(426 * 240 * 59 / 1000));
+        assert_eq!(units_per_hour(&ladder, Fps { num: 60, den: 1 }), Units(426 * 240 * 59 / 1000 * 1800));
     }
 }
