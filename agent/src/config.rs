@@ -129,7 +129,7 @@ pub struct Node {
     pub listen: SocketAddr,
     /// How others reach `listen`; announced on chain. Empty: `listen` itself, where that is one address.
     pub service_uri: String,
-    /// The price asked.
+    /// The price asked: a fixed one, or one that follows the costs.
     pub pricing: Pricing,
     /// When work is claimed.
     pub claims: ClaimRules,
@@ -275,7 +275,7 @@ impl Default for Node {
         Self {
             listen: ([0, 0, 0, 0], 8935).into(),
             service_uri: String::new(),
-            pricing: Pricing { price: price(DEFAULT_PRICE) },
+            pricing: Pricing { price: price(DEFAULT_PRICE), cost: None },
             claims: ClaimRules { batch: 150, max_wait_blocks: 600 },
             bond: "0".into(),
             withdraw_above: Wei(10_000_000_000_000_000),
@@ -450,6 +450,24 @@ mod tests {
         assert_eq!(budgets.limit("bond"), Some(Wei(100 * MILLI)));
         let signer = toml::from_str::<Config>("[signer]\nkeystore = \"a\"\n").unwrap().signer;
         assert_eq!(signer.max_fee, Wei(50 * MILLI));
+    }
+
+    #[test]
+    fn a_price_alone_is_fixed_and_the_costs_shown_in_the_installed_file_make_it_move() {
+        let pricing = |text: &str| toml::from_str::<Config>(text).map(|config| config.node.pricing);
+        let fixed = pricing("[node.pricing]\nprice = \"7\"\n").unwrap();
+        assert_eq!(fixed, Pricing { price: price(7), cost: None });
+        let keys = ["[node.pricing.cost]", "energy_price", "watts", "units_per_second", "margin_percent"];
+        let installed = include_str!("../../systemd/headframe.toml");
+        let shown =
+            |key: &str| installed.lines().find_map(|line| line.strip_prefix('#').filter(|it| it.starts_with(key)));
+        let shown: Vec<_> = keys.into_iter().filter_map(shown).collect();
+        let moving = format!("[node.pricing]\nprice = \"7\"\n{}\n", shown.join("\n"));
+        assert_eq!(pricing(&moving).unwrap().cost.unwrap().watts, 450);
+        assert!(pricing(&format!("{moving}wats = 1\n")).unwrap_err().to_string().contains("wats"));
+        let partly = pricing(&moving.replace("watts", "#watts")).unwrap_err().to_string();
+        assert!(partly.contains("missing field `watts`"), "{partly}");
+        assert!(pricing(&moving.replace("400_000", "0")).is_err());
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod shutdown;
 
 mod listing;
 mod network;
+mod pricing;
 mod sender;
 mod sight;
 mod signer;

@@ -2,7 +2,9 @@
 
 mod doctor;
 mod guard;
+mod job;
 mod keys;
+mod preview;
 mod status;
 mod tx;
 
@@ -72,6 +74,9 @@ enum Command {
     Guard(guard::GuardCommand),
     /// What a running rig or gateway is doing
     Status(status::StatusArgs),
+    /// What a job would earn
+    #[command(subcommand)]
+    Job(job::JobCommand),
     /// The transactions of a running rig or gateway: list, show, bump, cancel
     #[command(subcommand)]
     Tx(tx::TxCommand),
@@ -191,6 +196,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Keys(command) => keys::run(command),
         Command::Guard(command) => guard::run(command).await,
         Command::Status(args) => status::run(args).await,
+        Command::Job(command) => job::run(command).await,
         Command::Tx(command) => tx::run(command).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Config(ConfigCommand::Default) => {

@@ -56,7 +56,12 @@ fn text(status: &Value) -> String {
         let names: Vec<String> = ladder["renditions"].as_array().into_iter().flatten().map(word).collect();
         let state =
             ladder["not_offered"].as_str().map_or_else(|| "offered".into(), |why| format!("NOT OFFERED: {why}"));
-        lines.push(format!("ladder {}: {state}", names.join(" ")));
+        let asks = match (ladder["asks"]["price"].as_str(), ladder["no_price"].as_str()) {
+            (Some(price), _) => format!(", asks {price} wei a unit"),
+            (None, Some(why)) => format!(", NO PRICE: {why}"),
+            (None, None) => String::new(),
+        };
+        lines.push(format!("ladder {}: {state}{asks}", names.join(" ")));
     }
     for job in status["jobs"].as_array().into_iter().flatten() {
         let view = &job["view"];
@@ -93,12 +98,14 @@ mod tests {
 
     #[test]
     fn what_can_be_made_and_what_is_not_offered_is_told() {
-        let ladders = json!([{ "renditions": ["240p", "720p"], "not_offered": null },
+        let ladders = json!([{ "renditions": ["240p", "720p"], "not_offered": null, "asks": { "price": "7" } },
                              { "renditions": ["hi"], "not_offered": "rendition hi is hevc" }]);
         let told = text(&json!({ "role": "node", "codecs": ["h264", "av1"], "ladders": ladders }));
-        for line in
-            ["codecs               h264 av1", "ladder 240p 720p: offered", "ladder hi: NOT OFFERED: rendition hi is"]
-        {
+        for line in [
+            "codecs               h264 av1",
+            "ladder 240p 720p: offered, asks 7 wei a unit",
+            "ladder hi: NOT OFFERED: rendition hi is",
+        ] {
             assert!(told.contains(line), "{told}");
         }
         let cards = json!([{ "uuid": "GPU-1", "name": "RTX", "state": "out", "segments": 3 }]);

@@ -69,6 +69,7 @@ impl Automation {
         if head.number == BlockNo(0) {
             return Ok(());
         }
+        self.node.look_at_gas(head).await;
         let now = self.node.chain.now(head.number, Timestamp(head.timestamp)).await?;
         self.find(now.head).await?;
         let open = self.jobs.iter().filter(|(_, over)| !**over).map(|(id, _)| *id);

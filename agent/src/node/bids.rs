@@ -5,11 +5,13 @@
 
 use super::Node;
 use crate::delivery::{Offer, Refusal};
+use crate::pricing::{USUAL_FPS, claim_work};
 use crate::signer::SignerError;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use headframe_market::pricing::NoBid;
 use headframe_market::{Address, B256, Bid, JobOrder, Timestamp, U256};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,10 +69,17 @@ async fn offer(node: &Node, order: &JobOrder) -> Result<Offer, (StatusCode, Refu
     let later = |error: String| (StatusCode::SERVICE_UNAVAILABLE, Refusal { error, retry: true });
     let ladder = node.ladder(&order.profile);
     let ladder = ladder.ok_or_else(|| never(format!("this rig has no ladder for profile {}", order.profile)))?;
-    if order.client == Address::ZERO || !(1..=8).contains(&order.samples) || order.deadline.0 >> 40 != 0 {
+    if order.client == Address::ZERO
+        || !(1..=super::MOST_SAMPLES).contains(&order.samples)
+        || order.deadline.0 >> 40 != 0
+    {
         return Err(never("the order is not one that the market takes".into()));
     }
-    let price = node.config.node.pricing.bid(order.max_price).map_err(|error| never(error.to_string()))?;
+    let work = claim_work(&ladder, USUAL_FPS, &node.config.node.claims, order.samples);
+    let price = node.config.node.pricing.bid(order.max_price, work, node.gas_price()).map_err(|error| match error {
+        NoBid::NoGasPrice => later(error.to_string()),
+        NoBid::TooCheap { .. } | NoBid::TooDear => never(error.to_string()),
+    })?;
     let hash = order.hash(&node.chain.domain);
     let _turn = node.bids.turn.lock().await;
     if !node.bids.has(&hash) {

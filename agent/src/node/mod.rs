@@ -14,6 +14,7 @@ use crate::delivery::Delivered;
 use crate::listing::{self, Listing};
 use crate::metrics::Metrics;
 use crate::network::Network;
+use crate::pricing;
 use crate::profile;
 use crate::sender::{Progress, Sender};
 use crate::signer::SignerHandle;
@@ -27,7 +28,8 @@ use futures::future::BoxFuture;
 use headframe_chain::{Deadline, Head, Outbox};
 use headframe_codec::ladder::Ladder;
 use headframe_market::machine::{ClaimState, ClaimView, JobView};
-use headframe_market::{Action, Address, B256, ClaimId, JobId, Units, Wei};
+use headframe_market::pricing::GasPrice;
+use headframe_market::{Action, Address, B256, ClaimId, JobId, Timestamp, Units, Wei};
 use headframe_media::StreamId;
 use headframe_media::origin::Origin;
 use jobs::Jobs;
@@ -36,6 +38,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
+
+/// The most segments that an order can have drawn of a claim.
+const MOST_SAMPLES: u8 = 8;
 
 /// Everything the tasks of a rig share.
 struct Node {
@@ -69,6 +74,7 @@ struct Live {
     claims: BTreeMap<ClaimId, ClaimState>,
     earned: BTreeMap<ClaimId, Wei>,
     active: bool,
+    gas: GasPrice,
 }
 
 /// Runs a rig until it is asked to stop. An error that carries [`Unsafe`] must end the process with exit code 79.
@@ -264,6 +270,21 @@ impl Node {
         self.codec.admit(running, ladder).map_err(|full| full.to_string())
     }
 
+    /// The price of gas without its spikes, once it is known. Looked at only where prices follow it.
+    fn gas_price(&self) -> Option<Wei> {
+        self.live().gas.smooth()
+    }
+
+    async fn look_at_gas(&self, head: &Head) {
+        if self.config.node.pricing.cost.is_none() {
+            return;
+        }
+        match pricing::gas_price(self.chain.rpc(), head.base_fee).await {
+            Ok(price) => self.live().gas.see(price, Timestamp(head.timestamp)),
+            Err(error) => tracing::debug!(%error, "the price of gas cannot be asked for"),
+        }
+    }
+
     fn max_in_hand(&self) -> usize {
         self.config.node.max_in_hand
     }
@@ -417,7 +438,10 @@ impl Report for Node {
             let ladder = |(profile, ladder): (&B256, &Arc<Ladder>)| {
                 let names: Vec<_> = ladder.renditions().iter().map(|rendition| &rendition.name).collect();
                 let reason = not_offered.get(profile).map(ToString::to_string);
-                json!({ "profile": profile, "renditions": names, "not_offered": reason })
+                let work = pricing::claim_work(ladder, pricing::USUAL_FPS, &self.config.node.claims, MOST_SAMPLES);
+                let ask = self.config.node.pricing.ask(work, self.gas_price());
+                json!({ "profile": profile, "renditions": names, "not_offered": reason,
+                        "asks": ask.as_ref().ok(), "no_price": ask.err().map(|why| why.to_string()) })
             };
             json!({
                 "role": "node",
@@ -427,6 +451,7 @@ impl Report for Node {
                 "ready": self.not_ready().is_empty(),
                 "not_ready": self.not_ready(),
                 "price_wei_per_unit": self.config.node.pricing.price,
+                "gas_price_wei": self.gas_price(),
                 "codecs": self.codec.codecs(),
                 "ladders": self.ladders.iter().map(ladder).collect::<Vec<_>>(),
                 "jobs": self.jobs.summary().into_iter().map(job).collect::<Vec<_>>(),
