@@ -1,7 +1,9 @@
 //! Health, metrics, status and transactions over HTTP, for the operator's own machine.
 
+mod account;
 mod tx;
 
+pub use account::Account;
 pub(crate) use tx::COMMAND;
 
 use crate::metrics::Metrics;
@@ -26,6 +28,8 @@ pub trait Report: Send + Sync + 'static {
     fn status(&self) -> BoxFuture<'_, Value>;
     /// The transactions that it makes; `None` for a role without a chain.
     fn outbox(&self) -> Option<Outbox>;
+    /// The account that it works with; `None` for what is no rig.
+    fn account(&self) -> Option<Account>;
 }
 
 /// The answer of `/readyz`.
@@ -41,9 +45,11 @@ pub struct Ready {
 struct Admin {
     report: Arc<dyn Report>,
     metrics: Arc<Metrics>,
+    /// A person's wishes that cost money, one after the other.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// Serves `/healthz`, `/readyz`, `/metrics`, `/status`, `/version` and `/tx`.
+/// Serves `/healthz`, `/readyz`, `/metrics`, `/status`, `/version`, `/tx`, `/stake`, `/jobs` and `/claims`.
 pub fn router(report: Arc<dyn Report>, metrics: Arc<Metrics>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -52,7 +58,8 @@ pub fn router(report: Arc<dyn Report>, metrics: Arc<Metrics>) -> Router {
         .route("/metrics", get(metrics_text))
         .route("/status", get(|State(admin): State<Admin>| async move { Json(admin.report.status().await) }))
         .merge(tx::router())
-        .with_state(Admin { report, metrics })
+        .merge(account::router())
+        .with_state(Admin { report, metrics, turn: Arc::default() })
 }
 
 async fn ready(State(admin): State<Admin>) -> Response {

@@ -5,7 +5,8 @@ use alloy::rpc::types::{Filter, Log};
 use alloy::sol_types::{SolCall, SolEvent};
 use headframe_chain::{Rpc, RpcError};
 use headframe_contracts::{
-    ActiveSet, ClaimBook, Deployment, FeeRouter, JobMarket, OperatorKeys, ProfileRegistry, StakeRegistry,
+    ActiveSet, ClaimBook, Deployment, FeeRouter, IStakeRegistry, JobMarket, OperatorKeys, ProfileRegistry,
+    StakeRegistry, Token,
 };
 use headframe_guard::protocol::SeenClaim;
 use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView, Now};
@@ -57,6 +58,42 @@ pub struct OperatorView {
     pub active: bool,
     /// Where it serves.
     pub service_uri: String,
+}
+
+/// Where an operator's own stake is. Amounts are in the token's smallest unit, as text in JSON.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct StakeView {
+    /// Who alone may take stake out.
+    pub owner: Address,
+    /// In the active set.
+    pub active: bool,
+    /// At work.
+    #[serde(serialize_with = "text")]
+    pub bonded: u128,
+    /// The part of it that is locked by jobs and claims.
+    #[serde(serialize_with = "text")]
+    pub locked: u128,
+    /// On its way out, and still slashable.
+    pub thawing: Vec<Thaw>,
+    /// The least that an operator has to have bonded to work.
+    #[serde(serialize_with = "text")]
+    pub min_self: u128,
+    /// Held by the operator's own account.
+    #[serde(serialize_with = "text")]
+    pub wallet: u128,
+    /// What the registry may take of that.
+    #[serde(serialize_with = "text")]
+    pub allowance: u128,
+}
+
+/// Stake on its way out.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Thaw {
+    /// How much.
+    #[serde(serialize_with = "text")]
+    pub amount: u128,
+    /// The second from which on it can be withdrawn.
+    pub ready_at: u64,
 }
 
 /// Fees after they were split.
@@ -219,6 +256,26 @@ impl ChainView {
         Ok(OperatorView { bonded: info.bonded, locked: info.locked, active: info.active, service_uri: info.serviceUri })
     }
 
+    /// What an operator has of the stake token, and where it is.
+    pub async fn stake(&self, operator: Address) -> Result<StakeView, ViewError> {
+        let info = self.call(self.at.registry, StakeRegistry::operatorInfoCall { operator }).await?;
+        let params = self.call(self.at.registry, StakeRegistry::paramsCall {}).await?;
+        let thawing = self.call(self.at.registry, StakeRegistry::selfThawsCall { operator }).await?;
+        let wallet = self.call(self.at.token, Token::balanceOfCall { account: operator }).await?;
+        let allowance = Token::allowanceCall { owner: operator, spender: self.at.registry };
+        let thaw = |thaw: IStakeRegistry::Thaw| Thaw { amount: thaw.amount, ready_at: thaw.readyAt.to::<u64>() };
+        Ok(StakeView {
+            owner: info.owner,
+            active: info.active,
+            bonded: info.bonded,
+            locked: info.locked,
+            thawing: thawing.into_iter().map(thaw).collect(),
+            min_self: params.minSelf,
+            wallet: saturate(wallet),
+            allowance: saturate(self.call(self.at.token, allowance).await?),
+        })
+    }
+
     /// An account's native coin.
     pub async fn balance(&self, account: Address) -> Result<Wei, ViewError> {
         Ok(self.rpc.balance(account).await?)
@@ -314,10 +371,16 @@ pub(crate) fn explain_revert(data: &[u8]) -> Option<String> {
     words::<JobMarket::JobMarketErrors>(data)
         .or_else(|| words::<ClaimBook::ClaimBookErrors>(data))
         .or_else(|| words::<StakeRegistry::StakeRegistryErrors>(data))
+        .or_else(|| words::<Token::TokenErrors>(data))
 }
 
 fn price(wei: alloy::primitives::aliases::U96) -> Price {
     Price::new(wei.to::<u128>()).unwrap_or(Price::MAX)
+}
+
+/// Other readers of JSON lose digits past 2^53.
+fn text<S: serde::Serializer>(amount: &u128, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(amount)
 }
 
 fn saturate(amount: U256) -> u128 {

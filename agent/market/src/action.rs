@@ -120,13 +120,18 @@ pub enum Action {
         #[serde(with = "decimal")]
         amount: u128,
     },
-    /// Starts thawing stake.
+    /// Starts thawing stake; `nth` tells one such wish from the next.
     Unbond {
         #[serde(with = "decimal")]
         amount: u128,
+        #[serde(default, skip_serializing_if = "is_first")]
+        nth: u64,
     },
-    /// Takes thawed stake out.
-    WithdrawStake,
+    /// Takes thawed stake out; `nth` as above.
+    WithdrawStake {
+        #[serde(default, skip_serializing_if = "is_first")]
+        nth: u64,
+    },
     /// Takes the assigned job on.
     StartJob { job: JobId },
     /// Declares that no more work will be claimed for `job`.
@@ -163,6 +168,11 @@ pub enum Action {
     Withdraw { nth: u64 },
 }
 
+/// The first of its kind is written as it was before there were others.
+fn is_first(nth: &u64) -> bool {
+    *nth == 0
+}
+
 /// A call as it goes into a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -190,8 +200,8 @@ impl Action {
                 registry(abi::registerCall { serviceUri: service_uri.clone() }.abi_encode())
             }
             Self::Bond { amount } => registry(abi::bondCall { amount: *amount }.abi_encode()),
-            Self::Unbond { amount } => registry(abi::unbondCall { amount: *amount }.abi_encode()),
-            Self::WithdrawStake => registry(abi::withdrawCall {}.abi_encode()),
+            Self::Unbond { amount, .. } => registry(abi::unbondCall { amount: *amount }.abi_encode()),
+            Self::WithdrawStake { .. } => registry(abi::withdrawCall {}.abi_encode()),
             Self::StartJob { job } => market(abi::startJobCall { jobId: job.0 }.abi_encode()),
             Self::ReleaseJob { job } => market(abi::releaseJobCall { jobId: job.0 }.abi_encode()),
             Self::Claim { job, first, count, root, units } => book(
@@ -273,7 +283,7 @@ impl Action {
             Self::Register { .. } => "register",
             Self::Bond { .. } => "bond",
             Self::Unbond { .. } => "unbond",
-            Self::WithdrawStake => "withdraw_stake",
+            Self::WithdrawStake { .. } => "withdraw_stake",
             Self::StartJob { .. } => "start_job",
             Self::ReleaseJob { .. } => "release_job",
             Self::Claim { .. } => "claim",
@@ -299,11 +309,9 @@ impl Action {
     pub fn key(&self) -> String {
         let kind = self.kind();
         match self {
-            Self::ApproveStake { amount } | Self::Bond { amount } | Self::Unbond { amount } => {
-                format!("{kind}:{amount}")
-            }
+            Self::ApproveStake { amount } | Self::Bond { amount } => format!("{kind}:{amount}"),
+            Self::Unbond { amount, nth } => format!("{kind}:{amount}:{nth}"),
             Self::Register { service_uri } => format!("{kind}:{service_uri}"),
-            Self::WithdrawStake => kind.into(),
             Self::StartJob { job }
             | Self::ReleaseJob { job }
             | Self::CloseJob { job }
@@ -318,7 +326,10 @@ impl Action {
             Self::AddProfile { profile } => format!("{kind}:{}", profile.id()),
             Self::OpenWithBid { order, .. } => format!("{kind}:{}", order.salt),
             Self::TopUp { job, nth, .. } => format!("{kind}:{job}:{nth}"),
-            Self::Withdraw { nth } | Self::WithdrawFees { nth } | Self::RouteFees { nth, .. } => {
+            Self::Withdraw { nth }
+            | Self::WithdrawFees { nth }
+            | Self::WithdrawStake { nth }
+            | Self::RouteFees { nth, .. } => {
                 format!("{kind}:{nth}")
             }
         }
@@ -438,6 +449,21 @@ mod tests {
             units: Units(1),
         };
         assert_eq!(claim(1, 10).key(), claim(2, 11).key());
+    }
+
+    #[test]
+    fn stake_can_leave_more_than_once_by_the_same_call() {
+        let unbond = |nth| Action::Unbond { amount: 7, nth };
+        for (one, other) in
+            [(unbond(1), unbond(2)), (Action::WithdrawStake { nth: 1 }, Action::WithdrawStake { nth: 2 })]
+        {
+            assert_ne!(one.key(), other.key());
+            assert_eq!(one.call(&addresses()), other.call(&addresses()));
+            assert!(!one.allowed_for(Role::Client));
+        }
+        let before = r#"{"kind":"withdraw_stake"}"#; // as outboxes of earlier builds hold it
+        assert_eq!(serde_json::from_str::<Action>(before).unwrap(), Action::WithdrawStake { nth: 0 });
+        assert_eq!(serde_json::to_string(&Action::WithdrawStake { nth: 0 }).unwrap(), before);
     }
 
     #[test]

@@ -5,12 +5,13 @@
 //! page could make its own.
 
 use super::Admin;
+use crate::chain_view::ViewError;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use headframe_chain::{Intent, Outbox, OutboxError};
+use headframe_chain::{Intent, Outbox, OutboxError, RpcError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -27,9 +28,16 @@ struct Key {
     key: String,
 }
 
-enum Refusal {
+/// Why the operator's request is not served.
+pub(super) enum Refusal {
     NoChain,
+    NoRig,
     NotFromHere,
+    /// The request makes no sense.
+    Wrong(String),
+    /// It does, and is not done now.
+    Not(String),
+    Chain(ViewError),
     Outbox(OutboxError),
 }
 
@@ -37,6 +45,10 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, text) = match self {
             Self::NoChain => (StatusCode::NOT_FOUND, "this process has no chain and makes no transactions".to_owned()),
+            Self::NoRig => (StatusCode::NOT_FOUND, "this process is no rig and has no stake".to_owned()),
+            Self::Wrong(text) => (StatusCode::BAD_REQUEST, text),
+            Self::Not(text) => (StatusCode::CONFLICT, text),
+            Self::Chain(error) => (StatusCode::BAD_GATEWAY, error.to_string()),
             Self::NotFromHere => {
                 let text = format!("send the header {COMMAND} and name the host by its address");
                 (StatusCode::FORBIDDEN, text)
@@ -46,6 +58,18 @@ impl IntoResponse for Refusal {
             Self::Outbox(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         };
         (status, Json(json!({ "error": text }))).into_response()
+    }
+}
+
+impl From<ViewError> for Refusal {
+    fn from(error: ViewError) -> Self {
+        Self::Chain(error)
+    }
+}
+
+impl From<RpcError> for Refusal {
+    fn from(error: RpcError) -> Self {
+        Self::Chain(error.into())
     }
 }
 
@@ -106,11 +130,11 @@ async fn resume(State(admin): State<Admin>, from: HeaderMap) -> Result<Json<Valu
     Ok(Json(json!({ "held": null })))
 }
 
-fn outbox(admin: &Admin) -> Result<Outbox, Refusal> {
+pub(super) fn outbox(admin: &Admin) -> Result<Outbox, Refusal> {
     admin.report.outbox().ok_or(Refusal::NoChain)
 }
 
-fn from_here(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn from_here(headers: &HeaderMap) -> Result<(), Refusal> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if headers.contains_key(COMMAND) && is_address(host) { Ok(()) } else { Err(Refusal::NotFromHere) }
 }

@@ -1,10 +1,12 @@
 //! The command line. Few flags: what a role does is in its configuration file.
 
+mod claims;
 mod doctor;
 mod guard;
 mod job;
 mod keys;
 mod preview;
+mod stake;
 mod status;
 mod tx;
 
@@ -74,9 +76,15 @@ enum Command {
     Guard(guard::GuardCommand),
     /// What a running rig or gateway is doing
     Status(status::StatusArgs),
-    /// What a job would earn
+    /// The jobs of a running rig, and what a job would earn
     #[command(subcommand)]
     Job(job::JobCommand),
+    /// The claims of a running rig: list, show
+    #[command(subcommand, after_help = claims::HELP)]
+    Claims(claims::ClaimsCommand),
+    /// The stake of a running rig: show, bond, unbond, withdraw
+    #[command(subcommand, after_help = stake::HELP)]
+    Stake(stake::StakeCommand),
     /// The transactions of a running rig or gateway: list, show, bump, cancel
     #[command(subcommand)]
     Tx(tx::TxCommand),
@@ -197,6 +205,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Guard(command) => guard::run(command).await,
         Command::Status(args) => status::run(args).await,
         Command::Job(command) => job::run(command).await,
+        Command::Claims(command) => claims::run(command).await,
+        Command::Stake(command) => stake::run(command).await,
         Command::Tx(command) => tx::run(command).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Config(ConfigCommand::Default) => {

@@ -50,7 +50,7 @@ pub(super) struct At {
     admin: String,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(super) async fn run(command: TxCommand) -> anyhow::Result<()> {
@@ -67,11 +67,7 @@ pub(super) async fn run(command: TxCommand) -> anyhow::Result<()> {
             (at, answer)
         }
     };
-    if at.json {
-        println!("{}", serde_json::to_string_pretty(&answer)?);
-    } else {
-        print!("{}", text(&answer));
-    }
+    at.show(&answer, text);
     Ok(())
 }
 
@@ -81,7 +77,17 @@ async fn one(at: At, command: bool, path: &str, key: &str) -> anyhow::Result<(At
 }
 
 impl At {
-    async fn ask(&self, command: bool, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
+    /// Prints the answer as JSON, or as `lines` for a person.
+    pub(super) fn show(&self, answer: &Value, lines: impl FnOnce(&Value) -> String) {
+        if self.json {
+            println!("{answer:#}");
+        } else {
+            print!("{}", lines(answer));
+        }
+    }
+
+    /// Asks the running process, or commands it. What it refuses is an error in its words.
+    pub(super) async fn ask(&self, command: bool, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
         let http = crate::wiring::http_client(std::time::Duration::from_secs(10))?;
         let mut url: reqwest::Url = format!("{}/{path}", self.admin.trim_end_matches('/')).parse()?;
         if !query.is_empty() {
@@ -102,7 +108,7 @@ impl At {
     }
 }
 
-fn word(value: &Value) -> String {
+pub(super) fn word(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 

@@ -349,6 +349,10 @@ impl Gateway {
 }
 
 impl Report for Gateway {
+    fn account(&self) -> Option<crate::admin::Account> {
+        None
+    }
+
     fn outbox(&self) -> Option<Outbox> {
         match &self.transcoding {
             Transcoding::Market(market) => Some(market.sender.outbox()),

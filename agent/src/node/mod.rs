@@ -7,7 +7,7 @@ mod evidence;
 mod http;
 mod jobs;
 
-use crate::admin::Report;
+use crate::admin::{Account, Report};
 use crate::chain_view::ChainView;
 use crate::config::Config;
 use crate::delivery::Delivered;
@@ -381,6 +381,17 @@ impl Node {
 impl Report for Node {
     fn outbox(&self) -> Option<Outbox> {
         Some(self.sender.outbox())
+    }
+
+    fn account(&self) -> Option<Account> {
+        Some(Account {
+            me: self.me,
+            chain: self.chain.clone(),
+            head: self.heads.borrow().clone(),
+            jobs: self.jobs.summary().into_iter().map(|(view, ..)| view.id).collect(),
+            claims: self.live().claims.keys().copied().collect(),
+            keep_bonded: self.config.bond().unwrap_or(0),
+        })
     }
 
     fn not_ready(&self) -> Vec<String> {

@@ -61,7 +61,7 @@ fn nothing_is_signed_before_hello() {
     let mut stream = UnixStream::connect(signer.socket()).unwrap();
     let requests = [
         Request::SignReceipt(ask(JOB, 0)),
-        Request::SignTransaction(send(Action::WithdrawStake, 0)),
+        Request::SignTransaction(send(Action::WithdrawStake { nth: 0 }, 0)),
         Request::SignBid(offer()),
         Request::SignReport { tool: "t".into(), report_sha256: B256::ZERO },
         Request::Jobs { from: JobId(0) },
@@ -110,8 +110,8 @@ fn every_action_survives_a_frame() {
         Action::ApproveStake { amount: u128::MAX },
         Action::Register { service_uri: "https://rig.example".into() },
         Action::Bond { amount: 10u128.pow(21) },
-        Action::Unbond { amount: 0 },
-        Action::WithdrawStake,
+        Action::Unbond { amount: 0, nth: 0 },
+        Action::WithdrawStake { nth: 0 },
         Action::StartJob { job },
         Action::ReleaseJob { job },
         Action::Claim { job, first: SegmentNo(1), count: 2, root, units: Units(3) },

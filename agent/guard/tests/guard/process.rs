@@ -158,7 +158,7 @@ fn kill_9_loses_nothing_acknowledged() {
         }
     });
     for (nonce, signed) in &transactions {
-        let other = client.sign_transaction(send(Action::WithdrawStake, *nonce));
+        let other = client.sign_transaction(send(Action::WithdrawStake { nth: 0 }, *nonce));
         assert!(
             matches!(other, Err(Error::Refused { rule: Rule::NonceReuse, .. })),
             "nonce {nonce} is lost: {other:?}"

@@ -124,7 +124,7 @@ fn g3_a_claim_needs_the_means_to_answer_its_draw() {
     assert_eq!(rig.store.counts().nonces, 0, "a refusal leaves nothing behind");
     permit(claim(JOB, 0, 4), 0, gas * price, 0).unwrap();
     permit(claim(JOB, 0, 4), 0, 0, 9).expect("what is on record is sent again, however poor the account is");
-    permit(Action::WithdrawStake, 1, 0, 9).expect("only claims make debts");
+    permit(Action::WithdrawStake { nth: 0 }, 1, 0, 9).expect("only claims make debts");
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn g10_a_nonce_stays_with_one_call() {
     let bond = |amount| Action::Bond { amount };
     let first = rig.transaction(bond(5), 3).unwrap();
     assert_refused(rig.transaction(bond(6), 3), Rule::NonceReuse);
-    assert_refused(rig.transaction(Action::WithdrawStake, 3), Rule::NonceReuse);
+    assert_refused(rig.transaction(Action::WithdrawStake { nth: 0 }, 3), Rule::NonceReuse);
     let rig = rig.reopened();
     assert_refused(rig.transaction(bond(6), 3), Rule::NonceReuse);
     assert_eq!(rig.transaction(bond(5), 3).unwrap(), first);
@@ -305,11 +305,11 @@ fn g10_a_nonce_stays_with_one_call() {
 fn g10_a_nonce_from_before_the_database_is_refused() {
     let rig = Rig::new(Role::Operator);
     rig.store.see(&sight(3)).unwrap();
-    assert_refused(rig.transaction(Action::WithdrawStake, 2), Rule::NonceReuse);
-    rig.transaction(Action::WithdrawStake, 3).unwrap();
+    assert_refused(rig.transaction(Action::WithdrawStake { nth: 0 }, 2), Rule::NonceReuse);
+    rig.transaction(Action::WithdrawStake { nth: 0 }, 3).unwrap();
     rig.store.close(&[], 9).unwrap();
     assert_refused(rig.transaction(Action::Bond { amount: 1 }, 8), Rule::NonceReuse);
-    rig.transaction(Action::WithdrawStake, 3).expect("what is on record may be sent again");
+    rig.transaction(Action::WithdrawStake { nth: 0 }, 3).expect("what is on record may be sent again");
 }
 
 #[test]
@@ -345,7 +345,7 @@ fn g11_no_clock_changes_a_verdict() {
         assert_refused(store.permit_transaction(&send(claim(JOB, 1, 2), 1), CAP, Some(RICH)), Rule::DoubleClaim);
         let _ = store.permit_transaction(&send(claim(JOB, 0, 2), 0), CAP, Some(RICH)).unwrap();
         let next = u64::from(moment == "0") + 10;
-        let _ = store.permit_transaction(&send(Action::WithdrawStake, next), CAP, None).unwrap();
+        let _ = store.permit_transaction(&send(Action::WithdrawStake { nth: 0 }, next), CAP, None).unwrap();
         let _ = store.permit_receipt(ask(JOB, next)).unwrap();
     }
     drop(folder);
@@ -447,7 +447,7 @@ fn absurd_fees_are_refused() {
     let rig = Rig::new(Role::Operator);
     let permit = |gas_limit, fee, tip| {
         let (max_fee_per_gas, max_priority_fee_per_gas) = (Wei(fee), Wei(tip));
-        let ask = send(Action::WithdrawStake, 0);
+        let ask = send(Action::WithdrawStake { nth: 0 }, 0);
         let ask = headframe_guard::protocol::TransactionRequest {
             gas_limit,
             max_fee_per_gas,
@@ -470,7 +470,7 @@ fn numbers_past_the_store_and_absurd_ones_are_refused() {
     far = ask(JOB, 1);
     far.receipt.units = Units(1 << 40);
     assert_refused(rig.receipt(far), Rule::Request);
-    assert_refused(rig.transaction(Action::WithdrawStake, u64::MAX), Rule::Request);
+    assert_refused(rig.transaction(Action::WithdrawStake { nth: 0 }, u64::MAX), Rule::Request);
     for (first, count) in [(0, 0), (0, 4097), (1, u32::MAX), (u64::MAX, 1), (u64::MAX - 3, 4096)] {
         let claim = Action::Claim { job: JOB, first: SegmentNo(first), count, root: B256::ZERO, units: Units(0) };
         assert_refused(rig.transaction(claim, 0), Rule::Request);

@@ -161,7 +161,7 @@ fn what_is_due_first_goes_first_within_a_rank() {
         (answer(2), at(900)),
         (answer(3), Deadline::NONE),
         (answer(4), at(800)),
-        (Action::WithdrawStake, Deadline::NONE),
+        (Action::WithdrawStake { nth: 0 }, Deadline::NONE),
         (Action::StartJob { job: headframe_market::JobId(5) }, Deadline::block(BlockNo(7))),
     ] {
         store.add(&action, deadline, HEAD).unwrap();
@@ -171,7 +171,7 @@ fn what_is_due_first_goes_first_within_a_rank() {
         order.push(entry.intent.key);
         store.fail_unsigned(entry.id, "seen", HEAD, Keep { full: 10, rows: 10 }).unwrap();
     }
-    assert_eq!(order, ["answer:4", "answer:2", "answer:3", "start_job:5", "settle:1", "withdraw_stake"]);
+    assert_eq!(order, ["answer:4", "answer:2", "answer:3", "start_job:5", "settle:1", "withdraw_stake:0"]);
     store.add(&settle(9), Deadline::NONE, HEAD).unwrap();
     assert!(store.next(Rank::Claim, &[]).unwrap().is_none());
     assert!(store.next(Rank::Upkeep, &["settle".into()]).unwrap().is_none());

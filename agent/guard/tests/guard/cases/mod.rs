@@ -413,7 +413,7 @@ fn signing(all: &mut Cases) {
             run(vec![
                 transaction(bond(5), 3, "signed"),
                 transaction(bond(6), 3, "G10"),
-                transaction(Action::WithdrawStake, 3, "G10"),
+                transaction(Action::WithdrawStake { nth: 0 }, 3, "G10"),
                 Step::Restart,
             ]),
             run(vec![transaction(bond(6), 3, "G10"), transaction(bond(5), 3, "signed")]),

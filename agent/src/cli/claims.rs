@@ -1,0 +1,82 @@
+//! `headframe claims`: the claims of a running rig, as the chain shows them.
+
+use super::tx::{At, word};
+use clap::Subcommand;
+use headframe_market::Wei;
+use serde_json::Value;
+
+pub(super) const HELP: &str = "Examples:\n  headframe claims list --limit 5\n  headframe claims show 4294967296 --json";
+
+#[derive(Subcommand, Debug)]
+pub(super) enum ClaimsCommand {
+    /// The newest claims
+    List {
+        #[command(flatten)]
+        at: At,
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// One claim with its deadlines
+    Show {
+        #[command(flatten)]
+        at: At,
+        /// Its number, as `list` shows it
+        id: u64,
+    },
+}
+
+pub(super) async fn run(command: ClaimsCommand) -> anyhow::Result<()> {
+    match command {
+        ClaimsCommand::List { at, limit } => {
+            let claims = at.ask(false, "claims", &[("limit", &limit.to_string())]).await?;
+            at.show(&claims, lines);
+        }
+        ClaimsCommand::Show { at, id } => {
+            let claim = at.ask(false, "claims/show", &[("id", &id.to_string())]).await?;
+            at.show(&claim, |answer| line(&answer["claim"]) + &deadlines(&answer["claim"], answer["now"].as_u64()));
+        }
+    }
+    Ok(())
+}
+
+/// Each of `claims` in a line.
+pub(super) fn lines(answer: &Value) -> String {
+    answer["claims"].as_array().into_iter().flatten().map(line).collect()
+}
+
+fn line(claim: &Value) -> String {
+    let fee: Wei = serde_json::from_value(claim["fee"].clone()).unwrap_or_default();
+    let (first, count) = (claim["first"].as_u64().unwrap_or_default(), claim["count"].as_u64().unwrap_or_default());
+    format!(
+        "claim {} job {} {:<9} segments {first}..{}, {} units, {} drawn, fee {fee}\n",
+        claim["id"],
+        claim["job"],
+        word(&claim["state"]),
+        first + count,
+        claim["units"],
+        claim["drawn"]
+    )
+}
+
+/// Those that are set and not past, in seconds of the chain's time.
+fn deadlines(claim: &Value, now: Option<u64>) -> String {
+    let left = |name| Some((name, claim[name].as_u64()?.checked_sub(now?).filter(|left| *left > 0)?));
+    let names = ["answer_until", "attest_until", "reveal_until", "contest_until"];
+    names.into_iter().filter_map(left).map(|(name, left)| format!("  {name:<14} in {left} s\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_claim_is_a_line_with_the_deadlines_that_are_left_below() {
+        let claim = json!({ "id": 4_294_967_296_u64, "job": 1, "state": "sealed", "first": 0, "count": 150, "units": 9,
+                            "drawn": 2, "fee": "7", "answer_until": 130, "contest_until": 90 });
+        let told = lines(&json!({ "claims": [claim] }));
+        assert_eq!(told, "claim 4294967296 job 1 sealed    segments 0..150, 9 units, 2 drawn, fee 7 wei\n");
+        assert_eq!(deadlines(&claim, Some(100)), "  answer_until   in 30 s\n");
+    }
+}
