@@ -321,12 +321,12 @@ async fn accounts_are_the_same_whatever_is_reorganised_in_the_middle_of_a_claim(
         Ok(all) if all == "all" => (1..=64).collect(),
         _ => vec![1, 7, 64],
     };
-    let faults: Vec<_> = depths.iter().flat_map(|depth| Phase::ALL.map(|phase| Some((phase, *depth)))).collect();
-    let quiet = vec![None; faults.len()];
-    let Some(expected) = Market::run(&quiet).await else { return };
+    let Some(expected) = Market::run(&[None; 3]).await else { return };
     assert_eq!(expected["state of claim 0"], U256::from(ClaimState::Settled as u8));
     assert!(expected["owed to the operator"] > U256::ZERO && expected["the job's reserve"] == U256::ZERO);
-    let found = Market::run(&faults).await.unwrap();
-    assert_eq!(found, expected);
-    println!("{} reorganisations, {} to {} blocks deep", faults.len(), depths[0], depths[depths.len() - 1]);
+    for depth in depths {
+        // A chain for each: anvil keeps the states of some hundred blocks, and cannot go back to older ones.
+        let found = Market::run(&Phase::ALL.map(|phase| Some((phase, depth)))).await.unwrap();
+        assert_eq!(found, expected, "{depth} blocks");
+    }
 }
