@@ -227,24 +227,6 @@ impl Rpc {
         Ok(header.map(Header::from))
     }
 
-    /// The header at a height as it is hashed, in RLP; `None` beyond the head.
-    ///
-    /// # Errors
-    /// See [`RpcError`].
-    pub async fn header_rlp(&self, number: BlockNo) -> Result<Option<Bytes>, RpcError> {
-        const METHOD: &str = "eth_getBlockByNumber";
-        let params = json!([U64::from(number.0), false]);
-        let header: Option<alloy::rpc::types::Header> = self.request(METHOD, params).await?;
-        let Some(header) = header else { return Ok(None) };
-        let rlp = alloy::rlp::encode(&header.inner);
-        if keccak256(&rlp) != header.hash {
-            // A chain with fields that this program does not know; some providers give the bytes themselves.
-            let raw: Bytes = self.request("debug_getRawHeader", json!([U64::from(number.0)])).await?;
-            return Ok(Some(raw));
-        }
-        Ok(Some(rlp.into()))
-    }
-
     /// Runs a transaction on the state after block `at` (latest when `None`) without sending it.
     ///
     /// # Errors

@@ -117,7 +117,7 @@ impl Worker {
         };
         // A proof is not kept back by one provider that is behind: whoever can run it counts.
         let estimated = match entry.rank {
-            Rank::Proof => self.rpc.estimate_gas_anywhere(&call).await,
+            Rank::Proof => self.rpc.estimate_gas_anywhere(&call, max_gas).await,
             _ => match self.rpc.simulate(&call, None).await {
                 Ok(_) => self.rpc.estimate_gas(&call).await,
                 Err(error) => Err(error),
