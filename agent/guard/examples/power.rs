@@ -343,7 +343,7 @@ fn holds(client: &Client, one: &Acknowledged) -> anyhow::Result<bool> {
         }
         Acknowledged::Transaction { nonce, signed, .. } => {
             let mine = transaction(*nonce)?;
-            let other = TransactionRequest { action: Action::WithdrawStake, ..mine.clone() };
+            let other = TransactionRequest { action: Action::WithdrawStake { nth: 0 }, ..mine.clone() };
             let mut refused = refused_by(client.sign_transaction(other), &[Rule::NonceReuse])?;
             if is_claim(*nonce) {
                 // The same range under a nonce that nothing has: the second claim of one piece of work.

@@ -37,8 +37,8 @@ pub(super) enum Refusal {
     Wrong(String),
     /// It does, and is not done now.
     Not(String),
-    Chain(ViewError),
-    Outbox(OutboxError),
+    Chain(Box<ViewError>),
+    Outbox(Box<OutboxError>),
 }
 
 impl IntoResponse for Refusal {
@@ -53,9 +53,14 @@ impl IntoResponse for Refusal {
                 let text = format!("send the header {COMMAND} and name the host by its address");
                 (StatusCode::FORBIDDEN, text)
             }
-            Self::Outbox(error @ OutboxError::Unknown(_)) => (StatusCode::NOT_FOUND, error.to_string()),
-            Self::Outbox(error @ OutboxError::NotNow { .. }) => (StatusCode::CONFLICT, error.to_string()),
-            Self::Outbox(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+            Self::Outbox(error) => {
+                let status = match *error {
+                    OutboxError::Unknown(_) => StatusCode::NOT_FOUND,
+                    OutboxError::NotNow { .. } => StatusCode::CONFLICT,
+                    _ => StatusCode::INTERNAL_SERVER_ERROR,
+                };
+                (status, error.to_string())
+            }
         };
         (status, Json(json!({ "error": text }))).into_response()
     }
@@ -63,19 +68,19 @@ impl IntoResponse for Refusal {
 
 impl From<ViewError> for Refusal {
     fn from(error: ViewError) -> Self {
-        Self::Chain(error)
+        Self::Chain(Box::new(error))
     }
 }
 
 impl From<RpcError> for Refusal {
     fn from(error: RpcError) -> Self {
-        Self::Chain(error.into())
+        ViewError::from(error).into()
     }
 }
 
 impl From<OutboxError> for Refusal {
     fn from(error: OutboxError) -> Self {
-        Self::Outbox(error)
+        Self::Outbox(Box::new(error))
     }
 }
 
@@ -111,7 +116,7 @@ async fn list(State(admin): State<Admin>, Query(limit): Query<Limit>) -> Result<
 
 async fn show(State(admin): State<Admin>, Query(key): Query<Key>) -> Result<Json<Intent>, Refusal> {
     let found = outbox(&admin)?.status(&key.key).await?;
-    found.map(Json).ok_or(Refusal::Outbox(OutboxError::Unknown(key.key)))
+    found.map(Json).ok_or_else(|| OutboxError::Unknown(key.key).into())
 }
 
 async fn bump(State(admin): State<Admin>, from: HeaderMap, Query(key): Query<Key>) -> Result<Json<Intent>, Refusal> {
