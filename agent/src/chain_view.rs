@@ -3,9 +3,10 @@
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::rpc::types::{Filter, Log};
 use alloy::sol_types::{SolCall, SolEvent};
+use headframe_chain::provider::views::Agreed;
 use headframe_chain::{Rpc, RpcError};
 use headframe_contracts::{
-    ActiveSet, ClaimBook, Deployment, FeeRouter, IStakeRegistry, JobMarket, OperatorKeys, ProfileRegistry,
+    ActiveSet, ClaimBook, Deployment, FeeRouter, IClaimBook, IStakeRegistry, JobMarket, OperatorKeys, ProfileRegistry,
     StakeRegistry, Token,
 };
 use headframe_guard::protocol::SeenClaim;
@@ -191,25 +192,18 @@ impl ChainView {
     /// One claim.
     pub async fn claim(&self, id: ClaimId) -> Result<ClaimView, ViewError> {
         let claim = self.call(self.at.book, ClaimBook::claimInfoCall { claimId: id.0 }).await?;
-        Ok(ClaimView {
-            id,
-            job: JobId(claim.jobId),
-            operator: claim.operator,
-            first: SegmentNo(claim.first),
-            count: claim.count,
-            units: Units(claim.totalUnits),
-            state: ClaimState::of(claim.state),
-            root: claim.root,
-            drawn: claim.drawn,
-            seed: claim.seed,
-            seed_block: BlockNo(claim.seedBlock),
-            answer_until: Timestamp(claim.answerUntil.to::<u64>()),
-            attest_until: Timestamp(claim.attestUntil.to::<u64>()),
-            reveal_until: Timestamp(claim.revealUntil.to::<u64>()),
-            contest_until: Timestamp(claim.contestUntil.to::<u64>()),
-            holds: claim.holds,
-            fee: Wei(claim.fee),
-        })
+        Ok(claim_view(id, &claim))
+    }
+
+    /// One claim as every answer shows it, the most frequent first, and whether a quorum says that one.
+    pub async fn claim_said(&self, id: ClaimId) -> Result<Agreed<Vec<ClaimView>>, ViewError> {
+        let call = ClaimBook::claimInfoCall { claimId: id.0 };
+        let said = self.rpc.call_said(self.at.book, Bytes::from(call.abi_encode())).await?;
+        let decode = |answer: &Bytes| ClaimBook::claimInfoCall::abi_decode_returns_validate(answer);
+        let value = said.value.iter().filter_map(|answer| decode(answer).ok()).map(|claim| claim_view(id, &claim));
+        let value: Vec<ClaimView> = value.collect();
+        let quorum = said.quorum && said.value.first().is_some_and(|first| decode(first).is_ok());
+        Ok(Agreed { value, quorum })
     }
 
     /// Refunds credited to `account` by the market and not withdrawn.
@@ -372,6 +366,28 @@ pub(crate) fn explain_revert(data: &[u8]) -> Option<String> {
         .or_else(|| words::<ClaimBook::ClaimBookErrors>(data))
         .or_else(|| words::<StakeRegistry::StakeRegistryErrors>(data))
         .or_else(|| words::<Token::TokenErrors>(data))
+}
+
+fn claim_view(id: ClaimId, claim: &IClaimBook::Claim) -> ClaimView {
+    ClaimView {
+        id,
+        job: JobId(claim.jobId),
+        operator: claim.operator,
+        first: SegmentNo(claim.first),
+        count: claim.count,
+        units: Units(claim.totalUnits),
+        state: ClaimState::of(claim.state),
+        root: claim.root,
+        drawn: claim.drawn,
+        seed: claim.seed,
+        seed_block: BlockNo(claim.seedBlock),
+        answer_until: Timestamp(claim.answerUntil.to::<u64>()),
+        attest_until: Timestamp(claim.attestUntil.to::<u64>()),
+        reveal_until: Timestamp(claim.revealUntil.to::<u64>()),
+        contest_until: Timestamp(claim.contestUntil.to::<u64>()),
+        holds: claim.holds,
+        fee: Wei(claim.fee),
+    }
 }
 
 fn price(wei: alloy::primitives::aliases::U96) -> Price {

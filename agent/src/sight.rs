@@ -6,8 +6,9 @@ use crate::signer::{SignerError, SignerHandle};
 use crate::wiring::Unsafe;
 use headframe_chain::Head;
 use headframe_guard::Sight;
+use headframe_guard::protocol::SeenClaim;
 use headframe_market::{Address, BlockNo, ClaimId, Role};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -24,41 +25,56 @@ pub(crate) struct Lookout {
     me: Address,
     role: Role,
     seen_to: BlockNo,
+    /// Claims that a quorum has shown.
+    known: BTreeMap<ClaimId, SeenClaim>,
     open: BTreeSet<ClaimId>,
-    over: BTreeSet<ClaimId>,
 }
 
 impl Lookout {
     pub(crate) fn new(chain: ChainView, signer: SignerHandle, role: Role) -> Self {
         let (me, seen_to) = (signer.address(), chain.since);
-        Self { chain, signer, me, role, seen_to, open: BTreeSet::new(), over: BTreeSet::new() }
+        Self { chain, signer, me, role, seen_to, known: BTreeMap::new(), open: BTreeSet::new() }
     }
 
     /// Looks once. The inner error is the signer's: when it is [`SignerError::Unsafe`] the process must end.
+    ///
+    /// Only what a quorum shows is told: one provider that invents a claim or a transaction must not end the process. Below a
+    /// quorum nothing is told, so no new claim is signed, and proofs need no sight.
     pub(crate) async fn look(&mut self, head: BlockNo) -> Result<Result<(), SignerError>, ViewError> {
         // The nonce first: a transaction of ours that is mined meanwhile is no stranger, since it was recorded before.
-        // Below a quorum it is the lowest that anybody says: a rig that can ask only one must still answer draws.
-        let nonce = self.chain.rpc().nonces(self.me).await?.value.mined;
+        let nonces = self.chain.rpc().nonces(self.me).await?;
+        if !nonces.quorum {
+            return Ok(Ok(()));
+        }
+        let nonce = nonces.value.mined;
         let balance = self.chain.balance(self.me).await?;
-        let mut claims = Vec::new();
+        let (mut claims, mut sure) = (Vec::new(), true);
         if self.role == Role::Operator {
             let from = BlockNo(self.seen_to.0.saturating_sub(OVERLAP).max(self.chain.since.0));
             for (id, seen) in self.chain.claims_made(self.me, from, head).await? {
-                claims.push(seen);
-                if !self.over.contains(&id) {
+                if self.known.get(&id) != Some(&seen) {
+                    let said = self.chain.claim_said(id).await?;
+                    let shown = said.value.first().map(|claim| (claim.root, claim.count));
+                    sure &= said.quorum;
+                    if !said.quorum || shown != Some((seen.root, seen.count)) {
+                        tracing::warn!(claim = %id, "an event tells of a claim that a quorum does not show");
+                        continue;
+                    }
+                    self.known.insert(id, seen);
                     self.open.insert(id);
                 }
+                claims.push(seen);
             }
             for id in self.open.clone() {
-                if self.chain.claim(id).await?.state.is_over() {
+                let said = self.chain.claim_said(id).await?;
+                if said.quorum && said.value.first().is_some_and(|claim| claim.state.is_over()) {
                     self.open.remove(&id);
-                    self.over.insert(id);
                 }
             }
         }
         let open_claims = u32::try_from(self.open.len()).unwrap_or(u32::MAX);
         let told = self.signer.see(Sight { nonce, balance, open_claims, claims }).await;
-        if told.is_ok() {
+        if told.is_ok() && sure {
             self.seen_to = head;
         }
         Ok(told)

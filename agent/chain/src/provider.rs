@@ -209,24 +209,6 @@ impl Rpc {
         Ok(header.map(Header::from))
     }
 
-    /// The header at a height as it is hashed, in RLP; `None` beyond the head.
-    ///
-    /// # Errors
-    /// See [`RpcError`].
-    pub async fn header_rlp(&self, number: BlockNo) -> Result<Option<Bytes>, RpcError> {
-        const METHOD: &str = "eth_getBlockByNumber";
-        let params = json!([U64::from(number.0), false]);
-        let header: Option<alloy::rpc::types::Header> = self.request(METHOD, params).await?;
-        let Some(header) = header else { return Ok(None) };
-        let rlp = alloy::rlp::encode(&header.inner);
-        if keccak256(&rlp) != header.hash {
-            // A chain with fields that this program does not know; some providers give the bytes themselves.
-            let raw: Bytes = self.request("debug_getRawHeader", json!([U64::from(number.0)])).await?;
-            return Ok(Some(raw));
-        }
-        Ok(Some(rlp.into()))
-    }
-
     /// Runs a transaction on the state after block `at` (latest when `None`) without sending it.
     ///
     /// # Errors
@@ -261,12 +243,16 @@ impl Rpc {
         self.request("eth_getCode", json!([at, "latest"])).await
     }
 
-    /// The tip in wei per gas that the provider suggests.
+    /// The tip in wei per gas that the provider suggests; 0 where it has no opinion.
     ///
     /// # Errors
     /// See [`RpcError`].
     pub async fn suggested_tip(&self) -> Result<u128, RpcError> {
-        self.request::<U256>("eth_maxPriorityFeePerGas", json!([])).await.map(|tip| tip.saturating_to())
+        match self.request::<U256>("eth_maxPriorityFeePerGas", json!([])).await {
+            Ok(tip) => Ok(tip.saturating_to()),
+            Err(error) if error.class() == Class::Answer => Ok(0),
+            Err(error) => Err(error),
+        }
     }
 
     /// Hands a signed transaction to every provider that is up. One acceptance is enough, and having it already counts.

@@ -290,12 +290,12 @@ async fn what_is_urgent_goes_first_and_a_store_serves_one_process_one_account_an
     let claim = headframe_market::ClaimId(9);
     let operator = headframe_market::Address::ZERO;
     let answer = Action::Answer { claim, operator, openings: vec![], secrets: vec![] };
-    let seal = Action::Seal { claim, header: headframe_market::Bytes::new(), preimage: headframe_market::B256::ZERO };
-    node.outbox.submit(seal.clone()).await.unwrap();
+    let start = Action::StartJob { job: headframe_market::JobId(9) };
+    node.outbox.submit(start.clone()).await.unwrap();
     assert!(matches!(node.outbox.submit(withdraw(2)).await, Err(OutboxError::Full(2))));
     node.outbox.submit(answer).await.unwrap(); // a proof is never refused
-    node.outbox.submit(seal).await.unwrap(); // nor what was asked before
-    for (nonce, key) in ["withdraw:0", "answer:9", "seal:9", "withdraw:1"].into_iter().enumerate() {
+    node.outbox.submit(start).await.unwrap(); // nor what was asked before
+    for (nonce, key) in ["withdraw:0", "answer:9", "start_job:9", "withdraw:1"].into_iter().enumerate() {
         let states = [State::Sent, State::Mined, State::Safe];
         assert_eq!(node.reach(key, &states).await.nonce, Some(nonce as u64));
         anvil.mine(1).await;

@@ -145,7 +145,10 @@ impl Automation {
         if self.claims.get(&id).is_some_and(|state| state.is_over()) {
             return Ok(()); // kept so that the overlap of the next search does not find it anew
         }
-        let view = self.node.chain.claim(id).await?;
+        let said = self.node.chain.claim_said(id).await?;
+        let Some(view) = said.value.first().filter(|_| said.quorum).cloned() else {
+            return self.only_proofs(&said.value, now).await;
+        };
         self.claims.insert(id, view.state);
         let first = view.state != ClaimState::Submitted || unsealed.insert(view.job);
         match claim::next(&view, now) {
@@ -163,6 +166,19 @@ impl Automation {
                     tracing::error!(claim = %id, job = %view.job, "the claim was slashed; this rig stops taking jobs");
                     self.node.halt(&format!("claim {id} of job {} was slashed", view.job));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Below a quorum nothing is taken as over, and nothing is forgotten; but a proof that anybody shows as due goes out.
+    async fn only_proofs(&self, views: &[ClaimView], now: &Now) -> Result<(), ViewError> {
+        for view in views {
+            match claim::next(view, now) {
+                claim::Step::Seal(block) => self.seal(view, block).await?,
+                claim::Step::Answer { until } => self.answer(view, until).await,
+                claim::Step::Reveal { until } => self.reveal(view, until).await,
+                _ => {}
             }
         }
         Ok(())

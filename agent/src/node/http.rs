@@ -125,6 +125,25 @@ async fn work(node: &Arc<Node>, job: &JobView, order: &SegmentOrder, source: Byt
     node.evidence.has_room().map_err(|error| full(error.to_string()))?;
     let stream = Node::stream_id(job.id)
         .map_err(|error| refused(StatusCode::INTERNAL_SERVER_ERROR, false, error.to_string()))?;
+    let by_signer = |error: SignerError| match error {
+        SignerError::Unavailable(reason) => refused(StatusCode::SERVICE_UNAVAILABLE, true, reason),
+        SignerError::Refused { rule, reason } => {
+            node.metrics.guard_refusals.with_label_values(&[&rule]).inc();
+            refused(StatusCode::CONFLICT, false, format!("segment {} of job {}: {reason}", segment.seq, job.id))
+        }
+        SignerError::Unsafe(reason) => {
+            node.halt(&reason);
+            refused(StatusCode::SERVICE_UNAVAILABLE, false, "this rig has halted")
+        }
+    };
+    let signed = node.signer.receipts(job.id, segment.seq, 1).await.map_err(by_signer)?;
+    let signed = signed.into_iter().map(|kept| kept.leaf).find(|leaf| leaf.seq == segment.seq);
+    // The bytes of a segment that has its receipt stay as they are: it may be drawn, and no others answer for it.
+    let other =
+        || refused(StatusCode::CONFLICT, false, format!("segment {} of job {} has its receipt", segment.seq, job.id));
+    if signed.as_ref().is_some_and(|leaf| leaf.src_root != segment.src_root) {
+        return Err(other());
+    }
     let done = node.codec.transcode(ladder.clone(), stream.to_string(), segment.seq.0, source.clone()).await;
     let done = match done.and_then(|out| as_ordered(order, out)) {
         Ok(out) => Ok(out),
@@ -144,6 +163,9 @@ async fn work(node: &Arc<Node>, job: &JobView, order: &SegmentOrder, source: Byt
     };
     let totals = totals(heads.iter().zip(bytes.iter().map(Vec::as_slice)));
     let (units, out_root, out_bytes) = totals.unwrap_or((Units(0), output_root(&[]), 0));
+    if signed.is_some_and(|leaf| leaf.out_root != out_root) {
+        return Err(other());
+    }
     // On the disk before the receipt is signed: work that may be drawn must be at hand when it is.
     let (store, kept, (id, seq)) = (node.evidence.clone(), source, (job.id, segment.seq));
     let bytes = tokio::task::spawn_blocking(move || store.keep(id, seq, &kept, &bytes).map(|()| bytes)).await;
@@ -151,17 +173,7 @@ async fn work(node: &Arc<Node>, job: &JobView, order: &SegmentOrder, source: Byt
         .map_err(|ended| full(ended.to_string()))?
         .map_err(|error| full(format!("segment {seq} of job {id} cannot be kept: {error}")))?;
     let receipt = Receipt { job: job.id, seq: segment.seq, src_root: segment.src_root, out_root, units, out_bytes };
-    let signature = node.signer.sign_receipt(order, job.client, &receipt).await.map_err(|error| match error {
-        SignerError::Unavailable(reason) => refused(StatusCode::SERVICE_UNAVAILABLE, true, reason),
-        SignerError::Refused { rule, reason } => {
-            node.metrics.guard_refusals.with_label_values(&[&rule]).inc();
-            refused(StatusCode::CONFLICT, false, format!("segment {} of job {}: {reason}", segment.seq, job.id))
-        }
-        SignerError::Unsafe(reason) => {
-            node.halt(&reason);
-            refused(StatusCode::SERVICE_UNAVAILABLE, false, "this rig has halted")
-        }
-    })?;
+    let signature = node.signer.sign_receipt(order, job.client, &receipt).await.map_err(by_signer)?;
     node.jobs.add(Evidence {
         leaf: receipt.leaf(),
         src_bytes: segment.src_bytes,

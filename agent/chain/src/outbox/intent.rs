@@ -96,9 +96,9 @@ impl Rank {
     /// Where an action stands.
     pub fn of(action: &Action) -> Self {
         match action {
-            Action::Answer { .. } | Action::Reveal { .. } => Self::Proof,
+            // A claim that is not sealed cannot be answered, and is lost like one that was not.
+            Action::Seal { .. } | Action::Answer { .. } | Action::Reveal { .. } => Self::Proof,
             Action::Claim { .. }
-            | Action::Seal { .. }
             | Action::StartJob { .. }
             | Action::OpenWithBid { .. }
             | Action::DefaultJob { .. }

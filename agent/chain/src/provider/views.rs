@@ -267,6 +267,15 @@ impl Rpc {
     /// # Errors
     /// `Reverted` when it reverts; otherwise see [`RpcError`].
     pub async fn call(&self, to: Address, input: Bytes) -> Result<Bytes, RpcError> {
+        Ok(self.call_said(to, input).await?.value.swap_remove(0)) // never empty
+    }
+
+    /// [`Self::call`] with everything that was said, each answer once, the most frequent first, and whether a quorum says
+    /// that one.
+    ///
+    /// # Errors
+    /// `Reverted` when most say that it reverts; otherwise see [`RpcError`].
+    pub async fn call_said(&self, to: Address, input: Bytes) -> Result<Agreed<Vec<Bytes>>, RpcError> {
         const METHOD: &str = "eth_call";
         let params = json!([{ "to": to, "input": input }, "latest"]);
         let mut said: Vec<(usize, Result<Bytes, RpcError>)> = Vec::new();
@@ -289,16 +298,50 @@ impl Rpc {
                 self.judge(*at, Topic::Calls, answer.as_ref().ok() == agreed, why);
             }
         }
-        said.swap_remove(best).1
+        let mut value = vec![said.swap_remove(best).1?];
+        for (_, answer) in said {
+            if let Ok(other) = answer
+                && !value.contains(&other)
+            {
+                value.push(other);
+            }
+        }
+        Ok(Agreed { value, quorum: most >= self.quorum() })
     }
 
-    /// The gas a transaction takes, as whoever can run it says; the most, where they differ.
+    /// The gas a transaction takes, as whoever can run it says; the most, where they differ, but not what is beyond `limit`
+    /// when somebody says less: one that exaggerates must not stop it.
     ///
     /// # Errors
     /// `Reverted` when it reverts everywhere; otherwise see [`RpcError`].
-    pub async fn estimate_gas_anywhere(&self, call: &Simulation) -> Result<u64, RpcError> {
+    pub async fn estimate_gas_anywhere(&self, call: &Simulation, limit: u64) -> Result<u64, RpcError> {
         let said = self.ask_all::<U64>("eth_estimateGas", &json!([call.json()])).await?;
-        Ok(said.into_iter().map(|(_, gas)| gas.to()).max().unwrap_or_default())
+        let said: Vec<u64> = said.into_iter().map(|(_, gas)| gas.to()).collect();
+        let within = said.iter().copied().filter(|gas| *gas <= limit).max();
+        Ok(within.or(said.into_iter().min()).unwrap_or_default())
+    }
+
+    /// The header at a height as it is hashed, in RLP, of the block that most providers have there; `None` beyond the head.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub async fn header_rlp(&self, number: BlockNo) -> Result<Option<Bytes>, RpcError> {
+        const METHOD: &str = "eth_getBlockByNumber";
+        let params = json!([U64::from(number.0), false]);
+        let said = self.ask_all::<Option<alloy::rpc::types::Header>>(METHOD, &params).await?;
+        let votes =
+            |hash: B256| said.iter().filter(|(_, other)| other.as_ref().is_some_and(|o| o.hash == hash)).count();
+        // Of equals the first.
+        let best = said.iter().filter_map(|(_, header)| header.as_ref()).rev().max_by_key(|header| votes(header.hash));
+        let Some(header) = best else { return Ok(None) };
+        let rlp = alloy::rlp::encode(&header.inner);
+        if keccak256(&rlp) == header.hash {
+            return Ok(Some(rlp.into()));
+        }
+        // A chain with fields that this program does not know; some providers give the bytes themselves.
+        let raw = self.ask_all::<Bytes>("debug_getRawHeader", &json!([U64::from(number.0)])).await?;
+        let right = raw.into_iter().map(|(_, raw)| raw).find(|raw| keccak256(raw) == header.hash);
+        right.map(Some).ok_or_else(|| self.unavailable("debug_getRawHeader"))
     }
 
     /// Hashes of the contracts' code, as a quorum has it.

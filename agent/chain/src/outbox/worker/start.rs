@@ -117,7 +117,7 @@ impl Worker {
         };
         // A proof is not kept back by one provider that is behind: whoever can run it counts.
         let estimated = match entry.rank {
-            Rank::Proof => self.rpc.estimate_gas_anywhere(&call).await,
+            Rank::Proof => self.rpc.estimate_gas_anywhere(&call, max_gas).await,
             _ => match self.rpc.simulate(&call, None).await {
                 Ok(_) => self.rpc.estimate_gas(&call).await,
                 Err(error) => Err(error),
@@ -137,12 +137,8 @@ impl Worker {
     }
 
     pub(super) async fn offer(&self, head: &Head, cap: u128) -> Result<Fees, OutboxError> {
-        let tip = match self.rpc.suggested_tip().await {
-            Ok(tip) => tip,
-            Err(error) if error.class() == Class::Answer => 0, // not every chain has an opinion
-            Err(error) => return Err(error.into()),
-        };
-        Ok(self.shared.settings.fees.offer(head.base_fee, tip, cap))
+        let suggested = self.rpc.suggested_tip().await?;
+        Ok(self.shared.settings.fees.offer(head.base_fee, suggested, cap))
     }
 
     /// Signs and stores. `None` when the signer refuses; a first attempt has then failed.
