@@ -1,7 +1,7 @@
 //! What the pricing rule is applied to: the work that a ladder amounts to, and what gas costs now.
 
 use headframe_chain::outbox::FeePolicy;
-use headframe_chain::{Class, Rpc, RpcError};
+use headframe_chain::{Rpc, RpcError};
 use headframe_codec::ladder::{Fps, Ladder};
 use headframe_market::machine::{drawn, operator::ClaimRules};
 use headframe_market::pricing::ClaimWork;
@@ -34,13 +34,8 @@ fn units_per_segment(ladder: &Ladder, source: Fps) -> Units {
 
 /// What gas costs in a block with this base fee, with the tip that the outbox would offer.
 pub(crate) async fn gas_price(rpc: &Rpc, base_fee: u128) -> Result<Wei, RpcError> {
-    let policy = FeePolicy::default();
-    let tip = match rpc.suggested_tip().await {
-        Ok(tip) => tip,
-        Err(error) if error.class() == Class::Answer => 0, // not every chain has an opinion
-        Err(error) => return Err(error),
-    };
-    Ok(Wei(base_fee.saturating_add(tip.clamp(policy.min_priority, policy.max_priority))))
+    let tip = FeePolicy::default().tip(rpc.suggested_tip().await?);
+    Ok(Wei(base_fee.saturating_add(tip)))
 }
 
 #[cfg(test)]

@@ -47,9 +47,14 @@ impl FeePolicy {
         cap.min(self.max_cost / u128::from(gas_limit.max(1)))
     }
 
+    /// The tip of a first offer.
+    pub fn tip(&self, suggested: u128) -> u128 {
+        suggested.max(self.min_priority).min(self.max_priority)
+    }
+
     /// A first offer that stays includable while the base fee doubles, up to `cap`.
     pub fn offer(&self, base_fee: u128, suggested_tip: u128, cap: u128) -> Fees {
-        let tip = suggested_tip.max(self.min_priority).min(self.max_priority);
+        let tip = self.tip(suggested_tip);
         let max_fee = base_fee.saturating_mul(2).saturating_add(tip).min(cap);
         Fees { max_fee, max_priority: tip.min(max_fee) }
     }
