@@ -170,8 +170,12 @@ impl Watcher {
         };
         let stale_after = self.settings.stale_after;
         let Some(tip) = self.ring.headers.back().copied() else { return Ok(()) };
-        let undone = self.undone(reorg, heads.from).await?;
-        let finalized = self.finalized(&heads).await?;
+        let undone = self.undone(reorg, heads.from).await?; // fails only where going on is not safe
+        // The ring has moved on: what fails from here must not lose the reorganisation that was found.
+        let finalized = match self.finalized(&heads).await {
+            Err(error) if error.class() != Class::Unsafe => None,
+            asked => asked?,
+        };
         if let Some(header) = finalized.filter(|header| self.last_final.is_none_or(|last| header.number > last.number))
         {
             self.last_final = Some(header);

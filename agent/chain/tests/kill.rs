@@ -9,7 +9,7 @@ mod common;
 use alloy::primitives::U256;
 use common::{Anvil, LONG, MARKET, Node, TestSigner, keep_mining, nonce, settings};
 use headframe_chain::outbox::Settings;
-use headframe_chain::{Intent, TxSigner, Until};
+use headframe_chain::{TxSigner, Until};
 use headframe_market::{Action, JobId};
 use serde_json::json;
 use std::hash::{BuildHasher, RandomState};
@@ -105,9 +105,8 @@ async fn a_process_killed_at_any_moment_has_each_effect_once() {
     let end = async {
         for job in 1..=kills {
             let done = node.outbox.wait(&effect(job).key(), Until::Safe, LONG * 6).await;
-            let nonces = node.rpc.nonces(account).await;
-            let found = async || (node.outbox.counts().await, node.outbox.held().await, node.outbox.waiting(), &nonces);
-            let Ok(Intent { error: None, .. }) = done else { panic!("{done:?}, seed {seed}: {:#?}", found().await) };
+            let done = done.unwrap_or_else(|why| panic!("{why}, seed {seed}"));
+            assert_eq!(done.error, None, "job {job}, seed {seed}");
         }
     };
     tokio::select! {

@@ -4,7 +4,7 @@
 mod common;
 
 use common::mock::Mock;
-use common::{LONG, Node, TestSigner, answer, settings, settle, start_job, withdraw};
+use common::{LONG, Node, TestSigner, answer, settings, settle, start_job, until, withdraw};
 use headframe_chain::outbox::{Budgets, FeePolicy, OTHER, Settings};
 use headframe_chain::{Deadline, Event, OutboxError, State, Until};
 use headframe_market::{BlockNo, Timestamp, Wei};
@@ -115,12 +115,7 @@ async fn what_was_final_and_is_undone_holds_claims_back_but_not_proofs() {
     node.outbox.wait(&key, Until::Final, LONG).await.unwrap();
     mock.set(|chain| chain.reorganise(3));
     node.reach(&key, &[State::Sent]).await; // sent again as it was
-    let sent_again = async {
-        while mock.get(|chain| chain.waiting()) == 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(LONG, sent_again).await.unwrap();
+    until("it is in the pool", async || mock.get(|chain| chain.waiting()) > 0).await;
     mock.set(|chain| chain.mine());
     let again = node.reach(&key, &[State::Mined]).await;
     assert_eq!((again.hash, again.attempts), (sent.hash, 1));
@@ -212,12 +207,7 @@ async fn a_hundredfold_base_fee_is_bid_by_what_is_urgent_and_sat_out_by_the_rest
         blocks += 1;
         assert!(blocks < 8, "the proof was not in time");
     }
-    let looked = async {
-        while node.outbox.waiting().is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(LONG, looked).await.unwrap();
+    until("something waits", async || !node.outbox.waiting().is_empty()).await;
     let waiting = node.outbox.status("settle:1").await.unwrap().unwrap();
     assert_eq!((waiting.state, waiting.nonce), (State::Queued, None));
     assert!(waiting.error.unwrap().contains("waits until the base fee"));
@@ -227,12 +217,7 @@ async fn a_hundredfold_base_fee_is_bid_by_what_is_urgent_and_sat_out_by_the_rest
     mock.set(|chain| chain.base_fee /= 100);
     mine(&mock, &mut node).await;
     node.reach("settle:1", &[State::Sent]).await;
-    let forgotten = async {
-        while !node.outbox.waiting().is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(LONG, forgotten).await.unwrap();
+    until("nothing waits", async || node.outbox.waiting().is_empty()).await;
     assert_eq!(mock.get(|chain| chain.underpriced), 0);
 }
 
@@ -353,12 +338,7 @@ async fn a_person_can_raise_what_is_sent_and_cancel_what_is_not() {
     let sent = node.reach("withdraw:0", &[State::Sent]).await;
     node.outbox.submit(withdraw(1)).await.unwrap();
     node.outbox.bump("withdraw:0").await.unwrap();
-    let raised = async {
-        while node.outbox.status("withdraw:0").await.unwrap().unwrap().attempts < 2 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(LONG, raised).await.unwrap();
+    until("it is raised", async || node.outbox.status("withdraw:0").await.unwrap().unwrap().attempts > 1).await;
     assert_ne!(node.outbox.status("withdraw:0").await.unwrap().unwrap().hash, sent.hash);
     assert!(node.outbox.cancel("withdraw:0").await.unwrap_err().to_string().contains("tx bump"));
     assert!(node.outbox.bump("withdraw:1").await.unwrap_err().to_string().contains("queued"));

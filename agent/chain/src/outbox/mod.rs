@@ -364,7 +364,10 @@ impl Outbox {
             }
             self.check_running()?;
             if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
-                let held_up = self.health().err().map(|why| why.to_string());
+                let held_up = match self.health() {
+                    Err(why) => Some(why.to_string()),
+                    Ok(()) => self.held().await?,
+                };
                 let (key, state, why) = (intent.key, intent.state, intent.error.or(held_up));
                 return Err(OutboxError::TimedOut { key, state, after: timeout, why });
             }

@@ -250,6 +250,16 @@ pub fn settings() -> Settings {
     Settings { poll: Duration::from_millis(30), ..Settings::new(addresses()) }
 }
 
+/// Waits until `holds` does.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let looking = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(tokio::time::timeout(LONG, looking).await.is_ok(), "waited in vain until {what}");
+}
+
 /// A watcher and an outbox as a node has them.
 pub struct Node {
     pub outbox: Outbox,
