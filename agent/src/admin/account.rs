@@ -15,9 +15,12 @@ use headframe_chain::{Head, Intent, Outbox, RpcError, State};
 use headframe_market::{Action, Address, ClaimId, JobId, Wei};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Intents that are looked through for one of the same kind on its way.
 const RECENT: u32 = 64;
+/// Jobs or claims that are looked up for one request.
+const MOST: usize = 200;
 
 /// A rig's account as it stands when it is asked for.
 pub struct Account {
@@ -48,9 +51,24 @@ struct Step {
     intent: Option<Intent>,
 }
 
+/// How many of the newest. Each is a question to the chain.
 #[derive(Deserialize)]
+#[serde(default)]
 struct Newest {
-    limit: Option<usize>,
+    limit: usize,
+}
+
+impl Default for Newest {
+    fn default() -> Self {
+        Self { limit: 20 }
+    }
+}
+
+impl Newest {
+    fn of<T: Ord>(&self, ids: impl Iterator<Item = T>) -> Vec<T> {
+        let ids: BTreeSet<T> = ids.collect();
+        ids.into_iter().rev().take(self.limit.min(MOST)).collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -81,11 +99,9 @@ pub(super) fn router() -> Router<Admin> {
 async fn jobs(Of(admin): Of<Admin>, Query(newest): Query<Newest>) -> Result<Json<Value>, Refusal> {
     let account = account(&admin)?;
     // Those of its claims are jobs, too, also when they are closed.
-    let mut ids: Vec<JobId> = account.jobs.iter().copied().chain(account.claims.iter().map(|id| id.job())).collect();
-    ids.sort_unstable();
-    ids.dedup();
+    let ids = account.jobs.iter().copied().chain(account.claims.iter().map(|id| id.job()));
     let mut found = Vec::new();
-    for id in ids.into_iter().rev().take(newest.limit.unwrap_or(20)) {
+    for id in newest.of(ids) {
         found.push(account.chain.job(id).await?);
     }
     Ok(Json(json!({ "jobs": found })))
@@ -95,18 +111,16 @@ async fn job(Of(admin): Of<Admin>, Query(Id { id }): Query<Id>) -> Result<Json<V
     let account = account(&admin)?;
     let view = account.chain.job(JobId(id)).await?;
     let mut claims = Vec::new();
-    for id in account.claims.iter().filter(|claim| claim.job() == view.id) {
-        claims.push(account.chain.claim(*id).await?);
+    for id in Newest::default().of(account.claims.iter().copied().filter(|claim| claim.job() == view.id)) {
+        claims.push(account.chain.claim(id).await?);
     }
     Ok(Json(json!({ "job": view, "claims": claims })))
 }
 
 async fn claims(Of(admin): Of<Admin>, Query(newest): Query<Newest>) -> Result<Json<Value>, Refusal> {
     let account = account(&admin)?;
-    let mut ids = account.claims.clone();
-    ids.sort_unstable();
     let mut found = Vec::new();
-    for id in ids.into_iter().rev().take(newest.limit.unwrap_or(20)) {
+    for id in newest.of(account.claims.iter().copied()) {
         found.push(account.chain.claim(id).await?);
     }
     Ok(Json(json!({ "claims": found })))
@@ -229,6 +243,13 @@ fn account(admin: &Admin) -> Result<Account, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_come_first_once_and_bounded() {
+        let newest = |limit: usize| Newest { limit }.of([3, 1, 2, 3].into_iter());
+        assert_eq!((newest(2), newest(9)), (vec![3, 2], vec![3, 2, 1]));
+        assert_eq!(Newest { limit: usize::MAX }.of(0..1000).len(), MOST);
+    }
 
     #[test]
     fn an_amount_is_a_whole_number_above_zero() {

@@ -1,6 +1,6 @@
 //! `headframe claims`: the claims of a running rig, as the chain shows them.
 
-use super::tx::{At, word};
+use super::tx::{Newest, Numbered, word};
 use clap::Subcommand;
 use headframe_market::Wei;
 use serde_json::Value;
@@ -10,31 +10,20 @@ pub(super) const HELP: &str = "Examples:\n  headframe claims list --limit 5\n  h
 #[derive(Subcommand, Debug)]
 pub(super) enum ClaimsCommand {
     /// The newest claims
-    List {
-        #[command(flatten)]
-        at: At,
-        /// How many
-        #[arg(long, default_value_t = 20)]
-        limit: u32,
-    },
+    List(Newest),
     /// One claim with its deadlines
-    Show {
-        #[command(flatten)]
-        at: At,
-        /// Its number, as `list` shows it
-        id: u64,
-    },
+    Show(Numbered),
 }
 
 pub(super) async fn run(command: ClaimsCommand) -> anyhow::Result<()> {
     match command {
-        ClaimsCommand::List { at, limit } => {
-            let claims = at.ask(false, "claims", &[("limit", &limit.to_string())]).await?;
-            at.show(&claims, lines);
+        ClaimsCommand::List(newest) => {
+            let claims = newest.ask("claims").await?;
+            newest.at.show(&claims, lines);
         }
-        ClaimsCommand::Show { at, id } => {
-            let claim = at.ask(false, "claims/show", &[("id", &id.to_string())]).await?;
-            at.show(&claim, |answer| line(&answer["claim"]) + &deadlines(&answer["claim"], answer["now"].as_u64()));
+        ClaimsCommand::Show(one) => {
+            let claim = one.ask("claims/show").await?;
+            one.at.show(&claim, |answer| line(&answer["claim"]) + &deadlines(&answer["claim"], answer["now"].as_u64()));
         }
     }
     Ok(())

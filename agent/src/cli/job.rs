@@ -2,7 +2,7 @@
 
 use super::claims;
 use super::preview::{self, HELP, PreviewArgs};
-use super::tx::{At, word};
+use super::tx::{Newest, Numbered, word};
 use clap::Subcommand;
 use headframe_market::Wei;
 use serde_json::Value;
@@ -13,32 +13,21 @@ pub(super) enum JobCommand {
     #[command(after_help = HELP)]
     Preview(PreviewArgs),
     /// The newest jobs that a running rig has in hand or has claimed work of
-    List {
-        #[command(flatten)]
-        at: At,
-        /// How many
-        #[arg(long, default_value_t = 20)]
-        limit: u32,
-    },
-    /// One job with the rig's claims of it
-    Show {
-        #[command(flatten)]
-        at: At,
-        /// Its number
-        id: u64,
-    },
+    List(Newest),
+    /// One job with the newest of the rig's claims of it
+    Show(Numbered),
 }
 
 pub(super) async fn run(command: JobCommand) -> anyhow::Result<()> {
     match command {
         JobCommand::Preview(args) => preview::run(args).await?,
-        JobCommand::List { at, limit } => {
-            let jobs = at.ask(false, "jobs", &[("limit", &limit.to_string())]).await?;
-            at.show(&jobs, |answer| answer["jobs"].as_array().into_iter().flatten().map(line).collect());
+        JobCommand::List(newest) => {
+            let jobs = newest.ask("jobs").await?;
+            newest.at.show(&jobs, |answer| answer["jobs"].as_array().into_iter().flatten().map(line).collect());
         }
-        JobCommand::Show { at, id } => {
-            let job = at.ask(false, "jobs/show", &[("id", &id.to_string())]).await?;
-            at.show(&job, |answer| line(&answer["job"]) + &claims::lines(answer));
+        JobCommand::Show(one) => {
+            let job = one.ask("jobs/show").await?;
+            one.at.show(&job, |answer| line(&answer["job"]) + &claims::lines(answer));
         }
     }
     Ok(())

@@ -8,13 +8,7 @@ use serde_json::Value;
 #[derive(Subcommand, Debug)]
 pub(super) enum TxCommand {
     /// The newest transactions, the day's budgets, and what is held up
-    List {
-        #[command(flatten)]
-        at: At,
-        /// How many
-        #[arg(long, default_value_t = 32)]
-        limit: u32,
-    },
+    List(Newest),
     /// One transaction
     Show {
         #[command(flatten)]
@@ -53,11 +47,42 @@ pub(super) struct At {
     pub(super) json: bool,
 }
 
+/// The newest of something.
+#[derive(Args, Debug)]
+pub(super) struct Newest {
+    #[command(flatten)]
+    pub(super) at: At,
+    /// How many
+    #[arg(long, default_value_t = 20)]
+    limit: u32,
+}
+
+/// One that has a number.
+#[derive(Args, Debug)]
+pub(super) struct Numbered {
+    #[command(flatten)]
+    pub(super) at: At,
+    /// Its number, as `list` shows it
+    id: u64,
+}
+
+impl Newest {
+    pub(super) async fn ask(&self, path: &str) -> anyhow::Result<Value> {
+        self.at.ask(false, path, &[("limit", &self.limit.to_string())]).await
+    }
+}
+
+impl Numbered {
+    pub(super) async fn ask(&self, path: &str) -> anyhow::Result<Value> {
+        self.at.ask(false, path, &[("id", &self.id.to_string())]).await
+    }
+}
+
 pub(super) async fn run(command: TxCommand) -> anyhow::Result<()> {
     let (at, answer) = match command {
-        TxCommand::List { at, limit } => {
-            let answer = at.ask(false, "tx", &[("limit", &limit.to_string())]).await?;
-            (at, answer)
+        TxCommand::List(newest) => {
+            let answer = newest.ask("tx").await?;
+            (newest.at, answer)
         }
         TxCommand::Show { at, key } => one(at, false, "tx/show", &key).await?,
         TxCommand::Bump { at, key } => one(at, true, "tx/bump", &key).await?,
