@@ -6,7 +6,10 @@
 //! probe, so a hanging node never collects a pile of waiting calls. Dropping any future here is safe.
 
 mod endpoint;
+mod transport;
 pub mod views;
+
+pub use transport::{Lost, Transport};
 
 use crate::error::{Class, RpcError};
 use crate::types::{Header, Pin, Simulation, WireHeader};
@@ -19,6 +22,7 @@ use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
+use transport::Http;
 
 /// How providers are treated. The default is right for a public endpoint and for a node of one's own.
 #[derive(Clone, Debug)]
@@ -167,9 +171,23 @@ impl Rpc {
         if urls.is_empty() {
             return Err(RpcError::BadUrl { url: String::new(), why: "no provider is configured".into() });
         }
-        let providers = urls.iter().map(|url| Provider::new(url, &settings)).collect::<Result<_, _>>()?;
+        let http = |url: &String| {
+            let (name, http) = Http::new(url, &settings)?;
+            Ok(Provider::new(name, Box::new(http), &settings))
+        };
+        let providers = urls.iter().map(http).collect::<Result<_, _>>()?;
+        Ok(Self::of(providers, expect, settings))
+    }
+
+    /// [`Self::offline`] over other ways than HTTP, each with the provider's name; at least one.
+    pub fn over(ways: Vec<(String, Box<dyn Transport>)>, expect: Pin, settings: Settings) -> Self {
+        let providers = ways.into_iter().map(|(name, way)| Provider::new(name, way, &settings)).collect();
+        Self::of(providers, Some(expect), settings)
+    }
+
+    fn of(providers: Vec<Provider>, expect: Option<Pin>, settings: Settings) -> Self {
         let pin = expect.map_or_else(OnceLock::new, OnceLock::from);
-        Ok(Self { inner: Arc::new(Inner { providers, settings, pin, wrong: OnceLock::new() }) })
+        Self { inner: Arc::new(Inner { providers, settings, pin, wrong: OnceLock::new() }) }
     }
 
     /// The chain this client is bound to.

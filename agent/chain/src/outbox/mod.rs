@@ -37,6 +37,16 @@ use tokio::sync::{Notify, broadcast, watch};
 /// Turns the bytes of a contract's own error into words; the outbox knows no contract.
 pub type RevertDecoder = Arc<dyn Fn(&[u8]) -> Option<String> + Send + Sync>;
 
+/// Where the steps that may block are taken: those of the store and of the signer.
+#[derive(Clone)]
+pub enum Blocking {
+    /// On threads where that is fine.
+    Threads,
+    /// Within the task, so that a simulation repeats exactly. Asked before and after each step whether the process still
+    /// lives; after the first no, nothing happens any more.
+    Here(Arc<dyn Fn() -> bool + Send + Sync>),
+}
+
 /// How transactions are made and followed.
 #[derive(Clone)]
 pub struct Settings {
@@ -67,6 +77,8 @@ pub struct Settings {
     pub keep: (u64, u64),
     /// Knows the contracts' own errors.
     pub explain: Option<RevertDecoder>,
+    /// Where store and signer are called.
+    pub blocking: Blocking,
 }
 
 impl Settings {
@@ -86,6 +98,7 @@ impl Settings {
             take_over: false,
             keep: (1_000, 100_000),
             explain: None,
+            blocking: Blocking::Threads,
         }
     }
 }
@@ -281,7 +294,7 @@ impl Outbox {
         settings: Settings,
     ) -> Result<(Self, Worker), OutboxError> {
         let (path, pin, account) = (path.to_owned(), rpc.pin(), signer.address());
-        let store = blocking(move || Store::open(&path, pin, account)).await??;
+        let store = blocking(&settings.blocking, move || Store::open(&path, pin, account)).await??;
         let shared = Arc::new(Shared {
             store: Mutex::new(store),
             settings,
@@ -522,7 +535,8 @@ impl Shared {
     ) -> Result<T, OutboxError> {
         let shared = self.clone();
         // A panic half way rolled its transaction back, so the store is as good as before.
-        blocking(move || f(&mut shared.store.lock().unwrap_or_else(PoisonError::into_inner))).await?
+        let run = move || f(&mut shared.store.lock().unwrap_or_else(PoisonError::into_inner));
+        blocking(&self.settings.blocking, run).await?
     }
 
     fn keep(&self) -> Keep {
@@ -530,7 +544,17 @@ impl Shared {
     }
 }
 
-async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, OutboxError> {
+async fn blocking<T: Send + 'static>(how: &Blocking, f: impl FnOnce() -> T + Send + 'static) -> Result<T, OutboxError> {
+    if let Blocking::Here(lives) = how {
+        if !lives() {
+            std::future::pending::<()>().await;
+        }
+        let done = f();
+        if !lives() {
+            std::future::pending::<()>().await;
+        }
+        return Ok(done);
+    }
     let ended = |error: tokio::task::JoinError| OutboxError::Waiting(format!("a blocking step ended early: {error}"));
     tokio::task::spawn_blocking(f).await.map_err(ended)
 }

@@ -117,6 +117,7 @@ impl Worker {
                     Round::Progress => {}
                     Round::Waiting => tokio::time::sleep(rest).await,
                     Round::Idle => tokio::select! {
+                        biased;
                         () = self.shared.wake.notified() => {}
                         // Without a watcher left, look from time to time.
                         changed = head.changed() => if changed.is_err() { tokio::time::sleep(MAX_REST).await },

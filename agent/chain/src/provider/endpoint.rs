@@ -1,10 +1,10 @@
-//! One JSON-RPC endpoint: its HTTP client, its rest after failures, its counters. Which chain it serves, and whom to
+//! One JSON-RPC endpoint: its rest after failures, its counters. Which chain it serves, and whom to
 //! ask next, is [`super`]'s business.
 
+use super::transport::{Lost, Transport};
 use super::{ProviderStats, Settings};
 use crate::error::RpcError;
 use crate::revert::{self, cut};
-use reqwest::Url;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,8 +16,7 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Debug)]
 pub(super) struct Provider {
     pub(super) name: String,
-    url: Url,
-    client: reqwest::Client,
+    transport: Box<dyn Transport>,
     slots: Semaphore,
     ids: AtomicU64,
     /// How long it must agree after it was set aside before that is forgotten.
@@ -69,29 +68,10 @@ pub(super) struct ServerError {
 pub(super) type Outcome<T> = Result<Result<T, ServerError>, Failure>;
 
 impl Provider {
-    pub(super) fn new(text: &str, settings: &Settings) -> Result<Self, RpcError> {
-        // The URL may hold a key: only its public part goes into errors.
-        let bad = |url: &str, why: &str| RpcError::BadUrl { url: url.into(), why: why.into() };
-        let url: Url = text.parse().map_err(|_| bad("(hidden)", "not a URL"))?;
-        let name = url.origin().ascii_serialization();
-        let Some(host) = url.host_str() else { return Err(bad(&name, "no host")) };
-        let mut client = reqwest::Client::builder()
-            .connect_timeout(settings.timeout.min(Duration::from_secs(3)))
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_idle_timeout(Duration::from_secs(30));
-        match url.scheme() {
-            // Needs no certificates, so a machine that has none installed can use its own node.
-            "http" => client = client.tls_certs_only([]),
-            "https" => {}
-            _ => return Err(bad(&name, "neither http nor https")),
-        }
-        if host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
-            client = client.no_proxy();
-        }
-        let client = client.build().map_err(|error| bad(&name, &format!("no HTTP client: {error}")))?;
+    pub(super) fn new(name: String, transport: Box<dyn Transport>, settings: &Settings) -> Self {
         let slots = Semaphore::new(settings.in_flight.max(1));
         let trial = settings.aside_min;
-        Ok(Self { name, url, client, slots, ids: AtomicU64::new(1), trial, state: Mutex::default() })
+        Self { name, transport, slots, ids: AtomicU64::new(1), trial, state: Mutex::default() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, ProviderState> {
@@ -210,22 +190,17 @@ impl Provider {
         let _slot = self.slots.acquire().await.map_err(|_| Failure::Transport("shutting down".into()))?;
         let id = self.ids.fetch_add(1, Relaxed);
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-        let transport = |error: reqwest::Error| Failure::Transport(cut(&root_cause(&error.without_url())));
-        let mut response = self.client.post(self.url.clone()).json(&body).send().await.map_err(transport)?;
-        let status = response.status();
-        if status == reqwest::StatusCode::TOO_MANY_REQUESTS {
+        let (status, text) = match self.transport.exchange(&body, max_body).await {
+            Ok(answer) => answer,
+            Err(Lost::OnTheWay(why)) => return Err(Failure::Transport(cut(&why))),
+            Err(Lost::TooLong) => return Err(Failure::Garbage(format!("{method}: more than {max_body} bytes"))),
+        };
+        if status == 429 {
             return Err(Failure::RateLimited("HTTP 429".into()));
-        }
-        let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(transport)? {
-            if text.len() + chunk.len() > max_body {
-                return Err(Failure::Garbage(format!("{method}: more than {max_body} bytes")));
-            }
-            text.extend_from_slice(&chunk);
         }
         match read_answer(&text, id) {
             Ok(answer) => Ok(answer),
-            Err(_) if !status.is_success() => Err(Failure::Transport(format!("HTTP {}", status.as_u16()))),
+            Err(_) if !(200..300).contains(&status) => Err(Failure::Transport(format!("HTTP {status}"))),
             Err(why) => Err(Failure::Garbage(format!("{method}: {why}"))),
         }
     }
@@ -261,14 +236,6 @@ impl ServerError {
     }
 }
 
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -282,19 +249,5 @@ mod tests {
         assert!(read_answer(b"<html>", 7).is_err());
         let error = read_answer(br#"{"id":null,"error":{"code":-32005,"message":"slow down"}}"#, 7).unwrap();
         assert!(error.err().unwrap().is_rate_limit());
-    }
-
-    #[test]
-    fn a_key_in_a_url_stays_out_of_names_and_errors() {
-        let settings = Settings::default();
-        let provider = Provider::new("https://user:secret@rpc.example:8443/v3/secret?k=secret", &settings);
-        // Machines without certificates cannot build a TLS client; the name matters either way.
-        match provider {
-            Ok(provider) => assert_eq!(provider.name, "https://rpc.example:8443"),
-            Err(error) => assert!(!error.to_string().contains("secret"), "{error}"),
-        }
-        let error = Provider::new("ftp://secret:secret@host/", &settings).unwrap_err();
-        assert!(!error.to_string().contains("secret"), "{error}");
-        assert!(Provider::new("not a url secret", &settings).is_err());
     }
 }

@@ -152,7 +152,7 @@ impl Worker {
             max_priority: fees.max_priority,
         };
         let signer = self.signer.clone();
-        let signed = match blocking(move || signer.sign(&action, &fields)).await? {
+        let signed = match blocking(&self.shared.settings.blocking, move || signer.sign(&action, &fields)).await? {
             Ok(signed) if keccak256(&signed.raw) == signed.hash => signed,
             Ok(_) => return Err(SignError::Unavailable("its bytes do not have the hash it gave".into()).into()),
             Err(error @ SignError::Refused(_)) if entry.intent.state == State::Reserved => {

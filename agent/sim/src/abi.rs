@@ -1,0 +1,138 @@
+//! Transactions as bytes, read without the code that wrote them: what the chain executes and what the checker believes.
+
+use alloy::primitives::{Address, B256, Bytes};
+use alloy::sol_types::{SolCall, SolValue};
+use headframe_market::action::Opening;
+use headframe_market::merkle::Node;
+use headframe_market::rules::Call;
+use headframe_market::{Addresses, ClaimId, JobId, Receipt, SegmentNo, Units};
+
+mod wire {
+    #![allow(missing_docs)]
+    alloy::sol! {
+        struct Sibling { bytes32 hash; uint64 sum; }
+        struct Receipt { uint64 jobId; uint64 seq; bytes32 srcRoot; bytes32 outRoot; uint64 units; uint64 outBytes; }
+        struct Opening { Receipt leaf; uint64 srcBytes; uint32 durationMs; bytes clientSig; Sibling[] path; }
+        struct Answered { bytes32[] openings; bytes32[] digests; }
+        function startJob(uint64 jobId);
+        function releaseJob(uint64 jobId);
+        function claim(uint64 jobId, uint64 first, uint32 count, bytes32 root, uint64 totalUnits);
+        function seal(uint64 claimId, bytes header, bytes32 preimage);
+        function answer(uint64 claimId, Opening[] openings, bytes32[] commitments);
+        function reveal(uint64 claimId, Answered answered, bytes32[] digests, bytes32[] salts);
+        function settle(uint64 claimId);
+        function routeFees(address operator);
+        function withdraw();
+    }
+}
+
+/// What a transaction of the rig does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// A call that the model of the contracts knows.
+    Call(Call),
+    /// Takes fees out of the router, which is not modelled.
+    Router,
+}
+
+impl Deed {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Call(call) => call.name(),
+            Self::Router => "withdraw of the router",
+        }
+    }
+
+    /// Gas it takes: the contracts' own snapshots, rounded up.
+    pub(crate) fn gas(&self) -> u64 {
+        match self {
+            Self::Call(Call::Claim { .. }) => 130_000,
+            Self::Call(Call::Seal { .. }) => 80_000,
+            Self::Call(Call::Answer { openings, .. }) => 80_000 + 25_000 * openings.len() as u64,
+            Self::Call(Call::Reveal { .. }) => 80_000,
+            Self::Call(Call::Settle { .. }) => 90_000,
+            _ => 60_000,
+        }
+    }
+}
+
+/// Reads a call; `None` for bytes that the contracts would not know.
+pub(crate) fn read(at: &Addresses, to: Address, input: &[u8]) -> Option<Deed> {
+    let selector: [u8; 4] = input.get(..4)?.try_into().ok()?;
+    if to == at.router {
+        return (selector == wire::withdrawCall::SELECTOR).then_some(Deed::Router);
+    }
+    let call = match selector {
+        wire::startJobCall::SELECTOR if to == at.market => {
+            Call::StartJob { job: JobId(wire::startJobCall::abi_decode(input).ok()?.jobId) }
+        }
+        wire::releaseJobCall::SELECTOR if to == at.market => {
+            Call::ReleaseJob { job: JobId(wire::releaseJobCall::abi_decode(input).ok()?.jobId) }
+        }
+        wire::routeFeesCall::SELECTOR if to == at.market => {
+            Call::RouteFees { operator: wire::routeFeesCall::abi_decode(input).ok()?.operator }
+        }
+        wire::claimCall::SELECTOR if to == at.book => {
+            let call = wire::claimCall::abi_decode(input).ok()?;
+            let (job, first) = (JobId(call.jobId), call.first);
+            Call::Claim { job, first, count: call.count, root: call.root, units: call.totalUnits }
+        }
+        wire::sealCall::SELECTOR if to == at.book => {
+            let call = wire::sealCall::abi_decode(input).ok()?;
+            Call::Seal { claim: ClaimId(call.claimId), header: call.header, preimage: call.preimage }
+        }
+        wire::answerCall::SELECTOR if to == at.book => {
+            let call = wire::answerCall::abi_decode(input).ok()?;
+            let openings = call.openings.into_iter().map(opening).collect();
+            Call::Answer { claim: ClaimId(call.claimId), openings, commitments: call.commitments }
+        }
+        wire::revealCall::SELECTOR if to == at.book => {
+            let call = wire::revealCall::abi_decode(input).ok()?;
+            Call::Reveal {
+                claim: ClaimId(call.claimId),
+                openings: call.answered.openings,
+                commitments: call.answered.digests,
+                digests: call.digests,
+                salts: call.salts,
+            }
+        }
+        wire::settleCall::SELECTOR if to == at.book => {
+            Call::Settle { claim: ClaimId(wire::settleCall::abi_decode(input).ok()?.claimId) }
+        }
+        _ => return None,
+    };
+    Some(Deed::Call(call))
+}
+
+fn opening(one: wire::Opening) -> Opening {
+    let leaf = one.leaf;
+    Opening {
+        receipt: Receipt {
+            job: JobId(leaf.jobId),
+            seq: SegmentNo(leaf.seq),
+            src_root: leaf.srcRoot,
+            out_root: leaf.outRoot,
+            units: Units(leaf.units),
+            out_bytes: leaf.outBytes,
+        },
+        src_bytes: one.srcBytes,
+        duration_ms: one.durationMs,
+        client_signature: one.clientSig,
+        path: one.path.into_iter().map(|node| Node { hash: node.hash, sum: node.sum }).collect(),
+    }
+}
+
+/// A hash of whatever can be encoded.
+pub(crate) fn hash(of: impl SolValue) -> B256 {
+    alloy::primitives::keccak256(of.abi_encode())
+}
+
+/// Hexadecimal, as JSON-RPC has it.
+pub(crate) fn hex(number: u128) -> String {
+    format!("\"{number:#x}\"")
+}
+
+/// Bytes as a JSON string.
+pub(crate) fn hex_bytes(bytes: &[u8]) -> String {
+    format!("\"{}\"", Bytes::copy_from_slice(bytes))
+}
