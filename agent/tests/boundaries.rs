@@ -98,6 +98,13 @@ const RULES: &[Rule] = &[
         unsafety: Forbidden,
     },
     Rule {
+        name: "headframe-sim",
+        ours: &["headframe-chain", "headframe-guard", "headframe-market"],
+        others: None,
+        never: &[PEERS, FFMPEG, &["axum"]],
+        unsafety: Forbidden,
+    },
+    Rule {
         name: "headframe-media",
         ours: &[],
         others: None,

@@ -43,6 +43,22 @@ impl Deed {
         }
     }
 
+    /// With what it is about.
+    pub(crate) fn about(&self) -> String {
+        let name = self.name();
+        match self {
+            Self::Call(Call::Claim { job, first, count, .. }) => format!("{name} {first}+{count} of job {job}"),
+            Self::Call(Call::StartJob { job } | Call::ReleaseJob { job }) => format!("{name} {job}"),
+            Self::Call(
+                Call::Seal { claim, .. }
+                | Call::Answer { claim, .. }
+                | Call::Reveal { claim, .. }
+                | Call::Settle { claim },
+            ) => format!("{name} {}:{}", claim.job(), claim.first()),
+            _ => name.into(),
+        }
+    }
+
     /// Gas it takes: the contracts' own snapshots, rounded up.
     pub(crate) fn gas(&self) -> u64 {
         match self {

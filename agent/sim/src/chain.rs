@@ -32,7 +32,6 @@ pub(crate) struct Tx {
     pub(crate) tip: u128,
     pub(crate) gas_limit: u64,
     pub(crate) deed: Deed,
-    pub(crate) raw: Bytes,
 }
 
 impl Tx {
@@ -46,7 +45,6 @@ impl Tx {
             tip: envelope.max_priority_fee_per_gas()?,
             gas_limit: envelope.gas_limit(),
             deed: abi::read(at, envelope.to()?, envelope.input())?,
-            raw: Bytes::copy_from_slice(raw),
         })
     }
 }
@@ -171,7 +169,18 @@ impl Chain {
         let base_fee = self.base_fee;
         let json = header_json(header);
         self.hashes.insert(BlockNo(number), hash);
-        self.blocks.push(Block { number, hash, time, base_fee, random, rlp, json, state: Arc::new(state), others, ours });
+        self.blocks.push(Block {
+            number,
+            hash,
+            time,
+            base_fee,
+            random,
+            rlp,
+            json,
+            state: Arc::new(state),
+            others,
+            ours,
+        });
     }
 
     /// The next block: others first, then ours as far as they pay, then the watchtower.
@@ -274,8 +283,7 @@ impl Chain {
         let block = self.block(number)?;
         let market = &block.state.market;
         let hashes = BTreeMap::new();
-        let now =
-            Now { time: Timestamp(block.time), block: BlockNo(number), random: block.random, hashes: &hashes };
+        let now = Now { time: Timestamp(block.time), block: BlockNo(number), random: block.random, hashes: &hashes };
         let mine = |job: &Job| job.operator == self.me;
         Some(View {
             market_time: Timestamp(market.clock(&now)),

@@ -1,9 +1,8 @@
 //! What must never happen, judged by what left the signer and by what the chain did. Knows nothing of the guard's rules: a
 //! slashable act is what the contracts punish, or two statements of which the chain could be shown both.
 
-use crate::abi;
+use crate::abi::{self, Deed};
 use crate::chain::{Chain, Tx};
-use crate::abi::Deed;
 use crate::scenario::{CAPS, GWEI, SLOT};
 use alloy::primitives::{B256, keccak256};
 use headframe_market::action::Opening;
@@ -41,13 +40,14 @@ pub(crate) struct Checker {
     receipts: BTreeMap<(JobId, u64), Receipt>,
     claims: Vec<SignedClaim>,
     nonces: BTreeMap<u64, B256>,
-    /// For each claim and set of openings, what was committed to.
-    answers: BTreeMap<(ClaimId, Vec<B256>), Vec<B256>>,
+    /// All answers: claim, openings, commitments.
+    answers: BTreeSet<(ClaimId, Vec<B256>, Vec<B256>)>,
+    /// For each claim and seed, the answer that fits.
+    draws: BTreeMap<(ClaimId, B256), (Vec<B256>, Vec<B256>)>,
     /// What each opening opens.
     opened: BTreeMap<B256, B256>,
     chances: BTreeMap<(ClaimId, u64, bool), u32>,
     pub(crate) violations: Vec<Violation>,
-    pub(crate) signed: BTreeSet<B256>,
 }
 
 impl Checker {
@@ -70,8 +70,7 @@ impl Checker {
     }
 
     /// A transaction left the signer.
-    pub(crate) fn transaction(&mut self, tx: &Tx) {
-        self.signed.insert(tx.hash);
+    pub(crate) fn transaction(&mut self, tx: &Tx, chain: &Chain) {
         let what = keccak256(format!("{:?}", tx.deed));
         if *self.nonces.entry(tx.nonce).or_insert(what) != what {
             self.violation("two calls under one nonce", format!("nonce {}: {}", tx.nonce, tx.deed.name()));
@@ -89,11 +88,10 @@ impl Checker {
                 };
                 self.claim(claim);
             }
-            Call::Answer { claim, openings, commitments } => self.answer(*claim, openings, commitments),
+            Call::Answer { claim, openings, commitments } => self.answer(*claim, openings, commitments, chain),
             Call::Reveal { claim, openings, commitments, digests, .. } => {
-                match self.answers.get(&(*claim, openings.clone())) {
-                    Some(said) if said == commitments => {}
-                    _ => self.violation("a reveal of what was not answered", format!("claim {claim}")),
+                if !self.answers.contains(&(*claim, openings.clone(), commitments.clone())) {
+                    self.violation("a reveal of what was not answered", format!("claim {claim}"));
                 }
                 let truth = openings.iter().map(|opening| self.opened.get(opening).map(|root| digest(*root)));
                 if !truth.eq(digests.iter().map(|digest| Some(*digest))) {
@@ -106,9 +104,10 @@ impl Checker {
 
     fn claim(&mut self, claim: SignedClaim) {
         let end = |claim: &SignedClaim| claim.first + u64::from(claim.count);
-        let other = self.claims.iter().find(|old| {
-            old.job == claim.job && old.first < end(&claim) && claim.first < end(old) && **old != claim
-        });
+        let other = self
+            .claims
+            .iter()
+            .find(|old| old.job == claim.job && old.first < end(&claim) && claim.first < end(old) && **old != claim);
         if let Some(old) = other {
             let detail = format!(
                 "job {}: {}+{} under nonce {} and {}+{} under nonce {}",
@@ -125,16 +124,19 @@ impl Checker {
         self.claims.push(claim);
     }
 
-    fn answer(&mut self, claim: ClaimId, openings: &[Opening], commitments: &[B256]) {
+    fn answer(&mut self, id: ClaimId, openings: &[Opening], commitments: &[B256], chain: &Chain) {
         for opening in openings {
             self.opened.insert(opening.hash(), opening.receipt.out_root);
         }
-        let key = (claim, openings.iter().map(Opening::hash).collect());
-        match self.answers.get(&key) {
-            Some(old) if old != commitments => self.violation("two answers to one draw", format!("claim {claim}")),
-            Some(_) => {}
-            None => {
-                self.answers.insert(key, commitments.to_vec());
+        let hashes: Vec<B256> = openings.iter().map(Opening::hash).collect();
+        self.answers.insert((id, hashes.clone(), commitments.to_vec()));
+        // One draw has one answer. Which draw it answers, the chain says: another seed may have drawn other segments before.
+        let Some(claim) = chain.tip().state.market.claims.get(&id) else { return };
+        let said = (hashes, commitments.to_vec());
+        if !claim.seed.is_zero() && fits(id, claim, openings) {
+            let old = self.draws.entry((id, claim.seed)).or_insert_with(|| said.clone());
+            if *old != said {
+                self.violation("two answers to one draw", format!("claim {id}"));
             }
         }
     }
@@ -184,6 +186,18 @@ impl Checker {
         }
         (missed, excused)
     }
+}
+
+/// Whether these openings are of the segments that are drawn now.
+fn fits(id: ClaimId, claim: &Claim, openings: &[Opening]) -> bool {
+    let drawn = headframe_market::machine::draws(claim.seed, claim.drawn.into(), headframe_market::Units(claim.units));
+    let fit = |(opening, offset): (&Opening, u64)| {
+        let leaf = opening.receipt.leaf();
+        let index = leaf.seq.0.checked_sub(id.first().0)?;
+        let (root, before) = headframe_market::merkle::open(&leaf, index, &opening.path)?;
+        Some(root.hash == claim.root && offset >= before && offset - before < leaf.units.0)
+    };
+    openings.len() == drawn.len() && openings.iter().zip(drawn).all(|pair| fit(pair) == Some(true))
 }
 
 /// What an honest worker finds in a segment.

@@ -196,7 +196,11 @@ impl Client {
             (inner.dice.permille(repeats), inner.dice.below(next.max(1)))
         };
         if repeat {
-            world.lock().trace.count(if self.plan.rude { "other sources for old numbers" } else { "old segments again" });
+            world.lock().trace.count(if self.plan.rude {
+                "other sources for old numbers"
+            } else {
+                "old segments again"
+            });
             let ask_for = self.segment(world, job, old, self.plan.rude);
             ask(world, ask_for, 40).await;
         }

@@ -33,8 +33,7 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Down, Self::Hangs, Self::Limits, Self::Garbage, Self::Broken, Self::Slow];
+    pub(crate) const ALL: [Self; 6] = [Self::Down, Self::Hangs, Self::Limits, Self::Garbage, Self::Broken, Self::Slow];
 }
 
 /// One provider's condition, in milliseconds of the run.

@@ -71,7 +71,14 @@ pub fn run(seed: u64, broken: Option<Broken>, keep_lines: bool) -> anyhow::Resul
 
 fn addresses() -> Addresses {
     let at = Address::repeat_byte;
-    Addresses { token: at(0xa1), registry: at(0xa2), market: at(0xa3), book: at(0xa4), profiles: at(0xa5), router: at(0xa6) }
+    Addresses {
+        token: at(0xa1),
+        registry: at(0xa2),
+        market: at(0xa3),
+        book: at(0xa4),
+        profiles: at(0xa5),
+        router: at(0xa6),
+    }
 }
 
 fn world(seed: u64, broken: Option<Broken>, keep_lines: bool) -> anyhow::Result<(World, Vec<Client>)> {
@@ -99,8 +106,7 @@ fn world(seed: u64, broken: Option<Broken>, keep_lines: bool) -> anyhow::Result<
     let now = Now { time: Timestamp(START), block: BlockNo(0), random: me.into_word(), hashes: &hashes };
     let bond = market.apply(&now, me, &Call::Bond { amount: 20_000 * TOKEN });
     bond.map_err(|refusal| anyhow::anyhow!("the bond was refused: {refusal}"))?;
-    let clients: Vec<Client> =
-        scenario.jobs.iter().enumerate().map(|(nth, plan)| Client::new(nth, *plan)).collect();
+    let clients: Vec<Client> = scenario.jobs.iter().enumerate().map(|(nth, plan)| Client::new(nth, *plan)).collect();
     market.profiles.extend((0..clients.len()).map(Client::profile));
     let chain = Chain::new(at, me, market, 1000 * TOKEN, scenario.base_fee);
     let gas = Gas::new(scenario.base_fee);
@@ -170,6 +176,10 @@ async fn go(seed: u64, broken: Option<Broken>, keep_lines: bool, folder: &Path) 
         inner.note(false, format_args!("claim {id} was missed, and nothing could have saved it"));
     }
     let seconds = inner.ms() / 1000;
+    let jobs = inner.chain.tip().state.market.jobs.clone();
+    for (id, job) in jobs {
+        inner.note(false, format_args!("job {id} ends {:?}, {} claims open", job.state, job.open_claims));
+    }
     for violation in inner.checker.violations.clone() {
         inner.note(false, format_args!("SLASHABLE: {}: {}", violation.what, violation.detail));
     }
@@ -310,7 +320,7 @@ fn tell(inner: &mut Inner, news: &chain::News) {
             }
         };
         inner.trace.count("transactions mined");
-        inner.note(false, format_args!("block {head}: {} under nonce {}: {done}", tx.deed.name(), tx.nonce));
+        inner.note(false, format_args!("block {head}: {} under nonce {}: {done}", tx.deed.about(), tx.nonce));
     }
     for id in &news.missed {
         let chances = inner.chain.tip().state.market.claims.get(id).map(|claim| inner.checker.chances(*id, claim));

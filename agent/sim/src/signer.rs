@@ -97,17 +97,27 @@ impl Signer {
     fn signed_receipt(&self, receipt: &Receipt) {
         let mut inner = self.world.lock();
         inner.trace.count("receipts");
+        let before = inner.checker.violations.len();
         inner.checker.receipt(receipt);
+        if inner.checker.violations.len() > before {
+            inner.note(false, format_args!("SLASHABLE: two receipts"));
+        }
         inner.note(false, format_args!("receipt for segment {} of job {}", receipt.seq, receipt.job));
     }
 
     fn signed_transaction(&self, raw: &[u8]) {
         let mut inner = self.world.lock();
+        let inner = &mut *inner;
         if let Some(tx) = Tx::read(&self.at, raw) {
             inner.trace.count("transactions signed");
-            inner.checker.transaction(&tx);
-            let (nonce, name, fee) = (tx.nonce, tx.deed.name(), tx.max_fee);
-            inner.note(false, format_args!("signed {name} under nonce {nonce}, at most {fee}"));
+            let before = inner.checker.violations.len();
+            inner.checker.transaction(&tx, &inner.chain);
+            for violation in inner.checker.violations.split_off(before) {
+                inner.note(false, format_args!("SLASHABLE: {}: {}", violation.what, violation.detail));
+                inner.checker.violations.push(violation);
+            }
+            let (nonce, about, fee) = (tx.nonce, tx.deed.about(), tx.max_fee);
+            inner.note(false, format_args!("signed {about} under nonce {nonce}, at most {fee}"));
         }
     }
 

@@ -43,10 +43,6 @@ impl World {
             std::future::pending::<()>().await;
         }
     }
-
-    pub(crate) fn ms(&self) -> u64 {
-        self.lock().ms()
-    }
 }
 
 /// What a client asks of the rig.

@@ -1,0 +1,99 @@
+//! A row of seeds, the same run twice, and runs with a protection taken away, which must be noticed.
+#![allow(clippy::unwrap_used)]
+
+use headframe_sim::{Broken, Outcome, Summary, run};
+
+/// Seeds that failed once, each with what was wrong then. They stay.
+const REGRESSIONS: [(u64, &str); 8] = [
+    (3, "bytes that a claim needs were overwritten by a second transcoding"),
+    (5, "the same, and a draw that another branch had drawn otherwise"),
+    (7, "an invented event stopped the rig"),
+    (14, "an invented event stopped the rig"),
+    (25, "an invented event stopped the rig"),
+    (28, "one provider's word for a transaction stopped the rig"),
+    (33, "one provider's word for a transaction stopped the rig"),
+    (34, "an invented event stopped the rig"),
+];
+
+fn assert_good(outcome: &Outcome) {
+    let Outcome { seed, violations, missed, halted, .. } = outcome;
+    assert!(
+        outcome.is_good(),
+        "replay: ./run sim --seed {seed} --trace\nslashable: {violations:?}\nmissed: {missed:?}\nhalted: {halted:?}"
+    );
+}
+
+#[test]
+fn seeds_that_failed_once_do_not_fail_again() {
+    for (seed, _) in REGRESSIONS {
+        assert_good(&run(seed, None, false).unwrap());
+    }
+}
+
+#[test]
+fn nothing_punishable_happens_and_everything_that_may_go_wrong_does() {
+    let mut summary = Summary::default();
+    for seed in 1000..1060 {
+        let outcome = run(seed, None, false).unwrap();
+        assert_good(&outcome);
+        summary.add(outcome);
+    }
+    println!("{summary}");
+    let happened = [
+        "claims settled",
+        "crash: between two steps of the outbox",
+        "crash: before the guard's record",
+        "crash: between the guard's record and its answer",
+        "crash: kill at any moment",
+        "reorganisations of 1",
+        "reorganisations of 33 to 64",
+        "all providers gone but one",
+        "lies told",
+        "providers that fail",
+        "gas a hundredfold",
+        "halts of the chain",
+        "transactions dropped by the pool",
+        "failed work",
+        "late work",
+        "work that differs",
+        "old segments again",
+        "other sources for old numbers",
+    ];
+    for what in happened {
+        assert!(summary.counts.contains_key(what), "{what}: never");
+    }
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    for seed in [1, 11] {
+        let (one, two) = (run(seed, None, true).unwrap(), run(seed, None, true).unwrap());
+        assert_eq!(one.lines, two.lines);
+        assert_eq!(one, two);
+        assert_ne!(one.trace_hash, run(seed + 1, None, false).unwrap().trace_hash);
+    }
+}
+
+/// The first seed in which it is noticed, of three hundred.
+fn noticed(broken: Broken, how: impl Fn(&Outcome) -> bool) -> u64 {
+    let found = (0..300).find(|seed| how(&run(*seed, Some(broken), false).unwrap()));
+    found.unwrap_or_else(|| panic!("three hundred seeds do not show that {broken:?} is broken"))
+}
+
+#[test]
+fn without_the_guard_a_slashable_act_is_found() {
+    let seed = noticed(Broken::Guard, |outcome| !outcome.violations.is_empty());
+    println!("found in seed {seed}");
+}
+
+#[test]
+fn with_an_outbox_that_forgets_a_missed_deadline_is_found() {
+    let seed = noticed(Broken::Outbox, |outcome| !outcome.violations.is_empty() || !outcome.missed.is_empty());
+    println!("found in seed {seed}");
+}
+
+#[test]
+fn without_urgency_a_missed_deadline_is_found() {
+    let seed = noticed(Broken::Urgency, |outcome| !outcome.missed.is_empty());
+    println!("found in seed {seed}");
+}
