@@ -171,7 +171,7 @@ impl Scenario {
             batch: u32::try_from(dice.range(2, 20)).unwrap_or(2),
             max_wait_blocks: dice.range(2, 20),
             jobs,
-            crash_every: if dice.permille(350) { 0 } else { dice.pick(&[200, 1_000, 4_000, 10_000]) },
+            crash_every: if dice.permille(350) { 0 } else { dice.pick(&[60, 200, 600, 2_000]) },
             kills: often(dice, 20),
             down: dice.pick(&[20, 60, 240]),
             reorgs: often(dice, 40),
