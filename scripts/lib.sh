@@ -7,6 +7,8 @@ logs=$target/run
 # a feature that programs are built without, because it is slow to compile.
 everything=(--workspace --features headframe-kernels/vulkan --locked)
 export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+# Clippy's compiler makes what rustc makes and lints on the way: checks, tests and the demo share one build.
+export RUSTC_WORKSPACE_WRAPPER=clippy-driver
 
 say() { printf '%s\n' "$*" >&2; }
 die() {

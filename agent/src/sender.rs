@@ -65,6 +65,15 @@ impl Sender {
         }
     }
 
+    /// The first number by which `wish` makes an effect that has not happened for good: one on its way is that effect.
+    pub(crate) async fn unused(&self, wish: impl Fn(u64) -> Action) -> Result<u64, OutboxError> {
+        let mut nth = 0;
+        while self.0.status(&wish(nth).key()).await?.is_some_and(|intent| intent.state == State::Final) {
+            nth += 1;
+        }
+        Ok(nth)
+    }
+
     /// How far an effect is; `None` when it was never asked for.
     pub(crate) async fn state(&self, key: &str) -> Result<Option<Progress>, OutboxError> {
         Ok(self.0.status(key).await?.map(progress))

@@ -114,8 +114,8 @@ impl Market {
         let open = Action::OpenWithBid { order: Box::new(order), bid: Box::new(bid), signature, escrow: Wei(COIN) };
         let (stake, uri) = (50_000 * COIN, "http://127.0.0.1:1".to_owned());
         let steps = [
-            (&node, vec![Action::ApproveStake { amount: stake }, Action::Register { service_uri: uri }]),
-            (&node, vec![Action::Bond { amount: stake }]),
+            (&node, vec![Action::ApproveStake { amount: stake, nth: 0 }, Action::Register { service_uri: uri }]),
+            (&node, vec![Action::Bond { amount: stake, nth: 0 }]),
             (&client, vec![Action::AddProfile { profile: profile() }, open]),
             (&node, vec![Action::StartJob { job: JOB }]),
         ];

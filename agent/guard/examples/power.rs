@@ -380,7 +380,7 @@ fn transaction(nonce: u64) -> anyhow::Result<TransactionRequest> {
         let root = SumTree::new(&leaves).context("too many leaves")?.root();
         Action::Claim { job, first: SegmentNo(0), count: CLAIMED, root: root.hash, units: Units(root.sum) }
     } else {
-        Action::Bond { amount: u128::from(nonce) }
+        Action::Bond { amount: u128::from(nonce), nth: 0 }
     };
     let (max_fee_per_gas, max_priority_fee_per_gas) = (Wei(20_000_000_000), Wei(1_000_000_000));
     Ok(TransactionRequest { action, nonce, gas_limit: 500_000, max_fee_per_gas, max_priority_fee_per_gas })

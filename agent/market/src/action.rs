@@ -108,19 +108,23 @@ impl Secret {
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[allow(missing_docs)] // the fields are those of the contract functions that each variant names
 pub enum Action {
-    /// Lets the registry take up to `amount` of the stake token.
+    /// Lets the registry take up to `amount` of the stake token; `nth` tells one such wish from the next.
     ApproveStake {
         #[serde(with = "decimal")]
         amount: u128,
+        #[serde(default, skip_serializing_if = "is_first")]
+        nth: u64,
     },
     /// Announces where this operator serves segments.
     Register { service_uri: String },
-    /// Bonds stake.
+    /// Bonds stake; `nth` as above.
     Bond {
         #[serde(with = "decimal")]
         amount: u128,
+        #[serde(default, skip_serializing_if = "is_first")]
+        nth: u64,
     },
-    /// Starts thawing stake; `nth` tells one such wish from the next.
+    /// Starts thawing stake; `nth` as above.
     Unbond {
         #[serde(with = "decimal")]
         amount: u128,
@@ -192,14 +196,14 @@ impl Action {
         let registry = |input: Vec<u8>| free(at.registry, input);
         let book = |input: Vec<u8>| free(at.book, input);
         let (to, value, input) = match self {
-            Self::ApproveStake { amount } => {
+            Self::ApproveStake { amount, .. } => {
                 let input = abi::approveCall { spender: at.registry, value: U256::from(*amount) }.abi_encode();
                 (at.token, Wei(0), input)
             }
             Self::Register { service_uri } => {
                 registry(abi::registerCall { serviceUri: service_uri.clone() }.abi_encode())
             }
-            Self::Bond { amount } => registry(abi::bondCall { amount: *amount }.abi_encode()),
+            Self::Bond { amount, .. } => registry(abi::bondCall { amount: *amount }.abi_encode()),
             Self::Unbond { amount, .. } => registry(abi::unbondCall { amount: *amount }.abi_encode()),
             Self::WithdrawStake { .. } => registry(abi::withdrawCall {}.abi_encode()),
             Self::StartJob { job } => market(abi::startJobCall { jobId: job.0 }.abi_encode()),
@@ -309,8 +313,9 @@ impl Action {
     pub fn key(&self) -> String {
         let kind = self.kind();
         match self {
-            Self::ApproveStake { amount } | Self::Bond { amount } => format!("{kind}:{amount}"),
-            Self::Unbond { amount, nth } => format!("{kind}:{amount}:{nth}"),
+            Self::ApproveStake { amount, nth } | Self::Bond { amount, nth } | Self::Unbond { amount, nth } => {
+                format!("{kind}:{amount}:{nth}")
+            }
             Self::Register { service_uri } => format!("{kind}:{service_uri}"),
             Self::StartJob { job }
             | Self::ReleaseJob { job }
@@ -427,7 +432,7 @@ mod tests {
     fn money_goes_only_where_the_action_says() {
         let top_up = Action::TopUp { job: JobId(1), amount: Wei(9), nth: 0 };
         assert_eq!(top_up.call(&addresses()).value, Wei(9));
-        let call = Action::ApproveStake { amount: 7 }.call(&addresses());
+        let call = Action::ApproveStake { amount: 7, nth: 0 }.call(&addresses());
         assert_eq!((call.to, call.value), (addresses().token, Wei(0)));
     }
 
@@ -452,11 +457,15 @@ mod tests {
     }
 
     #[test]
-    fn stake_can_leave_more_than_once_by_the_same_call() {
-        let unbond = |nth| Action::Unbond { amount: 7, nth };
-        for (one, other) in
-            [(unbond(1), unbond(2)), (Action::WithdrawStake { nth: 1 }, Action::WithdrawStake { nth: 2 })]
-        {
+    fn stake_can_come_and_leave_more_than_once_by_the_same_call() {
+        let pairs: [fn(u64) -> Action; 4] = [
+            |nth| Action::ApproveStake { amount: 7, nth },
+            |nth| Action::Bond { amount: 7, nth },
+            |nth| Action::Unbond { amount: 7, nth },
+            |nth| Action::WithdrawStake { nth },
+        ];
+        for wish in pairs {
+            let (one, other) = (wish(1), wish(2));
             assert_ne!(one.key(), other.key());
             assert_eq!(one.call(&addresses()), other.call(&addresses()));
             assert!(!one.allowed_for(Role::Client));
@@ -475,7 +484,7 @@ mod tests {
             openings: vec![B256::ZERO],
             secrets: vec![secret],
         };
-        for action in [reveal, Action::Bond { amount: u128::MAX }, Action::Withdraw { nth: 1 }] {
+        for action in [reveal, Action::Bond { amount: u128::MAX, nth: 0 }, Action::Withdraw { nth: 1 }] {
             let text = serde_json::to_string(&action).unwrap();
             assert_eq!(serde_json::from_str::<Action>(&text).unwrap(), action);
         }

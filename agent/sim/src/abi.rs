@@ -30,7 +30,7 @@ mod wire {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Deed {
     /// A call that the model of the contracts knows.
-    Call(Call),
+    Call(Box<Call>),
     /// Takes fees out of the router, which is not modelled.
     Router,
 }
@@ -46,27 +46,26 @@ impl Deed {
     /// With what it is about.
     pub(crate) fn about(&self) -> String {
         let name = self.name();
-        match self {
-            Self::Call(Call::Claim { job, first, count, .. }) => format!("{name} {first}+{count} of job {job}"),
-            Self::Call(Call::StartJob { job } | Call::ReleaseJob { job }) => format!("{name} {job}"),
-            Self::Call(
-                Call::Seal { claim, .. }
-                | Call::Answer { claim, .. }
-                | Call::Reveal { claim, .. }
-                | Call::Settle { claim },
-            ) => format!("{name} {}:{}", claim.job(), claim.first()),
+        let Self::Call(call) = self else { return name.into() };
+        match &**call {
+            Call::Claim { job, first, count, .. } => format!("{name} {first}+{count} of job {job}"),
+            Call::StartJob { job } | Call::ReleaseJob { job } => format!("{name} {job}"),
+            Call::Seal { claim, .. }
+            | Call::Answer { claim, .. }
+            | Call::Reveal { claim, .. }
+            | Call::Settle { claim } => format!("{name} {}:{}", claim.job(), claim.first()),
             _ => name.into(),
         }
     }
 
     /// Gas it takes: the contracts' own snapshots, rounded up.
     pub(crate) fn gas(&self) -> u64 {
-        match self {
-            Self::Call(Call::Claim { .. }) => 130_000,
-            Self::Call(Call::Seal { .. }) => 80_000,
-            Self::Call(Call::Answer { openings, .. }) => 80_000 + 25_000 * openings.len() as u64,
-            Self::Call(Call::Reveal { .. }) => 80_000,
-            Self::Call(Call::Settle { .. }) => 90_000,
+        let Self::Call(call) = self else { return 60_000 };
+        match &**call {
+            Call::Claim { .. } => 130_000,
+            Call::Seal { .. } | Call::Reveal { .. } => 80_000,
+            Call::Answer { openings, .. } => 80_000 + 25_000 * openings.len() as u64,
+            Call::Settle { .. } => 90_000,
             _ => 60_000,
         }
     }
@@ -117,7 +116,7 @@ pub(crate) fn read(at: &Addresses, to: Address, input: &[u8]) -> Option<Deed> {
         }
         _ => return None,
     };
-    Some(Deed::Call(call))
+    Some(Deed::Call(Box::new(call)))
 }
 
 fn opening(one: wire::Opening) -> Opening {

@@ -206,7 +206,9 @@ impl Chain {
             state.nonce += 1;
             state.balance = state.balance.saturating_sub(price * u128::from(gas));
             state.receipts.insert(tx.hash, Mined { block: number, success: done.is_ok(), gas, price });
-            if let (Ok(_), Deed::Call(Call::Claim { job, first, count, root, .. })) = (&done, &tx.deed) {
+            if let (Ok(_), Deed::Call(call)) = (&done, &tx.deed)
+                && let Call::Claim { job, first, count, root, .. } = &**call
+            {
                 let claim = SeenClaim { job: *job, first: SegmentNo(*first), count: *count, root: *root };
                 state.events.push((number, tx.hash, claim));
             }

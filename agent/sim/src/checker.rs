@@ -76,7 +76,7 @@ impl Checker {
             self.violation("two calls under one nonce", format!("nonce {}: {}", tx.nonce, tx.deed.name()));
         }
         let Deed::Call(call) = &tx.deed else { return };
-        match call {
+        match &**call {
             Call::Claim { job, first, count, root, units } => {
                 let claim = SignedClaim {
                     job: *job,

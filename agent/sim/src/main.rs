@@ -6,6 +6,9 @@ use clap::Parser;
 use headframe_sim::{Broken, Outcome, Summary, run};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Runs the rig's control plane in simulated time, with everything going wrong that a seed decides, and checks that it does
@@ -34,6 +37,9 @@ struct Arguments {
     /// Ends with the first seed that fails.
     #[arg(long)]
     first: bool,
+    /// How many seeds are in work at a time [default: as many as there are processors].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -41,8 +47,9 @@ fn main() -> anyhow::Result<ExitCode> {
     let (from, seeds) = arguments.seed.map_or((arguments.from, arguments.seeds), |seed| (seed, 1));
     let (begin, mut told) = (Instant::now(), Instant::now());
     let mut summary = Summary::default();
-    for seed in from..from.saturating_add(seeds) {
-        let outcome = run(seed, arguments.broken, arguments.trace)?;
+    let jobs = arguments.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    for outcome in outcomes(from, seeds, jobs, arguments.broken, arguments.trace) {
+        let outcome = outcome?;
         if arguments.trace {
             let mut out = std::io::stdout().lock();
             for line in &outcome.lines {
@@ -57,7 +64,7 @@ fn main() -> anyhow::Result<ExitCode> {
         summary.add(outcome);
         if told.elapsed() > Duration::from_secs(if std::io::stderr().is_terminal() { 1 } else { 30 }) {
             told = Instant::now();
-            let left = from + seeds - seed - 1;
+            let left = seeds - summary.seeds;
             let rate = summary.seeds as f64 / begin.elapsed().as_secs_f64();
             eprintln!("{} seeds, {left} to go, {rate:.1} a second, {} failed", summary.seeds, summary.failed.len());
         }
@@ -65,6 +72,7 @@ fn main() -> anyhow::Result<ExitCode> {
             break;
         }
     }
+    summary.failed.sort_by_key(|outcome| outcome.seed);
     summary.wall_seconds = begin.elapsed().as_secs_f64();
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
@@ -72,6 +80,30 @@ fn main() -> anyhow::Result<ExitCode> {
         print!("{summary}");
     }
     Ok(if summary.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The outcome of each seed, in the order in which they end. Each run is a thread's alone, so that none changes another.
+fn outcomes(
+    from: u64,
+    seeds: u64,
+    jobs: usize,
+    broken: Option<Broken>,
+    keep_lines: bool,
+) -> Receiver<anyhow::Result<Outcome>> {
+    let (out, outcomes) = sync_channel(jobs);
+    let next = Arc::new(AtomicU64::new(0));
+    for _ in 0..jobs {
+        let (out, next) = (out.clone(), next.clone());
+        std::thread::spawn(move || {
+            loop {
+                let nth = next.fetch_add(1, Ordering::Relaxed);
+                if nth >= seeds || out.send(run(from.wrapping_add(nth), broken, keep_lines)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    outcomes
 }
 
 fn complain(outcome: &Outcome, broken: Option<Broken>) {

@@ -144,12 +144,12 @@ async fn stake(Of(admin): Of<Admin>) -> Result<Json<Value>, Refusal> {
 
 async fn approve(Of(admin): Of<Admin>, from: HeaderMap, Query(wish): Query<Wish>) -> Result<Json<Value>, Refusal> {
     let amount = wish.amount()?;
-    step(&admin, &from, wish.dry_run, |_| Action::ApproveStake { amount }).await
+    step(&admin, &from, wish.dry_run, |nth| Action::ApproveStake { amount, nth }).await
 }
 
 async fn bond(Of(admin): Of<Admin>, from: HeaderMap, Query(wish): Query<Wish>) -> Result<Json<Value>, Refusal> {
     let amount = wish.amount()?;
-    step(&admin, &from, wish.dry_run, |_| Action::Bond { amount }).await
+    step(&admin, &from, wish.dry_run, |nth| Action::Bond { amount, nth }).await
 }
 
 async fn unbond(Of(admin): Of<Admin>, from: HeaderMap, Query(wish): Query<Wish>) -> Result<Json<Value>, Refusal> {
@@ -225,12 +225,6 @@ async fn against(account: &Account, outbox: &Outbox, action: &Action) -> Result<
             Ok((rest < keep).then(|| {
                 format!("{rest} would stay bonded, and node.bond bonds what is missing of {keep} at the next start: lower it first")
             }))
-        }
-        // The rig bonds by itself at its start, and such an effect happens once for each amount.
-        Action::Bond { .. } | Action::ApproveStake { .. } => {
-            let before = outbox.status(&action.key()).await?.filter(|it| it.state != State::Failed);
-            Ok(before
-                .map(|it| format!("{} was asked for before, and an effect happens once: take another amount", it.key)))
         }
         _ => Ok(None),
     }

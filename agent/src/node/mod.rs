@@ -185,15 +185,17 @@ fn follow_offers(node: &Arc<Node>, network: &Network, stage: &crate::shutdown::S
 impl Node {
     /// Registers the service address and bonds what the configuration asks for.
     async fn enter_the_set(&self) -> anyhow::Result<()> {
-        let operator = self.chain.operator(self.me).await?;
         let bond = self.config.bond().unwrap_or(0);
+        let operator = self.chain.operator(self.me).await?;
         let mut steps = Vec::new();
         if operator.service_uri != self.service_uri {
             steps.push(Action::Register { service_uri: self.service_uri.clone() });
         }
         if operator.bonded < bond {
             let amount = bond - operator.bonded;
-            steps.extend([Action::ApproveStake { amount }, Action::Bond { amount }]);
+            // The same amount may have been bonded and unbonded before.
+            let nth = self.sender.unused(|nth| Action::Bond { amount, nth }).await?;
+            steps.extend([Action::ApproveStake { amount, nth }, Action::Bond { amount, nth }]);
         }
         for step in steps {
             let kind = step.kind();

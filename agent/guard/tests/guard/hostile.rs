@@ -107,9 +107,9 @@ fn every_action_survives_a_frame() {
         salt: u64::MAX,
     };
     let actions = [
-        Action::ApproveStake { amount: u128::MAX },
+        Action::ApproveStake { amount: u128::MAX, nth: 0 },
         Action::Register { service_uri: "https://rig.example".into() },
-        Action::Bond { amount: 10u128.pow(21) },
+        Action::Bond { amount: 10u128.pow(21), nth: 0 },
         Action::Unbond { amount: 0, nth: 0 },
         Action::WithdrawStake { nth: 0 },
         Action::StartJob { job },

@@ -24,8 +24,8 @@ fn the_whole_way_through_the_socket() {
     }
     let signed = client.sign_transaction(send(claim(JOB, 0, 3), 0)).unwrap();
     check_transaction(&signed, &claim(JOB, 0, 3), identity.address);
-    let bond = client.sign_transaction(send(Action::Bond { amount: 1000 * 10u128.pow(18) }, 1)).unwrap();
-    check_transaction(&bond, &Action::Bond { amount: 1000 * 10u128.pow(18) }, identity.address);
+    let bond = client.sign_transaction(send(Action::Bond { amount: 1000 * 10u128.pow(18), nth: 0 }, 1)).unwrap();
+    check_transaction(&bond, &Action::Bond { amount: 1000 * 10u128.pow(18), nth: 0 }, identity.address);
     let evidence = client.receipts(JOB, SegmentNo(0), 4096).unwrap();
     assert_eq!(evidence.len(), 3);
     assert_eq!(evidence[2].leaf, ask(JOB, 2).receipt.leaf());
@@ -94,7 +94,7 @@ fn kill_9_loses_nothing_acknowledged() {
     let kills: u64 = std::env::var("HEADFRAME_KILLS").map_or(8, |text| text.parse().unwrap());
     let home = Home::new(Role::Operator);
     let all = Mutex::new(Acknowledged::default());
-    let bond = |nonce: u64| send(Action::Bond { amount: u128::from(nonce) }, nonce);
+    let bond = |nonce: u64| send(Action::Bond { amount: u128::from(nonce), nth: 0 }, nonce);
     let mut idle = 0;
     for round in 0..kills {
         let signer = home.spawn();

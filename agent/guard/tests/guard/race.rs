@@ -51,7 +51,7 @@ fn of_32_contents_for_one_segment_exactly_one_wins() {
 #[test]
 fn of_32_calls_for_one_nonce_exactly_one_wins() {
     let rig = Rig::new(Role::Operator);
-    let outcomes = together(32, |nth| rig.transaction(Action::Bond { amount: u128::from(nth) }, 0));
+    let outcomes = together(32, |nth| rig.transaction(Action::Bond { amount: u128::from(nth), nth: 0 }, 0));
     assert_eq!(winners(&outcomes, Rule::NonceReuse), 1);
 }
 

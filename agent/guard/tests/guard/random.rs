@@ -60,7 +60,7 @@ proptest! {
                     }
                 }
                 Step::Bond { wei, nonce } => {
-                    let action = Action::Bond { amount: wei };
+                    let action = Action::Bond { amount: wei, nth: 0 };
                     let input = action.call(&addresses()).input;
                     match rig.transaction(action, nonce) {
                         Ok(_) => prop_assert_eq!(calls.entry(nonce).or_insert_with(|| input.clone()), &input),

@@ -211,14 +211,14 @@ fn g8_a_transaction_that_was_not_signed_here_stops_everything() {
     let rig = Rig::new(Role::Operator);
     rig.store.see(&sight(3)).expect("what was before the database is nobody's business");
     rig.store.see(&sight(3)).unwrap();
-    rig.transaction(Action::Bond { amount: 1 }, 3).unwrap();
-    rig.transaction(Action::Bond { amount: 2 }, 4).unwrap();
+    rig.transaction(Action::Bond { amount: 1, nth: 0 }, 3).unwrap();
+    rig.transaction(Action::Bond { amount: 2, nth: 0 }, 4).unwrap();
     rig.store.see(&sight(4)).unwrap();
     rig.store.see(&sight(5)).unwrap();
     rig.store.see(&sight(3)).expect("a provider that is behind harms nobody");
     assert_unsafe(rig.store.see(&sight(6)), "G8");
     let rig = rig.reopened();
-    rig.transaction(Action::Bond { amount: 3 }, 6).unwrap();
+    rig.transaction(Action::Bond { amount: 3, nth: 0 }, 6).unwrap();
     assert_unsafe(rig.store.see(&sight(7)), "G8");
     rig.store.see(&sight(5)).unwrap();
 }
@@ -287,7 +287,7 @@ fn g9_a_database_that_knows_less_than_the_chain_is_refused() {
 #[test]
 fn g10_a_nonce_stays_with_one_call() {
     let rig = Rig::new(Role::Operator);
-    let bond = |amount| Action::Bond { amount };
+    let bond = |amount| Action::Bond { amount, nth: 0 };
     let first = rig.transaction(bond(5), 3).unwrap();
     assert_refused(rig.transaction(bond(6), 3), Rule::NonceReuse);
     assert_refused(rig.transaction(Action::WithdrawStake { nth: 0 }, 3), Rule::NonceReuse);
@@ -308,7 +308,7 @@ fn g10_a_nonce_from_before_the_database_is_refused() {
     assert_refused(rig.transaction(Action::WithdrawStake { nth: 0 }, 2), Rule::NonceReuse);
     rig.transaction(Action::WithdrawStake { nth: 0 }, 3).unwrap();
     rig.store.close(&[], 9).unwrap();
-    assert_refused(rig.transaction(Action::Bond { amount: 1 }, 8), Rule::NonceReuse);
+    assert_refused(rig.transaction(Action::Bond { amount: 1, nth: 0 }, 8), Rule::NonceReuse);
     rig.transaction(Action::WithdrawStake { nth: 0 }, 3).expect("what is on record may be sent again");
 }
 
@@ -436,7 +436,7 @@ fn an_offer_is_of_the_keys_own_operator() {
 fn a_key_signs_only_what_its_role_does() {
     let (operator, client) = (Rig::new(Role::Operator), Rig::new(Role::Client));
     assert_refused(operator.transaction(Action::CloseJob { job: JOB }, 0), Rule::Role);
-    assert_refused(client.transaction(Action::Bond { amount: 1 }, 0), Rule::Role);
+    assert_refused(client.transaction(Action::Bond { amount: 1, nth: 0 }, 0), Rule::Role);
     assert_refused(client.receipt(ask(JOB, 0)), Rule::Role);
     assert_refused(operator.store.permit_order(order(JOB, 0)), Rule::Role);
     assert_refused(client.store.permit_report("bench 1".into(), B256::ZERO), Rule::Role);

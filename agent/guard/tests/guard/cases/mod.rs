@@ -104,7 +104,7 @@ fn other_output(seq: u64) -> ReceiptRequest {
 }
 
 fn bond(amount: u128) -> Action {
-    Action::Bond { amount }
+    Action::Bond { amount, nth: 0 }
 }
 
 fn first() -> Step {
