@@ -26,6 +26,9 @@ missing_packages() {
     need mesa-vulkan-drivers has_vulkan_software_driver
     need systemd have systemd-analyze
     need clang-14 have clang++-14
+    need faketime has_faketime
+    need iproute2 have ip
+    need nftables have nft
     need libffmpeg-nvenc-dev test -e /usr/include/ffnvcodec/nvEncodeAPI.h
   fi
 }
@@ -38,6 +41,7 @@ has_libclang() {
   done
   return 1
 }
+has_faketime() { compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null; }
 # Without starting Python: a start costs more than everything else here together.
 python_has_pip() { have python3 && { have pip3 || have pip || [ -d /usr/lib/python3/dist-packages/pip ]; }; }
 

@@ -77,6 +77,33 @@ watchdog=$(prop headframe.service WatchdogUSec)
 sleep 22
 check "both outlive their watchdog ($watchdog) without a restart" sh -c "[ '$(prop headframe.service NRestarts)$(prop headframe-signer.service NRestarts)' = 11 ]"
 
+# ---- a process that hangs ------------------------------------------------------------------------------------------
+restarts() { echo "$(prop headframe-signer.service NRestarts)$(prop headframe.service NRestarts)"; }
+for unit in headframe-signer.service headframe.service; do
+  inside kill -STOP "$(prop $unit MainPID)"
+  check "$unit: one that hangs misses its watchdog and is replaced" until_true 60 is $unit NRestarts 2
+  check "$unit is active after it" until_true 60 is $unit ActiveState active
+done
+check "the node is ready after both" until_true 60 ready
+
+# ---- a configuration that changes ----------------------------------------------------------------------------------
+at() { inside curl -fsS -m 2 "http://127.0.0.1:7935/$1"; }
+floor() { at status | grep -q "\"floor_wei_per_unit\":\"$1\""; }
+reloaded() { at metrics | grep -qx "headframe_config_last_reload_successful $1"; }
+inside cp /etc/headframe/headframe.toml /etc/headframe/before.toml
+before=$(restarts)
+inside sh -c 'sed -i "s/^price = .*/price = \"7654321\"/" /etc/headframe/headframe.toml'
+inside systemctl reload headframe.service
+check "a new price holds after a reload" until_true 10 floor 7654321
+inside sh -c 'echo "no_such_key = 1" >>/etc/headframe/headframe.toml'
+inside systemctl reload headframe.service
+check "a configuration with a mistake is not taken" until_true 10 reloaded 0
+check "... and the old one stays in force" floor 7654321
+inside mv /etc/headframe/before.toml /etc/headframe/headframe.toml
+inside systemctl reload headframe.service
+check "a mended one is" until_true 10 reloaded 1
+check "nothing was restarted for that" sh -c "[ '$(restarts)' = '$before' ]"
+
 # ---- stop, and what must not restart --------------------------------------------------------------------------------
 began=$(date +%s%N)
 inside systemctl stop headframe.service || true

@@ -17,8 +17,10 @@ pub mod profile;
 pub mod shutdown;
 
 mod listing;
+mod log;
 mod network;
 mod pricing;
+pub mod reload;
 mod sender;
 mod sight;
 mod signer;

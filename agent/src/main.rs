@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    headframe::cli::start_log(&cli);
+    let log = headframe::cli::start_log(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(headframe::cli::run(cli));
     // Tasks that are left hold nothing that must be kept: every store is written before it is relied on.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    drop(log);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -55,6 +55,12 @@ pub struct Metrics {
     pub budget_exhausted: GaugeVec,
     /// RPC providers.
     pub rpc: Providers,
+    /// Lines of the log that nobody read in time.
+    log_lines_dropped: IntGauge,
+    /// Claims that cost collateral and that nobody has taken away.
+    pub incidents: IntGauge,
+    /// 0 while a configuration with a mistake waits to be mended.
+    pub config_reloaded: IntGauge,
     /// Fees paid for transactions, wei by kind.
     pub gas: GaugeVec,
     /// Fees earned by settled claims, wei.
@@ -193,6 +199,9 @@ impl Metrics {
                 disagreements: to.gauges("rpc_disagreements", "Answers contradicted by others.", &["provider"])?,
                 head: to.gauges("rpc_head_block", "Newest block it told of.", &["provider"])?,
             },
+            log_lines_dropped: to.gauge("log_lines_dropped", "Lines that nobody read in time.")?,
+            incidents: to.gauge("incidents", "Lost claims, set aside for a person.")?,
+            config_reloaded: to.gauge("config_last_reload_successful", "0 after SIGHUP and a mistake.")?,
             gas: to.gauges("gas_spent_wei", "Paid for transactions.", &["kind"])?,
             fees_earned: to.single("fees_earned_wei", "Credited by settled claims since the start.")?,
             balance: to.single("balance_wei", "The key's balance.")?,
@@ -213,6 +222,7 @@ impl Metrics {
     pub fn text(&self) -> String {
         let mut text = Vec::new();
         // Writing into memory fails only for a metric family without a name, and none is built by hand here.
+        self.log_lines_dropped.set(crate::log::dropped() as i64);
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         String::from_utf8_lossy(&text).into_owned()
     }

@@ -12,13 +12,19 @@ use headframe_chain::outbox::Settings;
 use headframe_chain::{TxSigner, Until};
 use headframe_market::{Action, JobId};
 use serde_json::json;
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Where the child keeps its store, where its chain is, and how many effects it asks for.
 const CHILD: [&str; 3] = ["HEADFRAME_KILL_DIR", "HEADFRAME_KILL_URL", "HEADFRAME_KILL_JOBS"];
+/// A file that it notes in which effects were taken (`scripts/outbox-power` looks whether they still are after a cut), and what
+/// makes it end when all effects are safe.
+const NOTES: &str = "HEADFRAME_KILL_NOTES";
+const FINISH: &str = "HEADFRAME_KILL_FINISH";
 /// Counts the calls for each job in its own slot: `storage[calldata[4..36]] += 1`.
 const COUNTER: &str = "0x6004358054600101905500";
 
@@ -34,9 +40,21 @@ fn quick() -> Settings {
 #[tokio::test(flavor = "multi_thread")]
 async fn sends_until_it_is_killed() {
     let [Ok(dir), Ok(url), Ok(jobs)] = CHILD.map(std::env::var) else { return };
+    let jobs: u64 = jobs.parse().unwrap();
     let node = Node::start(&PathBuf::from(dir), &url, &TestSigner::new(0), quick()).await;
-    for job in 1..=jobs.parse().unwrap() {
+    let mut notes = std::env::var(NOTES).ok().map(|path| File::options().append(true).create(true).open(path).unwrap());
+    for job in 1..=jobs {
         node.outbox.submit(effect(job)).await.unwrap();
+        if let Some(notes) = &mut notes {
+            writeln!(notes, "{}", effect(job).key()).unwrap();
+        }
+    }
+    if std::env::var_os(FINISH).is_some() {
+        for job in 1..=jobs {
+            let done = node.outbox.wait(&effect(job).key(), Until::Safe, LONG * 6).await.unwrap();
+            assert_eq!(done.error, None, "job {job}");
+        }
+        return;
     }
     let ended = node.worker.await;
     panic!("the worker ended by itself: {ended:?}");

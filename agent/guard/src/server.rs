@@ -127,6 +127,9 @@ impl Guard {
                 Response::Failed { reason }
             }
             NotSafe::Unsafe(reason) => {
+                if let Some(store) = session {
+                    store.abandon();
+                }
                 *self.state() = State::Unsafe(reason.clone());
                 Response::Unsafe { reason }
             }

@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use headframe_chain::types::Simulation;
-use headframe_chain::{Head, Intent, Outbox, RpcError, State};
+use headframe_chain::{Head, Intent, Outbox, RpcError};
 use headframe_market::{Action, Address, ClaimId, JobId, Wei};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -13,6 +13,7 @@ mod tx;
 use crate::config::{Config, ConfigError, For};
 use crate::demo::{self, DemoArgs};
 use crate::gateway::Mode;
+use crate::reload::Source;
 use crate::wiring::Unsafe;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use headframe_codec::worker::Cards;
@@ -175,28 +176,26 @@ impl RoleArg {
     }
 }
 
-/// Starts logging to standard error.
-pub fn start_log(cli: &Cli) {
+/// Starts logging to standard error, until what it gives is dropped.
+#[must_use]
+pub fn start_log(cli: &Cli) -> impl Drop + use<> {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|_| EnvFilter::new("info"));
     // The demo tells its story on standard output; the processes that it starts have logs of their own.
     let filter =
         if matches!(cli.command, Command::Demo(_)) && cli.log == "info" { EnvFilter::new("error") } else { filter };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    match cli.log_format {
-        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        LogFormat::Json => log.json().init(),
-    }
+    crate::log::start(filter, matches!(cli.log_format, LogFormat::Json))
 }
 
 /// Runs the command.
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Run(args) => {
-            let mut config = load(&args.config, For::Node)?;
+            let source = source(&args.config, For::Node);
+            let mut config = source.read()?;
             args.cards.apply(&mut config);
             config.chain.take_over = args.account.take_over_account;
-            crate::node::run(config).await
+            crate::node::run(config, source).await
         }
         Command::Gateway(args) => gateway(args).await,
         Command::Demo(args) => demo::run(args).await,
@@ -214,7 +213,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Config(ConfigCommand::Check { config, role }) => {
-            load(&config, role.role())?;
+            source(&config, role.role()).read()?;
             println!("ok");
             Ok(())
         }
@@ -223,9 +222,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
 
 async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
     if !args.local {
-        let mut config = load(&args.config, For::Gateway)?;
+        let source = source(&args.config, For::Gateway);
+        let mut config = source.read()?;
         config.chain.take_over = args.account.take_over_account;
-        return crate::gateway::run(config, Mode::Market).await;
+        return crate::gateway::run(config, source, Mode::Market).await;
     }
     let mut config = Config::load(args.config.config.as_deref())?;
     args.cards.apply(&mut config);
@@ -243,7 +243,8 @@ async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
         config.gateway.streams.push(crate::config::Stream { key, id: "live".into() });
     }
     config.validate(For::LocalGateway)?;
-    crate::gateway::run(config, Mode::Local { tell_key }).await
+    let source = source(&args.config, For::LocalGateway);
+    crate::gateway::run(config, source, Mode::Local { tell_key }).await
 }
 
 impl CardsArg {
@@ -254,10 +255,8 @@ impl CardsArg {
     }
 }
 
-fn load(arg: &ConfigArg, role: For) -> anyhow::Result<Config> {
-    let config = Config::load(arg.config.as_deref())?;
-    config.validate(role)?;
-    Ok(config)
+fn source(arg: &ConfigArg, role: For) -> Source {
+    Source { path: arg.config.clone(), role }
 }
 
 /// An error with its causes, each told once: many already name theirs.

@@ -38,7 +38,7 @@ fn text(status: &Value) -> String {
     let mut lines = vec![format!("{} {}", word(&status["role"]), word(&status["version"]))];
     let reasons: Vec<String> = status["not_ready"].as_array().into_iter().flatten().map(word).collect();
     lines.push(if reasons.is_empty() { "ready".into() } else { format!("NOT READY: {}", reasons.join("; ")) });
-    for name in ["operator", "service_uri", "price_wei_per_unit", "earned_wei"] {
+    for name in ["operator", "service_uri", "floor_wei_per_unit", "earned_wei"] {
         if !status[name].is_null() {
             lines.push(format!("{name:<20} {}", word(&status[name])));
         }

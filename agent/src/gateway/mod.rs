@@ -13,6 +13,7 @@ use crate::listing;
 use crate::metrics::Metrics;
 use crate::network::Network;
 use crate::profile;
+use crate::reload::Source;
 use crate::sender::Sender;
 use crate::shutdown::Stage;
 use crate::signer::SignerHandle;
@@ -85,7 +86,7 @@ pub enum Mode {
 }
 
 /// Runs a gateway until it is asked to stop.
-pub async fn run(config: Config, mode: Mode) -> anyhow::Result<()> {
+pub async fn run(config: Config, source: Source, mode: Mode) -> anyhow::Result<()> {
     let metrics = Metrics::new()?;
     let settings = &config.gateway;
     let http = tokio::net::TcpListener::bind(settings.listen)
@@ -142,7 +143,8 @@ pub async fn run(config: Config, mode: Mode) -> anyhow::Result<()> {
 
     let (rtmp_at, http_at) = (rtmp.local_addr()?, http.local_addr()?);
     wiring::serve_http(&intake, http, headframe_media::serve::http::router(origin));
-    let admin = wiring::serve_admin(&intake, &config, gateway.clone(), metrics).await?;
+    let admin = wiring::serve_admin(&intake, &config, gateway.clone(), metrics.clone()).await?;
+    crate::reload::on_hangup(&intake, source, metrics, &[], |_| {})?;
     gateway.serve_rtmp(rtmp, &intake);
     tracing::info!(rtmp = %rtmp_at, http = %http_at, %admin, "gateway ready");
     for stream in &config.gateway.streams {

@@ -158,15 +158,11 @@ impl Automation {
             claim::Step::Wait => self.thin(&view, now).await,
             claim::Step::Answer { until } => self.answer(&view, until).await,
             claim::Step::Reveal { until } => self.reveal(&view, until).await,
-            claim::Step::Over(paid) => {
+            claim::Step::Over(true) => {
                 self.forget(&view).await;
-                if paid {
-                    self.node.earned(&view);
-                } else {
-                    tracing::error!(claim = %id, job = %view.job, "the claim was slashed; this rig stops taking jobs");
-                    self.node.halt(&format!("claim {id} of job {} was slashed", view.job));
-                }
+                self.node.earned(&view);
             }
+            claim::Step::Over(false) => self.lost(&view).await,
         }
         Ok(())
     }
@@ -252,6 +248,23 @@ impl Automation {
             tracing::warn!(claim = %id, %error, "evidence of segments that were not drawn cannot be removed");
         }
         self.thinned.insert(id);
+    }
+
+    /// A claim cost its collateral: a person looks at it, once.
+    async fn lost(&self, view: &ClaimView) {
+        let (store, kept) = (self.node.evidence.clone(), view.clone());
+        let (id, job) = (view.id, view.job);
+        let how = if view.state == ClaimState::Missed { "missed its deadline" } else { "was slashed" };
+        match tokio::task::spawn_blocking(move || store.set_aside(&kept)).await {
+            Ok(Ok(None)) => tracing::warn!(claim = %id, %job, "the claim {how}, and this rig was started again since"),
+            Ok(Ok(Some(place))) => self.node.halt(&format!(
+                "claim {id} of job {job} {how}, and its collateral is gone; what is kept of it is in {}. Find out why from that and \
+                 this log, then start again: the rig halts once for each such claim",
+                place.display()
+            )),
+            Ok(Err(error)) => self.node.halt(&format!("claim {id} of job {job} {how}, and it cannot be set aside: {error}")),
+            Err(error) => self.node.halt(&format!("claim {id} of job {job} {how}, and it cannot be set aside: {error}")),
+        }
     }
 
     /// Removes what was kept for a claim that is over.

@@ -76,7 +76,7 @@ async fn offer(node: &Node, order: &JobOrder) -> Result<Offer, (StatusCode, Refu
         return Err(never("the order is not one that the market takes".into()));
     }
     let work = claim_work(&ladder, USUAL_FPS, &node.config.node.claims, order.samples);
-    let price = node.config.node.pricing.bid(order.max_price, work, node.gas_price()).map_err(|error| match error {
+    let price = node.pricing().bid(order.max_price, work, node.gas_price()).map_err(|error| match error {
         NoBid::NoGasPrice => later(error.to_string()),
         NoBid::TooCheap { .. } | NoBid::TooDear => never(error.to_string()),
     })?;

@@ -3,10 +3,12 @@
 //!
 //! `segments/JOB/SEQ` has one segment: the number of pieces (u32, big-endian), their lengths (u64), the pieces, the
 //! source first. `answers/CLAIM.json` has the answer of a claim with its secrets, on the disk before it is sent: without
-//! them the claim could not be revealed, and an unrevealed claim costs its collateral.
+//! them the claim could not be revealed, and an unrevealed claim costs its collateral. `incidents/CLAIM/` has all of that for a
+//! claim that was lost, until a person takes it away.
 
 use bytes::Bytes;
 use headframe_market::content::{content_root, output_root};
+use headframe_market::machine::ClaimView;
 use headframe_market::merkle::Leaf;
 use headframe_market::{Action, ClaimId, JobId, SegmentNo};
 use std::collections::BTreeSet;
@@ -49,6 +51,7 @@ impl Store {
     pub(super) fn open(dir: &Path, limit: u64) -> io::Result<Self> {
         fs::create_dir_all(dir.join("segments"))?;
         fs::create_dir_all(dir.join("answers"))?;
+        fs::create_dir_all(dir.join("incidents"))?;
         let store = Self { dir: dir.to_owned(), used: AtomicU64::new(0), limit };
         for job in store.jobs()? {
             for (path, _) in files(&store.job_dir(job))? {
@@ -179,6 +182,38 @@ impl Store {
         }
     }
 
+    /// Sets what is kept of a lost claim aside, with the claim as the chain shows it. Where, and `None` when that was done before.
+    /// On the disk when it returns.
+    pub(super) fn set_aside(&self, view: &ClaimView) -> io::Result<Option<PathBuf>> {
+        let all = self.dir.join("incidents");
+        let (place, aside) = (all.join(view.id.to_string()), all.join(format!("{}.new", view.id)));
+        if place.exists() {
+            return Ok(None);
+        }
+        fs::create_dir_all(&aside)?;
+        let mut file = File::create(aside.join("claim.json"))?;
+        serde_json::to_writer_pretty(&mut file, view)?;
+        file.sync_all()?;
+        match fs::rename(self.answer_path(view.id), aside.join("answer.json")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let range = view.first.0..view.first.0 + u64::from(view.count);
+        for (path, seq) in files(&self.job_dir(view.job))?.into_iter().filter(|(_, seq)| range.contains(seq)) {
+            let length = fs::metadata(&path)?.len();
+            fs::rename(path, aside.join(seq.to_string()))?;
+            self.used.fetch_sub(length, Ordering::Relaxed);
+        }
+        fs::rename(&aside, &place)?;
+        File::open(all)?.sync_all()?;
+        Ok(Some(place))
+    }
+
+    /// Lost claims that nobody has taken away.
+    pub(super) fn incidents(&self) -> usize {
+        fs::read_dir(self.dir.join("incidents")).map_or(0, Iterator::count)
+    }
+
     fn job_dir(&self, job: JobId) -> PathBuf {
         self.dir.join("segments").join(job.to_string())
     }
@@ -263,6 +298,47 @@ mod tests {
         store.forget(JOB).unwrap();
         store.forget(JOB).unwrap();
         assert_eq!((store.used(), store.jobs().unwrap().len()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_kept_of_a_lost_claim_is_set_aside_once() {
+        let (dir, store) = store();
+        let id = ClaimId::of(JOB, SegmentNo(1)).unwrap();
+        let view = ClaimView { first: SegmentNo(1), count: 2, ..lost(id) };
+        for seq in 0..4 {
+            store.keep(JOB, SegmentNo(seq), b"source", &[vec![1; 20]]).unwrap();
+        }
+        let used = store.used();
+        let place = store.set_aside(&view).unwrap().unwrap();
+        assert_eq!((store.set_aside(&view).unwrap(), store.incidents(), store.used()), (None, 1, used / 2));
+        let kept: ClaimView = serde_json::from_slice(&fs::read(place.join("claim.json")).unwrap()).unwrap();
+        assert_eq!(kept, view);
+        store.forget(JOB).unwrap();
+        let store = Store::open(dir.path(), 1000).unwrap();
+        assert!(place.join("1").exists() && place.join("2").exists() && !place.join("3").exists());
+        assert_eq!((store.used(), store.set_aside(&view).unwrap()), (0, None));
+    }
+
+    fn lost(id: ClaimId) -> ClaimView {
+        ClaimView {
+            id,
+            job: JOB,
+            operator: headframe_market::Address::ZERO,
+            first: SegmentNo(0),
+            count: 1,
+            units: Units(1),
+            state: headframe_market::machine::ClaimState::Missed,
+            root: headframe_market::B256::ZERO,
+            drawn: 1,
+            seed: headframe_market::B256::ZERO,
+            seed_block: headframe_market::BlockNo(1),
+            answer_until: headframe_market::Timestamp(1),
+            attest_until: headframe_market::Timestamp(1),
+            reveal_until: headframe_market::Timestamp(1),
+            contest_until: headframe_market::Timestamp(1),
+            holds: 0,
+            fee: headframe_market::Wei(1),
+        }
     }
 
     #[test]

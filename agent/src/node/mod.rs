@@ -16,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::network::Network;
 use crate::pricing;
 use crate::profile;
+use crate::reload::Source;
 use crate::sender::{Progress, Sender};
 use crate::signer::SignerHandle;
 use crate::transcode::{CannotMake, Transcoder};
@@ -28,7 +29,7 @@ use futures::future::BoxFuture;
 use headframe_chain::{Deadline, Head, Outbox};
 use headframe_codec::ladder::Ladder;
 use headframe_market::machine::{ClaimState, ClaimView, JobView};
-use headframe_market::pricing::GasPrice;
+use headframe_market::pricing::{GasPrice, Pricing};
 use headframe_market::{Action, Address, B256, ClaimId, JobId, Timestamp, Units, Wei};
 use headframe_media::StreamId;
 use headframe_media::origin::Origin;
@@ -45,6 +46,8 @@ const MOST_SAMPLES: u8 = 8;
 /// Everything the tasks of a rig share.
 struct Node {
     config: Config,
+    /// May be another than the configuration's since that was read again.
+    pricing: Mutex<Pricing>,
     me: Address,
     service_uri: String,
     chain: ChainView,
@@ -78,7 +81,7 @@ struct Live {
 }
 
 /// Runs a rig until it is asked to stop. An error that carries [`Unsafe`] must end the process with exit code 79.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config, source: Source) -> anyhow::Result<()> {
     let metrics = Metrics::new()?;
     let listener = tokio::net::TcpListener::bind(config.node.listen)
         .await
@@ -116,6 +119,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         wake: Notify::new(),
         live: Mutex::default(),
         stop_for: tokio_util::sync::CancellationToken::new(),
+        pricing: Mutex::new(config.node.pricing),
         config,
     });
     for (profile, reason) in node.not_offered() {
@@ -138,6 +142,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         }
     };
     let mut automation = tokio::spawn(automation);
+    let prices = node.clone();
+    crate::reload::on_hangup(&intake, source, metrics, &["node.pricing"], move |config| {
+        *prices.pricing.lock().unwrap_or_else(PoisonError::into_inner) = config.node.pricing;
+    })?;
     if let Some(network) = &network {
         follow_offers(&node, network, &chain_stage);
     }
@@ -217,6 +225,10 @@ impl Node {
         Ok(())
     }
 
+    fn pricing(&self) -> Pricing {
+        *self.pricing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn live(&self) -> std::sync::MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -278,7 +290,7 @@ impl Node {
     }
 
     async fn look_at_gas(&self, head: &Head) {
-        if self.config.node.pricing.cost.is_none() {
+        if self.pricing().cost.is_none() {
             return;
         }
         match pricing::gas_price(self.chain.rpc(), head.base_fee).await {
@@ -430,6 +442,7 @@ impl Report for Node {
             for state in live.claims.values() {
                 metrics.claims.with_label_values(&[&wiring::state_name(state)]).inc();
             }
+            metrics.incidents.set(self.evidence.incidents() as i64);
             metrics.jobs.reset();
             for (view, ..) in self.jobs.summary() {
                 metrics.jobs.with_label_values(&[&wiring::state_name(&view.state)]).inc();
@@ -452,7 +465,7 @@ impl Report for Node {
                 let names: Vec<_> = ladder.renditions().iter().map(|rendition| &rendition.name).collect();
                 let reason = not_offered.get(profile).map(ToString::to_string);
                 let work = pricing::claim_work(ladder, pricing::USUAL_FPS, &self.config.node.claims, MOST_SAMPLES);
-                let ask = self.config.node.pricing.ask(work, self.gas_price());
+                let ask = self.pricing().ask(work, self.gas_price());
                 json!({ "profile": profile, "renditions": names, "not_offered": reason,
                         "asks": ask.as_ref().ok(), "no_price": ask.err().map(|why| why.to_string()) })
             };
@@ -463,7 +476,7 @@ impl Report for Node {
                 "service_uri": self.service_uri,
                 "ready": self.not_ready().is_empty(),
                 "not_ready": self.not_ready(),
-                "price_wei_per_unit": self.config.node.pricing.price,
+                "floor_wei_per_unit": self.pricing().price,
                 "gas_price_wei": self.gas_price(),
                 "codecs": self.codec.codecs(),
                 "ladders": self.ladders.iter().map(ladder).collect::<Vec<_>>(),

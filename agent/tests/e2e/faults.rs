@@ -27,9 +27,15 @@ use tokio::sync::{Mutex, MutexGuard};
 
 #[path = "faults/hostile_orders.rs"]
 mod hostile_orders;
+#[path = "faults/lost_claim.rs"]
+mod lost_claim;
 #[path = "faults/missing_encoder.rs"]
 mod missing_encoder;
+#[path = "faults/network.rs"]
+mod network;
 mod stand_in;
+#[path = "faults/stopping.rs"]
+mod stopping;
 
 /// One market at a time: two would share two cores.
 static ONE: Mutex<()> = Mutex::const_new(());

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::common::{audio_packets, decoded, probe, shown, small, video_entry, video_packets};
+use crate::common::{audio_packets, decoded, shown, small, streams, video_entry, video_packets};
 use crate::transcode;
 use headframe_codec::{Class, EngineError, Fps, Ladder, Limits, SegmentOut};
 
@@ -71,14 +71,6 @@ fn assert_sound_copied(source: &[u8], out: &SegmentOut) {
 
 fn steady(first: i64, step: i64, count: i64) -> Vec<i64> {
     (0..count).map(|i| first + i * step).collect()
-}
-
-fn streams(bytes: &[u8], kind: &str, entries: &str) -> Vec<String> {
-    let text = probe(bytes, &format!("-select_streams {kind} -show_entries stream={entries} -of csv=p=0"));
-    // Programmes repeat what streams say.
-    let mut lines: Vec<String> = text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    lines.truncate(lines.len() / 2);
-    lines
 }
 
 // Times.

@@ -329,9 +329,8 @@ fn too_long_a_segment() {
 
 // Sound that is not AAC.
 
-fn audio_entry(bytes: &[u8], entry: &str) -> String {
-    let text = crate::common::probe(bytes, &format!("-select_streams a -show_entries stream={entry} -of csv=p=0"));
-    text.lines().next().unwrap_or_default().trim_end_matches(',').to_owned()
+fn audio_entry(bytes: &[u8], entries: &str) -> String {
+    crate::common::streams(bytes, "a", entries).into_iter().next().unwrap_or_default()
 }
 
 /// Makes a ladder with AAC of other sound; returns the times of its frames.

@@ -1,11 +1,12 @@
 //! Test clips made by the `ffmpeg` program and judged by `ffprobe`, which share no code of ours.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+use headframe_codec::{Ladder, Preset, Rendition};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
-
-use headframe_codec::{Ladder, Preset, Rendition};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// A folder that lives as long as the test binary.
 fn folder() -> &'static Path {
@@ -18,33 +19,55 @@ fn fresh(name: &str) -> PathBuf {
     folder().join(format!("{}-{name}", COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)))
 }
 
-/// A clip from a moving test picture and a tone; `options` are ffmpeg's, between inputs and output.
-pub(crate) fn clip(size: &str, rate: &str, seconds: f64, options: &str) -> Vec<u8> {
-    let path = fresh("clip.ts");
+/// What ffmpeg makes with these arguments, in the format that it calls so. Made once, for all test binaries of a build.
+fn made(arguments: &[&str], format: &str) -> Vec<u8> {
+    static VERSION: OnceLock<Vec<u8>> = OnceLock::new();
+    let version = VERSION.get_or_init(|| {
+        let output = Command::new("ffmpeg").arg("-version").output();
+        output.expect("these tests need the programs ffmpeg and ffprobe").stdout
+    });
+    let mut hash = Sha256::new();
+    for part in arguments.iter().map(|text| text.as_bytes()).chain([format.as_bytes(), version]) {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    // An example that uses this has no such folder.
+    let kept = option_env!("CARGO_TARGET_TMPDIR").map_or(folder(), Path::new).join("clips").join(name);
+    if let Ok(bytes) = std::fs::read(&kept) {
+        return bytes;
+    }
+    let path = fresh("clip");
     let mut command = Command::new("ffmpeg");
-    command.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i"]);
-    command.arg(format!("testsrc2=size={size}:rate={rate}:duration={seconds}"));
-    command.args(["-f", "lavfi", "-i", &format!("sine=frequency=440:sample_rate=48000:duration={seconds}")]);
-    command
-        .args("-c:v libx264 -preset ultrafast -g 300 -pix_fmt yuv420p -c:a aac -muxdelay 0 -muxpreload 0".split(' '));
-    command.args(options.split_whitespace()).args(["-f", "mpegts"]).arg(&path);
+    command.args(["-nostdin", "-loglevel", "error"]).args(arguments).args(["-f", format]).arg(&path);
     let output = command.output().expect("these tests need the programs ffmpeg and ffprobe");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    std::fs::read(path).unwrap()
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    let part = kept.with_extension(std::process::id().to_string() + path.file_name().unwrap().to_str().unwrap());
+    std::fs::write(&part, &bytes).unwrap();
+    std::fs::rename(part, kept).unwrap();
+    bytes
+}
+
+/// A clip from a moving test picture and a tone; `options` are ffmpeg's, between inputs and output.
+pub(crate) fn clip(size: &str, rate: &str, seconds: f64, options: &str) -> Vec<u8> {
+    let picture = format!("testsrc2=size={size}:rate={rate}:duration={seconds}");
+    let tone = format!("sine=frequency=440:sample_rate=48000:duration={seconds}");
+    let mut arguments = vec!["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &tone];
+    arguments
+        .extend("-c:v libx264 -preset ultrafast -g 300 -pix_fmt yuv420p -c:a aac -muxdelay 0 -muxpreload 0".split(' '));
+    arguments.extend(options.split_whitespace());
+    made(&arguments, "mpegts")
 }
 
 /// A moving test picture of half a second with the sound of a file, which is copied; `format` is ffmpeg's name of the
 /// file's.
 pub(crate) fn clip_with_sound(sound: &Path, format: &str) -> Vec<u8> {
-    let path = fresh("sound.ts");
-    let mut command = Command::new("ffmpeg");
-    command.args("-nostdin -loglevel error -f lavfi -i testsrc2=size=160x90:rate=30:duration=0.5 -f".split(' '));
-    command.arg(format).arg("-i").arg(sound);
-    command.args("-c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a copy -muxdelay 0 -muxpreload 0".split(' '));
-    command.args(["-f", "mpegts"]).arg(&path);
-    let output = command.output().expect("these tests need the programs ffmpeg and ffprobe");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    std::fs::read(path).unwrap()
+    let mut arguments: Vec<_> = "-f lavfi -i testsrc2=size=160x90:rate=30:duration=0.5 -f".split(' ').collect();
+    arguments.extend([format, "-i", sound.to_str().unwrap()]);
+    arguments.extend("-c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a copy -muxdelay 0 -muxpreload 0".split(' '));
+    made(&arguments, "mpegts")
 }
 
 /// A clip of so many seconds, cut into segments of one second each.
@@ -119,14 +142,57 @@ pub(crate) fn extra_streams(seconds: f64) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
+/// Fields of a packet or a stream, in ffprobe's order.
+type Fields = Vec<(String, String)>;
+
+/// All that ffprobe finds in a file. A start of ffprobe takes longer than its work here, so it is asked once.
+struct Found {
+    packets: Vec<Fields>,
+    streams: Vec<Fields>,
+}
+
+fn found(bytes: &[u8]) -> Arc<Found> {
+    static KNOWN: Mutex<BTreeMap<[u8; 32], Arc<Found>>> = Mutex::new(BTreeMap::new());
+    let hash: [u8; 32] = Sha256::digest(bytes).into();
+    if let Some(found) = KNOWN.lock().unwrap().get(&hash) {
+        return found.clone();
+    }
+    let text = probe(bytes, "-count_frames -show_packets -show_data_hash md5 -show_streams -of default");
+    let (mut found, mut path, mut fields) = (Found { packets: vec![], streams: vec![] }, vec![], vec![]);
+    for line in text.lines() {
+        match (line.strip_prefix("[/"), line.strip_prefix('['), line.split_once('=')) {
+            (Some(_), _, _) => match (path.pop(), path.is_empty()) {
+                (Some("PACKET]"), true) => found.packets.push(std::mem::take(&mut fields)),
+                (Some("STREAM]"), true) => found.streams.push(std::mem::take(&mut fields)),
+                _ => {}
+            },
+            (_, Some(section), _) => path.push(section),
+            // What is said of side data is not said of the packet.
+            (_, _, Some((key, value))) if path.len() == 1 => fields.push((key.to_owned(), value.to_owned())),
+            _ => {}
+        }
+    }
+    let found = Arc::new(found);
+    KNOWN.lock().unwrap().insert(hash, found.clone());
+    found
+}
+
+fn field<'a>(fields: &'a Fields, name: &str) -> &'a str {
+    fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+}
+
+/// `kind` is `v`, `a` or another beginning of what ffprobe calls it.
+fn of_kind<'a>(all: &'a [Fields], kind: &'a str) -> impl Iterator<Item = &'a Fields> {
+    all.iter().filter(move |one| field(one, "codec_type").starts_with(kind))
+}
+
 /// What ffprobe finds: (pts, is a key picture) of every video packet in file order.
 pub(crate) fn video_packets(bytes: &[u8]) -> Vec<(i64, bool)> {
-    let text = probe(bytes, "-select_streams v -show_entries packet=pts,flags -of csv=p=0");
-    let packet = |line: &str| {
-        let (pts, flags) = line.split_once(',')?;
-        Some((in_stream(pts.parse().ok()?), flags.starts_with('K')))
+    let found = found(bytes);
+    let packet = |packet: &Fields| {
+        Some((in_stream(field(packet, "pts").parse().ok()?), field(packet, "flags").starts_with('K')))
     };
-    text.lines().filter_map(packet).collect()
+    of_kind(&found.packets, "v").filter_map(packet).collect()
 }
 
 /// Times of pictures in the order in which they are shown.
@@ -143,12 +209,11 @@ fn in_stream(pts: i64) -> i64 {
 
 /// Time and hash of every audio packet.
 pub(crate) fn audio_packets(bytes: &[u8]) -> Vec<(i64, String)> {
-    let text = probe(bytes, "-select_streams a -show_entries packet=pts,data_hash -show_data_hash md5 -of csv=p=0");
-    // ffprobe breaks lines at side data, so fields are paired, not lines read.
-    let fields: Vec<&str> = text.split([',', '\n']).filter(|field| !field.is_empty()).collect();
-    let packet = |pair: &[&str]| Some((in_stream(pair[0].parse().ok()?), pair[1].to_owned()));
-    let packets: Vec<_> = fields.chunks_exact(2).filter_map(packet).collect();
-    assert!(!packets.is_empty() && packets.iter().all(|(_, hash)| hash.starts_with("MD5:")), "{text}");
+    let found = found(bytes);
+    let packet =
+        |packet: &Fields| Some((in_stream(field(packet, "pts").parse().ok()?), field(packet, "data_hash").to_owned()));
+    let packets: Vec<_> = of_kind(&found.packets, "a").filter_map(packet).collect();
+    assert!(!packets.is_empty() && packets.iter().all(|(_, hash)| hash.starts_with("MD5:")), "{packets:?}");
     packets
 }
 
@@ -181,14 +246,23 @@ pub(crate) fn mean_volume(bytes: &[u8]) -> f64 {
 
 /// Pictures that really decode.
 pub(crate) fn decoded(bytes: &[u8]) -> u32 {
-    let text = probe(bytes, "-select_streams v -count_frames -show_entries stream=nb_read_frames -of csv=p=0");
-    text.lines().next().and_then(|line| line.trim_end_matches(',').parse().ok()).unwrap()
+    video_entry(bytes, "nb_read_frames").parse().unwrap()
 }
 
-/// One entry of the video stream.
-pub(crate) fn video_entry(bytes: &[u8], entry: &str) -> String {
-    let text = probe(bytes, &format!("-select_streams v -show_entries stream={entry} -of csv=p=0"));
-    text.lines().next().unwrap_or_default().trim_end_matches(',').to_owned()
+/// Entries of the video stream, with commas between them, in ffprobe's order.
+pub(crate) fn video_entry(bytes: &[u8], entries: &str) -> String {
+    streams(bytes, "v", entries).into_iter().next().unwrap_or_default()
+}
+
+/// Entries of every stream of a kind.
+pub(crate) fn streams(bytes: &[u8], kind: &str, entries: &str) -> Vec<String> {
+    let found = found(bytes);
+    let wanted: Vec<&str> = entries.split(',').collect();
+    let line = |stream: &Fields| {
+        let values = stream.iter().filter(|(key, _)| wanted.contains(&key.as_str())).map(|(_, value)| value.as_str());
+        values.collect::<Vec<_>>().join(",")
+    };
+    of_kind(&found.streams, kind).map(line).collect()
 }
 
 pub(crate) fn probe(bytes: &[u8], options: &str) -> String {

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 /// Holds one key and signs only what cannot be slashed.
 ///
@@ -79,7 +80,7 @@ enum Failure {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    start_log(options.log_json);
+    let _log = start_log(options.log_json);
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Configuration(error)) => {
@@ -201,13 +202,17 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Failure
     started.map(drop).map_err(|error| Failure::Other(error.into()))
 }
 
-fn start_log(json: bool) {
+/// Whoever reads the log may stop reading: then lines are dropped, and no signature waits.
+fn start_log(json: bool) -> WorkerGuard {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let (writer, guard) =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(4096).finish(std::io::stderr());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
     let log = log.with_ansi(std::io::stderr().is_terminal());
     if json {
         log.json().init();
     } else {
         log.init();
     }
+    guard
 }

@@ -17,6 +17,7 @@ use crate::rules::{self, Claimed, Kept, Means, NotSafe, Pinned, Rule, Verdict};
 use audit::Mark;
 use headframe_market::{Action, Address, B256, Bid, JobId, Receipt, Role, Segment, SegmentNo, Signature, Wei};
 use permit::{Permit, Report, Transaction};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -115,6 +116,11 @@ impl Store {
     pub fn checkpoint(&self) -> Result<(), NotSafe> {
         let db = lock(&self.connection);
         db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(rows::storage)
+    }
+
+    /// Nothing is written any more, not even when it is closed: after a synchronisation that failed, the next one means nothing.
+    pub(crate) fn abandon(&self) {
+        let _ = lock(&self.connection).set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     }
 
     /// First the database, then the file beside it: a crash between leaves the file behind, which is harmless.

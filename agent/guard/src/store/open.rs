@@ -10,6 +10,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 const SCHEMA: &str = include_str!("schema.sql");
+/// As it says of itself.
+const SCHEMA_NUMBER: i64 = 3;
 /// "HFgd", the file's application id.
 const APPLICATION: i64 = 0x4846_6764;
 
@@ -195,6 +197,15 @@ fn verify(db: &Connection) -> Result<(), String> {
 
 /// Its tables and triggers are ours to the letter.
 fn verify_schema(db: &Connection) -> Result<(), String> {
+    let number = db.query_row("SELECT schema FROM meta", [], |row| row.get::<_, i64>(0)).optional();
+    if let Ok(Some(number)) = number
+        && number != SCHEMA_NUMBER
+    {
+        let release = if number > SCHEMA_NUMBER { "a later" } else { "an earlier" };
+        return Err(format!(
+            "{release} release wrote it (schema {number}, this one knows {SCHEMA_NUMBER}): install that release again"
+        ));
+    }
     let reference = Connection::open_in_memory().map_err(|error| error.to_string())?;
     reference.execute_batch(SCHEMA).map_err(|error| error.to_string())?;
     let (ours, theirs) = (schema_of(&reference)?, schema_of(db)?);
@@ -242,11 +253,12 @@ fn insert(db: &Connection, pinned: &Pinned) -> Result<(), NotSafe> {
     let Pinned { addresses: at, .. } = pinned;
     let chain_id = super::rows::int(pinned.chain_id, "chain id")?;
     let sql = "INSERT INTO meta (one, schema, chain_id, genesis, token, registry, market, book, profiles, router, address, role) \
-        VALUES (1, 3, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        VALUES (1, ?11, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let [token, registry, market] = [at.token, at.registry, at.market].map(Address::into_array);
     let [book, profiles, router] = [at.book, at.profiles, at.router].map(Address::into_array);
     let (key, role) = (pinned.address.into_array(), role_name(pinned.role));
-    let values = params![chain_id, pinned.genesis.0, token, registry, market, book, profiles, router, key, role];
+    let values =
+        params![chain_id, pinned.genesis.0, token, registry, market, book, profiles, router, key, role, SCHEMA_NUMBER];
     db.execute(sql, values).map(drop).map_err(storage)
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cases;
+mod disk;
 mod hostile;
 mod keys;
 mod process;

@@ -58,6 +58,69 @@ fn check_transaction(
     assert_eq!((decoded.to(), decoded.input(), decoded.chain_id()), (Some(call.to), &call.input, Some(31337)));
 }
 
+/// As with a journal that hangs: the pipe is full after 64 KiB, and this says four times as much.
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let home = Home::new(Role::Operator);
+    let mut child = home.command(&[]).spawn().unwrap();
+    client::identify(&home.arguments.socket).unwrap();
+    let client = home.client();
+    client.sign_receipt(ask(JOB, 0)).unwrap();
+    let mut other = ask(JOB, 0);
+    other.receipt.out_root = B256::ZERO;
+    for _ in 0..1500 {
+        let refused = client.sign_receipt(other.clone()).unwrap_err();
+        assert!(matches!(refused, Error::Refused { rule: Rule::Equivocation, .. }), "{refused}");
+    }
+    client.sign_receipt(ask(JOB, 1)).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+    assert_eq!(exit_code(|| child.try_wait()), 0, "nor does it keep it from ending");
+    let mut log = Vec::new();
+    std::io::Read::read_to_end(&mut child.stderr.take().unwrap(), &mut log).unwrap();
+    // A line that does not fit whole is not begun.
+    assert!(log.len() > 60_000, "the pipe was never full: {} bytes", log.len());
+}
+
+/// libfaketime (Debian: faketime) shows the signer another time.
+#[test]
+fn a_wrong_clock_changes_no_verdict() {
+    let folders = std::fs::read_dir("/usr/lib").unwrap().flatten();
+    let mut found = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    let Some(library) = found.find(|path| path.exists()) else {
+        println!("skipped: libfaketime is not there (Debian: faketime)");
+        return;
+    };
+    let home = Home::new(Role::Operator);
+    let mut signatures = Vec::new();
+    for (nth, clock) in ["+3650d", "-3650d", "2001-01-01 00:00:00"].into_iter().enumerate() {
+        let mut command = home.command(&[]);
+        command.env("LD_PRELOAD", &library).env("FAKETIME", clock).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        let mut child = command.spawn().unwrap();
+        client::identify(&home.arguments.socket).unwrap();
+        let client = home.client();
+        signatures.push(client.sign_receipt(ask(JOB, nth as u64)).unwrap());
+        for (seq, signature) in signatures.iter().enumerate() {
+            assert_eq!(client.sign_receipt(ask(JOB, seq as u64)).unwrap(), *signature, "{clock}");
+        }
+        let mut other = ask(JOB, 0);
+        other.receipt.out_root = B256::ZERO;
+        let refused = client.sign_receipt(other).unwrap_err();
+        assert!(matches!(refused, Error::Refused { rule: Rule::Equivocation, .. }), "{clock}: {refused}");
+        drop(client);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let db = rusqlite::Connection::open(home.path("guard.db")).unwrap();
+    let years: Vec<i64> = db
+        .prepare("SELECT CAST(strftime('%Y', created, 'unixepoch') AS INTEGER) FROM segment ORDER BY seq")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert!(years[0] > years[1] + 15 && years[2] == 2001, "the clock was right, so this shows nothing: {years:?}");
+}
+
 #[test]
 fn pages_of_receipts_and_jobs_are_put_together() {
     let home = Home::new(Role::Client);

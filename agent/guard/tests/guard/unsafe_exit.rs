@@ -208,6 +208,27 @@ fn a_database_without_its_rules() {
 }
 
 #[test]
+fn a_database_of_another_release() {
+    for (schema, word) in [(2, "an earlier release"), (4, "a later release")] {
+        let home = with_history();
+        let db = rusqlite::Connection::open(home.path("guard.db")).unwrap();
+        let rewrite = format!(
+            "DROP TRIGGER meta_update; PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET sql = replace(sql, 'schema = 3', 'schema = {schema}') WHERE name = 'meta';
+             PRAGMA writable_schema = RESET; UPDATE meta SET schema = {schema};"
+        );
+        db.execute_batch(&rewrite).unwrap();
+        drop(db);
+        let before = std::fs::read(home.path("guard.db")).unwrap();
+        let (code, log) = home.refuses(&[]);
+        assert_eq!(code, 79, "{log}");
+        assert!(log.contains(word) && log.contains("install that release again"), "{log}");
+        assert!(!home.arguments.socket.exists(), "nobody can ask it for anything");
+        assert_eq!(std::fs::read(home.path("guard.db")).unwrap(), before, "and the file is as it was");
+    }
+}
+
+#[test]
 fn a_second_signer_on_one_database() {
     let home = with_history();
     let _first = home.spawn();

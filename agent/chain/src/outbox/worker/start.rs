@@ -66,6 +66,11 @@ impl Worker {
     /// Takes an intent from the queue to the providers.
     async fn start(&self, mut entry: Entry, head: &Head) -> Result<Started, OutboxError> {
         if entry.intent.state == State::Queued {
+            // It may have come since this round dropped what is late.
+            if let Some(late) = entry.intent.deadline.passed(head.lowest.0, head.lowest.1).filter(|_| head.quorum) {
+                self.fail(&entry, &format!("dropped: {late}"), head).await?;
+                return Ok(Started::Moved);
+            }
             let Some(gas_limit) = self.rehearse(&entry, head).await? else { return Ok(Started::Moved) };
             let cap = self.shared.settings.fees.cap(entry.rank, gas_limit);
             let waits =

@@ -1,0 +1,75 @@
+//! A bad line between broadcaster, rig and chain, made by the kernel's packet filter in a network namespace of the test's own.
+//! As root, with nft and ip; elsewhere the test is skipped and says so.
+
+use super::*;
+
+/// Set in the process that runs in the namespace.
+const INSIDE: &str = "HEADFRAME_OWN_NETWORK";
+
+fn nft(rules: &str) {
+    let done = std::process::Command::new("nft").arg(rules).output().unwrap();
+    assert!(done.status.success(), "nft {rules}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Of what goes to or from these ports on this machine, `percent` is lost.
+fn lose(percent: u32, ports: &[u16]) {
+    nft("flush chain inet bad line");
+    if percent == 0 {
+        return;
+    }
+    let ports = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
+    for side in ["sport", "dport"] {
+        nft(&format!("add rule inet bad line tcp {side} {{ {ports} }} numgen random mod 100 < {percent} drop"));
+    }
+}
+
+fn port(url: &str) -> u16 {
+    url.rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_loses_packets_and_then_everything_costs_no_segment_and_no_claim() {
+    if std::env::var_os(INSIDE).is_none() {
+        return in_own_network("a_line_that_loses_packets_and_then_everything_costs_no_segment_and_no_claim").await;
+    }
+    nft("add table inet bad; add chain inet bad line { type filter hook input priority 0; }");
+    let mut market = Market::start().await;
+    let (rig, chain) = (port(&market.cluster.nodes[0].http), port(&market.cluster.rpc_url));
+
+    lose(10, &[rig, chain]);
+    let push = market.publish();
+    market.delivered("demo", 3).await;
+
+    // Nobody reaches the rig, and nobody the chain.
+    lose(100, &[rig, chain]);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    market.cluster.check().unwrap();
+    lose(0, &[rig, chain]);
+    let before = market.accepted();
+    market.delivered("demo", before + 2).await;
+    lose(10, &[rig, chain]);
+    market.delivered("demo", before + 4).await;
+    lose(0, &[rig, chain]);
+    market.settle(push).await;
+}
+
+/// Runs this test again in a network namespace with nothing but its loopback.
+async fn in_own_network(name: &str) {
+    let possible = "ip link set lo up && nft add table inet probe";
+    let tried = Command::new("unshare").args(["--net", "sh", "-c", possible]).output().await;
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        println!("skipped: needs root, ip and nft");
+        return;
+    }
+    let _turn = ONE.lock().await;
+    let script = format!("ip link set lo up && exec \"$0\" --exact network::{name} --nocapture");
+    let run = Command::new("unshare")
+        .args(["--net", "sh", "-c", &script])
+        .arg(std::env::current_exe().unwrap())
+        .env(INSIDE, "1")
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(Duration::from_secs(400), run).await.expect("it ends by itself").unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
