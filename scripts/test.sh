@@ -48,12 +48,13 @@ part_clippy() {
 }
 # Everything but what has a part of its own. The tests of a package bring its programs, which those of others start.
 part_unit() {
-  local name own=(--lib --bins)
+  local name own=(lib bins)
   for name in $(test_targets); do
-    case $name in e2e_* | vulkan) ;; *) own+=(--test "$name") ;; esac
+    case $name in e2e_* | vulkan) ;; *) own+=("$name") ;; esac
   done
   local status=0
-  cargo test "${everything[@]}" "${own[@]}" --no-fail-fast || status=$?
+  cargo test "${everything[@]}" --all-targets --no-run --message-format json-render-diagnostics |
+    scripts/run-tests "${own[@]}" || status=$?
   cargo test "${everything[@]}" --doc --no-fail-fast || status=$?
   return $status
 }

@@ -300,3 +300,35 @@ async fn what_one_hides_another_tells() {
     let rpc = Rpc::connect_with(&urls, None, rpc_settings()).await.unwrap();
     assert_eq!(rpc.logs(&Default::default()).await.unwrap().len(), 1, "hidden, or told twice");
 }
+
+/// The last provider that answers shows a proof as due that a block once had: it goes out again, and a claim does not.
+#[tokio::test]
+async fn below_a_quorum_a_mined_proof_that_is_due_again_is_sent_again() {
+    let (mocks, urls) = three().await;
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let mut node = Node::start_on(dir.path(), &urls, &signer, settings()).await;
+    node.see(1).await;
+    node.outbox.submit(answer(1)).await.unwrap();
+    node.reach("answer:1", &[State::Sent]).await;
+    mine(&mocks, &mut node).await;
+    node.reach("answer:1", &[State::Mined]).await;
+    node.outbox.submit(start_job(1)).await.unwrap();
+    node.reach("start_job:1", &[State::Sent]).await;
+    for _ in 0..6 {
+        mine(&mocks, &mut node).await;
+    }
+    node.reach("answer:1", &[State::Safe]).await;
+    node.reach("start_job:1", &[State::Safe]).await;
+    assert_eq!(node.outbox.submit(answer(1)).await.unwrap().state, State::Safe, "a quorum has it");
+    for down in &mocks[..2] {
+        down.set(|chain| chain.manner = Manner::Says(503, ""));
+    }
+    node.head.wait_for(|head| !head.quorum && head.healthy.is_err()).await.unwrap();
+    node.outbox.submit(start_job(1)).await.unwrap();
+    node.outbox.submit(answer(1)).await.unwrap();
+    let again = node.reach("answer:1", &[State::Sent]).await;
+    assert_eq!((again.nonce, signer.signed.lock().unwrap().len()), (Some(2), 3));
+    assert_eq!(node.outbox.status("start_job:1").await.unwrap().unwrap().state, State::Safe);
+    assert_eq!(node.outbox.submit(answer(1)).await.unwrap().state, State::Sent, "once for each time that it is mined");
+    assert_eq!(node.outbox.gas_totals().await.unwrap()["answer"].transactions, 1);
+}

@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Blocks in which a proof was due and everything was there to deliver it. Who lets so many go by has missed the deadline.
-pub const CHANCES: u32 = 20;
+pub const CHANCES: u32 = 10;
 
 /// Something that costs stake or could.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +23,9 @@ pub struct Violation {
     /// The values.
     pub detail: String,
 }
+
+/// A claim, when it was made, and whether its reveal is due or its answer.
+type Due = (ClaimId, u64, bool);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct SignedClaim {
@@ -46,7 +49,8 @@ pub(crate) struct Checker {
     draws: BTreeMap<(ClaimId, B256), (Vec<B256>, Vec<B256>)>,
     /// What each opening opens.
     opened: BTreeMap<B256, B256>,
-    chances: BTreeMap<(ClaimId, u64, bool), u32>,
+    /// For each block that is still there, what could have been proven in it.
+    chances: BTreeMap<u64, Vec<Due>>,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -145,6 +149,7 @@ impl Checker {
     pub(crate) fn chance(&mut self, chain: &Chain) {
         let tip = chain.tip();
         let time = tip.time + SLOT;
+        let mut all = Vec::new();
         for (id, claim) in &tip.state.market.claims {
             let due = match claim.state {
                 ClaimState::Submitted => tip.number > claim.seed_block.0 && time <= claim.answer_until(),
@@ -153,10 +158,16 @@ impl Checker {
                 _ => false,
             };
             if due {
-                let key = (*id, claim.claimed_at, claim.state == ClaimState::Answered);
-                *self.chances.entry(key).or_default() += 1;
+                all.push((*id, claim.claimed_at, claim.state == ClaimState::Answered));
             }
         }
+        self.chances.insert(tip.number + 1, all);
+    }
+
+    /// Blocks above `head` are no more: what was done in them is undone, and nobody could have done it in those that took their
+    /// place.
+    pub(crate) fn undo(&mut self, head: u64) {
+        self.chances.split_off(&(head + 1));
     }
 
     /// Whether a proof could be paid for in the next block.
@@ -167,8 +178,9 @@ impl Checker {
 
     /// How many chances there were to keep the claim from being missed.
     pub(crate) fn chances(&self, id: ClaimId, claim: &Claim) -> u32 {
-        let revealing = claim.answered_at.is_some();
-        self.chances.get(&(id, claim.claimed_at, revealing)).copied().unwrap_or_default()
+        let due = (id, claim.claimed_at, claim.answered_at.is_some());
+        let blocks = self.chances.values().filter(|all| all.contains(&due)).count();
+        u32::try_from(blocks).unwrap_or(u32::MAX)
     }
 
     /// At the end: claims that the chain has taken collateral for. Gives those that nothing could have saved.

@@ -394,7 +394,7 @@ impl Rig {
             claim::Step::Reveal { until } => self.reveal(view, until).await,
             claim::Step::Over(_) => {
                 let mut inner = self.world.lock();
-                inner.disk.answers.remove(&view.id);
+                inner.disk.answers.retain(|(id, _), _| *id != view.id);
                 let range = view.first.0..view.first.0 + u64::from(view.count);
                 inner.disk.segments.retain(|(job, seq), _| *job != view.job || !range.contains(seq));
             }
@@ -424,14 +424,14 @@ impl Rig {
     }
 
     async fn reveal(&self, view: &ClaimView, until: Timestamp) {
-        let kept = self.world.lock().disk.answers.get(&view.id).cloned();
+        let kept = self.world.lock().disk.answers.get(&(view.id, view.seed)).cloned();
         if let Some(reveal) = kept.as_ref().and_then(claim::reveal) {
             self.submit(reveal, Deadline::time(until)).await;
         }
     }
 
     async fn answer(&self, view: &ClaimView, until: Timestamp) -> Result<(), Trouble> {
-        let kept = self.world.lock().disk.answers.get(&view.id).cloned();
+        let kept = self.world.lock().disk.answers.get(&(view.id, view.seed)).cloned();
         if let Some(answer) = kept.filter(|answer| claim::answers(view, answer)) {
             self.submit(answer, Deadline::time(until)).await;
             return Ok(());
@@ -459,7 +459,7 @@ impl Rig {
         tokio::time::sleep(Duration::from_millis(wait)).await;
         let answer = claim::answer(view, openings, secrets);
         self.world.step("before the answer is kept").await;
-        self.world.lock().disk.answers.insert(view.id, answer.clone());
+        self.world.lock().disk.answers.insert((view.id, view.seed), answer.clone());
         self.world.step("after the answer is kept").await;
         self.submit(answer, Deadline::time(until)).await;
         Ok(())

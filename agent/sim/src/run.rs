@@ -338,6 +338,7 @@ fn reorganise(inner: &mut Inner) {
     let (forget, willing) = (inner.dice.permille(300), inner.dice.pick(&[0, 300, 1000]));
     let fee = inner.chain.base_fee;
     let gone = inner.chain.undo(depth, forget);
+    inner.checker.undo(inner.chain.head());
     inner.trace.count("reorganisations");
     let bucket = match depth {
         1 => "reorganisations of 1",

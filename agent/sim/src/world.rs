@@ -66,7 +66,8 @@ pub(crate) enum Reply {
 /// Files of the rig beside its two databases.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
-    pub(crate) answers: BTreeMap<ClaimId, Action>,
+    /// By claim and seed.
+    pub(crate) answers: BTreeMap<(ClaimId, B256), Action>,
     /// Source and outcome of each segment's bytes as they are kept.
     pub(crate) segments: BTreeMap<(JobId, u64), (B256, B256)>,
     /// Receipts that were signed against the guard's will.

@@ -4,7 +4,7 @@
 use headframe_sim::{Broken, Outcome, Summary, run};
 
 /// Seeds that failed once, each with what was wrong then. They stay.
-const REGRESSIONS: [(u64, &str); 8] = [
+const REGRESSIONS: [(u64, &str); 10] = [
     (3, "bytes that a claim needs were overwritten by a second transcoding"),
     (5, "the same, and a draw that another branch had drawn otherwise"),
     (7, "an invented event stopped the rig"),
@@ -13,6 +13,8 @@ const REGRESSIONS: [(u64, &str); 8] = [
     (28, "one provider's word for a transaction stopped the rig"),
     (33, "one provider's word for a transaction stopped the rig"),
     (34, "an invented event stopped the rig"),
+    (2182, "a reveal that a reorganisation had made revert was not sent again while one provider was left"),
+    (3384, "a liar's draw took the place of the answer to the real one, which could not be revealed then"),
 ];
 
 fn assert_good(outcome: &Outcome) {
@@ -33,7 +35,7 @@ fn seeds_that_failed_once_do_not_fail_again() {
 #[test]
 fn nothing_punishable_happens_and_everything_that_may_go_wrong_does() {
     let mut summary = Summary::default();
-    for seed in 1000..1060 {
+    for seed in 1000..1040 {
         let outcome = run(seed, None, false).unwrap();
         assert_good(&outcome);
         summary.add(outcome);
@@ -74,10 +76,10 @@ fn one_seed_is_one_run() {
     }
 }
 
-/// The first seed in which it is noticed, of three hundred.
+/// The first seed in which it is noticed, of thirty.
 fn noticed(broken: Broken, how: impl Fn(&Outcome) -> bool) -> u64 {
-    let found = (0..300).find(|seed| how(&run(*seed, Some(broken), false).unwrap()));
-    found.unwrap_or_else(|| panic!("three hundred seeds do not show that {broken:?} is broken"))
+    let found = (0..30).find(|seed| how(&run(*seed, Some(broken), false).unwrap()));
+    found.unwrap_or_else(|| panic!("thirty seeds do not show that {broken:?} is broken"))
 }
 
 #[test]
@@ -87,8 +89,8 @@ fn without_the_guard_a_slashable_act_is_found() {
 }
 
 #[test]
-fn with_an_outbox_that_forgets_a_missed_deadline_is_found() {
-    let seed = noticed(Broken::Outbox, |outcome| !outcome.violations.is_empty() || !outcome.missed.is_empty());
+fn with_an_outbox_that_forgets_a_halt_or_worse_is_found() {
+    let seed = noticed(Broken::Outbox, |outcome| !outcome.is_good());
     println!("found in seed {seed}");
 }
 

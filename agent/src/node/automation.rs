@@ -191,7 +191,7 @@ impl Automation {
     /// Works out what to say of the drawn segments, beside everything else: it takes the workers as long as transcoding.
     async fn answer(&self, view: &ClaimView, until: Timestamp) {
         let node = self.node.clone();
-        match node.evidence.answer(view.id) {
+        match node.evidence.answer(view.id, view.seed) {
             Ok(Some(answer)) if claim::answers(view, &answer) => {
                 return node.submit_by(answer, Deadline::time(until)).await;
             }
@@ -221,7 +221,7 @@ impl Automation {
     }
 
     async fn reveal(&self, view: &ClaimView, until: Timestamp) {
-        let answer = self.node.evidence.answer(view.id);
+        let answer = self.node.evidence.answer(view.id, view.seed);
         match answer.map(|answer| answer.as_ref().and_then(claim::reveal)) {
             Ok(Some(reveal)) => self.node.submit_by(reveal, Deadline::time(until)).await,
             Ok(None) => tracing::error!(claim = %view.id, %until, "cannot reveal: the answer is not kept here"),
@@ -240,7 +240,7 @@ impl Automation {
         let (store, view) = (self.node.evidence.clone(), view.clone());
         let id = view.id;
         let thinned = tokio::task::spawn_blocking(move || {
-            let Some(Action::Answer { openings, .. }) = store.answer(view.id)? else { return Ok(()) };
+            let Some(Action::Answer { openings, .. }) = store.answer(view.id, view.seed)? else { return Ok(()) };
             let drawn = openings.iter().map(|opening| opening.receipt.seq.0).collect();
             store.keep_only(view.job, view.first.0, view.first.0 + u64::from(view.count), &drawn)
         });
@@ -271,7 +271,7 @@ impl Automation {
     async fn forget(&self, view: &ClaimView) {
         let (store, view) = (self.node.evidence.clone(), view.clone());
         let forgotten = tokio::task::spawn_blocking(move || {
-            store.forget_answer(view.id)?;
+            store.forget_answers(view.id)?;
             store.keep_only(view.job, view.first.0, view.first.0 + u64::from(view.count), &BTreeSet::new())
         });
         if let Ok(Err(error)) = forgotten.await {
@@ -319,8 +319,8 @@ async fn work_out(node: &Node, view: &ClaimView) -> anyhow::Result<Action> {
         secrets.push(Secret { digest, salt: B256::from(wiring::random()?) });
     }
     let answer = claim::answer(view, openings, secrets);
-    let (store, id, kept) = (node.evidence.clone(), view.id, answer.clone());
-    tokio::task::spawn_blocking(move || store.keep_answer(id, &kept)).await??;
+    let (store, id, seed, kept) = (node.evidence.clone(), view.id, view.seed, answer.clone());
+    tokio::task::spawn_blocking(move || store.keep_answer(id, seed, &kept)).await??;
     Ok(answer)
 }
 

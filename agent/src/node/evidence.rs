@@ -2,15 +2,16 @@
 //! it answered for those that were.
 //!
 //! `segments/JOB/SEQ` has one segment: the number of pieces (u32, big-endian), their lengths (u64), the pieces, the
-//! source first. `answers/CLAIM.json` has the answer of a claim with its secrets, on the disk before it is sent: without
-//! them the claim could not be revealed, and an unrevealed claim costs its collateral. `incidents/CLAIM/` has all of that for a
+//! source first. `answers/CLAIM/SEED.json` has the answer of a claim to a draw with its secrets, on the disk before it is sent:
+//! without them the claim could not be revealed, and an unrevealed claim costs its collateral. A reorganisation or a provider that
+//! lies may show another draw: its answer does not take the place of the first. `incidents/CLAIM/` has all of that for a
 //! claim that was lost, until a person takes it away.
 
 use bytes::Bytes;
 use headframe_market::content::{content_root, output_root};
 use headframe_market::machine::ClaimView;
 use headframe_market::merkle::Leaf;
-use headframe_market::{Action, ClaimId, JobId, SegmentNo};
+use headframe_market::{Action, B256, ClaimId, JobId, SegmentNo};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -19,6 +20,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Pieces of a segment: the source and at most 16 renditions.
 const MAX_PIECES: u32 = 17;
+/// Draws of one claim that are answered: a chain shows one or two, and somebody who makes them up is not served for ever.
+const MAX_DRAWS: usize = 64;
 
 /// A folder of evidence with a limit on its size.
 #[derive(Debug)]
@@ -154,29 +157,36 @@ impl Store {
         }
     }
 
-    /// Keeps the answer of a claim. On the disk when it returns.
-    pub(super) fn keep_answer(&self, claim: ClaimId, answer: &Action) -> io::Result<()> {
-        let path = self.answer_path(claim);
+    /// Keeps the answer of a claim to the draw of `seed`. On the disk when it returns.
+    pub(super) fn keep_answer(&self, claim: ClaimId, seed: B256, answer: &Action) -> io::Result<()> {
+        let (folder, path) = (self.answers_dir(claim), self.answer_path(claim, seed));
+        fs::create_dir_all(&folder)?;
+        if !path.exists() && fs::read_dir(&folder)?.count() >= MAX_DRAWS {
+            return Err(io::Error::other(format!(
+                "{MAX_DRAWS} draws of this claim were answered: most were never on the chain"
+            )));
+        }
         let aside = path.with_extension("new");
         let mut file = File::create(&aside)?;
         serde_json::to_writer(&mut file, answer)?;
         file.sync_all()?;
         fs::rename(&aside, &path)?;
+        File::open(folder)?.sync_all()?;
         File::open(self.dir.join("answers"))?.sync_all()
     }
 
-    /// The kept answer of a claim.
-    pub(super) fn answer(&self, claim: ClaimId) -> io::Result<Option<Action>> {
-        match fs::read(self.answer_path(claim)) {
+    /// The kept answer of a claim to the draw of `seed`.
+    pub(super) fn answer(&self, claim: ClaimId, seed: B256) -> io::Result<Option<Action>> {
+        match fs::read(self.answer_path(claim, seed)) {
             Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Forgets the answer of a claim that is over.
-    pub(super) fn forget_answer(&self, claim: ClaimId) -> io::Result<()> {
-        match fs::remove_file(self.answer_path(claim)) {
+    /// Forgets the answers of a claim that is over.
+    pub(super) fn forget_answers(&self, claim: ClaimId) -> io::Result<()> {
+        match fs::remove_dir_all(self.answers_dir(claim)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -194,7 +204,7 @@ impl Store {
         let mut file = File::create(aside.join("claim.json"))?;
         serde_json::to_writer_pretty(&mut file, view)?;
         file.sync_all()?;
-        match fs::rename(self.answer_path(view.id), aside.join("answer.json")) {
+        match fs::rename(self.answers_dir(view.id), aside.join("answers")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -218,8 +228,12 @@ impl Store {
         self.dir.join("segments").join(job.to_string())
     }
 
-    fn answer_path(&self, claim: ClaimId) -> PathBuf {
-        self.dir.join("answers").join(format!("{claim}.json"))
+    fn answers_dir(&self, claim: ClaimId) -> PathBuf {
+        self.dir.join("answers").join(claim.to_string())
+    }
+
+    fn answer_path(&self, claim: ClaimId, seed: B256) -> PathBuf {
+        self.answers_dir(claim).join(format!("{seed:x}.json"))
     }
 }
 
@@ -342,19 +356,27 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_kept_until_its_claim_is_over() {
+    fn an_answer_is_kept_for_its_draw_until_its_claim_is_over() {
         let (_dir, store) = store();
-        let answer = Action::Answer {
+        let answer = |operator| Action::Answer {
             claim: ClaimId(9),
-            operator: headframe_market::Address::ZERO,
+            operator: headframe_market::Address::repeat_byte(operator),
             openings: Vec::new(),
             secrets: Vec::new(),
         };
-        assert_eq!(store.answer(ClaimId(9)).unwrap(), None);
-        store.keep_answer(ClaimId(9), &answer).unwrap();
-        assert_eq!(store.answer(ClaimId(9)).unwrap(), Some(answer));
-        store.forget_answer(ClaimId(9)).unwrap();
-        store.forget_answer(ClaimId(9)).unwrap();
-        assert_eq!(store.answer(ClaimId(9)).unwrap(), None);
+        let [seed, other] = [1, 2].map(B256::repeat_byte);
+        assert_eq!(store.answer(ClaimId(9), seed).unwrap(), None);
+        store.keep_answer(ClaimId(9), seed, &answer(1)).unwrap();
+        store.keep_answer(ClaimId(9), other, &answer(2)).unwrap();
+        assert_eq!(store.answer(ClaimId(9), seed).unwrap(), Some(answer(1)), "another draw takes no answer's place");
+        assert_eq!(store.answer(ClaimId(9), other).unwrap(), Some(answer(2)));
+        for draw in 3..=MAX_DRAWS as u8 {
+            store.keep_answer(ClaimId(9), B256::repeat_byte(draw), &answer(draw)).unwrap();
+        }
+        assert!(store.keep_answer(ClaimId(9), B256::repeat_byte(200), &answer(3)).is_err(), "but not without end");
+        store.keep_answer(ClaimId(9), seed, &answer(1)).unwrap();
+        store.forget_answers(ClaimId(9)).unwrap();
+        store.forget_answers(ClaimId(9)).unwrap();
+        assert_eq!(store.answer(ClaimId(9), seed).unwrap(), None);
     }
 }

@@ -23,7 +23,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 #[path = "faults/hostile_orders.rs"]
 mod hostile_orders;
@@ -37,15 +37,15 @@ mod stand_in;
 #[path = "faults/stopping.rs"]
 mod stopping;
 
-/// One market at a time: two would share two cores.
-static ONE: Mutex<()> = Mutex::const_new(());
+/// Markets at a time: one waits for blocks and pictures most of its time, and three would be too many for two cores.
+static MARKETS: Semaphore = Semaphore::const_new(2);
 const OTHER_KEY: &str = "sk_other_broadcaster";
 
 struct Market {
     cluster: Cluster,
     clip: PathBuf,
     dir: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _turn: SemaphorePermit<'static>,
 }
 
 fn two_streams(config: &mut Config) {
@@ -65,7 +65,7 @@ impl Market {
 
     /// With a rig for each price.
     async fn of(prices: Vec<u128>, adjust: fn(&mut Config)) -> Self {
-        let turn = ONE.lock().await;
+        let turn = MARKETS.acquire().await.unwrap();
         let dir = tempfile::tempdir().unwrap();
         let clip = clip(dir.path()).await;
         let options = Options {

@@ -63,6 +63,11 @@ impl State {
         matches!(self, Self::Signed | Self::Sent)
     }
 
+    /// Seen in a block, whatever it did there.
+    pub fn is_mined(self) -> bool {
+        matches!(self, Self::Mined | Self::Reverted | Self::Safe | Self::Final)
+    }
+
     /// Nothing more is expected of it.
     pub fn is_done(self) -> bool {
         matches!(self, Self::Safe | Self::Final | Self::Failed)

@@ -321,13 +321,20 @@ impl Outbox {
     /// nothing was signed for it the newer content and deadline count. A failed intent is tried again when
     /// `retry_after` blocks have passed since it failed. An intent that was not signed by its deadline is dropped.
     ///
+    /// A proof that was mined is sent once more, under a new nonce, when it is asked for as many blocks later and there is no
+    /// quorum: who asks has seen that it is due, and nobody can say for certain that it is not. At worst the second reverts.
+    ///
     /// Durable when it returns. Dropping the future half way may or may not have recorded the intent.
     ///
     /// # Errors
     /// `Full`, `Halted`, `Store`.
     pub async fn submit_by(&self, action: Action, deadline: Deadline) -> Result<Intent, OutboxError> {
         self.check_running()?;
-        let head = self.shared.head.borrow().number;
+        let (head, quorum) = {
+            let head = self.shared.head.borrow();
+            (head.number, head.quorum)
+        };
+        let proof = Rank::of(&action) == Rank::Proof;
         let (max_queue, retry_after) = (self.shared.settings.max_queue, self.shared.settings.retry_after);
         let intent = self
             .shared
@@ -335,14 +342,21 @@ impl Outbox {
                 Some(entry) if entry.intent.state == State::Failed => {
                     let failed = entry.intent.done_block.unwrap_or_default();
                     if head >= failed.after(retry_after) {
-                        store.retry(entry.id, &action, deadline, head)?;
+                        store.retry(&entry, &action, deadline, head)?;
                     }
                     Ok(store.get(&action.key())?.map_or(entry.intent, |entry| entry.intent))
                 }
-                Some(entry) if entry.intent.state != State::Queued => Ok(entry.intent),
-                None if Rank::of(&action) > Rank::Proof && store.queued()? >= max_queue => {
-                    Err(OutboxError::Full(max_queue))
+                Some(entry)
+                    if proof
+                        && !quorum
+                        && entry.intent.state.is_mined()
+                        && head >= entry.intent.block.unwrap_or_default().after(retry_after) =>
+                {
+                    store.retry(&entry, &action, deadline, head)?;
+                    Ok(store.get(&action.key())?.map_or(entry.intent, |entry| entry.intent))
                 }
+                Some(entry) if entry.intent.state != State::Queued => Ok(entry.intent),
+                None if !proof && store.queued()? >= max_queue => Err(OutboxError::Full(max_queue)),
                 _ => Ok(store.add(&action, deadline, head)?.intent),
             })
             .await?;

@@ -229,17 +229,20 @@ impl Store {
         self.get(&key)?.ok_or(StoreError::Sqlite(rusqlite::Error::QueryReturnedNoRows))
     }
 
-    /// Puts a failed intent back into the queue, under a new nonce.
-    pub(super) fn retry(&mut self, id: i64, action: &Action, deadline: Deadline, head: BlockNo) -> Result<()> {
+    /// Puts an intent that failed, or was mined, back into the queue, under a new nonce. What its transaction cost stays counted.
+    pub(super) fn retry(&mut self, entry: &Entry, action: &Action, deadline: Deadline, head: BlockNo) -> Result<()> {
         let text = json(action)?;
         let (block, time) = (deadline.block.map(|block| int(block.0)), deadline.time.map(|time| int(time.0)));
         self.write(|tx| {
+            if matches!(entry.intent.state, State::Mined | State::Reverted) {
+                account(tx, &entry.intent, true)?;
+            }
             tx.execute(
                 "UPDATE intents SET state = 'queued', action = ?2, created_block = ?3, nonce = NULL, hash = NULL, \
                  attempts = 0, sent_block = NULL, block = NULL, block_hash = NULL, gas_used = NULL, fee = NULL, \
                  error = NULL, done_block = NULL, deadline_block = ?4, deadline_time = ?5 \
-                 WHERE id = ?1 AND state = 'failed'",
-                params![id, text, int(head.0), block, time],
+                 WHERE id = ?1 AND state IN ('failed', 'mined', 'reverted', 'safe', 'final')",
+                params![entry.id, text, int(head.0), block, time],
             )?;
             Ok(())
         })

@@ -17,9 +17,10 @@ fn lose(percent: u32, ports: &[u16]) {
     if percent == 0 {
         return;
     }
+    let share = if percent == 100 { String::new() } else { format!("numgen random mod 100 < {percent}") };
     let ports = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
     for side in ["sport", "dport"] {
-        nft(&format!("add rule inet bad line tcp {side} {{ {ports} }} numgen random mod 100 < {percent} drop"));
+        nft(&format!("add rule inet bad line tcp {side} {{ {ports} }} {share} drop"));
     }
 }
 
@@ -61,7 +62,7 @@ async fn in_own_network(name: &str) {
         println!("skipped: needs root, ip and nft");
         return;
     }
-    let _turn = ONE.lock().await;
+    let _turn = MARKETS.acquire().await.unwrap();
     let script = format!("ip link set lo up && exec \"$0\" --exact network::{name} --nocapture");
     let run = Command::new("unshare")
         .args(["--net", "sh", "-c", &script])

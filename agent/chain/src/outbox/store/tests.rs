@@ -66,13 +66,13 @@ fn a_nonce_is_spent_by_a_signature_and_not_before() {
     let entry = store.get("withdraw:1").unwrap().unwrap();
     assert_eq!(entry.intent.state, State::Reverted);
     store.finish(&entry, HEAD, keep).unwrap();
-    store.retry(entry.id, &Action::Withdraw { nth: 1 }, Deadline::NONE, HEAD).unwrap();
+    store.retry(&entry, &Action::Withdraw { nth: 1 }, Deadline::NONE, HEAD).unwrap();
     let again = store.get("withdraw:1").unwrap().unwrap().intent;
     assert_eq!((again.state, again.nonce, again.error), (State::Queued, None, None));
     assert_eq!(store.orphans(5).unwrap().len(), 1);
     assert!(store.orphans(6).unwrap().is_empty());
     let running = store.get("withdraw:2").unwrap().unwrap();
-    store.retry(running.id, &Action::Withdraw { nth: 2 }, Deadline::NONE, HEAD).unwrap();
+    store.retry(&running, &Action::Withdraw { nth: 2 }, Deadline::NONE, HEAD).unwrap();
     assert_eq!(store.get("withdraw:2").unwrap().unwrap().intent.state, State::Sent, "only what failed is retried");
 }
 
@@ -138,7 +138,7 @@ fn what_a_day_costs_is_counted_once_and_survives_a_restart_and_a_reorganisation(
     // Tried again after it failed, the first attempt stays paid for.
     store.mined(&entry, attempt.hash, &receipt, Some("reverted")).unwrap();
     store.finish(&store.get("withdraw:0").unwrap().unwrap(), HEAD, keep).unwrap();
-    store.retry(entry.id, &Action::Withdraw { nth: 0 }, Deadline::NONE, HEAD).unwrap();
+    store.retry(&entry, &Action::Withdraw { nth: 0 }, Deadline::NONE, HEAD).unwrap();
     sign(&mut store, 0);
     assert_eq!(store.spent("withdraw", DAY, None).unwrap(), Wei(1000 + most.0));
     assert_eq!(store.kinds_of(DAY).unwrap(), ["withdraw"]);
