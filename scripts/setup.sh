@@ -28,7 +28,7 @@ missing_packages() {
     need clang-14 have clang++-14
     need faketime has_faketime
     need iproute2 have ip
-    need nftables have nft
+    need nftables test -x /usr/sbin/nft
     need libffmpeg-nvenc-dev test -e /usr/include/ffnvcodec/nvEncodeAPI.h
   fi
 }
