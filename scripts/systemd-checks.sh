@@ -34,6 +34,12 @@ inside sed -i -e "s#^rpc = \[\]#rpc = [\"$rpc\"]#" -e 's#^bond = .*#bond = "5_00
   -e 's#^service_uri = .*#service_uri = "http://127.0.0.1:8935"#' /etc/headframe/headframe.toml
 check "the installed configuration is accepted" inside sh -c 'headframe config check --config /etc/headframe/headframe.toml >/dev/null'
 
+# That account deployed the contracts: a rig takes an account with a past only when it is told to.
+inside sh -c 'mkdir -p /etc/systemd/system/headframe.service.d
+  printf "[Service]\nExecStart=\nExecStart=/usr/local/bin/headframe run --take-over-account --config /etc/headframe/headframe.toml\n" \
+    >/etc/systemd/system/headframe.service.d/account.conf
+  systemctl daemon-reload'
+
 # ---- start ---------------------------------------------------------------------------------------------------------
 began=$(date +%s%N)
 inside systemctl start headframe-signer.service || explain headframe-signer.service
