@@ -255,14 +255,13 @@ impl Automation {
         let (store, kept) = (self.node.evidence.clone(), view.clone());
         let (id, job) = (view.id, view.job);
         let how = if view.state == ClaimState::Missed { "missed its deadline" } else { "was slashed" };
-        match tokio::task::spawn_blocking(move || store.set_aside(&kept)).await {
-            Ok(Ok(None)) => tracing::warn!(claim = %id, %job, "the claim {how}, and this rig was started again since"),
-            Ok(Ok(Some(place))) => self.node.halt(&format!(
+        match tokio::task::spawn_blocking(move || store.set_aside(&kept)).await.unwrap_or_else(|error| Err(error.into())) {
+            Ok(None) => tracing::warn!(claim = %id, %job, "the claim {how}, and this rig was started again since"),
+            Ok(Some(place)) => self.node.halt(&format!(
                 "claim {id} of job {job} {how}, and its collateral is gone; what is kept of it is in {}. Find out why from that and \
                  this log, then start again: the rig halts once for each such claim",
                 place.display()
             )),
-            Ok(Err(error)) => self.node.halt(&format!("claim {id} of job {job} {how}, and it cannot be set aside: {error}")),
             Err(error) => self.node.halt(&format!("claim {id} of job {job} {how}, and it cannot be set aside: {error}")),
         }
     }

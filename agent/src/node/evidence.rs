@@ -5,7 +5,7 @@
 //! source first. `answers/CLAIM/SEED.json` has the answer of a claim to a draw with its secrets, on the disk before it is sent:
 //! without them the claim could not be revealed, and an unrevealed claim costs its collateral. A reorganisation or a provider that
 //! lies may show another draw: its answer does not take the place of the first. `incidents/CLAIM/` has all of that for a
-//! claim that was lost, until a person takes it away.
+//! claim that was lost, until a person takes it away; `incidents/told` has the claims that a person was told of.
 
 use bytes::Bytes;
 use headframe_market::content::{content_root, output_root};
@@ -192,15 +192,29 @@ impl Store {
         }
     }
 
-    /// Sets what is kept of a lost claim aside, with the claim as the chain shows it. Where, and `None` when that was done before.
-    /// On the disk when it returns.
+    /// Sets what is kept of a lost claim aside, with the claim as the chain shows it. Where, and `None` when that was said before,
+    /// whether the folder is still there or not. On the disk when it returns.
     pub(super) fn set_aside(&self, view: &ClaimView) -> io::Result<Option<PathBuf>> {
         let all = self.dir.join("incidents");
         let (place, aside) = (all.join(view.id.to_string()), all.join(format!("{}.new", view.id)));
-        if place.exists() {
+        let mut told = File::options().read(true).append(true).create(true).open(all.join("told"))?;
+        let mut before = String::new();
+        told.read_to_string(&mut before)?;
+        if before.lines().any(|line| line == view.id.to_string()) {
             return Ok(None);
         }
-        fs::create_dir_all(&aside)?;
+        if !place.exists() {
+            self.move_aside(view, &aside)?;
+            fs::rename(&aside, &place)?;
+        }
+        writeln!(told, "{}", view.id)?;
+        told.sync_all()?;
+        File::open(all)?.sync_all()?;
+        Ok(Some(place))
+    }
+
+    fn move_aside(&self, view: &ClaimView, aside: &Path) -> io::Result<()> {
+        fs::create_dir_all(aside)?;
         let mut file = File::create(aside.join("claim.json"))?;
         serde_json::to_writer_pretty(&mut file, view)?;
         file.sync_all()?;
@@ -214,14 +228,13 @@ impl Store {
             fs::rename(path, aside.join(seq.to_string()))?;
             self.used.fetch_sub(length, Ordering::Relaxed);
         }
-        fs::rename(&aside, &place)?;
-        File::open(all)?.sync_all()?;
-        Ok(Some(place))
+        File::open(aside)?.sync_all()
     }
 
     /// Lost claims that nobody has taken away.
     pub(super) fn incidents(&self) -> usize {
-        fs::read_dir(self.dir.join("incidents")).map_or(0, Iterator::count)
+        let entries = fs::read_dir(self.dir.join("incidents")).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).count()
     }
 
     fn job_dir(&self, job: JobId) -> PathBuf {
@@ -331,6 +344,8 @@ mod tests {
         let store = Store::open(dir.path(), 1000).unwrap();
         assert!(place.join("1").exists() && place.join("2").exists() && !place.join("3").exists());
         assert_eq!((store.used(), store.set_aside(&view).unwrap()), (0, None));
+        fs::remove_dir_all(place).unwrap();
+        assert_eq!((store.incidents(), store.set_aside(&view).unwrap()), (0, None), "who took it away has looked");
     }
 
     fn lost(id: ClaimId) -> ClaimView {

@@ -339,23 +339,17 @@ impl Outbox {
         let intent = self
             .shared
             .store(move |store| match store.get(&action.key())? {
-                Some(entry) if entry.intent.state == State::Failed => {
-                    let failed = entry.intent.done_block.unwrap_or_default();
-                    if head >= failed.after(retry_after) {
+                Some(entry) if entry.intent.state != State::Queued => {
+                    let since = match entry.intent.state {
+                        State::Failed => Some(entry.intent.done_block),
+                        state if proof && !quorum && state.is_mined() => Some(entry.intent.block),
+                        _ => None,
+                    };
+                    if since.is_some_and(|block| head >= block.unwrap_or_default().after(retry_after)) {
                         store.retry(&entry, &action, deadline, head)?;
                     }
                     Ok(store.get(&action.key())?.map_or(entry.intent, |entry| entry.intent))
                 }
-                Some(entry)
-                    if proof
-                        && !quorum
-                        && entry.intent.state.is_mined()
-                        && head >= entry.intent.block.unwrap_or_default().after(retry_after) =>
-                {
-                    store.retry(&entry, &action, deadline, head)?;
-                    Ok(store.get(&action.key())?.map_or(entry.intent, |entry| entry.intent))
-                }
-                Some(entry) if entry.intent.state != State::Queued => Ok(entry.intent),
                 None if !proof && store.queued()? >= max_queue => Err(OutboxError::Full(max_queue)),
                 _ => Ok(store.add(&action, deadline, head)?.intent),
             })
