@@ -27,6 +27,14 @@ async fn mine(mocks: &[Mock; 3], node: &mut Node) {
     node.see(mocks[2].get(|chain| chain.head)).await;
 }
 
+/// One provider is left, and the node knows it.
+async fn two_go_down(mocks: &[Mock; 3], node: &mut Node) {
+    for down in &mocks[..2] {
+        down.set(|chain| chain.manner = Manner::Says(503, ""));
+    }
+    node.head.wait_for(|head| !head.quorum && head.healthy.is_err()).await.unwrap();
+}
+
 /// Waits until the first provider is set aside, and gives the reason.
 async fn aside(rpc: &Rpc) -> String {
     let looking = async {
@@ -175,10 +183,7 @@ async fn below_a_quorum_proofs_go_on_and_claims_wait() {
     node.reach("start_job:1", &[State::Sent]).await;
     mine(&mocks, &mut node).await;
     node.reach("start_job:1", &[State::Mined]).await;
-    for down in &mocks[..2] {
-        down.set(|chain| chain.manner = Manner::Says(503, ""));
-    }
-    node.head.wait_for(|head| !head.quorum && head.healthy.is_err()).await.unwrap();
+    two_go_down(&mocks, &mut node).await;
     node.outbox.submit(start_job(2)).await.unwrap();
     node.outbox.submit(answer(1)).await.unwrap();
     node.reach("answer:1", &[State::Sent]).await;
@@ -320,10 +325,7 @@ async fn below_a_quorum_a_mined_proof_that_is_due_again_is_sent_again() {
     node.reach("answer:1", &[State::Safe]).await;
     node.reach("start_job:1", &[State::Safe]).await;
     assert_eq!(node.outbox.submit(answer(1)).await.unwrap().state, State::Safe, "a quorum has it");
-    for down in &mocks[..2] {
-        down.set(|chain| chain.manner = Manner::Says(503, ""));
-    }
-    node.head.wait_for(|head| !head.quorum && head.healthy.is_err()).await.unwrap();
+    two_go_down(&mocks, &mut node).await;
     node.outbox.submit(start_job(1)).await.unwrap();
     node.outbox.submit(answer(1)).await.unwrap();
     let again = node.reach("answer:1", &[State::Sent]).await;

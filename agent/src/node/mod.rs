@@ -193,8 +193,8 @@ fn follow_offers(node: &Arc<Node>, network: &Network, stage: &crate::shutdown::S
 impl Node {
     /// Registers the service address and bonds what the configuration asks for.
     async fn enter_the_set(&self) -> anyhow::Result<()> {
-        let bond = self.config.bond().unwrap_or(0);
         let operator = self.chain.operator(self.me).await?;
+        let bond = self.config.bond().unwrap_or(0);
         let mut steps = Vec::new();
         if operator.service_uri != self.service_uri {
             steps.push(Action::Register { service_uri: self.service_uri.clone() });
