@@ -42,7 +42,14 @@ part_clippy() {
   local status=0
   cargo test "${everything[@]}" --all-targets --no-run || status=$?
   wait $!
-  ! grep -qE '^warning: .* generated [0-9]+ warning' "$logs/test-clippy.log" || status=1
+  local found
+  # Each with what stands below it, to the next empty line.
+  found=$(awk '/^warning: .* generated [0-9]+ warning/ { print; next } /^warning: / { said = 1 } said; /^$/ { said = 0 }' \
+    "$logs/test-clippy.log")
+  if grep -qE '^warning: .* generated [0-9]+ warning' <<<"$found"; then
+    printf '%s\n' "$found"
+    status=1
+  fi
   return $status
 }
 # Everything but what has a part of its own. The tests of a package bring its programs, which those of others start.
