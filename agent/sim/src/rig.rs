@@ -392,6 +392,7 @@ impl Rig {
             claim::Step::Seal(_) | claim::Step::Wait => {}
             claim::Step::Answer { until } => self.answer(view, until).await?,
             claim::Step::Reveal { until } => self.reveal(view, until).await,
+            // A rig halts once for a lost claim, until somebody has looked. Here it goes on, so that a run shows what else comes.
             claim::Step::Over(_) => {
                 let mut inner = self.world.lock();
                 inner.disk.answers.retain(|(id, _), _| *id != view.id);
