@@ -4,6 +4,8 @@ use crate::merkle::Leaf;
 use crate::typed_data::{self, Domain};
 use crate::units::{JobId, SegmentNo, Units};
 use alloy_primitives::{Address, B256, Signature};
+use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
+use secp256k1::{Message, SECP256K1};
 use serde::{Deserialize, Serialize};
 
 /// What the client orders and signs: transcode these bytes as segment `seq` of `job`.
@@ -75,9 +77,43 @@ impl Receipt {
 }
 
 /// High-s signatures are refused, as the contracts refuse them: one statement has one valid signature.
+///
+/// Every receipt asks for this. libsecp256k1 takes a sixth of the time of the pure Rust curve, which verifies once more what it
+/// has just recovered.
 pub(crate) fn recover(hash: B256, signature: &Signature) -> Option<Address> {
     if signature.normalize_s().is_some() {
         return None;
     }
-    signature.recover_address_from_prehash(&hash).ok()
+    let parity = if signature.v() { RecoveryId::One } else { RecoveryId::Zero };
+    let compact = &signature.as_bytes()[..64];
+    let signature = RecoverableSignature::from_compact(compact, parity).ok()?;
+    let key = SECP256K1.recover_ecdsa(Message::from_digest(hash.0), &signature).ok()?;
+    Some(Address::from_raw_public_key(&key.serialize_uncompressed()[1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::U256;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Against the other implementation of the curve, with every kind of scalar: none, in range, past the order.
+        #[test]
+        fn two_implementations_of_the_curve_recover_the_same(
+            hash: [u8; 32], r: [u8; 32], s: [u8; 32], parity: bool, small in 0u8..4,
+        ) {
+            let (hash, mut r, mut s) = (B256::from(hash), U256::from_be_bytes(r), U256::from_be_bytes(s));
+            match small {
+                0 => r >>= 250,
+                1 => s >>= 250,
+                _ => {}
+            }
+            let odd = Signature::new(r, s, parity);
+            let theirs = odd.recover_address_from_prehash(&hash).ok().filter(|_| odd.normalize_s().is_none());
+            prop_assert_eq!(recover(hash, &odd), theirs);
+            let low = odd.normalize_s().unwrap_or(odd);
+            prop_assert_eq!(recover(hash, &low), low.recover_address_from_prehash(&hash).ok());
+        }
+    }
 }

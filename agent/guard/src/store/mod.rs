@@ -379,14 +379,17 @@ type Outcomes = Vec<Result<Verdict, NotSafe>>;
 
 /// One exclusive transaction for all; a refusal of one changes nothing for the others.
 fn record_all(connection: &mut Connection, pinned: &Pinned, batch: &[Arc<Waiting>]) -> Result<Outcomes, NotSafe> {
-    let mut tx = connection.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(rows::storage)?;
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(rows::storage)?;
     let mut outcomes = Vec::with_capacity(batch.len());
+    // By hand, because rusqlite's savepoints prepare their statements anew each time.
+    let savepoint = |sql| tx.prepare_cached(sql).and_then(|mut query| query.execute([])).map_err(rows::storage);
     for waiting in batch {
-        let one = tx.savepoint().map_err(rows::storage)?;
-        let outcome = record_one(&one, pinned, &waiting.ask);
-        if outcome == Ok(Verdict::New) {
-            one.commit().map_err(rows::storage)?;
+        savepoint("SAVEPOINT one")?;
+        let outcome = record_one(&tx, pinned, &waiting.ask);
+        if outcome != Ok(Verdict::New) {
+            savepoint("ROLLBACK TO one")?;
         }
+        savepoint("RELEASE one")?;
         outcomes.push(outcome);
     }
     if outcomes.contains(&Ok(Verdict::New)) {

@@ -3,11 +3,13 @@
 use super::rows::storage;
 use crate::rules::{NotSafe, Pinned, role_name};
 use headframe_market::{Address, Addresses, B256, Role};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// As it says of itself.
@@ -148,6 +150,9 @@ fn connect(path: &Path) -> Result<Connection, NotSafe> {
     let open = || {
         let db = Connection::open_with_flags(path, flags)?;
         db.busy_timeout(std::time::Duration::ZERO)?;
+        // Else a statement with a parameter in its LIMIT is prepared anew whenever that changes.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        db.set_prepared_statement_cache_capacity(64); // all there are
         // In this order: WAL that begins in exclusive mode needs no shared memory and never lets go of its lock.
         db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         db.pragma_update(None, "journal_mode", "WAL")?;
@@ -206,15 +211,25 @@ fn verify_schema(db: &Connection) -> Result<(), String> {
             "{release} release wrote it (schema {number}, this one knows {SCHEMA_NUMBER}): install that release again"
         ));
     }
-    let reference = Connection::open_in_memory().map_err(|error| error.to_string())?;
-    reference.execute_batch(SCHEMA).map_err(|error| error.to_string())?;
-    let (ours, theirs) = (schema_of(&reference)?, schema_of(db)?);
-    if ours != theirs {
+    let (ours, theirs) = (reference()?, schema_of(db)?);
+    if *ours != theirs {
         let odd = ours.iter().find(|one| !theirs.contains(one)).or(theirs.iter().find(|one| !ours.contains(one)));
         let odd = odd.map_or_else(String::new, |(kind, name, _)| format!("{kind} {name}"));
         return Err(format!("its rules were changed ({odd}); another version or another program wrote it"));
     }
     Ok(())
+}
+
+/// Our schema as SQLite shows it, made once in a process.
+fn reference() -> Result<&'static Vec<SchemaRow>, String> {
+    static REFERENCE: OnceLock<Vec<SchemaRow>> = OnceLock::new();
+    if let Some(made) = REFERENCE.get() {
+        return Ok(made);
+    }
+    let db = Connection::open_in_memory().map_err(|error| error.to_string())?;
+    db.execute_batch(SCHEMA).map_err(|error| error.to_string())?;
+    let made = schema_of(&db)?;
+    Ok(REFERENCE.get_or_init(|| made))
 }
 
 type SchemaRow = (String, String, Option<String>);
