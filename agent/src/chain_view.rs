@@ -6,8 +6,8 @@ use alloy::sol_types::{SolCall, SolEvent};
 use headframe_chain::provider::views::Agreed;
 use headframe_chain::{Rpc, RpcError};
 use headframe_contracts::{
-    ActiveSet, ClaimBook, Deployment, FeeRouter, IClaimBook, IStakeRegistry, JobMarket, OperatorKeys, ProfileRegistry,
-    StakeRegistry, Token,
+    ActiveSet, ClaimBook, Deployment, FeeRouter, IClaimBook, IJobMarket, IStakeRegistry, JobMarket, OperatorKeys,
+    ProfileRegistry, StakeRegistry, Token,
 };
 use headframe_guard::protocol::SeenClaim;
 use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView, Now};
@@ -158,25 +158,12 @@ impl ChainView {
     /// One job. A job that does not exist is in [`JobState::None`].
     pub async fn job(&self, id: JobId) -> Result<JobView, ViewError> {
         let job = self.call(self.at.market, JobMarket::jobCall { jobId: id.0 }).await?;
-        Ok(JobView {
-            id,
-            client: job.client,
-            operator: job.operator,
-            state: JobState::of(job.state),
-            samples: job.k,
-            deadline: Timestamp(job.deadline.to::<u64>()),
-            start_until: Timestamp(job.startUntil.to::<u64>()),
-            drain_until: Timestamp(job.drainUntil.to::<u64>()),
-            price: price(job.price),
-            max_price: price(job.maxPrice),
-            escrow: Wei(job.escrow),
-            reserved: Wei(job.reserved),
-            profile: job.profile,
-            seed_tip: job.seedTip,
-            next_seq: SegmentNo(job.nextSeq.into()),
-            open_claims: job.openClaims.into(),
-            released: job.released,
-        })
+        Ok(job_view(id, &job))
+    }
+
+    /// One job as every answer shows it, the most frequent first, and whether a quorum says that one.
+    pub async fn job_said(&self, id: JobId) -> Result<Agreed<Vec<JobView>>, ViewError> {
+        self.call_said(self.at.market, JobMarket::jobCall { jobId: id.0 }, |job| job_view(id, &job)).await
     }
 
     /// The id that the next job will get.
@@ -197,13 +184,19 @@ impl ChainView {
 
     /// One claim as every answer shows it, the most frequent first, and whether a quorum says that one.
     pub async fn claim_said(&self, id: ClaimId) -> Result<Agreed<Vec<ClaimView>>, ViewError> {
-        let call = ClaimBook::claimInfoCall { claimId: id.0 };
-        let said = self.rpc.call_said(self.at.book, Bytes::from(call.abi_encode())).await?;
-        let decode = |answer: &Bytes| ClaimBook::claimInfoCall::abi_decode_returns_validate(answer);
-        let value = said.value.iter().filter_map(|answer| decode(answer).ok()).map(|claim| claim_view(id, &claim));
-        let value: Vec<ClaimView> = value.collect();
-        let quorum = said.quorum && said.value.first().is_some_and(|first| decode(first).is_ok());
-        Ok(Agreed { value, quorum })
+        self.call_said(self.at.book, ClaimBook::claimInfoCall { claimId: id.0 }, |claim| claim_view(id, &claim)).await
+    }
+
+    async fn call_said<C: SolCall, T>(
+        &self,
+        contract: Address,
+        call: C,
+        view: impl Fn(C::Return) -> T,
+    ) -> Result<Agreed<Vec<T>>, ViewError> {
+        let said = self.rpc.call_said(contract, Bytes::from(call.abi_encode())).await?;
+        let decode = |answer: &Bytes| C::abi_decode_returns_validate(answer).ok();
+        let quorum = said.quorum && said.value.first().and_then(decode).is_some();
+        Ok(Agreed { value: said.value.iter().filter_map(decode).map(view).collect(), quorum })
     }
 
     /// Refunds credited to `account` by the market and not withdrawn.
@@ -366,6 +359,28 @@ pub(crate) fn explain_revert(data: &[u8]) -> Option<String> {
         .or_else(|| words::<ClaimBook::ClaimBookErrors>(data))
         .or_else(|| words::<StakeRegistry::StakeRegistryErrors>(data))
         .or_else(|| words::<Token::TokenErrors>(data))
+}
+
+fn job_view(id: JobId, job: &IJobMarket::Job) -> JobView {
+    JobView {
+        id,
+        client: job.client,
+        operator: job.operator,
+        state: JobState::of(job.state),
+        samples: job.k,
+        deadline: Timestamp(job.deadline.to::<u64>()),
+        start_until: Timestamp(job.startUntil.to::<u64>()),
+        drain_until: Timestamp(job.drainUntil.to::<u64>()),
+        price: price(job.price),
+        max_price: price(job.maxPrice),
+        escrow: Wei(job.escrow),
+        reserved: Wei(job.reserved),
+        profile: job.profile,
+        seed_tip: job.seedTip,
+        next_seq: SegmentNo(job.nextSeq.into()),
+        open_claims: job.openClaims.into(),
+        released: job.released,
+    }
 }
 
 fn claim_view(id: ClaimId, claim: &IClaimBook::Claim) -> ClaimView {

@@ -135,6 +135,30 @@ async fn what_was_final_and_is_undone_holds_claims_back_but_not_proofs() {
     node.reach("start_job:1", &[State::Sent]).await;
 }
 
+/// Nobody tells a node of what was reorganised while it was down: it looks at all that is not final.
+#[tokio::test]
+async fn what_was_reorganised_while_nobody_looked_is_looked_at_after_the_start() {
+    let mock = Mock::start(9).await;
+    mock.set(|chain| chain.finalized = Some(0));
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let mut node = Node::start(dir.path(), &mock.url, &signer, settings()).await;
+    node.outbox.submit(answer(1)).await.unwrap();
+    node.reach("answer:1", &[State::Sent]).await;
+    for _ in 0..4 {
+        mine(&mock, &mut node).await;
+    }
+    node.reach("answer:1", &[State::Safe]).await;
+    node.crash().await;
+    mock.set(|chain| chain.reorganise_to_reverts(4));
+    let mut node = Node::start(dir.path(), &mock.url, &signer, settings()).await;
+    node.reach("answer:1", &[State::Failed]).await;
+    node.outbox.submit(answer(1)).await.unwrap();
+    assert_eq!(node.outbox.status("answer:1").await.unwrap().unwrap().state, State::Failed, "not in the same block");
+    mine(&mock, &mut node).await;
+    node.outbox.submit(answer(1)).await.unwrap();
+    assert_eq!(node.reach("answer:1", &[State::Sent]).await.nonce, Some(1));
+}
+
 /// A node that has just started knows no blocks but its newest: that this one is replaced undoes nothing final, and that what
 /// was final is replaced shows all the same.
 #[tokio::test]

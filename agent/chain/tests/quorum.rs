@@ -6,7 +6,7 @@ mod common;
 
 use alloy::primitives::{Address, B256};
 use common::mock::{Manner, Mock, hex};
-use common::{LONG, Node, TestSigner, answer, rpc_settings, settings, start_job};
+use common::{LONG, Node, TestSigner, answer, rpc_settings, settings, start_job, until};
 use headframe_chain::{Class, Deadline, OutboxError, Rpc, RpcError, State, Watcher, watcher};
 use headframe_market::BlockNo;
 use serde_json::{Value, json};
@@ -35,10 +35,11 @@ async fn two_go_down(mocks: &[Mock; 3], node: &mut Node) {
     node.head.wait_for(|head| !head.quorum && head.healthy.is_err()).await.unwrap();
 }
 
-/// Waits until the first provider is set aside, and gives the reason.
-async fn aside(rpc: &Rpc) -> String {
+/// Waits until the first provider is set aside, doing `meanwhile`, and gives the reason.
+async fn aside(rpc: &Rpc, mut meanwhile: impl AsyncFnMut()) -> String {
     let looking = async {
         loop {
+            meanwhile().await;
             if let Some(why) = rpc.stats()[0].aside.clone() {
                 return why;
             }
@@ -61,7 +62,7 @@ async fn a_liar_with_a_fake_receipt_convinces_nobody_and_is_named() {
     let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
     let mut node = Node::start_on(dir.path(), &urls, &signer, settings()).await;
     node.outbox.submit(answer(1)).await.unwrap();
-    let why = aside(&node.rpc).await;
+    let why = aside(&node.rpc, async || ()).await;
     assert!(why.contains("others"), "{why}");
     assert!(node.rpc.stats()[0].disagreements > 0 && node.rpc.stats()[1].disagreements == 0);
     mocks[2].set(|chain| chain.wants = 0);
@@ -88,7 +89,7 @@ async fn one_invented_transaction_holds_claims_back_until_its_provider_is_set_as
     node.outbox.submit(start_job(2)).await.unwrap();
     node.outbox.submit(answer(1)).await.unwrap();
     node.reach("answer:1", &[State::Sent]).await;
-    let why = aside(&node.rpc).await;
+    let why = aside(&node.rpc, async || ()).await;
     assert!(why.contains("says 99 transactions were mined"), "{why}");
     mine(&mocks, &mut node).await;
     node.reach("start_job:2", &[State::Sent]).await;
@@ -117,7 +118,7 @@ async fn one_that_is_behind_or_ahead_is_set_aside_and_tried_again() {
             (heads.tip.number, heads.lowest.number, heads.highest.number),
             (BlockNo(100), BlockNo(100), BlockNo(100))
         );
-        let why = aside(&rpc).await;
+        let why = aside(&rpc, async || ()).await;
         assert!(why.contains(side), "{why}");
         let asked = mocks[0].get(|chain| chain.requests);
         rpc.heads().await.unwrap();
@@ -135,6 +136,82 @@ async fn one_that_is_behind_or_ahead_is_set_aside_and_tried_again() {
         assert!(rpc.stats()[0].aside.is_none());
     }
     assert_eq!(rpc.stats()[0].set_aside, 2);
+}
+
+/// Nobody can tell which of two is wrong, and the one that is ahead may be the only one that is right.
+#[tokio::test]
+async fn of_two_that_are_far_apart_neither_is_set_aside_and_there_is_no_quorum() {
+    let (mocks, urls) = three().await;
+    mocks[2].set(|chain| chain.head = 100);
+    let rpc = Rpc::connect_with(&urls, None, rpc_settings()).await.unwrap();
+    is_at(&mocks, 50);
+    mocks[1].set(|chain| chain.manner = Manner::Says(503, ""));
+    for _ in 0..20 {
+        let heads = rpc.heads().await.unwrap();
+        assert!(!heads.quorum);
+        assert_eq!((heads.tip.number, heads.highest.number), (BlockNo(50), BlockNo(100)));
+        rpc.nonces(Address::ZERO).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(rpc.stats().iter().all(|stats| stats.set_aside == 0), "{:?}", rpc.stats());
+    mocks[1].set(|chain| chain.manner = Manner::Honest);
+    assert!(aside(&rpc, async || drop(rpc.heads().await)).await.contains("50 blocks behind the others"));
+}
+
+/// The first of the providers has not seen any block since `number`.
+fn is_at(mocks: &[Mock; 3], number: u64) {
+    let chain = mocks[2].chain.clone();
+    mocks[0].twist(move |method, params, honest| match method {
+        "eth_getBlockByNumber" if params[0] == "latest" => chain.lock().unwrap().block(number),
+        "eth_getTransactionCount" => json!("0x0"),
+        _ => honest,
+    });
+}
+
+#[tokio::test]
+async fn below_a_quorum_one_that_is_behind_holds_no_proof_back() {
+    let (mocks, urls) = three().await;
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let mut node = Node::start_on(dir.path(), &urls, &signer, settings()).await;
+    node.outbox.submit(answer(1)).await.unwrap();
+    node.reach("answer:1", &[State::Sent]).await;
+    mine(&mocks, &mut node).await;
+    node.reach("answer:1", &[State::Mined]).await;
+    for _ in 0..12 {
+        mine(&mocks, &mut node).await;
+    }
+    is_at(&mocks, 1);
+    mocks[1].set(|chain| chain.manner = Manner::Says(503, ""));
+    node.head.wait_for(|head| !head.quorum).await.unwrap();
+    node.outbox.submit(answer(2)).await.unwrap();
+    node.reach("answer:2", &[State::Sent]).await;
+}
+
+/// What a reorganisation did cannot be asked while one provider is left: it is asked later.
+#[tokio::test]
+async fn a_reorganisation_that_too_few_saw_is_looked_at_when_there_is_a_quorum_again() {
+    let (mocks, urls) = three().await;
+    mocks[2].set(|chain| chain.finalized = Some(0));
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let mut node = Node::start_on(dir.path(), &urls, &signer, settings()).await;
+    node.outbox.submit(answer(1)).await.unwrap();
+    node.reach("answer:1", &[State::Sent]).await;
+    for _ in 0..4 {
+        mine(&mocks, &mut node).await;
+    }
+    node.reach("answer:1", &[State::Safe]).await;
+    two_go_down(&mocks, &mut node).await;
+    mocks[2].set(|chain| {
+        chain.reorganise_to_reverts(4);
+        chain.mine();
+    });
+    node.head.wait_for(|head| head.reorgs > 0).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(node.outbox.status("answer:1").await.unwrap().unwrap().state, State::Safe);
+    for back in &mocks[..2] {
+        back.set(|chain| chain.manner = Manner::Honest);
+    }
+    node.reach("answer:1", &[State::Reverted, State::Failed]).await;
 }
 
 #[tokio::test]
@@ -223,7 +300,7 @@ async fn headers_must_chain_by_their_parents() {
         honest
     });
     mocks[2].set(|chain| chain.head = 4);
-    let why = aside(&rpc).await;
+    let why = aside(&rpc, async || ()).await;
     assert!(why.contains("as its parent"), "{why}");
     let seen = see(4).await;
     assert_eq!((seen.hash, seen.reorgs), (mocks[2].get(|chain| chain.hash(4)), 0));
@@ -286,7 +363,7 @@ async fn a_view_of_a_contract_is_what_most_say() {
         }
     };
     tokio::time::timeout(LONG, asking).await.unwrap();
-    assert!(aside(&rpc).await.contains("answers a call"));
+    assert!(aside(&rpc, async || ()).await.contains("answers a call"));
     mocks[1].set(|chain| chain.manner = Manner::Says(503, ""));
     assert!(
         rpc.call(Address::ZERO, Default::default()).await.unwrap().is_empty(),
@@ -327,10 +404,43 @@ async fn below_a_quorum_a_mined_proof_that_is_due_again_is_sent_again() {
     assert_eq!(node.outbox.submit(answer(1)).await.unwrap().state, State::Safe, "a quorum has it");
     two_go_down(&mocks, &mut node).await;
     node.outbox.submit(start_job(1)).await.unwrap();
-    node.outbox.submit(answer(1)).await.unwrap();
+    until("it is queued again", async || node.outbox.submit(answer(1)).await.unwrap().state != State::Safe).await;
     let again = node.reach("answer:1", &[State::Sent]).await;
     assert_eq!((again.nonce, signer.signed.lock().unwrap().len()), (Some(2), 3));
     assert_eq!(node.outbox.status("start_job:1").await.unwrap().unwrap().state, State::Safe);
     assert_eq!(node.outbox.submit(answer(1)).await.unwrap().state, State::Sent, "once for each time that it is mined");
     assert_eq!(node.outbox.gas_totals().await.unwrap()["answer"].transactions, 1);
+}
+
+/// The last provider that answers has the proof's nonce used up and shows the proof as due all the same: it goes out again.
+#[tokio::test]
+async fn below_a_quorum_a_sent_proof_whose_nonce_is_used_up_is_sent_again_and_a_claim_is_not() {
+    let (mocks, urls) = three().await;
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let mut node = Node::start_on(dir.path(), &urls, &signer, settings()).await;
+    node.see(1).await;
+    node.outbox.submit(start_job(1)).await.unwrap();
+    node.reach("start_job:1", &[State::Sent]).await;
+    node.outbox.submit(answer(1)).await.unwrap();
+    node.reach("answer:1", &[State::Sent]).await;
+    two_go_down(&mocks, &mut node).await;
+    for _ in 0..2 {
+        mocks[2].set(|chain| chain.mine());
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert_eq!(node.outbox.submit(answer(1)).await.unwrap().nonce, Some(1), "it may be mined");
+    }
+    let again = async {
+        loop {
+            mocks[2].set(|chain| chain.mine());
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            node.outbox.submit(start_job(1)).await.unwrap();
+            let intent = node.outbox.submit(answer(1)).await.unwrap();
+            if (intent.state, intent.nonce) == (State::Sent, Some(2)) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(LONG, again).await.unwrap();
+    let claim = node.outbox.status("start_job:1").await.unwrap().unwrap();
+    assert_eq!((claim.state, claim.nonce), (State::Sent, Some(0)));
 }

@@ -70,18 +70,15 @@ impl Automation {
             return Ok(());
         }
         self.node.look_at_gas(head).await;
-        let now = self.node.chain.now(head.number, Timestamp(head.timestamp)).await?;
-        self.find(now.head).await?;
-        let open = self.jobs.iter().filter(|(_, over)| !**over).map(|(id, _)| *id);
-        for id in open.collect::<Vec<_>>() {
-            let job = self.node.chain.job(id).await?;
-            self.look_at_job(&job, &now).await;
-        }
+        self.find(head.number).await?;
+        // What cannot be read of a job keeps no proof waiting.
+        let mut done = self.look_at_jobs(head).await;
         let mut unsealed = BTreeSet::new();
         for id in self.claims.keys().copied().collect::<Vec<_>>() {
-            self.look_at_claim(id, &now, &mut unsealed).await?;
+            done = done.and(self.look_at_claim(id, head, &mut unsealed).await);
         }
-        self.collect(now.head).await?;
+        done?;
+        self.collect(head.number).await?;
         self.node.note_claims(&self.claims);
         Ok(())
     }
@@ -97,6 +94,16 @@ impl Automation {
             self.claims.entry(id).or_insert(ClaimState::None);
         }
         self.seen_to = head;
+        Ok(())
+    }
+
+    async fn look_at_jobs(&mut self, head: &Head) -> Result<(), ViewError> {
+        let now = self.node.chain.now(head.number, Timestamp(head.timestamp)).await?;
+        let open = self.jobs.iter().filter(|(_, over)| !**over).map(|(id, _)| *id);
+        for id in open.collect::<Vec<_>>() {
+            let job = self.node.chain.job(id).await?;
+            self.look_at_job(&job, &now).await;
+        }
         Ok(())
     }
 
@@ -141,21 +148,27 @@ impl Automation {
     }
 
     /// Claims of one job are sealed in order: `unsealed` has the jobs of which an earlier one is not.
-    async fn look_at_claim(&mut self, id: ClaimId, now: &Now, unsealed: &mut BTreeSet<JobId>) -> Result<(), ViewError> {
+    async fn look_at_claim(
+        &mut self,
+        id: ClaimId,
+        head: &Head,
+        unsealed: &mut BTreeSet<JobId>,
+    ) -> Result<(), ViewError> {
         if self.claims.get(&id).is_some_and(|state| state.is_over()) {
             return Ok(()); // kept so that the overlap of the next search does not find it anew
         }
         let said = self.node.chain.claim_said(id).await?;
         let Some(view) = said.value.first().filter(|_| said.quorum).cloned() else {
-            return self.only_proofs(&said.value, now).await;
+            return self.only_proofs(&said.value, head).await;
         };
+        let now = at(head.number, head.timestamp);
         self.claims.insert(id, view.state);
         let first = view.state != ClaimState::Submitted || unsealed.insert(view.job);
-        match claim::next(&view, now) {
+        match claim::next(&view, &now) {
             claim::Step::Send(action) => self.node.submit(action).await,
             claim::Step::Seal(block) if first => self.seal(&view, block).await?,
             claim::Step::Seal(_) => {}
-            claim::Step::Wait => self.thin(&view, now).await,
+            claim::Step::Wait => self.thin(&view, &now).await,
             claim::Step::Answer { until } => self.answer(&view, until).await,
             claim::Step::Reveal { until } => self.reveal(&view, until).await,
             claim::Step::Over(true) => {
@@ -167,10 +180,12 @@ impl Automation {
         Ok(())
     }
 
-    /// Below a quorum nothing is taken as over, and nothing is forgotten; but a proof that anybody shows as due goes out.
-    async fn only_proofs(&self, views: &[ClaimView], now: &Now) -> Result<(), ViewError> {
+    /// Below a quorum nothing is taken as over, and nothing is forgotten; but a proof that anybody shows as due goes out: by
+    /// the newest block that anybody has, because the others may be behind.
+    async fn only_proofs(&self, views: &[ClaimView], head: &Head) -> Result<(), ViewError> {
+        let now = at(head.highest.0, head.highest.1);
         for view in views {
-            match claim::next(view, now) {
+            match claim::next(view, &now) {
                 claim::Step::Seal(block) => self.seal(view, block).await?,
                 claim::Step::Answer { until } => self.answer(view, until).await,
                 claim::Step::Reveal { until } => self.reveal(view, until).await,
@@ -191,13 +206,8 @@ impl Automation {
     /// Works out what to say of the drawn segments, beside everything else: it takes the workers as long as transcoding.
     async fn answer(&self, view: &ClaimView, until: Timestamp) {
         let node = self.node.clone();
-        match node.evidence.answer(view.id, view.seed) {
-            Ok(Some(answer)) if claim::answers(view, &answer) => {
-                return node.submit_by(answer, Deadline::time(until)).await;
-            }
-            Ok(Some(_)) => {
-                tracing::warn!(claim = %view.id, "a reorganisation has changed the draw: working out another answer");
-            }
+        match node.evidence.answer(view) {
+            Ok(Some(answer)) => return node.submit_by(answer, Deadline::time(until)).await,
             Ok(None) => {}
             Err(error) => {
                 tracing::error!(claim = %view.id, %until, %error, "the kept answer cannot be read");
@@ -221,7 +231,7 @@ impl Automation {
     }
 
     async fn reveal(&self, view: &ClaimView, until: Timestamp) {
-        let answer = self.node.evidence.answer(view.id, view.seed);
+        let answer = self.node.evidence.answer(view);
         match answer.map(|answer| answer.as_ref().and_then(claim::reveal)) {
             Ok(Some(reveal)) => self.node.submit_by(reveal, Deadline::time(until)).await,
             Ok(None) => tracing::error!(claim = %view.id, %until, "cannot reveal: the answer is not kept here"),
@@ -240,7 +250,7 @@ impl Automation {
         let (store, view) = (self.node.evidence.clone(), view.clone());
         let id = view.id;
         let thinned = tokio::task::spawn_blocking(move || {
-            let Some(Action::Answer { openings, .. }) = store.answer(view.id, view.seed)? else { return Ok(()) };
+            let Some(Action::Answer { openings, .. }) = store.answer(&view)? else { return Ok(()) };
             let drawn = openings.iter().map(|opening| opening.receipt.seq.0).collect();
             store.keep_only(view.job, view.first.0, view.first.0 + u64::from(view.count), &drawn)
         });
@@ -296,14 +306,21 @@ impl Automation {
     }
 }
 
+/// What claims are held against: not the market's clock, which is for jobs.
+fn at(head: BlockNo, time: u64) -> Now {
+    Now { head, time: Timestamp(time), market: Timestamp(0) }
+}
+
 fn in_work(answering: &Mutex<BTreeSet<ClaimId>>) -> std::sync::MutexGuard<'_, BTreeSet<ClaimId>> {
     answering.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The answer to a sealed claim, kept on disk. What is said of a segment is computed from its bytes by the workers.
 async fn work_out(node: &Node, view: &ClaimView) -> anyhow::Result<Action> {
-    let job = node.chain.job(view.job).await?;
-    let ladder = node.ladder(&job.profile).context("this rig has no ladder for the job's profile any more")?;
+    // Whoever shows the job as one of ours is right: another ladder gives another answer, which the kept bytes would not bear out.
+    let shown = node.chain.job_said(view.job).await?.value;
+    let ladder = shown.iter().find_map(|job| node.ladder(&job.profile));
+    let ladder = ladder.context("this rig has no ladder for the job's profile any more")?;
     let kept = node.signer.receipts(view.job, view.first, view.count).await?;
     let openings = claim::openings(view, &kept)?;
     let mut digests = BTreeMap::new();

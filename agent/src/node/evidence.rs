@@ -9,7 +9,7 @@
 
 use bytes::Bytes;
 use headframe_market::content::{content_root, output_root};
-use headframe_market::machine::ClaimView;
+use headframe_market::machine::{ClaimView, claim};
 use headframe_market::merkle::Leaf;
 use headframe_market::{Action, B256, ClaimId, JobId, SegmentNo};
 use std::collections::BTreeSet;
@@ -175,13 +175,25 @@ impl Store {
         File::open(self.dir.join("answers"))?.sync_all()
     }
 
-    /// The kept answer of a claim to the draw of `seed`.
-    pub(super) fn answer(&self, claim: ClaimId, seed: B256) -> io::Result<Option<Action>> {
-        match fs::read(self.answer_path(claim, seed)) {
-            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+    /// The kept answer of a claim to its draw. Two seeds may draw the same segments, one of them made up: then what was said of
+    /// them first is what is said, because it may be on the chain.
+    pub(super) fn answer(&self, view: &ClaimView) -> io::Result<Option<Action>> {
+        let own = read_answer(&self.answer_path(view.id, view.seed))?;
+        if own.as_ref().is_some_and(|answer| claim::answers(view, answer)) {
+            return Ok(own);
         }
+        let others = match fs::read_dir(self.answers_dir(view.id)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            others => others?,
+        };
+        for other in others {
+            let path = other?.path();
+            let kept = if path.extension().is_some_and(|end| end == "json") { read_answer(&path)? } else { None };
+            if kept.as_ref().is_some_and(|answer| claim::answers(view, answer)) {
+                return Ok(kept);
+            }
+        }
+        Ok(None)
     }
 
     /// Forgets the answers of a claim that is over.
@@ -250,6 +262,14 @@ impl Store {
     }
 }
 
+fn read_answer(answer: &Path) -> io::Result<Option<Action>> {
+    match fs::read(answer) {
+        Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Files of a folder whose names are numbers; none where there is no folder.
 fn files(dir: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
     let entries = match fs::read_dir(dir) {
@@ -266,6 +286,10 @@ fn files(dir: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
 mod tests {
     use super::*;
     use headframe_market::Units;
+    use headframe_market::action::Secret;
+    use headframe_market::machine::claim::Evidence;
+    use headframe_market::machine::draws;
+    use headframe_market::merkle::SumTree;
 
     const JOB: JobId = JobId(3);
 
@@ -370,28 +394,48 @@ mod tests {
         }
     }
 
+    /// A claim of two segments with one draw, and a seed for each of them.
+    fn drawn() -> (ClaimView, Vec<Evidence>, [Vec<B256>; 2]) {
+        let leaf = |seq| Leaf { seq: SegmentNo(seq), ..leaf(b"source", &[vec![1]]) };
+        let leaves = [leaf(0), leaf(1)];
+        let root = SumTree::new(&leaves).unwrap().root();
+        let evidence = leaves.map(|leaf| Evidence {
+            leaf,
+            src_bytes: 6,
+            duration_ms: 2000,
+            client_signature: headframe_market::Bytes::new(),
+        });
+        let units = Units(root.sum);
+        let view = ClaimView { count: 2, units, root: root.hash, ..lost(ClaimId(9)) };
+        let second = |seed: &B256| draws(*seed, 1, units)[0] >= units.0 / 2;
+        let (two, one) = (1..=255).map(B256::repeat_byte).partition(second);
+        (view, evidence.into(), [one, two])
+    }
+
     #[test]
     fn an_answer_is_kept_for_its_draw_until_its_claim_is_over() {
         let (_dir, store) = store();
-        let answer = |operator| Action::Answer {
-            claim: ClaimId(9),
-            operator: headframe_market::Address::repeat_byte(operator),
-            openings: Vec::new(),
-            secrets: Vec::new(),
+        let (view, evidence, [first, second]) = drawn();
+        let at = |seed: B256| ClaimView { seed, ..view.clone() };
+        let answer = |seed: B256, salt| {
+            let secret = Secret { digest: B256::ZERO, salt: B256::repeat_byte(salt) };
+            claim::answer(&at(seed), claim::openings(&at(seed), &evidence).unwrap(), vec![secret])
         };
-        let [seed, other] = [1, 2].map(B256::repeat_byte);
-        assert_eq!(store.answer(ClaimId(9), seed).unwrap(), None);
-        store.keep_answer(ClaimId(9), seed, &answer(1)).unwrap();
-        store.keep_answer(ClaimId(9), other, &answer(2)).unwrap();
-        assert_eq!(store.answer(ClaimId(9), seed).unwrap(), Some(answer(1)), "another draw takes no answer's place");
-        assert_eq!(store.answer(ClaimId(9), other).unwrap(), Some(answer(2)));
-        for draw in 3..=MAX_DRAWS as u8 {
-            store.keep_answer(ClaimId(9), B256::repeat_byte(draw), &answer(draw)).unwrap();
+        let keep = |seed, salt| store.keep_answer(view.id, seed, &answer(seed, salt));
+        assert_eq!(store.answer(&at(first[0])).unwrap(), None);
+        keep(first[0], 1).unwrap();
+        assert_eq!(store.answer(&at(second[0])).unwrap(), None, "that draw is of the other segment");
+        assert_eq!(store.answer(&at(first[1])).unwrap(), Some(answer(first[0], 1)), "one draw has one answer");
+        keep(second[0], 2).unwrap();
+        assert_eq!(store.answer(&at(first[0])).unwrap(), Some(answer(first[0], 1)), "another takes no answer's place");
+        assert_eq!(store.answer(&at(second[0])).unwrap(), Some(answer(second[0], 2)));
+        for seed in &first[1..MAX_DRAWS - 1] {
+            keep(*seed, 3).unwrap();
         }
-        assert!(store.keep_answer(ClaimId(9), B256::repeat_byte(200), &answer(3)).is_err(), "but not without end");
-        store.keep_answer(ClaimId(9), seed, &answer(1)).unwrap();
-        store.forget_answers(ClaimId(9)).unwrap();
-        store.forget_answers(ClaimId(9)).unwrap();
-        assert_eq!(store.answer(ClaimId(9), seed).unwrap(), None);
+        assert!(keep(first[MAX_DRAWS], 3).is_err(), "but not without end");
+        keep(first[0], 1).unwrap();
+        store.forget_answers(view.id).unwrap();
+        store.forget_answers(view.id).unwrap();
+        assert_eq!(store.answer(&at(first[0])).unwrap(), None);
     }
 }

@@ -25,7 +25,7 @@ use crate::error::RpcError;
 use crate::provider::Rpc;
 use crate::watcher::Head;
 use alloy::primitives::{Address, B256, Bytes};
-use headframe_market::{Action, Addresses};
+use headframe_market::{Action, Addresses, BlockNo};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -43,7 +43,7 @@ pub enum Blocking {
     /// On threads where that is fine.
     Threads,
     /// Within the task, so that a simulation repeats exactly. Asked before and after each step whether the process still
-    /// lives; after the first no, nothing happens any more.
+    /// lives; after the first no, nothing happens any more, and the store is dropped as a killed process drops it.
     Here(Arc<dyn Fn() -> bool + Send + Sync>),
 }
 
@@ -261,7 +261,26 @@ struct Shared {
     halted: Mutex<Option<Arc<str>>>,
     /// Kinds that wait for money, each with the head at which it was found and the reason.
     waiting: Mutex<BTreeMap<String, Waits>>,
+    /// Rows of which too few say what has become of them.
+    doubted: Mutex<Doubts>,
     wake: Notify,
+}
+
+/// As the worker's last round found them.
+#[derive(Clone, Debug, Default)]
+struct Doubts {
+    /// After how many reorganisations, and whether there was a quorum.
+    at: (u64, bool),
+    rows: BTreeMap<i64, Doubt>,
+}
+
+/// What those few say of a row's nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// Used up, since this block.
+    Spent(BlockNo),
+    /// Free, although a block had its transaction.
+    Free,
 }
 
 /// Why nothing of one kind is started for now.
@@ -295,6 +314,9 @@ impl Outbox {
     ) -> Result<(Self, Worker), OutboxError> {
         let (path, pin, account) = (path.to_owned(), rpc.pin(), signer.address());
         let store = blocking(&settings.blocking, move || Store::open(&path, pin, account)).await??;
+        if matches!(settings.blocking, Blocking::Here(_)) {
+            store.leave_as_is()?;
+        }
         let shared = Arc::new(Shared {
             store: Mutex::new(store),
             settings,
@@ -304,6 +326,7 @@ impl Outbox {
             health: watch::channel(Ok(())).0,
             halted: Mutex::new(None),
             waiting: Mutex::default(),
+            doubted: Mutex::default(),
             wake: Notify::new(),
         });
         Ok((Self { shared: shared.clone() }, Worker::new(shared, rpc, signer)))
@@ -321,8 +344,9 @@ impl Outbox {
     /// nothing was signed for it the newer content and deadline count. A failed intent is tried again when
     /// `retry_after` blocks have passed since it failed. An intent that was not signed by its deadline is dropped.
     ///
-    /// A proof that was mined is sent once more, under a new nonce, when it is asked for as many blocks later and there is no
-    /// quorum: who asks has seen that it is due, and nobody can say for certain that it is not. At worst the second reverts.
+    /// A proof comes back sooner: one that failed after a block, because it is only signed when it can be run. Without a quorum
+    /// also one that was mined, or may have been, `retry_after` blocks later: who asks has seen that it is due, and nobody can say
+    /// for certain that it is not. It keeps its nonce where that is free, and else has a new one; at worst the second reverts.
     ///
     /// Durable when it returns. Dropping the future half way may or may not have recorded the intent.
     ///
@@ -330,22 +354,35 @@ impl Outbox {
     /// `Full`, `Halted`, `Store`.
     pub async fn submit_by(&self, action: Action, deadline: Deadline) -> Result<Intent, OutboxError> {
         self.check_running()?;
-        let (head, quorum) = {
+        let (head, at) = {
             let head = self.shared.head.borrow();
-            (head.number, head.quorum)
+            (head.number, (head.reorgs, head.quorum))
         };
+        let quorum = at.1;
         let proof = Rank::of(&action) == Rank::Proof;
         let (max_queue, retry_after) = (self.shared.settings.max_queue, self.shared.settings.retry_after);
+        let doubted = self.shared.doubted.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let intent = self
             .shared
             .store(move |store| match store.get(&action.key())? {
                 Some(entry) if entry.intent.state != State::Queued => {
-                    let since = match entry.intent.state {
-                        State::Failed => Some(entry.intent.done_block),
-                        state if proof && !quorum && state.is_mined() => Some(entry.intent.block),
+                    let doubt = doubted.rows.get(&entry.id).filter(|_| proof && !quorum);
+                    let since = match (entry.intent.state, doubt) {
+                        (state, Some(Doubt::Free)) if state.is_mined() || state == State::Failed => {
+                            store.unmined(&entry, head)?;
+                            None
+                        }
+                        (State::Failed, _) => Some(entry.intent.done_block),
+                        // Only when the worker has looked whether its nonce is free.
+                        (state, _) if proof && !quorum && doubted.at == at && state.is_mined() => {
+                            Some(entry.intent.block)
+                        }
+                        (State::Reverted, _) if proof => Some(entry.intent.block),
+                        (State::Sent, Some(Doubt::Spent(since))) => Some(Some(*since)),
                         _ => None,
                     };
-                    if since.is_some_and(|block| head >= block.unwrap_or_default().after(retry_after)) {
+                    let rest = if proof && quorum { 1 } else { retry_after };
+                    if since.is_some_and(|block| head >= block.unwrap_or_default().after(rest)) {
                         store.retry(&entry, &action, deadline, head)?;
                     }
                     Ok(store.get(&action.key())?.map_or(entry.intent, |entry| entry.intent))

@@ -8,6 +8,7 @@ use crate::provider::CodePin;
 use crate::types::{Pin, Receipt};
 use alloy::primitives::{Address, B256, Bytes};
 use headframe_market::{Action, BlockNo, Timestamp, Wei};
+use rusqlite::config::DbConfig;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
@@ -130,6 +131,9 @@ impl Store {
     pub(super) fn open(path: &Path, pin: Pin, account: Address) -> Result<Self> {
         let mut db = Connection::open(path)?;
         db.busy_timeout(Duration::from_secs(3))?;
+        // Else a statement with a parameter in its LIMIT is prepared anew whenever that changes.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        db.set_prepared_statement_cache_capacity(64); // all there are
         let in_use = |error: rusqlite::Error| match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
                 StoreError::InUse(path.display().to_string())
@@ -165,6 +169,12 @@ impl Store {
         }
         tx.commit()?;
         Ok(Self { db })
+    }
+
+    /// From here on nothing is written when it is dropped, as when the process is killed.
+    pub(super) fn leave_as_is(&self) -> Result<()> {
+        self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        Ok(())
     }
 
     fn write<T>(&mut self, f: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
@@ -229,7 +239,7 @@ impl Store {
         self.get(&key)?.ok_or(StoreError::Sqlite(rusqlite::Error::QueryReturnedNoRows))
     }
 
-    /// Puts an intent that failed, or was mined, back into the queue, under a new nonce. What its transaction cost stays counted.
+    /// Puts an intent that failed, was mined, or may have been, back into the queue, under a new nonce. What its transaction cost stays counted.
     pub(super) fn retry(&mut self, entry: &Entry, action: &Action, deadline: Deadline, head: BlockNo) -> Result<()> {
         let text = json(action)?;
         let (block, time) = (deadline.block.map(|block| int(block.0)), deadline.time.map(|time| int(time.0)));
@@ -241,7 +251,7 @@ impl Store {
                 "UPDATE intents SET state = 'queued', action = ?2, created_block = ?3, nonce = NULL, hash = NULL, \
                  attempts = 0, sent_block = NULL, block = NULL, block_hash = NULL, gas_used = NULL, fee = NULL, \
                  error = NULL, done_block = NULL, deadline_block = ?4, deadline_time = ?5 \
-                 WHERE id = ?1 AND state IN ('failed', 'mined', 'reverted', 'safe', 'final')",
+                 WHERE id = ?1 AND state IN ('failed', 'sent', 'mined', 'reverted', 'safe', 'final')",
                 params![entry.id, text, int(head.0), block, time],
             )?;
             Ok(())
@@ -259,11 +269,17 @@ impl Store {
 
     /// What is on its way, and what was mined but is no longer because `mined` transactions are left of the chain.
     pub(super) fn on_the_way(&self, mined: u64) -> Result<Vec<Entry>> {
+        // `+state`: else all that is finished, which is thousands, is looked through in every round.
         self.many(
             "WHERE state IN ('signed', 'sent', 'mined', 'reverted') \
-             OR (state IN ('safe', 'final', 'failed') AND nonce >= ?1) ORDER BY nonce",
+             OR (+state IN ('safe', 'final', 'failed') AND nonce >= ?1) ORDER BY nonce",
             [int(mined)],
         )
+    }
+
+    pub(super) fn is_anything_on_the_way(&self) -> Result<bool> {
+        let sql = "SELECT 1 FROM intents WHERE state IN ('signed', 'sent', 'mined', 'reverted')";
+        Ok(self.db.prepare_cached(sql)?.exists([])?)
     }
 
     /// What is safe and lies at or below the final block `last`.

@@ -7,7 +7,7 @@ mod start;
 
 use super::intent::{Deadline, Event, Rank};
 use super::store::Entry;
-use super::{OutboxError, Shared, TxSigner};
+use super::{Doubt, Doubts, OutboxError, Shared, TxSigner};
 use crate::error::{Class, RpcError};
 use crate::provider::views::{Agreed, Nonces};
 use crate::provider::{CodePin, Rpc};
@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 const FOREIGN_ROUNDS: u32 = 10;
 /// The longest rest after a failed round.
 const MAX_REST: Duration = Duration::from_secs(3);
+/// Without news of the chain or of intents; both end it at once.
+const IDLE_REST: Duration = Duration::from_secs(15);
 /// Proofs do not wait until what stands before them is mined, but no more than this may be in no block at once: pools drop
 /// long rows of one account.
 const IN_FLIGHT: usize = 8;
@@ -37,12 +39,16 @@ pub struct Worker {
     rpc: Rpc,
     signer: Arc<dyn TxSigner>,
     account: Address,
-    /// The head, and the final block, at which nothing was left to do.
-    idle_at: (B256, BlockNo),
+    /// The head, the final block, and whether there was a quorum, when nothing was left to do.
+    idle_at: (B256, BlockNo, bool),
     /// For each spent nonce without a receipt: in how many rounds.
     missing: BTreeMap<u64, u32>,
-    /// Reorganisations that were looked at.
-    reorgs: u64,
+    /// Reorganisations that were looked at. None were before the first round: nobody saw those of the time before the start.
+    reorgs: Option<u64>,
+    /// In this round something could not be looked at: too few answer, or those who do are behind.
+    unsure: bool,
+    /// What is in doubt, as far as this round has come: for [`Shared::doubted`].
+    doubted: BTreeMap<i64, Doubt>,
     /// What was undone although it was final, as far as it was looked at.
     broken: Option<Arc<str>>,
     /// The contracts' code as this node began with it, and when it was last compared.
@@ -74,9 +80,11 @@ impl Worker {
             rpc,
             signer,
             account,
-            idle_at: (B256::ZERO, BlockNo(0)),
+            idle_at: (B256::ZERO, BlockNo(0), false),
             missing: BTreeMap::new(),
-            reorgs: 0,
+            reorgs: None,
+            unsure: false,
+            doubted: BTreeMap::new(),
             broken: None,
             pins: Vec::new(),
             pins_seen: None,
@@ -121,7 +129,7 @@ impl Worker {
                         () = self.shared.wake.notified() => {}
                         // Without a watcher left, look from time to time.
                         changed = head.changed() => if changed.is_err() { tokio::time::sleep(MAX_REST).await },
-                        () = tokio::time::sleep(MAX_REST) => {}
+                        () = tokio::time::sleep(IDLE_REST) => {}
                     },
                 }
             };
@@ -155,10 +163,10 @@ impl Worker {
             None => self.first_nonce().await?,
         };
         self.drop_late(&head).await?;
-        let looked = self.idle_at == (head.hash, head.finalized);
+        let looked = self.idle_at == (head.hash, head.finalized, head.quorum);
         let (queued, unfinished) = self
             .shared
-            .store(|store| Ok((store.next(Rank::Upkeep, &[])?.is_some(), !store.on_the_way(u64::MAX)?.is_empty())))
+            .store(|store| Ok((store.next(Rank::Upkeep, &[])?.is_some(), store.is_anything_on_the_way()?)))
             .await?;
         if !queued && !unfinished && looked {
             return Ok(Round::Idle);
@@ -176,12 +184,19 @@ impl Worker {
         let entries = self.to_follow(mined, &head).await?;
         let urgency = self.urgency(&entries, mined).await?;
         let (mut in_flight, mut waiting) = (0, false);
+        self.unsure = false;
+        self.doubted.clear();
         for entry in entries {
+            let id = entry.id;
             let state = self.follow(entry, &sure, &head, &urgency).await?;
-            in_flight += usize::from(state.is_in_flight());
+            let spent = matches!(self.doubted.get(&id), Some(Doubt::Spent(_))); // in a block, or in no pool any more
+            in_flight += usize::from(state.is_in_flight() && !spent);
             waiting |= !state.is_done();
         }
-        self.reorgs = head.reorgs;
+        if !self.unsure {
+            self.reorgs = Some(head.reorgs);
+        }
+        self.keep_doubts(&head);
         self.missing.retain(|nonce, _| *nonce < mined);
         let lowest = match in_flight {
             // Without a quorum, or while a provider shows transactions that are not ours, only what cannot wait.
@@ -192,11 +207,22 @@ impl Worker {
         if self.start_next(lowest, &head).await? {
             return Ok(Round::Progress);
         }
-        if waiting {
+        if waiting || self.unsure {
             return Ok(Round::Waiting);
         }
-        self.idle_at = (head.hash, head.finalized);
+        self.idle_at = (head.hash, head.finalized, head.quorum);
         Ok(Round::Idle)
+    }
+
+    /// Tells who asks for a proof again what is in doubt; each since it first was.
+    fn keep_doubts(&self, head: &Head) {
+        let mut known = self.shared.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = |(id, now): (&i64, &Doubt)| match (known.rows.get(id), now) {
+            (Some(before @ Doubt::Spent(_)), Doubt::Spent(_)) => (*id, *before),
+            _ => (*id, *now),
+        };
+        let rows = self.doubted.iter().map(since).collect();
+        *known = Doubts { at: (head.reorgs, head.quorum), rows };
     }
 
     /// Compares the contracts' code with what was found at the first start, now and then; whether a quorum could be asked.
@@ -238,10 +264,12 @@ impl Worker {
     /// What is on its way or fell out of the chain, what may be final now, and after a reorganisation all that was done
     /// in blocks which may be others since.
     async fn to_follow(&self, mined: u64, head: &Head) -> Result<Vec<Entry>, OutboxError> {
-        let (finalized, reorged) = (head.finalized, head.reorgs != self.reorgs);
-        let fork = head.last_reorg.and_then(|reorg| reorg.fork).unwrap_or_default();
-        // Several at once are not told apart: then everything that is not final is looked at.
-        let fork = if head.reorgs > self.reorgs.saturating_add(1) { finalized } else { fork };
+        let (finalized, reorged) = (head.finalized, self.reorgs != Some(head.reorgs));
+        // Several at once are not told apart: then, and after a start, everything that is not final is looked at.
+        let fork = match (head.last_reorg, self.reorgs) {
+            (Some(reorg), Some(seen)) if head.reorgs <= seen.saturating_add(1) => reorg.fork.unwrap_or_default(),
+            _ => finalized,
+        };
         let found = self.shared.store(move |store| {
             let mut found = store.on_the_way(mined)?;
             found.extend(store.to_settle(finalized)?);

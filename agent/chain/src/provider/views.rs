@@ -36,7 +36,7 @@ pub struct Heads {
     pub lowest: Header,
     /// The highest view: what may have happened.
     pub highest: Header,
-    /// Whether a quorum answers.
+    /// Whether a quorum answers, and is where the tip is.
     pub quorum: bool,
 }
 
@@ -106,19 +106,17 @@ impl Rpc {
             self.inner.providers[*at].lock().stats.head = head.number.0;
         }
         let need = self.quorum();
-        let quorum = heads.len() >= need;
         let reached = BlockNo(reached(heads.iter().map(|(_, head)| head.number.0), need));
+        let most = self.inner.settings.max_lag;
+        let lag = |head: &Header| head.number.0.abs_diff(reached.0);
+        // Of two that are far apart nobody knows which one is wrong: a quorum is near each other.
+        let quorum = heads.iter().filter(|(_, head)| lag(head) <= most).count() >= need;
         if quorum {
-            let most = self.inner.settings.max_lag;
-            heads.retain(|(at, head)| {
-                let lag = head.number.0.abs_diff(reached.0);
+            for (at, head) in heads.iter().filter(|(_, head)| lag(head) > most) {
                 let side = if head.number < reached { "behind" } else { "ahead of" };
-                if lag > most {
-                    let why = format!("at block {}, {lag} blocks {side} the others", head.number);
-                    self.set_aside(*at, &why);
-                }
-                lag <= most
-            });
+                self.set_aside(*at, &format!("at block {}, {} blocks {side} the others", head.number, lag(head)));
+            }
+            heads.retain(|(_, head)| lag(head) <= most);
         }
         let (lowest, highest) = spread(&heads);
         let (from, tip) = match quorum {
@@ -206,7 +204,7 @@ impl Rpc {
         let quorum = mined.len() >= need && waiting.len() >= need;
         let most = numbers(&mined).into_iter().chain(numbers(&waiting)).max().unwrap_or(0);
         let settled = reached(numbers(&mined).into_iter(), need);
-        if quorum {
+        if numbers(&mined).into_iter().filter(|own| *own == settled).count() >= need {
             for (at, own) in mined {
                 let own = own.to::<u64>();
                 let why = || format!("says {own} transactions were mined, others {settled}");

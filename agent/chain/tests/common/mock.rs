@@ -8,7 +8,7 @@ use axum::{
     Router, body::Bytes as Body, extract::State as Ctx, http::StatusCode, response::IntoResponse, routing::post,
 };
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
@@ -48,6 +48,7 @@ pub struct Chain {
     pub wants: u128,
     pool: BTreeMap<u64, (B256, u128, u128)>,
     mined: BTreeMap<u64, (B256, u64)>,
+    reverted: BTreeSet<B256>,
     /// Replacements refused for raising too little.
     pub underpriced: u32,
     pub accepted: u32,
@@ -99,6 +100,7 @@ impl Mock {
             wants: 0,
             pool: BTreeMap::new(),
             mined: BTreeMap::new(),
+            reverted: BTreeSet::new(),
             underpriced: 0,
             accepted: 0,
             requests: 0,
@@ -187,6 +189,15 @@ impl Chain {
         self.mined.retain(|_, (_, block)| *block < first);
     }
 
+    /// Replaces the newest `depth` blocks by others, in which the same was tried and reverted.
+    pub fn reorganise_to_reverts(&mut self, depth: u64) {
+        let mined = self.mined.clone();
+        self.reorganise(depth);
+        let first = self.head + 1 - depth;
+        self.reverted.extend(mined.values().filter(|(_, block)| *block >= first).map(|(hash, _)| *hash));
+        self.mined = mined;
+    }
+
     /// Somebody else's transaction under this account's next nonce is mined.
     pub fn mine_foreign(&mut self) {
         let nonce = self.mined.len() as u64;
@@ -246,7 +257,7 @@ impl Chain {
                 let found = self.mined.values().find(|(hash, _)| json!(hash) == params[0]);
                 found.map_or(Value::Null, |(hash, block)| {
                     json!({ "transactionHash": hash, "blockNumber": hex(*block), "blockHash": self.block(*block)["hash"],
-                        "status": "0x1", "gasUsed": "0x5208", "effectiveGasPrice": "0x3e8" })
+                        "status": hex((!self.reverted.contains(hash)).into()), "gasUsed": "0x5208", "effectiveGasPrice": "0x3e8" })
                 })
             }
             other => panic!("the mock does not know {other}"),

@@ -68,12 +68,18 @@ fn a_nonce_is_spent_by_a_signature_and_not_before() {
     store.finish(&entry, HEAD, keep).unwrap();
     store.retry(&entry, &Action::Withdraw { nth: 1 }, Deadline::NONE, HEAD).unwrap();
     let again = store.get("withdraw:1").unwrap().unwrap().intent;
-    assert_eq!((again.state, again.nonce, again.error), (State::Queued, None, None));
+    assert_eq!((again.state, again.nonce, &again.error), (State::Queued, None, &None));
     assert_eq!(store.orphans(5).unwrap().len(), 1);
     assert!(store.orphans(6).unwrap().is_empty());
-    let running = store.get("withdraw:2").unwrap().unwrap();
-    store.retry(&running, &Action::Withdraw { nth: 2 }, Deadline::NONE, HEAD).unwrap();
-    assert_eq!(store.get("withdraw:2").unwrap().unwrap().intent.state, State::Sent, "only what failed is retried");
+    store.retry(&entry, &Action::Withdraw { nth: 1 }, Deadline::NONE, HEAD.after(1)).unwrap();
+    assert_eq!(store.get("withdraw:1").unwrap().unwrap().intent, again, "it waits already");
+
+    // So is one that may be mined, when who asks says so.
+    let sent = store.get("withdraw:2").unwrap().unwrap();
+    assert_eq!(sent.intent.state, State::Sent);
+    store.retry(&sent, &Action::Withdraw { nth: 2 }, Deadline::NONE, HEAD).unwrap();
+    assert_eq!(store.get("withdraw:2").unwrap().unwrap().intent.nonce, None);
+    assert_eq!(store.orphans(5).unwrap().len(), 2, "its bytes stand before what comes");
 }
 
 #[test]

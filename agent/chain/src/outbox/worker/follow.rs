@@ -4,7 +4,7 @@ use super::{FOREIGN_ROUNDS, Urgency, Worker};
 use crate::error::{Class, RpcError};
 use crate::outbox::intent::{Event, Rank, State};
 use crate::outbox::store::{Attempt, Entry};
-use crate::outbox::{OutboxError, fees};
+use crate::outbox::{Doubt, OutboxError, fees};
 use crate::provider::views::{Agreed, Nonces};
 use crate::revert::Revert;
 use crate::types::{Receipt, Simulation};
@@ -29,24 +29,37 @@ impl Worker {
         if nonce < sure.value.mined {
             let mut certain = sure.quorum;
             for attempt in &attempts {
-                let said = self.rpc.agreed_receipt(attempt.hash).await?;
-                certain &= said.quorum;
-                if let Some(receipt) = said.value {
+                let said = match self.rpc.agreed_receipt(attempt.hash).await {
+                    Err(error) if error.class() == Class::Unsafe => return Err(error.into()),
+                    said => said.ok(), // what cannot be asked now keeps nothing else waiting
+                };
+                certain &= said.is_some_and(|said| said.quorum);
+                if let Some(receipt) = said.and_then(|said| said.value) {
                     self.missing.remove(&nonce);
                     return self.included(entry, attempt.hash, receipt, head).await;
                 }
             }
+            if certain {
+                return self.without_receipt(entry, nonce, &attempts).await;
+            }
             // What was seen stays seen until a quorum says otherwise.
-            return if certain { self.without_receipt(entry, nonce, &attempts).await } else { Ok(entry.intent.state) };
+            self.unsure = true;
+            self.doubted.insert(entry.id, Doubt::Spent(head.number));
+            return Ok(entry.intent.state);
         }
         self.missing.remove(&nonce);
         let mut entry = entry;
         if !matches!(entry.intent.state, State::Signed | State::Sent) {
             let theirs = self.rpc.heads().await?;
             if !sure.quorum || !theirs.quorum || theirs.tip.number < head.number {
-                // Not gone: those who answer have not heard of it yet, or are too few.
-                let why = format!("those who answer are at block {}, and {} was seen", theirs.tip.number, head.number);
-                return Err(OutboxError::Waiting(why));
+                // Not gone: those who answer have not heard of it yet, or are too few. What comes after it goes on, and may need it
+                // in the chain: the same bytes do no harm, whatever comes of them.
+                self.unsure = true;
+                self.doubted.insert(entry.id, Doubt::Free);
+                if let Some(mined) = attempts.iter().find(|attempt| Some(attempt.hash) == entry.intent.hash) {
+                    let _ = self.rpc.broadcast(&mined.raw).await;
+                }
+                return Ok(entry.intent.state);
             }
             if entry.intent.state == State::Final {
                 self.hold(&format!("{} was in a final block, and that block is gone", entry.intent.key)).await?;
