@@ -25,4 +25,4 @@ mod world;
 pub use checker::Violation;
 pub use report::Summary;
 pub use run::{Outcome, run};
-pub use scenario::Broken;
+pub use scenario::{Broken, Length};

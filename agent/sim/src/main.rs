@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
-use headframe_sim::{Broken, Outcome, Summary, run};
+use headframe_sim::{Broken, Length, Outcome, Summary, run};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -28,6 +28,9 @@ struct Arguments {
     /// Prints what happened, with --seed.
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// Makes each run longer: up to three jobs of up to forty segments, not one or two of up to twelve.
+    #[arg(long)]
+    long: bool,
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
@@ -48,7 +51,9 @@ fn main() -> anyhow::Result<ExitCode> {
     let (begin, mut told) = (Instant::now(), Instant::now());
     let mut summary = Summary::default();
     let jobs = arguments.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
-    for outcome in outcomes(from, seeds, jobs, arguments.broken, arguments.trace) {
+    let length = if arguments.long { Length::Long } else { Length::Short };
+    let one = move |seed| run(seed, length, arguments.broken, arguments.trace);
+    for outcome in outcomes(from, seeds, jobs, one) {
         let outcome = outcome?;
         if arguments.trace {
             let mut out = std::io::stdout().lock();
@@ -59,7 +64,7 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         let good = outcome.is_good();
         if !good {
-            complain(&outcome, arguments.broken);
+            complain(&outcome, length, arguments.broken);
         }
         summary.add(outcome);
         if told.elapsed() > Duration::from_secs(if std::io::stderr().is_terminal() { 1 } else { 30 }) {
@@ -87,8 +92,7 @@ fn outcomes(
     from: u64,
     seeds: u64,
     jobs: usize,
-    broken: Option<Broken>,
-    keep_lines: bool,
+    run: impl Fn(u64) -> anyhow::Result<Outcome> + Copy + Send + 'static,
 ) -> Receiver<anyhow::Result<Outcome>> {
     let (out, outcomes) = sync_channel(jobs);
     let next = Arc::new(AtomicU64::new(0));
@@ -97,7 +101,7 @@ fn outcomes(
         std::thread::spawn(move || {
             loop {
                 let nth = next.fetch_add(1, Ordering::Relaxed);
-                if nth >= seeds || out.send(run(from.wrapping_add(nth), broken, keep_lines)).is_err() {
+                if nth >= seeds || out.send(run(from.wrapping_add(nth))).is_err() {
                     return;
                 }
             }
@@ -106,7 +110,7 @@ fn outcomes(
     outcomes
 }
 
-fn complain(outcome: &Outcome, broken: Option<Broken>) {
+fn complain(outcome: &Outcome, length: Length, broken: Option<Broken>) {
     let seed = outcome.seed;
     for violation in &outcome.violations {
         eprintln!("seed {seed}: slashable: {}: {}", violation.what, violation.detail);
@@ -123,5 +127,6 @@ fn complain(outcome: &Outcome, broken: Option<Broken>) {
         Some(Broken::Outbox) => " --broken outbox",
         Some(Broken::Urgency) => " --broken urgency",
     };
-    eprintln!("replay: ./run sim --seed {seed} --trace{broken}");
+    let long = if length == Length::Long { " --long" } else { "" };
+    eprintln!("replay: ./run sim --seed {seed}{long} --trace{broken}");
 }

@@ -86,10 +86,16 @@ pub(crate) async fn run(world: World, folder: &Path) -> String {
 }
 
 async fn live(world: &World, folder: &Path) -> Trouble {
-    let (at, pin, providers, broken) = {
+    let (at, pin, providers, broken, poll) = {
         let inner = world.lock();
         let genesis = inner.chain.block(0).map_or(B256::ZERO, |block| block.hash);
-        (inner.chain.at, Pin { chain_id: CHAIN_ID, genesis }, inner.providers.len(), inner.scenario.broken)
+        (
+            inner.chain.at,
+            Pin { chain_id: CHAIN_ID, genesis },
+            inner.providers.len(),
+            inner.scenario.broken,
+            inner.scenario.poll_ms,
+        )
     };
     let way = |at| (format!("provider {at}"), Box::new(Way { world: world.clone(), at }) as Box<dyn Transport>);
     let rpc = Rpc::over((0..providers).map(way).collect(), pin, RpcSettings::default());
@@ -109,9 +115,9 @@ async fn live(world: &World, folder: &Path) -> Trouble {
         Err(Refused::Unsafe(why) | Refused::ByRule(why)) => return Trouble::Unsafe(why),
         Err(Refused::Gone) => return std::future::pending().await,
     };
-    let settings = watcher::Settings { poll: Duration::from_secs(3), ..watcher::Settings::default() };
+    let settings = watcher::Settings { poll: Duration::from_millis(poll), ..watcher::Settings::default() };
     let (watch, heads) = Watcher::new(rpc.clone(), settings);
-    let settings = outbox_settings(world, at, broken);
+    let settings = outbox_settings(world, at, broken, poll);
     let opened = Outbox::open(&folder.join("outbox.db"), rpc.clone(), heads.clone(), signer.clone(), settings).await;
     let (outbox, worker) = match opened {
         Ok(opened) => opened,
@@ -142,7 +148,7 @@ async fn live(world: &World, folder: &Path) -> Trouble {
     }
 }
 
-fn outbox_settings(world: &World, at: Addresses, broken: Option<Broken>) -> Settings {
+fn outbox_settings(world: &World, at: Addresses, broken: Option<Broken>, poll: u64) -> Settings {
     let (most, unhurried) = if broken == Some(Broken::Urgency) { (CAPS.1 / 20, CAPS.1 / 20) } else { CAPS };
     let fees = FeePolicy { max_fee: most, max_fee_unhurried: unhurried, max_cost: MAX_COST.0, ..FeePolicy::default() };
     let ours = world.clone();
@@ -152,7 +158,7 @@ fn outbox_settings(world: &World, at: Addresses, broken: Option<Broken>) -> Sett
     Settings {
         fees,
         contracts: names.into_iter().zip(places).collect(),
-        poll: Duration::from_secs(2),
+        poll: Duration::from_millis(poll * 2 / 3),
         take_over: broken == Some(Broken::Outbox),
         blocking: Blocking::Here(Arc::new(lives)),
         ..Settings::new(at)
@@ -292,7 +298,7 @@ impl Rig {
                 continue;
             }
             if !said.quorum {
-                self.only_proofs(id, &said.value, &now).await?;
+                self.only_proofs(id, &said.value, head).await?;
                 continue;
             }
             let Some(claim) = view.claims.iter().find(|claim| claim.id == id) else { continue };
@@ -403,10 +409,12 @@ impl Rig {
         Ok(())
     }
 
-    /// Below a quorum nothing is taken as over, but a proof that anybody shows as due goes out.
-    async fn only_proofs(&self, id: ClaimId, views: &[View], now: &Now) -> Result<(), Trouble> {
+    /// Below a quorum nothing is taken as over, but a proof that anybody shows as due goes out: by the newest block that
+    /// anybody has.
+    async fn only_proofs(&self, id: ClaimId, views: &[View], head: &Head) -> Result<(), Trouble> {
+        let now = Now { head: head.highest.0, time: Timestamp(head.highest.1), market: Timestamp(0) };
         for view in views.iter().filter_map(|view| view.claims.iter().find(|claim| claim.id == id)) {
-            match claim::next(view, now) {
+            match claim::next(view, &now) {
                 claim::Step::Seal(block) => self.seal(view, block).await?,
                 claim::Step::Answer { until } => self.answer(view, until).await?,
                 claim::Step::Reveal { until } => self.reveal(view, until).await,
@@ -425,15 +433,21 @@ impl Rig {
     }
 
     async fn reveal(&self, view: &ClaimView, until: Timestamp) {
-        let kept = self.world.lock().disk.answers.get(&(view.id, view.seed)).cloned();
-        if let Some(reveal) = kept.as_ref().and_then(claim::reveal) {
+        if let Some(reveal) = self.kept(view).as_ref().and_then(claim::reveal) {
             self.submit(reveal, Deadline::time(until)).await;
         }
     }
 
+    /// The kept answer to the claim's draw: that of its seed, else another one's that drew the same.
+    fn kept(&self, view: &ClaimView) -> Option<Action> {
+        let inner = self.world.lock();
+        let own = inner.disk.answers.get(&(view.id, view.seed));
+        let others = inner.disk.answers.iter().filter(|((id, _), _)| *id == view.id).map(|(_, answer)| answer);
+        own.into_iter().chain(others).find(|answer| claim::answers(view, answer)).cloned()
+    }
+
     async fn answer(&self, view: &ClaimView, until: Timestamp) -> Result<(), Trouble> {
-        let kept = self.world.lock().disk.answers.get(&(view.id, view.seed)).cloned();
-        if let Some(answer) = kept.filter(|answer| claim::answers(view, answer)) {
+        if let Some(answer) = self.kept(view) {
             self.submit(answer, Deadline::time(until)).await;
             return Ok(());
         }

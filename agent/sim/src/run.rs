@@ -6,7 +6,7 @@ use crate::clients::Client;
 use crate::dice::Dice;
 use crate::provider::{Condition, Trouble};
 use crate::rig;
-use crate::scenario::{Broken, FINAL_DEPTH, GWEI, Lie, SLOT, Scenario, TOKEN};
+use crate::scenario::{Broken, FINAL_DEPTH, GWEI, Length, Lie, SLOT, Scenario, TOKEN};
 use crate::signer::Signer;
 use crate::trace::Trace;
 use crate::world::{Disk, Inner, World};
@@ -62,11 +62,12 @@ impl Outcome {
 ///
 /// # Errors
 /// Where there is no directory for them, or no runtime.
-pub fn run(seed: u64, broken: Option<Broken>, keep_lines: bool) -> anyhow::Result<Outcome> {
+pub fn run(seed: u64, length: Length, broken: Option<Broken>, keep_lines: bool) -> anyhow::Result<Outcome> {
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    runtime.block_on(go(seed, broken, keep_lines, folder.path()))
+    let drawn = world(seed, length, broken, keep_lines)?;
+    runtime.block_on(go(seed, drawn, folder.path()))
 }
 
 fn addresses() -> Addresses {
@@ -81,9 +82,9 @@ fn addresses() -> Addresses {
     }
 }
 
-fn world(seed: u64, broken: Option<Broken>, keep_lines: bool) -> anyhow::Result<(World, Vec<Client>)> {
+fn world(seed: u64, length: Length, broken: Option<Broken>, keep_lines: bool) -> anyhow::Result<(World, Vec<Client>)> {
     let mut dice = Dice::new(seed);
-    let scenario = Scenario::draw(&mut dice, broken);
+    let scenario = Scenario::draw(&mut dice, length, broken);
     let (at, me) = (addresses(), Signer::me());
     let domain = Domain { chain_id: chain::CHAIN_ID, market: at.market };
     let nobody = Address::repeat_byte(0xee);
@@ -141,8 +142,7 @@ fn world(seed: u64, broken: Option<Broken>, keep_lines: bool) -> anyhow::Result<
     Ok((World::new(inner), clients))
 }
 
-async fn go(seed: u64, broken: Option<Broken>, keep_lines: bool, folder: &Path) -> anyhow::Result<Outcome> {
-    let (world, clients) = world(seed, broken, keep_lines)?;
+async fn go(seed: u64, (world, clients): (World, Vec<Client>), folder: &Path) -> anyhow::Result<Outcome> {
     let blocks = make_blocks(&world, &clients);
     let orders = async {
         futures::future::join_all(clients.iter().map(|client| client.run(&world))).await;
@@ -193,15 +193,13 @@ async fn go(seed: u64, broken: Option<Broken>, keep_lines: bool, folder: &Path) 
     Ok(Outcome { seed, trace_hash, events, seconds, counts, violations, missed, halted, lines })
 }
 
-/// Lives of the rig, one after the other. What a crash leaves is what the files hold at that moment.
+/// Lives of the rig, one after the other. What a crash leaves is what the files hold at that moment: neither database writes
+/// anything when it is dropped.
 async fn keep_running(world: &World, folder: &Path) -> anyhow::Result<()> {
     let death = world.lock().death.clone();
-    let mut life = 0u32;
-    fs::create_dir(folder.join("0"))?;
     loop {
-        let here = folder.join(life.to_string());
         world.lock().revive();
-        let mut rig = Box::pin(rig::run(world.clone(), &here));
+        let mut rig = Box::pin(rig::run(world.clone(), folder));
         let ended = tokio::select! {
             biased;
             () = death.notified() => None,
@@ -214,19 +212,10 @@ async fn keep_running(world: &World, folder: &Path) -> anyhow::Result<()> {
             inner.halted = Some(why);
             return Ok(());
         }
-        // Copied before anything is closed: closing would tidy up, and a killed process does not.
-        life += 1;
-        let next = folder.join(life.to_string());
-        fs::create_dir(&next)?;
-        let forgets = world.lock().scenario.broken == Some(Broken::Outbox);
-        for entry in fs::read_dir(&here)? {
-            let entry = entry?;
-            if !(forgets && entry.file_name().to_string_lossy().starts_with("outbox")) {
-                fs::copy(entry.path(), next.join(entry.file_name()))?;
-            }
-        }
         drop(rig);
-        fs::remove_dir_all(&here)?;
+        if world.lock().scenario.broken == Some(Broken::Outbox) {
+            forget_outbox(folder)?;
+        }
         let down = {
             let mut inner = world.lock();
             inner.up_since = None;
@@ -235,6 +224,16 @@ async fn keep_running(world: &World, folder: &Path) -> anyhow::Result<()> {
         };
         tokio::time::sleep(Duration::from_secs(down)).await;
     }
+}
+
+fn forget_outbox(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("outbox") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The chain's beat, and all that goes wrong with it.

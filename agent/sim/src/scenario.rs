@@ -25,6 +25,17 @@ pub enum Broken {
     Urgency,
 }
 
+/// How much of a rig's life one run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Length {
+    /// One job or two of some segments: many different lives in little time.
+    #[default]
+    Short,
+    /// Up to three jobs of up to forty segments.
+    Long,
+}
+
 /// A job that a client will order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JobPlan {
@@ -90,6 +101,8 @@ impl Lie {
 pub(crate) struct Scenario {
     pub(crate) broken: Option<Broken>,
     pub(crate) providers: usize,
+    /// Between two looks at the head; the outbox takes two thirds of it.
+    pub(crate) poll_ms: u64,
     pub(crate) market: MarketParams,
     pub(crate) claims: ClaimParams,
     pub(crate) samples: u8,
@@ -129,7 +142,7 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    pub(crate) fn draw(dice: &mut Dice, broken: Option<Broken>) -> Self {
+    pub(crate) fn draw(dice: &mut Dice, length: Length, broken: Option<Broken>) -> Self {
         let often = |dice: &mut Dice, most: u64| if dice.permille(400) { 0 } else { dice.range(1, most) };
         let windows = |start, drain| MarketParams {
             start_window: start,
@@ -162,9 +175,10 @@ impl Scenario {
             rude: dice.permille(300),
         });
         let jobs = jobs.collect();
-        Self {
+        let long = Self {
             broken,
             providers: dice.pick(&[3, 3, 3, 3, 1, 5]),
+            poll_ms: 3_000,
             market: windows(300, 900),
             claims,
             samples: u8::try_from(dice.range(1, 8)).unwrap_or(1),
@@ -188,7 +202,20 @@ impl Scenario {
             late: often(dice, 100),
             otherwise: dice.pick(&[0, 200, 1000]),
             repeats: often(dice, 60),
+        };
+        if length == Length::Long { long } else { long.shortened() }
+    }
+
+    /// The same troubles in less work.
+    fn shortened(mut self) -> Self {
+        self.jobs.truncate(1 + usize::from(self.samples > 6));
+        for job in &mut self.jobs {
+            job.segments = 2 + job.segments / 4;
         }
+        self.batch = 2 + self.batch / 4;
+        self.crash_every *= 3;
+        self.poll_ms *= 2;
+        self
     }
 }
 

@@ -49,6 +49,7 @@ impl Signer {
     pub(crate) fn open(world: &World, folder: &Path, hello: Hello) -> Result<Self, Refused> {
         let path = folder.join("guard.db");
         let guard = Self::guard(&path)?;
+        guard.leave_as_is();
         let at = hello.addresses;
         let broken = world.lock().scenario.broken == Some(Broken::Guard);
         let state = Mutex::new(State { guard, session: None, hello });
@@ -77,6 +78,7 @@ impl Signer {
         let State { guard, session, hello } = &mut *state;
         if session.is_none() {
             Self::said(guard.answer(session, Request::Hello(hello.clone())))?;
+            guard.leave_as_is();
         }
         let receipt = match &request {
             Request::SignReceipt(ask) => Some(ask.receipt.clone()),

@@ -1,42 +1,63 @@
 //! A row of seeds, the same run twice, and runs with a protection taken away, which must be noticed.
 #![allow(clippy::unwrap_used)]
 
-use headframe_sim::{Broken, Outcome, Summary, run};
+use headframe_sim::{Broken, Length, Outcome, Summary, run};
 
 /// Seeds that failed once, each with what was wrong then. They stay.
-const REGRESSIONS: [(u64, &str); 10] = [
-    (3, "bytes that a claim needs were overwritten by a second transcoding"),
-    (5, "the same, and a draw that another branch had drawn otherwise"),
-    (7, "an invented event stopped the rig"),
-    (14, "an invented event stopped the rig"),
-    (25, "an invented event stopped the rig"),
-    (28, "one provider's word for a transaction stopped the rig"),
-    (33, "one provider's word for a transaction stopped the rig"),
-    (34, "an invented event stopped the rig"),
-    (2182, "a reveal that a reorganisation had made revert was not sent again while one provider was left"),
-    (3384, "a liar's draw took the place of the answer to the real one, which could not be revealed then"),
+const REGRESSIONS: [(u64, Length, &str); 18] = [
+    (3, Length::Long, "bytes that a claim needs were overwritten by a second transcoding"),
+    (5, Length::Long, "the same, and a draw that another branch had drawn otherwise"),
+    (7, Length::Long, "an invented event stopped the rig"),
+    (14, Length::Long, "an invented event stopped the rig"),
+    (25, Length::Long, "an invented event stopped the rig"),
+    (28, Length::Long, "one provider's word for a transaction stopped the rig"),
+    (33, Length::Long, "one provider's word for a transaction stopped the rig"),
+    (34, Length::Long, "an invented event stopped the rig"),
+    (2182, Length::Long, "a reveal that a reorganisation had undone was not sent again while one provider was left"),
+    (
+        3384,
+        Length::Long,
+        "a liar's draw took the place of the answer to the real one, which could not be revealed then",
+    ),
+    (5037, Length::Short, "what was reorganised while the rig was down was never looked at again"),
+    (6242, Length::Short, "of two providers, one of which was far behind, the other one was set aside"),
+    (100_778, Length::Short, "what could not be looked at after a reorganisation, because too few answered, never was"),
+    (
+        200_099,
+        Length::Short,
+        "a seed that was made up drew the same segments, and the answer to it could not be revealed",
+    ),
+    (300_297, Length::Short, "a proof that was sent and reverted while one provider was left was not sent again"),
+    (301_203, Length::Short, "a proof that had reverted rested while it could have been sent, and then no block came"),
+    (301_763, Length::Short, "an undone proof had a new nonce while its old one, too cheap by now, stood before it"),
+    (
+        302_693,
+        Length::Short,
+        "an undone claim stood before undone proofs, and while one provider was left it was not sent",
+    ),
 ];
 
 fn assert_good(outcome: &Outcome) {
     let Outcome { seed, violations, missed, halted, .. } = outcome;
     assert!(
         outcome.is_good(),
-        "replay: ./run sim --seed {seed} --trace\nslashable: {violations:?}\nmissed: {missed:?}\nhalted: {halted:?}"
+        "replay: ./run sim --seed {seed} --trace (or --long, too)\nslashable: {violations:?}\nmissed: {missed:?}\nhalted: {halted:?}"
     );
 }
 
 #[test]
 fn seeds_that_failed_once_do_not_fail_again() {
-    for (seed, _) in REGRESSIONS {
-        assert_good(&run(seed, None, false).unwrap());
+    for (seed, length, _) in REGRESSIONS {
+        assert_good(&run(seed, length, None, false).unwrap());
     }
 }
 
 #[test]
 fn nothing_punishable_happens_and_everything_that_may_go_wrong_does() {
     let mut summary = Summary::default();
-    for seed in 1000..1040 {
-        let outcome = run(seed, None, false).unwrap();
+    for seed in 1000..1060 {
+        let length = if seed % 3 == 0 { Length::Long } else { Length::Short };
+        let outcome = run(seed, length, None, false).unwrap();
         assert_good(&outcome);
         summary.add(outcome);
     }
@@ -69,16 +90,17 @@ fn nothing_punishable_happens_and_everything_that_may_go_wrong_does() {
 #[test]
 fn one_seed_is_one_run() {
     for seed in [1, 11] {
-        let (one, two) = (run(seed, None, true).unwrap(), run(seed, None, true).unwrap());
+        let run = |seed| run(seed, Length::Short, None, true).unwrap();
+        let (one, two) = (run(seed), run(seed));
         assert_eq!(one.lines, two.lines);
         assert_eq!(one, two);
-        assert_ne!(one.trace_hash, run(seed + 1, None, false).unwrap().trace_hash);
+        assert_ne!(one.trace_hash, run(seed + 1).trace_hash);
     }
 }
 
 /// The first seed in which it is noticed, of thirty.
 fn noticed(broken: Broken, how: impl Fn(&Outcome) -> bool) -> u64 {
-    let found = (0..30).find(|seed| how(&run(*seed, Some(broken), false).unwrap()));
+    let found = (0..30).find(|seed| how(&run(*seed, Length::Long, Some(broken), false).unwrap()));
     found.unwrap_or_else(|| panic!("thirty seeds do not show that {broken:?} is broken"))
 }
 
