@@ -40,7 +40,7 @@ const ASYNC: &[&str] = &["tokio", "mio", "async-std", "smol"];
 const HTTP: &[&str] = &["hyper", "reqwest", "axum", "ureq", "curl"];
 const PEERS: &[&str] = &["libp2p", "quinn", "rtmp-rs"];
 const RPC: &[&str] = &["alloy", "alloy-provider", "jsonrpsee"];
-const MONEY: &[&str] = &["alloy-primitives", "alloy-sol-types", "k256"];
+const MONEY: &[&str] = &["alloy-primitives", "alloy-sol-types", "k256", "secp256k1"];
 const STORES: &[&str] = &["rusqlite", "libsqlite3-sys"];
 /// FFmpeg with x264 is GPL: only the worker may link it.
 const FFMPEG: &[&str] = &["ffmpeg-next", "ffmpeg-sys-next"];
@@ -79,7 +79,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "headframe-market",
         ours: &["headframe-commit"],
-        others: Some(&["alloy-primitives", "alloy-sol-types", "serde", "sha2", "thiserror"]),
+        others: Some(&["alloy-primitives", "alloy-sol-types", "secp256k1", "serde", "sha2", "thiserror"]),
         never: &[ASYNC, HTTP, PEERS, RPC, STORES, FFMPEG, &["tracing", "chrono", "time"]],
         unsafety: Forbidden,
     },

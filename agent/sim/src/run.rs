@@ -66,8 +66,8 @@ pub fn run(seed: u64, length: Length, broken: Option<Broken>, keep_lines: bool) 
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    let drawn = world(seed, length, broken, keep_lines)?;
-    runtime.block_on(go(seed, drawn, folder.path()))
+    // Its clock begins within the runtime, where it stands still.
+    runtime.block_on(async { go(seed, world(seed, length, broken, keep_lines)?, folder.path()).await })
 }
 
 fn addresses() -> Addresses {
