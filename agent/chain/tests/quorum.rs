@@ -8,7 +8,7 @@ use alloy::primitives::{Address, B256};
 use common::mock::{Manner, Mock, hex};
 use common::{LONG, Node, TestSigner, answer, rpc_settings, settings, start_job, until};
 use headframe_chain::{Class, Deadline, OutboxError, Rpc, RpcError, State, Watcher, watcher};
-use headframe_market::BlockNo;
+use headframe_market::{Action, BlockNo};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,14 @@ async fn mine(mocks: &[Mock; 3], node: &mut Node) {
     node.see(mocks[2].get(|chain| chain.head)).await;
 }
 
+/// Asks for the effect, and mines it.
+async fn make(mocks: &[Mock; 3], node: &mut Node, action: Action) {
+    let key = node.outbox.submit(action).await.unwrap().key;
+    node.reach(&key, &[State::Sent]).await;
+    mine(mocks, node).await;
+    node.reach(&key, &[State::Mined]).await;
+}
+
 /// One provider is left, and the node knows it.
 async fn two_go_down(mocks: &[Mock; 3], node: &mut Node) {
     for down in &mocks[..2] {
@@ -35,11 +43,10 @@ async fn two_go_down(mocks: &[Mock; 3], node: &mut Node) {
     node.head.wait_for(|head| !head.quorum && head.healthy.is_err()).await.unwrap();
 }
 
-/// Waits until the first provider is set aside, doing `meanwhile`, and gives the reason.
-async fn aside(rpc: &Rpc, mut meanwhile: impl AsyncFnMut()) -> String {
+/// Waits until the first provider is set aside, and gives the reason.
+async fn aside(rpc: &Rpc) -> String {
     let looking = async {
         loop {
-            meanwhile().await;
             if let Some(why) = rpc.stats()[0].aside.clone() {
                 return why;
             }
@@ -62,7 +69,7 @@ async fn a_liar_with_a_fake_receipt_convinces_nobody_and_is_named() {
     let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
     let mut node = Node::start_on(dir.path(), &urls, &signer, settings()).await;
     node.outbox.submit(answer(1)).await.unwrap();
-    let why = aside(&node.rpc, async || ()).await;
+    let why = aside(&node.rpc).await;
     assert!(why.contains("others"), "{why}");
     assert!(node.rpc.stats()[0].disagreements > 0 && node.rpc.stats()[1].disagreements == 0);
     mocks[2].set(|chain| chain.wants = 0);
@@ -81,15 +88,12 @@ async fn one_invented_transaction_holds_claims_back_until_its_provider_is_set_as
     let (mocks, urls) = three().await;
     let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
     let mut node = Node::start_on(dir.path(), &urls, &signer, settings()).await;
-    node.outbox.submit(start_job(1)).await.unwrap();
-    node.reach("start_job:1", &[State::Sent]).await;
-    mine(&mocks, &mut node).await;
-    node.reach("start_job:1", &[State::Mined]).await;
+    make(&mocks, &mut node, start_job(1)).await;
     mocks[0].twist(|method, _, honest| if method == "eth_getTransactionCount" { json!("0x63") } else { honest });
     node.outbox.submit(start_job(2)).await.unwrap();
     node.outbox.submit(answer(1)).await.unwrap();
     node.reach("answer:1", &[State::Sent]).await;
-    let why = aside(&node.rpc, async || ()).await;
+    let why = aside(&node.rpc).await;
     assert!(why.contains("says 99 transactions were mined"), "{why}");
     mine(&mocks, &mut node).await;
     node.reach("start_job:2", &[State::Sent]).await;
@@ -118,7 +122,7 @@ async fn one_that_is_behind_or_ahead_is_set_aside_and_tried_again() {
             (heads.tip.number, heads.lowest.number, heads.highest.number),
             (BlockNo(100), BlockNo(100), BlockNo(100))
         );
-        let why = aside(&rpc, async || ()).await;
+        let why = aside(&rpc).await;
         assert!(why.contains(side), "{why}");
         let asked = mocks[0].get(|chain| chain.requests);
         rpc.heads().await.unwrap();
@@ -155,7 +159,8 @@ async fn of_two_that_are_far_apart_neither_is_set_aside_and_there_is_no_quorum()
     }
     assert!(rpc.stats().iter().all(|stats| stats.set_aside == 0), "{:?}", rpc.stats());
     mocks[1].set(|chain| chain.manner = Manner::Honest);
-    assert!(aside(&rpc, async || drop(rpc.heads().await)).await.contains("50 blocks behind the others"));
+    until("a quorum is back", async || rpc.heads().await.unwrap().quorum).await;
+    assert!(aside(&rpc).await.contains("50 blocks behind the others"));
 }
 
 /// The first of the providers has not seen any block since `number`.
@@ -173,10 +178,7 @@ async fn below_a_quorum_one_that_is_behind_holds_no_proof_back() {
     let (mocks, urls) = three().await;
     let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
     let mut node = Node::start_on(dir.path(), &urls, &signer, settings()).await;
-    node.outbox.submit(answer(1)).await.unwrap();
-    node.reach("answer:1", &[State::Sent]).await;
-    mine(&mocks, &mut node).await;
-    node.reach("answer:1", &[State::Mined]).await;
+    make(&mocks, &mut node, answer(1)).await;
     for _ in 0..12 {
         mine(&mocks, &mut node).await;
     }
@@ -256,10 +258,7 @@ async fn below_a_quorum_proofs_go_on_and_claims_wait() {
     let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
     let mut node = Node::start_on(dir.path(), &urls, &signer, settings()).await;
     node.see(1).await;
-    node.outbox.submit(start_job(1)).await.unwrap();
-    node.reach("start_job:1", &[State::Sent]).await;
-    mine(&mocks, &mut node).await;
-    node.reach("start_job:1", &[State::Mined]).await;
+    make(&mocks, &mut node, start_job(1)).await;
     two_go_down(&mocks, &mut node).await;
     node.outbox.submit(start_job(2)).await.unwrap();
     node.outbox.submit(answer(1)).await.unwrap();
@@ -300,7 +299,7 @@ async fn headers_must_chain_by_their_parents() {
         honest
     });
     mocks[2].set(|chain| chain.head = 4);
-    let why = aside(&rpc, async || ()).await;
+    let why = aside(&rpc).await;
     assert!(why.contains("as its parent"), "{why}");
     let seen = see(4).await;
     assert_eq!((seen.hash, seen.reorgs), (mocks[2].get(|chain| chain.hash(4)), 0));
@@ -363,7 +362,7 @@ async fn a_view_of_a_contract_is_what_most_say() {
         }
     };
     tokio::time::timeout(LONG, asking).await.unwrap();
-    assert!(aside(&rpc, async || ()).await.contains("answers a call"));
+    assert!(aside(&rpc).await.contains("answers a call"));
     mocks[1].set(|chain| chain.manner = Manner::Says(503, ""));
     assert!(
         rpc.call(Address::ZERO, Default::default()).await.unwrap().is_empty(),
@@ -390,10 +389,7 @@ async fn below_a_quorum_a_mined_proof_that_is_due_again_is_sent_again() {
     let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
     let mut node = Node::start_on(dir.path(), &urls, &signer, settings()).await;
     node.see(1).await;
-    node.outbox.submit(answer(1)).await.unwrap();
-    node.reach("answer:1", &[State::Sent]).await;
-    mine(&mocks, &mut node).await;
-    node.reach("answer:1", &[State::Mined]).await;
+    make(&mocks, &mut node, answer(1)).await;
     node.outbox.submit(start_job(1)).await.unwrap();
     node.reach("start_job:1", &[State::Sent]).await;
     for _ in 0..6 {

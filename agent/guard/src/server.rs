@@ -84,7 +84,7 @@ impl Guard {
     /// From here on the database writes nothing when it is dropped, as when the process is killed. For who plays such deaths.
     pub fn leave_as_is(&self) {
         if let State::Open(store) = &*self.state() {
-            store.abandon();
+            store.leave_as_is();
         }
     }
 
@@ -135,7 +135,7 @@ impl Guard {
             }
             NotSafe::Unsafe(reason) => {
                 if let Some(store) = session {
-                    store.abandon();
+                    store.leave_as_is();
                 }
                 *self.state() = State::Unsafe(reason.clone());
                 Response::Unsafe { reason }

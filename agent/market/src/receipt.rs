@@ -78,8 +78,7 @@ impl Receipt {
 
 /// High-s signatures are refused, as the contracts refuse them: one statement has one valid signature.
 ///
-/// Every receipt asks for this. libsecp256k1 takes a sixth of the time of the pure Rust curve, which verifies once more what it
-/// has just recovered.
+/// By libsecp256k1, because every receipt asks for this: the pure Rust curve verifies once more what it has just recovered.
 pub(crate) fn recover(hash: B256, signature: &Signature) -> Option<Address> {
     if signature.normalize_s().is_some() {
         return None;

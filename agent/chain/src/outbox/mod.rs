@@ -366,23 +366,24 @@ impl Outbox {
             .shared
             .store(move |store| match store.get(&action.key())? {
                 Some(entry) if entry.intent.state != State::Queued => {
-                    let doubt = doubted.rows.get(&entry.id).filter(|_| proof && !quorum);
+                    let doubt = doubted.rows.get(&entry.id).copied().filter(|_| !quorum);
+                    // Below a quorum a proof has a new nonce only when the worker has looked whether its own is free.
+                    let looked = quorum || doubted.at == at;
                     let since = match (entry.intent.state, doubt) {
+                        (State::Failed, _) if !proof => entry.intent.done_block,
+                        _ if !proof => None,
                         (state, Some(Doubt::Free)) if state.is_mined() || state == State::Failed => {
                             store.unmined(&entry, head)?;
                             None
                         }
-                        (State::Failed, _) => Some(entry.intent.done_block),
-                        // Only when the worker has looked whether its nonce is free.
-                        (state, _) if proof && !quorum && doubted.at == at && state.is_mined() => {
-                            Some(entry.intent.block)
-                        }
-                        (State::Reverted, _) if proof => Some(entry.intent.block),
-                        (State::Sent, Some(Doubt::Spent(since))) => Some(Some(*since)),
+                        (State::Failed, _) if looked => entry.intent.done_block,
+                        (State::Reverted, _) if looked => entry.intent.block,
+                        (state, _) if looked && !quorum && state.is_mined() => entry.intent.block,
+                        (State::Sent, Some(Doubt::Spent(since))) => Some(since),
                         _ => None,
                     };
                     let rest = if proof && quorum { 1 } else { retry_after };
-                    if since.is_some_and(|block| head >= block.unwrap_or_default().after(rest)) {
+                    if since.is_some_and(|block| head >= block.after(rest)) {
                         store.retry(&entry, &action, deadline, head)?;
                     }
                     Ok(store.get(&action.key())?.map_or(entry.intent, |entry| entry.intent))

@@ -239,7 +239,8 @@ impl Store {
         self.get(&key)?.ok_or(StoreError::Sqlite(rusqlite::Error::QueryReturnedNoRows))
     }
 
-    /// Puts an intent that failed, was mined, or may have been, back into the queue, under a new nonce. What its transaction cost stays counted.
+    /// Puts an intent that failed, was mined, or may have been, back into the queue, under a new nonce. What its transaction cost
+    /// stays counted.
     pub(super) fn retry(&mut self, entry: &Entry, action: &Action, deadline: Deadline, head: BlockNo) -> Result<()> {
         let text = json(action)?;
         let (block, time) = (deadline.block.map(|block| int(block.0)), deadline.time.map(|time| int(time.0)));

@@ -45,10 +45,10 @@ pub struct Worker {
     missing: BTreeMap<u64, u32>,
     /// Reorganisations that were looked at. None were before the first round: nobody saw those of the time before the start.
     reorgs: Option<u64>,
-    /// In this round something could not be looked at: too few answer, or those who do are behind.
-    unsure: bool,
-    /// What is in doubt, as far as this round has come: for [`Shared::doubted`].
+    /// What this round could not look at, because too few answer, or those who do are behind: for [`Shared::doubted`].
     doubted: BTreeMap<i64, Doubt>,
+    /// The head on which the bytes of what is in doubt went out last: once is enough.
+    resent_at: B256,
     /// What was undone although it was final, as far as it was looked at.
     broken: Option<Arc<str>>,
     /// The contracts' code as this node began with it, and when it was last compared.
@@ -83,8 +83,8 @@ impl Worker {
             idle_at: (B256::ZERO, BlockNo(0), false),
             missing: BTreeMap::new(),
             reorgs: None,
-            unsure: false,
             doubted: BTreeMap::new(),
+            resent_at: B256::ZERO,
             broken: None,
             pins: Vec::new(),
             pins_seen: None,
@@ -184,7 +184,6 @@ impl Worker {
         let entries = self.to_follow(mined, &head).await?;
         let urgency = self.urgency(&entries, mined).await?;
         let (mut in_flight, mut waiting) = (0, false);
-        self.unsure = false;
         self.doubted.clear();
         for entry in entries {
             let id = entry.id;
@@ -193,9 +192,10 @@ impl Worker {
             in_flight += usize::from(state.is_in_flight() && !spent);
             waiting |= !state.is_done();
         }
-        if !self.unsure {
+        if self.doubted.is_empty() {
             self.reorgs = Some(head.reorgs);
         }
+        self.resent_at = head.hash;
         self.keep_doubts(&head);
         self.missing.retain(|nonce, _| *nonce < mined);
         let lowest = match in_flight {
@@ -207,7 +207,7 @@ impl Worker {
         if self.start_next(lowest, &head).await? {
             return Ok(Round::Progress);
         }
-        if waiting || self.unsure {
+        if waiting || !self.doubted.is_empty() {
             return Ok(Round::Waiting);
         }
         self.idle_at = (head.hash, head.finalized, head.quorum);

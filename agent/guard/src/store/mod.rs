@@ -119,7 +119,7 @@ impl Store {
     }
 
     /// Nothing is written any more, not even when it is closed: after a synchronisation that failed, the next one means nothing.
-    pub(crate) fn abandon(&self) {
+    pub(crate) fn leave_as_is(&self) {
         let _ = lock(&self.connection).set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     }
 

@@ -80,6 +80,13 @@ fn a_nonce_is_spent_by_a_signature_and_not_before() {
     store.retry(&sent, &Action::Withdraw { nth: 2 }, Deadline::NONE, HEAD).unwrap();
     assert_eq!(store.get("withdraw:2").unwrap().unwrap().intent.nonce, None);
     assert_eq!(store.orphans(5).unwrap().len(), 2, "its bytes stand before what comes");
+
+    // But not one that has a nonce and whose bytes nobody has.
+    let id = store.get("withdraw:2").unwrap().unwrap().id;
+    store.reserve(id, 21_000, Fees { max_fee: 2, max_priority: 1 }).unwrap();
+    let reserved = store.get("withdraw:2").unwrap().unwrap();
+    store.retry(&reserved, &Action::Withdraw { nth: 2 }, Deadline::NONE, HEAD).unwrap();
+    assert_eq!(store.get("withdraw:2").unwrap().unwrap().intent, reserved.intent);
 }
 
 #[test]

@@ -43,7 +43,6 @@ impl Worker {
                 return self.without_receipt(entry, nonce, &attempts).await;
             }
             // What was seen stays seen until a quorum says otherwise.
-            self.unsure = true;
             self.doubted.insert(entry.id, Doubt::Spent(head.number));
             return Ok(entry.intent.state);
         }
@@ -54,9 +53,9 @@ impl Worker {
             if !sure.quorum || !theirs.quorum || theirs.tip.number < head.number {
                 // Not gone: those who answer have not heard of it yet, or are too few. What comes after it goes on, and may need it
                 // in the chain: the same bytes do no harm, whatever comes of them.
-                self.unsure = true;
                 self.doubted.insert(entry.id, Doubt::Free);
-                if let Some(mined) = attempts.iter().find(|attempt| Some(attempt.hash) == entry.intent.hash) {
+                let mined = attempts.iter().find(|attempt| Some(attempt.hash) == entry.intent.hash);
+                if let Some(mined) = mined.filter(|_| self.resent_at != head.hash) {
                     let _ = self.rpc.broadcast(&mined.raw).await;
                 }
                 return Ok(entry.intent.state);
