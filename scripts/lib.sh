@@ -40,14 +40,21 @@ step() {
 }
 
 # failures LOG: what says why it failed. Tests that failed are far from the end where others ran after them: their own
-# words, as cargo test repeats them ("---- NAME stdout ----"), else the end of the log.
+# words, as cargo test repeats them ("---- NAME stdout ----"), else the end of the log. Of a long one the middle is left out:
+# an assertion stands at the beginning, the error that a test returns at the end.
 failures() {
   local said
   said=$(awk '
-    /^---- .* stdout ----$/ { shown = 1; lines = 0 }
-    /^(failures:|test result: )/ { shown = 0 }
-    shown && lines++ < 40
-  ' "$1" | head -n 200 || true)
+    function flush(i) {
+      if (lines > 60) print "[" lines - 60 " lines are left out]"
+      for (i = (lines > 60 ? lines - 39 : 21); i <= lines; i++) print kept[i]
+      lines = 0
+    }
+    /^---- .* stdout ----$/ { flush(); shown = 1 }
+    /^(failures:|test result: )/ { flush(); shown = 0 }
+    shown { kept[++lines] = $0; if (lines <= 20) print }
+    END { flush() }
+  ' "$1" | head -n 400 || true)
   if [ -n "$said" ]; then
     printf '%s\n' "$said"
     grep -E '^test .* \.\.\. FAILED$|^error: test failed|^error: [0-9]+ target' "$1" || true

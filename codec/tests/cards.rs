@@ -234,6 +234,11 @@ fn a_card_that_is_wrong_without_saying_so_gets_no_work() {
     assert!(stats.restarts[&Death::Start] >= 1 && card(&stats, FIRST).segments == 0, "{stats:#?}");
 }
 
+/// A worker says that it gives a session back a moment after it has given the segment.
+fn all_given_back(pool: &Pool) -> PoolStats {
+    wait_for(pool, "all sessions are given back", |stats| stats.sessions.as_ref().is_some_and(|all| all.leased == 0))
+}
+
 /// Each rung has the one session there is for as long as it is encoded.
 #[test]
 fn one_session_serves_all_rungs_of_all_streams() {
@@ -242,7 +247,7 @@ fn one_session_serves_all_rungs_of_all_streams() {
     let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
     lending(&pool, 1);
     streams(&pool, 4, 3);
-    let stats = pool.stats();
+    let stats = all_given_back(&pool);
     let first = card(&stats, FIRST);
     assert_eq!((first.segments, first.rungs_on_card, first.rungs_on_host), (12, 24, 0), "{stats:#?}");
     let sessions = stats.sessions.unwrap();
@@ -261,7 +266,7 @@ fn twelve_ladders_share_two_sessions() {
     let rung = |name, width, height| small(name, width, height);
     let rungs = vec![rung("a", 256, 144), rung("b", 240, 136), rung("c", 208, 116), rung("d", 192, 108)];
     streams_of(&pool, &Ladder::new(rungs).unwrap(), 12, 2);
-    let stats = pool.stats();
+    let stats = all_given_back(&pool);
     let (first, sessions) = (card(&stats, FIRST), stats.sessions.unwrap());
     assert_eq!((first.segments, first.rungs_on_card, first.rungs_on_host), (24, 96, 0), "{stats:#?}");
     assert_eq!((sessions.granted, sessions.done, sessions.late, sessions.unexpected), (96, 96, 0, 0), "{sessions:?}");

@@ -3,11 +3,14 @@
 use super::cluster::{Cluster, Party};
 use crate::chain_view::Routed;
 use alloy::primitives::{U64, U256};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView};
 use headframe_market::{BlockNo, JobId, Price, Wei};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// How often the accounts are read until no block is made meanwhile.
+const READS: u32 = 20;
 
 /// One party's money.
 #[derive(Clone, Debug, Serialize)]
@@ -62,10 +65,25 @@ struct Receipt {
 }
 
 impl Ledger {
-    /// Reads all blocks since the start.
+    /// Reads all blocks since the start, and what holds at the newest: balances and receipts of one and the same block.
+    ///
+    /// # Errors
+    /// Where the chain does not answer, or a block is made during each of [`READS`] readings.
     pub async fn read(cluster: &Cluster) -> anyhow::Result<Self> {
+        let rpc = cluster.chain.rpc();
+        for _ in 0..READS {
+            let head = rpc.head().await?.number;
+            let ledger = Self::read_to(cluster, head).await?;
+            if rpc.head().await?.number == head {
+                return Ok(ledger);
+            }
+        }
+        bail!("the accounts cannot be read between two blocks: {READS} times a block was made meanwhile")
+    }
+
+    /// Receipts up to `head`, and the state of whatever block is the newest.
+    async fn read_to(cluster: &Cluster, head: BlockNo) -> anyhow::Result<Self> {
         let chain = &cluster.chain;
-        let head = chain.rpc().head().await?.number;
         let mut spent: BTreeMap<headframe_market::Address, (u128, u64)> = BTreeMap::new();
         for block in cluster.start_block + 1..=head.0 {
             let number = format!("0x{block:x}");

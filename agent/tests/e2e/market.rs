@@ -172,9 +172,10 @@ fn hex(value: &Value) -> anyhow::Result<i128> {
 /// How a party's balance has changed, leaving aside what it paid for transactions.
 async fn gain(cluster: &Cluster, party: &Party) -> anyhow::Result<i128> {
     let address = party.address.to_string();
-    let after = hex(&ask(cluster, "eth_getBalance", json!([address, "latest"])).await?)?;
+    let head = ask(cluster, "eth_blockNumber", json!([])).await?;
+    let after = hex(&ask(cluster, "eth_getBalance", json!([address, head])).await?)?;
     let mut gas = 0;
-    for block in cluster.start_block + 1..=hex(&ask(cluster, "eth_blockNumber", json!([])).await?)? as u64 {
+    for block in cluster.start_block + 1..=hex(&head)? as u64 {
         let receipts = ask(cluster, "eth_getBlockReceipts", json!([format!("0x{block:x}")])).await?;
         for receipt in receipts.as_array().context("no receipts")? {
             if receipt["from"].as_str().is_some_and(|from| from.eq_ignore_ascii_case(&address)) {

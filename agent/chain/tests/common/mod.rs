@@ -241,7 +241,8 @@ pub fn rpc_settings() -> RpcSettings {
         backoff_max: Duration::from_millis(100),
         patience: Duration::from_millis(150),
         aside_min: Duration::from_millis(300),
-        aside_max: Duration::from_secs(2),
+        // Longer than the outbox rests after a round that failed: else it may find the liar back each time.
+        aside_max: Duration::from_secs(10),
         ..RpcSettings::default()
     }
 }
