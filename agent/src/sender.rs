@@ -85,8 +85,20 @@ impl Sender {
         recent.into_iter().any(|intent| intent.kind == kind && progress(intent) == Progress::Pending)
     }
 
+    /// Why no claim is made and no job taken, if the disk is full.
+    pub(crate) fn has_room(&self) -> Result<(), &'static str> {
+        if self.0.has_room() {
+            Ok(())
+        } else {
+            Err("the disk of state_dir is full: until some is freed only proofs are made")
+        }
+    }
+
     /// Why nothing is sent, if so.
     pub(crate) fn trouble(&self) -> Option<String> {
+        if let Err(full) = self.has_room() {
+            return Some(full.into());
+        }
         let waiting = || self.0.waiting().into_iter().next().map(|(_, why)| why.to_string());
         self.0.health().err().map(|reason| reason.to_string()).or_else(waiting)
     }

@@ -11,7 +11,7 @@ use crate::signer::{SignerError, SignerHandle};
 use anyhow::Context;
 use axum::Router;
 use bytes::{Bytes, BytesMut};
-use headframe_chain::outbox::{FeePolicy, Settings as OutboxSettings};
+use headframe_chain::outbox::{FeePolicy, Room, Settings as OutboxSettings};
 use headframe_chain::provider::Settings as RpcSettings;
 use headframe_chain::watcher::Settings as WatcherSettings;
 use headframe_chain::{Event, Head, Outbox, OutboxError, ProviderStats, Rpc, RpcError, State, Watcher};
@@ -20,6 +20,7 @@ use headframe_codec::placement::Why;
 use headframe_codec::sessions::Overflow;
 use headframe_codec::worker::{CardState, CardStats, Death, PoolStats};
 use headframe_contracts::Deployment;
+use headframe_guard::ballast::Ballast;
 use headframe_market::{Address, Role};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -30,6 +31,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+
+/// The outbox, in the state directory.
+const OUTBOX: &str = "outbox.db";
 
 /// Going on could cost stake or money: the process ends with exit code 79 and is not restarted by systemd.
 #[derive(Debug, thiserror::Error)]
@@ -116,10 +120,11 @@ pub(crate) async fn chain_side(config: &Config, role: Role, metrics: &Arc<Metric
         confirmations: config.chain.confirmations,
         poll: config.chain.poll.min(Duration::from_millis(500)),
         explain: Some(Arc::new(crate::chain_view::explain_revert)),
+        room: Some(Arc::new(KeptRoom(ballast(config)))),
         ..OutboxSettings::new(chain.at)
     };
-    let store = config.state_dir.join("outbox.db");
-    let opened = Outbox::open(&store, rpc, heads.clone(), Arc::new(signer.clone()), settings).await;
+    let opened =
+        Outbox::open(&config.state_dir.join(OUTBOX), rpc, heads.clone(), Arc::new(signer.clone()), settings).await;
     let (outbox, worker) = opened.map_err(fatal_outbox)?;
     stage.tasks.spawn(count_transactions(outbox.events(), metrics.clone(), stage.stop.clone()));
     let stop = stage.stop.clone();
@@ -129,6 +134,24 @@ pub(crate) async fn chain_side(config: &Config, role: Role, metrics: &Arc<Metric
         }
     });
     Ok(ChainSide { me, chain, signer, sender: Sender::new(outbox), heads, fatal, stage })
+}
+
+/// Where room is kept for what the agent has to record of proofs.
+pub(crate) fn ballast(config: &Config) -> Ballast {
+    Ballast::beside(&config.state_dir.join(OUTBOX))
+}
+
+/// The outbox's part of what is kept for proofs; the signer keeps its own.
+struct KeptRoom(Ballast);
+
+impl Room for KeptRoom {
+    fn is_kept(&self) -> bool {
+        self.0.is_kept()
+    }
+
+    fn give_up(&self) -> bool {
+        self.0.give_up()
+    }
 }
 
 async fn count_transactions(mut events: broadcast::Receiver<Event>, metrics: Arc<Metrics>, stop: CancellationToken) {

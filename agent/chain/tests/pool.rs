@@ -5,10 +5,12 @@ mod common;
 
 use common::mock::Mock;
 use common::{LONG, Node, TestSigner, answer, settings, settle, start_job, until, withdraw};
-use headframe_chain::outbox::{Budgets, FeePolicy, OTHER, Settings};
+use headframe_chain::outbox::{Budgets, FeePolicy, OTHER, Room, Settings};
 use headframe_chain::{Deadline, Event, OutboxError, State, Until};
 use headframe_market::{BlockNo, Timestamp, Wei};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Mines, and waits until the node has seen it.
@@ -243,6 +245,87 @@ async fn a_hundredfold_base_fee_is_bid_by_what_is_urgent_and_sat_out_by_the_rest
     node.reach("settle:1", &[State::Sent]).await;
     until("nothing waits", async || node.outbox.waiting().is_empty()).await;
     assert_eq!(mock.get(|chain| chain.underpriced), 0);
+}
+
+/// A proof that reverted was asked for again, and then a deep reorganisation undoes both while gas is dear: nobody waits for the
+/// first any more, but its nonce stands before the second's.
+#[tokio::test]
+async fn what_has_been_asked_for_again_is_raised_too_where_it_stands_before_the_rest() {
+    let mock = Mock::start(9).await;
+    mock.set(|chain| chain.finalized = Some(0));
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let fees = FeePolicy { max_fee: 500_000, min_priority: 100, ..FeePolicy::default() };
+    let mut node = Node::start(dir.path(), &mock.url, &signer, Settings { fees, bump_after: 3, ..settings() }).await;
+    node.outbox.submit(answer(1)).await.unwrap();
+    node.reach("answer:1", &[State::Sent]).await;
+    mine(&mock, &mut node).await;
+    node.reach("answer:1", &[State::Mined]).await;
+    mock.set(|chain| chain.reorganise_to_reverts(1));
+    node.reach("answer:1", &[State::Reverted]).await;
+    mine(&mock, &mut node).await;
+    node.outbox.submit(answer(1)).await.unwrap();
+    assert_eq!(node.reach("answer:1", &[State::Sent]).await.nonce, Some(1));
+    for _ in 0..3 {
+        mine(&mock, &mut node).await;
+    }
+    node.reach("answer:1", &[State::Safe]).await;
+    node.reach("answer:1@0", &[State::Failed]).await;
+
+    mock.set(|chain| {
+        chain.base_fee *= 100;
+        chain.reorganise(5);
+    });
+    let mut blocks = 0;
+    while mock.get(|chain| chain.transactions()) < 2 {
+        mine(&mock, &mut node).await;
+        tokio::time::sleep(Duration::from_millis(80)).await;
+        blocks += 1;
+        assert!(blocks < 20, "what was asked for again keeps the proof waiting");
+    }
+    node.reach("answer:1", &[State::Mined, State::Safe]).await;
+    let first = node.reach("answer:1@0", &[State::Mined, State::Safe]).await;
+    assert!(first.attempts > 1 && first.nonce == Some(0), "{first:?}");
+    assert_eq!(mock.get(|chain| chain.underpriced), 0);
+}
+
+/// Room on a disk, as it is told: a test double.
+struct Told(AtomicBool);
+
+impl Room for Told {
+    fn is_kept(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn give_up(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn without_room_on_the_disk_proofs_go_on_and_nothing_else_begins() {
+    let mock = Mock::start(9).await;
+    let (dir, signer) = (tempfile::tempdir().unwrap(), TestSigner::new(0));
+    let room = Arc::new(Told(AtomicBool::new(true)));
+    let settings = Settings { room: Some(room.clone()), ..settings() };
+    let mut node = Node::start(dir.path(), &mock.url, &signer, settings).await;
+    for job in [1, 2] {
+        node.outbox.submit(start_job(job)).await.unwrap();
+    }
+    node.reach("start_job:1", &[State::Sent]).await;
+    room.give_up();
+    mine(&mock, &mut node).await;
+    node.reach("start_job:1", &[State::Mined]).await;
+    let refused = node.outbox.submit(start_job(3)).await.unwrap_err();
+    assert!(refused.to_string().contains("disk") && !refused.is_unsafe(), "{refused}");
+    node.outbox.submit(answer(1)).await.unwrap();
+    assert_eq!(node.reach("answer:1", &[State::Sent]).await.nonce, Some(1));
+    mine(&mock, &mut node).await;
+    node.reach("answer:1", &[State::Mined]).await;
+    mine(&mock, &mut node).await;
+    assert_eq!(node.outbox.status("start_job:2").await.unwrap().unwrap().state, State::Queued);
+    room.0.store(true, Ordering::Relaxed);
+    mine(&mock, &mut node).await;
+    assert_eq!(node.reach("start_job:2", &[State::Sent]).await.nonce, Some(2));
 }
 
 #[tokio::test]

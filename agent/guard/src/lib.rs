@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ballast;
 pub mod client;
 pub mod interchange;
 pub mod keys;

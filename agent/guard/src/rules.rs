@@ -72,6 +72,9 @@ pub enum NotSafe {
     /// The statement could not be recorded, so it was not signed. Trying again is harmless.
     #[error("the guard database did not take the record: {0}")]
     Storage(String),
+    /// The same, because there is no room for it.
+    #[error("the disk of the guard database is full; free some room")]
+    Full,
 }
 
 /// What is asked has never been signed, or is exactly what was signed.
@@ -278,11 +281,15 @@ pub struct Means {
     pub open_claims: u32,
 }
 
-/// G3: who claims must be able to answer. A new claim is made only when the account can pay for it and, at the claim's own
-/// price of gas, for all that it and every open claim still need. `means` is `None` before the chain was looked at.
-pub fn reserve(ask: &TransactionRequest, means: Option<Means>) -> Result<(), NotSafe> {
+/// G3: who claims must be able to answer. A new claim is made only when there is room on the disk to record its proofs, and the
+/// account can pay for it and, at the claim's own price of gas, for all that it and every open claim still need. `means` is
+/// `None` before the chain was looked at.
+pub fn reserve(ask: &TransactionRequest, means: Option<Means>, has_room: impl FnOnce() -> bool) -> Result<(), NotSafe> {
     if !matches!(ask.action, Action::Claim { .. }) {
         return Ok(());
+    }
+    if !has_room() {
+        return refuse(Rule::Reserve, "a claim: the disk of the guard database has no room for its proofs: free some");
     }
     let Some(Means { balance, open_claims }) = means else {
         return refuse(Rule::Reserve, "a claim: nobody has said yet what the chain shows of the account");

@@ -31,6 +31,8 @@ pub struct Config {
     pub database: PathBuf,
     /// The most one transaction may cost for gas, in wei: gas limit times fee per gas.
     pub max_fee: Wei,
+    /// Whether [`SIZE`](crate::ballast::SIZE) bytes beside the database are kept free for the proofs of claims.
+    pub ballast: bool,
 }
 
 /// Why the process should end.
@@ -62,9 +64,20 @@ enum State {
 impl Guard {
     /// Opens the database when there is one.
     pub fn open(config: Config) -> Result<Self, NotSafe> {
-        let store = Store::open(&config.database, config.key.address(), config.role)?;
-        let state = store.map_or(State::NoDatabase, |store| State::Open(Arc::new(store)));
-        Ok(Self { config, state: Mutex::new(state), means: Mutex::default() })
+        let guard = Self { config, state: Mutex::new(State::NoDatabase), means: Mutex::default() };
+        if let Some(store) = guard.existing()? {
+            *guard.state() = State::Open(Arc::new(store));
+        }
+        Ok(guard)
+    }
+
+    fn existing(&self) -> Result<Option<Store>, NotSafe> {
+        let Config { key, role, database, .. } = &self.config;
+        Ok(Store::open(database, key.address(), *role)?.map(|store| self.with_ballast(store)))
+    }
+
+    fn with_ballast(&self, store: Store) -> Store {
+        if self.config.ballast { store.with_ballast() } else { store }
     }
 
     /// Whose signatures come from here.
@@ -107,7 +120,7 @@ impl Guard {
     fn create(&self, hello: &Hello) -> Result<Store, NotSafe> {
         let Config { key, role, database, .. } = &self.config;
         // Another signer may have made it since this one looked.
-        if let Some(store) = Store::open(database, key.address(), *role)? {
+        if let Some(store) = self.existing()? {
             store.check(hello)?;
             return Ok(store);
         }
@@ -119,7 +132,7 @@ impl Guard {
             database = %database.display(), address = %key.address(), chain_id,
             "new guard database; back it up only while the signer is stopped, and never go back to an older copy"
         );
-        Ok(store)
+        Ok(self.with_ballast(store))
     }
 
     /// Answers one request of a connection whose admitted database is `session`.
@@ -129,7 +142,8 @@ impl Guard {
                 tracing::warn!(%rule, reason, "refused to sign");
                 Response::Refused { rule, reason }
             }
-            NotSafe::Storage(reason) => {
+            why @ (NotSafe::Storage(_) | NotSafe::Full) => {
+                let reason = why.to_string();
                 tracing::error!(reason, "not recorded, so not signed");
                 Response::Failed { reason }
             }

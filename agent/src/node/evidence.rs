@@ -8,6 +8,7 @@
 //! claim that was lost, until a person takes it away; `incidents/told` has the claims that a person was told of.
 
 use bytes::Bytes;
+use headframe_guard::ballast::Ballast;
 use headframe_market::content::{content_root, output_root};
 use headframe_market::machine::{ClaimView, claim};
 use headframe_market::merkle::Leaf;
@@ -29,6 +30,8 @@ pub(super) struct Store {
     dir: PathBuf,
     used: AtomicU64,
     limit: u64,
+    /// Given up for an answer when the disk is full.
+    ballast: Ballast,
 }
 
 /// A segment's bytes, checked against what was claimed.
@@ -51,11 +54,11 @@ pub(super) enum EvidenceError {
 
 impl Store {
     /// Opens the folder and counts what is in it.
-    pub(super) fn open(dir: &Path, limit: u64) -> io::Result<Self> {
+    pub(super) fn open(dir: &Path, limit: u64, ballast: Ballast) -> io::Result<Self> {
         fs::create_dir_all(dir.join("segments"))?;
         fs::create_dir_all(dir.join("answers"))?;
         fs::create_dir_all(dir.join("incidents"))?;
-        let store = Self { dir: dir.to_owned(), used: AtomicU64::new(0), limit };
+        let store = Self { dir: dir.to_owned(), used: AtomicU64::new(0), limit, ballast };
         for job in store.jobs()? {
             for (path, _) in files(&store.job_dir(job))? {
                 store.used.fetch_add(fs::metadata(path)?.len(), Ordering::Relaxed);
@@ -88,12 +91,8 @@ impl Store {
         let path = dir.join(seq.to_string());
         let old = fs::metadata(&path).map_or(0, |data| data.len());
         let aside = path.with_extension("new");
-        let mut file = io::BufWriter::new(File::create(&aside)?);
-        let pieces = || [source].into_iter().chain(renditions.iter().map(Vec::as_slice));
-        file.write_all(&(pieces().count() as u32).to_be_bytes())?;
-        pieces().try_for_each(|piece| file.write_all(&(piece.len() as u64).to_be_bytes()))?;
-        pieces().try_for_each(|piece| file.write_all(piece))?;
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
+        // What a full disk did not take whole takes no room from anybody.
+        write(&aside, source, renditions).inspect_err(|_| drop(fs::remove_file(&aside)))?;
         fs::rename(&aside, &path)?;
         self.used.fetch_add(fs::metadata(&path)?.len(), Ordering::Relaxed);
         self.used.fetch_sub(old, Ordering::Relaxed);
@@ -157,8 +156,17 @@ impl Store {
         }
     }
 
-    /// Keeps the answer of a claim to the draw of `seed`. On the disk when it returns.
+    /// Keeps the answer of a claim to the draw of `seed`. On the disk when it returns: also on a full one, as long as room was kept.
     pub(super) fn keep_answer(&self, claim: ClaimId, seed: B256, answer: &Action) -> io::Result<()> {
+        match self.write_answer(claim, seed, answer) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull && self.ballast.give_up() => {
+                self.write_answer(claim, seed, answer)
+            }
+            written => written,
+        }
+    }
+
+    fn write_answer(&self, claim: ClaimId, seed: B256, answer: &Action) -> io::Result<()> {
         let (folder, path) = (self.answers_dir(claim), self.answer_path(claim, seed));
         fs::create_dir_all(&folder)?;
         if !path.exists() && fs::read_dir(&folder)?.count() >= MAX_DRAWS {
@@ -262,6 +270,16 @@ impl Store {
     }
 }
 
+/// The file of a segment; see the top.
+fn write(path: &Path, source: &[u8], renditions: &[Vec<u8>]) -> io::Result<()> {
+    let mut file = io::BufWriter::new(File::create(path)?);
+    let pieces = || [source].into_iter().chain(renditions.iter().map(Vec::as_slice));
+    file.write_all(&(pieces().count() as u32).to_be_bytes())?;
+    pieces().try_for_each(|piece| file.write_all(&(piece.len() as u64).to_be_bytes()))?;
+    pieces().try_for_each(|piece| file.write_all(piece))?;
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
+}
+
 fn read_answer(answer: &Path) -> io::Result<Option<Action>> {
     match fs::read(answer) {
         Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
@@ -295,7 +313,7 @@ mod tests {
 
     fn store() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), 1000).unwrap();
+        let store = Store::open(dir.path(), 1000, Ballast::beside(&dir.path().join("outbox.db"))).unwrap();
         (dir, store)
     }
 
@@ -319,7 +337,7 @@ mod tests {
         store.keep(JOB, SegmentNo(1), b"source", &renditions).unwrap();
         let used = store.used();
         drop(store);
-        let store = Store::open(dir.path(), 1000).unwrap();
+        let store = Store::open(dir.path(), 1000, Ballast::beside(&dir.path().join("outbox.db"))).unwrap();
         assert_eq!((store.used(), store.jobs().unwrap()), (used, vec![JOB]));
         let kept = store.load(&leaf(b"source", &renditions)).unwrap();
         assert_eq!((kept.source.as_ref(), kept.renditions[1].as_ref()), (b"source".as_ref(), [2u8; 20].as_ref()));
@@ -365,7 +383,7 @@ mod tests {
         let kept: ClaimView = serde_json::from_slice(&fs::read(place.join("claim.json")).unwrap()).unwrap();
         assert_eq!(kept, view);
         store.forget(JOB).unwrap();
-        let store = Store::open(dir.path(), 1000).unwrap();
+        let store = Store::open(dir.path(), 1000, Ballast::beside(&dir.path().join("outbox.db"))).unwrap();
         assert!(place.join("1").exists() && place.join("2").exists() && !place.join("3").exists());
         assert_eq!((store.used(), store.set_aside(&view).unwrap()), (0, None));
         fs::remove_dir_all(place).unwrap();

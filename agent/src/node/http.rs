@@ -122,6 +122,7 @@ async fn work(node: &Arc<Node>, job: &JobView, order: &SegmentOrder, source: Byt
         return Err(refused(StatusCode::FORBIDDEN, false, error));
     };
     let full = |error: String| refused(StatusCode::SERVICE_UNAVAILABLE, true, error);
+    node.sender.has_room().map_err(|error| full(error.to_owned()))?;
     node.evidence.has_room().map_err(|error| full(error.to_string()))?;
     let stream = Node::stream_id(job.id)
         .map_err(|error| refused(StatusCode::INTERNAL_SERVER_ERROR, false, error.to_string()))?;

@@ -97,7 +97,7 @@ pub async fn run(config: Config, source: Source) -> anyhow::Result<()> {
     let ladders =
         config.node.ladders.iter().map(|ladder| (profile::of(ladder).id(), Arc::new(ladder.clone()))).collect();
     let evidence = config.state_dir.join("evidence");
-    let evidence = evidence::Store::open(&evidence, config.node.evidence)
+    let evidence = evidence::Store::open(&evidence, config.node.evidence, wiring::ballast(&config))
         .with_context(|| format!("cannot open the evidence under {}", evidence.display()))?;
     let ChainSide { me, chain, signer, sender, heads, mut fatal, stage: chain_stage } = side;
     let node = Arc::new(Node {
@@ -275,6 +275,7 @@ impl Node {
         if taken >= self.config.node.max_in_hand {
             return Err(format!("{taken} jobs are in hand or bid for, as many as node.max_in_hand allows"));
         }
+        self.sender.has_room()?;
         self.evidence.has_room().map_err(|full| full.to_string())?;
         let running = |(job, ..): &(JobView, usize, u32)| {
             Some((Self::stream_id(job.id).ok()?.to_string(), self.ladder(&job.profile)?))

@@ -25,6 +25,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+#[path = "faults/full_disk.rs"]
+mod full_disk;
 #[path = "faults/hostile_orders.rs"]
 mod hostile_orders;
 #[path = "faults/lost_claim.rs"]
@@ -65,8 +67,12 @@ impl Market {
 
     /// With a rig for each price.
     async fn of(prices: Vec<u128>, adjust: fn(&mut Config)) -> Self {
+        Self::within(tempfile::tempdir().unwrap(), prices, adjust).await
+    }
+
+    /// In a folder that is prepared already.
+    async fn within(dir: tempfile::TempDir, prices: Vec<u128>, adjust: fn(&mut Config)) -> Self {
         let turn = MARKETS.acquire().await.unwrap();
-        let dir = tempfile::tempdir().unwrap();
         let clip = clip(dir.path()).await;
         let options = Options {
             dir: dir.path().into(),
@@ -154,6 +160,35 @@ impl Market {
         let numbers: Vec<u64> = list.lines().filter_map(numbers).collect();
         assert!(!numbers.is_empty() && numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
     }
+}
+
+/// Set in the process that runs in the namespace.
+const INSIDE: &str = "HEADFRAME_OWN_NAMESPACE";
+
+/// Runs a test again in namespaces of its own (options of unshare), where `prepare` is run first; `false` in there. As root;
+/// elsewhere the test is skipped and says so.
+async fn own_namespace(name: &str, which: &[&str], prepare: &str) -> bool {
+    if std::env::var_os(INSIDE).is_some() {
+        return false;
+    }
+    let tried = Command::new("unshare").args(which).args(["sh", "-c", prepare]).output().await;
+    if !tried.as_ref().is_ok_and(|tried| tried.status.success()) {
+        println!("skipped: needs root and what this calls: {prepare}");
+        return true;
+    }
+    let _turn = MARKETS.acquire().await.unwrap();
+    let script = format!("{prepare} && exec \"$0\" --exact {name} --nocapture");
+    let run = Command::new("unshare")
+        .args(which)
+        .args(["sh", "-c", &script])
+        .arg(std::env::current_exe().unwrap())
+        .env(INSIDE, "1")
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(Duration::from_secs(400), run).await.expect("it ends by itself").unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    true
 }
 
 /// A small clip with B-frames and sound, made once per test.

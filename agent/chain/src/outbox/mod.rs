@@ -18,7 +18,7 @@ mod worker;
 pub use budget::{BudgetView, Budgets, Exhausted, OTHER};
 pub use fees::{FeePolicy, Fees};
 pub use intent::{Deadline, Event, Intent, Rank, State, Until};
-pub use store::{GasTotal, StoreError};
+pub use store::{GasTotal, Room, StoreError};
 pub use worker::Worker;
 
 use crate::error::RpcError;
@@ -79,6 +79,8 @@ pub struct Settings {
     pub explain: Option<RevertDecoder>,
     /// Where store and signer are called.
     pub blocking: Blocking,
+    /// Room on the store's disk that proofs may use when there is no other.
+    pub room: Option<Arc<dyn Room>>,
 }
 
 impl Settings {
@@ -99,6 +101,7 @@ impl Settings {
             keep: (1_000, 100_000),
             explain: None,
             blocking: Blocking::Threads,
+            room: None,
         }
     }
 }
@@ -235,9 +238,10 @@ impl OutboxError {
         match self {
             Self::ForeignNonce { .. }
             | Self::UnknownPast { .. }
-            | Self::Store(_)
             | Self::Halted(_)
             | Self::Sign(SignError::Unsafe(_)) => true,
+            // What a full disk did not take is not there, and comes when there is room.
+            Self::Store(error) => !matches!(error, StoreError::Full),
             Self::Rpc(error) => error.class() == crate::error::Class::Unsafe,
             _ => false,
         }
@@ -313,7 +317,8 @@ impl Outbox {
         settings: Settings,
     ) -> Result<(Self, Worker), OutboxError> {
         let (path, pin, account) = (path.to_owned(), rpc.pin(), signer.address());
-        let store = blocking(&settings.blocking, move || Store::open(&path, pin, account)).await??;
+        let room = settings.room.clone();
+        let store = blocking(&settings.blocking, move || Store::open(&path, pin, account, room)).await??;
         if matches!(settings.blocking, Blocking::Here(_)) {
             store.leave_as_is()?;
         }
@@ -389,6 +394,7 @@ impl Outbox {
                     Ok(store.get(&action.key())?.map_or(entry.intent, |entry| entry.intent))
                 }
                 None if !proof && store.queued()? >= max_queue => Err(OutboxError::Full(max_queue)),
+                None if !proof && !store.has_room() => Err(StoreError::Full.into()),
                 _ => Ok(store.add(&action, deadline, head)?.intent),
             })
             .await?;
@@ -552,6 +558,11 @@ impl Outbox {
     pub fn waiting(&self) -> Vec<(String, Arc<str>)> {
         let waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.iter().map(|(kind, waits)| (kind.clone(), waits.why.clone())).collect()
+    }
+
+    /// Whether there is room on the disk for more than the proofs of what was claimed.
+    pub fn has_room(&self) -> bool {
+        self.shared.settings.room.as_ref().is_none_or(|room| room.is_kept())
     }
 
     /// What happens from now on. A receiver that falls 256 events behind is told so and loses the oldest.

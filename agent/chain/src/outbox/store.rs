@@ -13,6 +13,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 const SCHEMA_VERSION: i64 = 2;
@@ -56,8 +57,11 @@ const COLUMNS: &str = "id, key, kind, state, created_block, nonce, gas_limit, ma
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// SQLite or the disk.
-    #[error("the transaction store fails: {0}; free or repair the disk, then restart")]
-    Sqlite(#[from] rusqlite::Error),
+    #[error("the transaction store fails: {0}; repair the disk, then restart")]
+    Sqlite(rusqlite::Error),
+    /// There is no room for what has to be written.
+    #[error("the disk of the transaction store is full; free some room")]
+    Full,
     /// Another process has it open.
     #[error("the transaction store {0} is in use by another process; stop that one first")]
     InUse(String),
@@ -76,6 +80,15 @@ pub enum StoreError {
     /// Written by a later release.
     #[error("the transaction store has schema {0}, newer than this program's {SCHEMA_VERSION}; upgrade the program")]
     Newer(i64),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
+            _ => Self::Sqlite(error),
+        }
+    }
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -122,13 +135,21 @@ pub(super) struct Keep {
     pub(super) rows: u64,
 }
 
-#[derive(Debug)]
 pub(super) struct Store {
     db: Connection,
+    room: Option<Arc<dyn Room>>,
+}
+
+/// Room that is kept on the store's disk for proofs.
+pub trait Room: Send + Sync {
+    /// Whether it is kept. Only proofs are made while it is not.
+    fn is_kept(&self) -> bool;
+    /// Gives it up, because the disk is full; whether there was any.
+    fn give_up(&self) -> bool;
 }
 
 impl Store {
-    pub(super) fn open(path: &Path, pin: Pin, account: Address) -> Result<Self> {
+    pub(super) fn open(path: &Path, pin: Pin, account: Address, room: Option<Arc<dyn Room>>) -> Result<Self> {
         let mut db = Connection::open(path)?;
         db.busy_timeout(Duration::from_secs(3))?;
         // Else a statement with a parameter in its LIMIT is prepared anew whenever that changes.
@@ -168,7 +189,7 @@ impl Store {
             }
         }
         tx.commit()?;
-        Ok(Self { db })
+        Ok(Self { db, room })
     }
 
     /// From here on nothing is written when it is dropped, as when the process is killed.
@@ -177,11 +198,29 @@ impl Store {
         Ok(())
     }
 
-    fn write<T>(&mut self, f: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+    fn try_write<T>(&mut self, f: impl Fn(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let value = f(&tx)?;
         tx.commit()?;
         Ok(value)
+    }
+
+    /// Into the room that is kept for proofs, when there is no other.
+    fn write<T>(&mut self, f: impl Fn(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        match self.try_write(&f) {
+            Err(StoreError::Full) if self.room.as_ref().is_some_and(|room| room.give_up()) => self.try_write(f),
+            written => written,
+        }
+    }
+
+    /// The room that is kept for proofs is given up for nothing else that is asked for.
+    fn write_for(&mut self, action: &Action, f: impl Fn(&Transaction<'_>) -> Result<()>) -> Result<()> {
+        if Rank::of(action) == Rank::Proof { self.write(f) } else { self.try_write(f) }
+    }
+
+    /// Whether there is room for proofs, so that something else may be begun.
+    pub(super) fn has_room(&self) -> bool {
+        self.room.as_ref().is_none_or(|room| room.is_kept())
     }
 
     fn one(&self, rest: &str, values: impl Params) -> Result<Option<Entry>> {
@@ -224,37 +263,23 @@ impl Store {
 
     /// Adds a new intent, or gives the one that has its key; one that nothing was signed for takes the newer content.
     pub(super) fn add(&mut self, action: &Action, deadline: Deadline, head: BlockNo) -> Result<Entry> {
-        let (key, text) = (action.key(), json(action)?);
-        let (block, time) = (deadline.block.map(|block| int(block.0)), deadline.time.map(|time| int(time.0)));
-        self.write(|tx| {
-            tx.execute(
-                "INSERT INTO intents(key, kind, priority, action, state, created_block, deadline_block, deadline_time) \
-                 VALUES (?1, ?2, ?3, ?4, 'queued', ?5, ?6, ?7) ON CONFLICT(key) DO UPDATE SET action = excluded.action, \
-                 deadline_block = excluded.deadline_block, deadline_time = excluded.deadline_time \
-                 WHERE state = 'queued'",
-                params![key, action.kind(), Rank::of(action).order(), text, int(head.0), block, time],
-            )?;
-            Ok(())
-        })?;
-        self.get(&key)?.ok_or(StoreError::Sqlite(rusqlite::Error::QueryReturnedNoRows))
+        self.write_for(action, |tx| insert(tx, action, deadline, head))?;
+        self.get(&action.key())?.ok_or(StoreError::Sqlite(rusqlite::Error::QueryReturnedNoRows))
     }
 
-    /// Puts an intent that failed, was mined, or may have been, back into the queue, under a new nonce. What its transaction cost
-    /// stays counted.
+    /// Asks again for an effect that failed, was mined, or may have been. What has a nonce keeps its row, under its key with that
+    /// nonce behind an `@`: its bytes stand before all that comes, and are followed and raised as long as they may fall out of
+    /// the chain. The effect has a new row then, and will have a new nonce.
     pub(super) fn retry(&mut self, entry: &Entry, action: &Action, deadline: Deadline, head: BlockNo) -> Result<()> {
-        let text = json(action)?;
-        let (block, time) = (deadline.block.map(|block| int(block.0)), deadline.time.map(|time| int(time.0)));
-        self.write(|tx| {
-            if matches!(entry.intent.state, State::Mined | State::Reverted) {
-                account(tx, &entry.intent, true)?;
+        self.write_for(action, |tx| {
+            let unsigned = "DELETE FROM intents WHERE id = ?1 AND key = ?2 AND state = 'failed' AND nonce IS NULL";
+            let spent = "UPDATE intents SET key = key || '@' || nonce WHERE id = ?1 AND key = ?2 AND nonce IS NOT NULL \
+                         AND state IN ('failed', 'sent', 'mined', 'reverted', 'safe', 'final')";
+            for before in [unsigned, spent] {
+                if tx.execute(before, params![entry.id, entry.intent.key])? == 1 {
+                    insert(tx, action, deadline, head)?;
+                }
             }
-            tx.execute(
-                "UPDATE intents SET state = 'queued', action = ?2, created_block = ?3, nonce = NULL, hash = NULL, \
-                 attempts = 0, sent_block = NULL, block = NULL, block_hash = NULL, gas_used = NULL, fee = NULL, \
-                 error = NULL, done_block = NULL, deadline_block = ?4, deadline_time = ?5 \
-                 WHERE id = ?1 AND state IN ('failed', 'sent', 'mined', 'reverted', 'safe', 'final')",
-                params![entry.id, text, int(head.0), block, time],
-            )?;
             Ok(())
         })
     }
@@ -536,16 +561,19 @@ impl Store {
             self.db.prepare_cached("SELECT hash, raw FROM attempts WHERE nonce = ?1 ORDER BY n DESC")?;
         Ok(statement.query_map([int(nonce)], attempt)?.collect::<rusqlite::Result<_>>()?)
     }
+}
 
-    /// The bytes of retried intents whose earlier transaction fell out of the chain: without them the nonces of
-    /// everything later would have a gap.
-    pub(super) fn orphans(&self, mined: u64) -> Result<Vec<Attempt>> {
-        let mut statement = self.db.prepare_cached(
-            "SELECT a.hash, a.raw FROM attempts a JOIN intents i ON i.id = a.intent \
-             WHERE a.nonce >= ?1 AND a.nonce IS NOT i.nonce ORDER BY a.nonce, a.n",
-        )?;
-        Ok(statement.query_map([int(mined)], attempt)?.collect::<rusqlite::Result<_>>()?)
-    }
+/// A new row, or newer content for the one that has its key and that nothing was signed for.
+fn insert(tx: &Transaction<'_>, action: &Action, deadline: Deadline, head: BlockNo) -> Result<()> {
+    let (block, time) = (deadline.block.map(|block| int(block.0)), deadline.time.map(|time| int(time.0)));
+    tx.execute(
+        "INSERT INTO intents(key, kind, priority, action, state, created_block, deadline_block, deadline_time) \
+         VALUES (?1, ?2, ?3, ?4, 'queued', ?5, ?6, ?7) ON CONFLICT(key) DO UPDATE SET action = excluded.action, \
+         deadline_block = excluded.deadline_block, deadline_time = excluded.deadline_time \
+         WHERE state = 'queued'",
+        params![action.key(), action.kind(), Rank::of(action).order(), json(action)?, int(head.0), block, time],
+    )?;
+    Ok(())
 }
 
 /// Ages finished rows: first the signed bytes and the action go, later the row. Works in steps of 32 finished intents.

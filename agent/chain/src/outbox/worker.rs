@@ -180,7 +180,6 @@ impl Worker {
                 self.hold(broken).await?;
             }
         }
-        self.resend_orphans(mined).await?;
         let entries = self.to_follow(mined, &head).await?;
         let urgency = self.urgency(&entries, mined).await?;
         let (mut in_flight, mut waiting) = (0, false);

@@ -27,7 +27,8 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 ///
 /// The database is as precious as the key. Keep both on one disk that survives, never run two signers with one key,
 /// never go back to an older copy, and never delete it while the key has work on chain: the signer would refuse to run
-/// with exit code 79.
+/// with exit code 79. The 64 MiB beside it (DATABASE.ballast) are given up when the disk is full, so that proofs of claims
+/// are still recorded; new claims are refused until they can be taken again.
 ///
 /// Exit codes: 0 ended as asked, 1 failure, 2 usage, 78 configuration (keystore, password, socket), 79 unsafe to run
 /// (database missing, old, damaged, open elsewhere, or of another chain, contract or key). After 79 a person must look:
@@ -108,7 +109,8 @@ fn run(options: &Options) -> Result<(), Failure> {
         RoleName::Client => Role::Client,
     };
     let address = key.address();
-    let config = Config { key, role, database: options.database.clone(), max_fee: Wei(options.max_fee_wei) };
+    let (database, max_fee) = (options.database.clone(), Wei(options.max_fee_wei));
+    let config = Config { key, role, database, max_fee, ballast: true };
     let guard = Guard::open(config).map_err(|why| match why {
         NotSafe::Unsafe(reason) => Failure::Unsafe(reason),
         other => Failure::Other(other.into()),

@@ -12,6 +12,7 @@ mod rows;
 
 pub use exchange::Imported;
 
+use crate::ballast::Ballast;
 use crate::protocol::{Hello, JobCounts, KeptReceipt, ReceiptRequest, Sight, TransactionRequest};
 use crate::rules::{self, Claimed, Kept, Means, NotSafe, Pinned, Rule, Verdict};
 use audit::Mark;
@@ -32,6 +33,8 @@ pub struct Store {
     decided: Condvar,
     pinned: Pinned,
     path: PathBuf,
+    /// Where room is kept for proofs, if it is.
+    ballast: Option<Ballast>,
     segments: AtomicU64,
     claims: AtomicU64,
     nonces: AtomicU64,
@@ -112,6 +115,12 @@ impl Store {
         Self::create(path, pinned)
     }
 
+    /// From here on room is kept beside the file for the proofs of claims, and no claim is made without it.
+    #[must_use]
+    pub fn with_ballast(self) -> Self {
+        Self { ballast: Some(Ballast::beside(&self.path)), ..self }
+    }
+
     /// Brings the journal into the file and empties it.
     pub fn checkpoint(&self) -> Result<(), NotSafe> {
         let db = lock(&self.connection);
@@ -149,6 +158,7 @@ impl Store {
             decided: Condvar::new(),
             pinned,
             path: path.into(),
+            ballast: None,
             segments: segments.into(),
             claims: claims.into(),
             nonces: nonces.into(),
@@ -248,7 +258,18 @@ impl Store {
         rules::fees(ask.gas_limit, ask.max_fee_per_gas, ask.max_priority_fee_per_gas, cap)?;
         let call = ask.action.call(&self.pinned.addresses);
         let hash = rows::call_hash(&call);
-        self.record_call(ask, hash, means)?;
+        let is_proof = matches!(ask.action, Action::Seal { .. } | Action::Answer { .. } | Action::Reveal { .. });
+        match self.record_call(ask, hash, means) {
+            Err(NotSafe::Full) if is_proof && self.ballast.as_ref().is_some_and(Ballast::give_up) => {
+                self.record_call(ask, hash, means)?;
+            }
+            // Refused, so that a proof may have its nonce.
+            Err(NotSafe::Full) if !is_proof => {
+                let reason = format!("{}: {}", ask.action.kind(), NotSafe::Full);
+                return Err(NotSafe::Refused { rule: Rule::Reserve, reason });
+            }
+            recorded => recorded?,
+        }
         let transaction = Transaction {
             nonce: ask.nonce,
             to: call.to,
@@ -279,7 +300,7 @@ impl Store {
         }
         // What is on record may be sent again whatever the account holds: its nonce can be used for nothing else.
         if verdict == Verdict::New {
-            rules::reserve(ask, means)?;
+            rules::reserve(ask, means, || self.ballast.as_ref().is_none_or(Ballast::is_kept))?;
             rows::add_nonce(&tx, ask.nonce, hash, kind)?;
             if let Some((job, claim)) = &claim {
                 rows::add_claim(&tx, *job, claim)?;

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 /// Wraps what SQLite reports. Failing reads and writes of the disk, and damage, are unsafe: what the next
 /// synchronisation says can no longer be believed.
 pub(super) fn storage(error: rusqlite::Error) -> NotSafe {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, SystemIoFailure};
+    use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase, SystemIoFailure};
     match error.sqlite_error_code() {
         Some(DatabaseCorrupt | NotADatabase) => NotSafe::Unsafe(format!(
             "the guard database is damaged ({error}); keep the file, restore the newest intact one or stop using this key"
@@ -20,6 +20,7 @@ pub(super) fn storage(error: rusqlite::Error) -> NotSafe {
         Some(SystemIoFailure) => NotSafe::Unsafe(format!(
             "the disk of the guard database fails ({error}); check the disk (dmesg, smartctl) before starting again"
         )),
+        Some(DiskFull) => NotSafe::Full,
         _ => NotSafe::Storage(error.to_string()),
     }
 }

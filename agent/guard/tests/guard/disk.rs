@@ -2,8 +2,10 @@
 
 use crate::support::*;
 use headframe_guard::client::{self, Client, Error};
+use headframe_guard::rules::Rule;
 use headframe_guard::store::Store;
-use headframe_market::Role;
+use headframe_market::{Action, B256, ClaimId, Role};
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -110,4 +112,65 @@ fn a_slow_disk_makes_commits_larger_and_loses_nothing() {
     child.wait().unwrap();
     let store = Store::inspect(&home.path("guard.db")).unwrap().unwrap();
     assert_eq!((store.counts().segments, store.counts().claims), (128, 1));
+}
+
+/// A small disk in memory, in a mount namespace of the test's own. As root; elsewhere it is skipped and says so.
+#[test]
+fn a_full_disk_takes_proofs_and_no_claims_until_there_is_room() {
+    const INSIDE: &str = "HEADFRAME_OWN_DISK";
+    let Some(disk) = std::env::var_os(INSIDE) else {
+        let folder = tempfile::tempdir().unwrap();
+        let script =
+            "mount -t tmpfs -o size=160m disk \"$0\" || { echo cannot mount; exit 0; }; exec \"$@\" --nocapture";
+        let test = "disk::a_full_disk_takes_proofs_and_no_claims_until_there_is_room";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", script]).arg(folder.path()).arg(std::env::current_exe().unwrap());
+        let output = command.args(["--exact", test]).env(INSIDE, folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        if !said.contains("running 1 test") {
+            println!("skipped: needs root: {said}");
+            return;
+        }
+        assert!(output.status.success(), "{said}");
+        return;
+    };
+    let mut home = Home::new(Role::Operator);
+    home.arguments.database = Path::new(&disk).join("guard.db");
+    let filler = Path::new(&disk).join("filler");
+    let _signer = home.spawn();
+    let client = home.client().with_patience(Duration::ZERO);
+    for seq in 0..12 {
+        client.sign_receipt(ask(JOB, seq)).unwrap();
+    }
+    client.sign_transaction(send(claim(JOB, 0, 4), 0)).unwrap();
+    let mut rest = std::fs::File::create(&filler).unwrap();
+    while rest.write_all(&[1; 4096]).is_ok() {}
+    let refused = |outcome: Result<_, Error>| match outcome {
+        Err(Error::Refused { rule, reason }) => {
+            assert!(rule == Rule::Reserve && reason.contains("disk"), "{rule}: {reason}")
+        }
+        other => panic!("expected a refusal, got {other:?}"),
+    };
+    // The journal has room for some more; then nothing but proofs has.
+    let mut nonce = 1;
+    while client.sign_transaction(send(Action::Withdraw { nth: nonce }, nonce)).is_ok() {
+        nonce += 1;
+        assert!(nonce < 100_000, "the disk is never full");
+    }
+    refused(client.sign_transaction(send(Action::Withdraw { nth: nonce }, nonce)));
+    refused(client.sign_transaction(send(claim(JOB, 4, 4), nonce)));
+    let unavailable = client.sign_receipt(ask(JOB, 12)).unwrap_err().to_string();
+    assert!(unavailable.contains("disk of the guard database is full"), "{unavailable}");
+    for nth in 0..200 {
+        let seal = Action::Seal { claim: ClaimId(nth), header: vec![1; 600].into(), preimage: B256::ZERO };
+        client.sign_transaction(send(seal, nonce + nth)).unwrap();
+    }
+    assert!(!Path::new(&disk).join("guard.db.ballast").exists(), "it was not needed");
+    refused(client.sign_transaction(send(claim(JOB, 4, 4), nonce + 200)));
+
+    drop(rest);
+    std::fs::remove_file(&filler).unwrap();
+    client.sign_transaction(send(claim(JOB, 4, 4), nonce + 200)).unwrap();
+    client.sign_receipt(ask(JOB, 12)).unwrap();
+    assert!(Path::new(&disk).join("guard.db.ballast").exists());
 }

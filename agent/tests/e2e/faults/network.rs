@@ -3,9 +3,6 @@
 
 use super::*;
 
-/// Set in the process that runs in the namespace.
-const INSIDE: &str = "HEADFRAME_OWN_NETWORK";
-
 fn nft(rules: &str) {
     let done = std::process::Command::new("nft").arg(rules).output().unwrap();
     assert!(done.status.success(), "nft {rules}: {}", String::from_utf8_lossy(&done.stderr));
@@ -38,9 +35,10 @@ fn port(url: &str) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_loses_packets_or_everything_or_is_too_thin_costs_no_segment_and_no_claim() {
-    if std::env::var_os(INSIDE).is_none() {
-        return in_own_network("a_line_that_loses_packets_or_everything_or_is_too_thin_costs_no_segment_and_no_claim")
-            .await;
+    let prepare = "ip link set lo up && nft add table inet probe";
+    let name = "network::a_line_that_loses_packets_or_everything_or_is_too_thin_costs_no_segment_and_no_claim";
+    if own_namespace(name, &["--net"], prepare).await {
+        return;
     }
     nft("add table inet bad; add chain inet bad line { type filter hook input priority 0; }");
     let mut market = Market::start().await;
@@ -68,25 +66,4 @@ async fn a_line_that_loses_packets_or_everything_or_is_too_thin_costs_no_segment
     let before = market.accepted();
     market.delivered("demo", before + 2).await;
     market.settle(push).await;
-}
-
-/// Runs this test again in a network namespace with nothing but its loopback.
-async fn in_own_network(name: &str) {
-    let possible = "ip link set lo up && nft add table inet probe";
-    let tried = Command::new("unshare").args(["--net", "sh", "-c", possible]).output().await;
-    if !tried.is_ok_and(|tried| tried.status.success()) {
-        println!("skipped: needs root, ip and nft");
-        return;
-    }
-    let _turn = MARKETS.acquire().await.unwrap();
-    let script = format!("ip link set lo up && exec \"$0\" --exact network::{name} --nocapture");
-    let run = Command::new("unshare")
-        .args(["--net", "sh", "-c", &script])
-        .arg(std::env::current_exe().unwrap())
-        .env(INSIDE, "1")
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(Duration::from_secs(400), run).await.expect("it ends by itself").unwrap();
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }

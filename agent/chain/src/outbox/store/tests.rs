@@ -8,7 +8,7 @@ const HEAD: BlockNo = BlockNo(9);
 const DAY: u64 = 20_000;
 
 fn open(dir: &tempfile::TempDir) -> Store {
-    let mut store = Store::open(&dir.path().join("outbox.sqlite"), PIN, Address::ZERO).unwrap();
+    let mut store = Store::open(&dir.path().join("outbox.sqlite"), PIN, Address::ZERO, None).unwrap();
     if store.next_nonce().unwrap().is_none() {
         store.set_first_nonce(5).unwrap();
     }
@@ -59,7 +59,7 @@ fn a_nonce_is_spent_by_a_signature_and_not_before() {
     let mut store = open(&dir);
     assert_eq!(store.next_nonce().unwrap(), Some(7));
 
-    // A failed transaction that is asked for again gets a new nonce; its old bytes are kept for a deep reorganisation.
+    // A failed transaction that is asked for again gets a new nonce; the old one keeps its row and its bytes.
     let entry = store.get("withdraw:1").unwrap().unwrap();
     let receipt = Receipt { block: HEAD, block_hash: B256::ZERO, success: false, gas_used: 1, fee: Wei(1) };
     store.mined(&entry, entry.intent.hash.unwrap(), &receipt, Some("reverted")).unwrap();
@@ -69,17 +69,20 @@ fn a_nonce_is_spent_by_a_signature_and_not_before() {
     store.retry(&entry, &Action::Withdraw { nth: 1 }, Deadline::NONE, HEAD).unwrap();
     let again = store.get("withdraw:1").unwrap().unwrap().intent;
     assert_eq!((again.state, again.nonce, &again.error), (State::Queued, None, &None));
-    assert_eq!(store.orphans(5).unwrap().len(), 1);
-    assert!(store.orphans(6).unwrap().is_empty());
+    let old = store.get("withdraw:1@5").unwrap().unwrap();
+    assert_eq!((old.intent.state, old.intent.nonce, old.id), (State::Failed, Some(5), entry.id));
+    assert_eq!(old.action, Some(Action::Withdraw { nth: 1 }), "it can be signed again with higher fees");
+    assert_eq!(nonces(&store.on_the_way(5).unwrap()), [5, 6], "where the chain has lost it");
+    assert_eq!(nonces(&store.on_the_way(6).unwrap()), [6]);
     store.retry(&entry, &Action::Withdraw { nth: 1 }, Deadline::NONE, HEAD.after(1)).unwrap();
     assert_eq!(store.get("withdraw:1").unwrap().unwrap().intent, again, "it waits already");
 
-    // So is one that may be mined, when who asks says so.
+    // So does one that may be mined, when who asks says so.
     let sent = store.get("withdraw:2").unwrap().unwrap();
     assert_eq!(sent.intent.state, State::Sent);
     store.retry(&sent, &Action::Withdraw { nth: 2 }, Deadline::NONE, HEAD).unwrap();
     assert_eq!(store.get("withdraw:2").unwrap().unwrap().intent.nonce, None);
-    assert_eq!(store.orphans(5).unwrap().len(), 2, "its bytes stand before what comes");
+    assert_eq!(nonces(&store.on_the_way(6).unwrap()), [6], "its bytes stand before what comes");
 
     // But not one that has a nonce and whose bytes nobody has.
     let id = store.get("withdraw:2").unwrap().unwrap().id;
@@ -87,6 +90,18 @@ fn a_nonce_is_spent_by_a_signature_and_not_before() {
     let reserved = store.get("withdraw:2").unwrap().unwrap();
     store.retry(&reserved, &Action::Withdraw { nth: 2 }, Deadline::NONE, HEAD).unwrap();
     assert_eq!(store.get("withdraw:2").unwrap().unwrap().intent, reserved.intent);
+
+    // What failed before it was signed leaves nothing behind.
+    store.fail_unsigned(id, "would revert", HEAD, keep).unwrap();
+    let failed = store.get("withdraw:2").unwrap().unwrap();
+    let rows = store.list(100).unwrap().len();
+    store.retry(&failed, &Action::Withdraw { nth: 2 }, Deadline::NONE, HEAD).unwrap();
+    assert_eq!(store.get("withdraw:2").unwrap().unwrap().intent.state, State::Queued);
+    assert_eq!(store.list(100).unwrap().len(), rows);
+}
+
+fn nonces(entries: &[Entry]) -> Vec<u64> {
+    entries.iter().filter_map(|entry| entry.intent.nonce).collect()
 }
 
 #[test]
@@ -115,13 +130,13 @@ fn a_damaged_file_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("outbox.sqlite");
     std::fs::write(&path, b"this is not a database, but long enough to be looked at as one".repeat(20)).unwrap();
-    assert!(matches!(Store::open(&path, PIN, Address::ZERO), Err(StoreError::Sqlite(_))));
+    assert!(matches!(Store::open(&path, PIN, Address::ZERO, None), Err(StoreError::Sqlite(_))));
     std::fs::remove_file(&path).unwrap();
     drop(open(&dir));
     let db = Connection::open(&path).unwrap();
     db.pragma_update(None, "user_version", 99).unwrap();
     drop(db);
-    assert!(matches!(Store::open(&path, PIN, Address::ZERO), Err(StoreError::Newer(99))));
+    assert!(matches!(Store::open(&path, PIN, Address::ZERO, None), Err(StoreError::Newer(99))));
 }
 
 #[test]
@@ -235,13 +250,18 @@ fn a_hold_survives_until_a_person_ends_it() {
     assert_eq!(store.held().unwrap(), None);
 }
 
+/// As many pages as the file has now, and no more.
+fn fill(db: &Connection) {
+    let pages: i64 = db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    db.pragma_update(None, "max_page_count", pages).unwrap();
+}
+
 #[test]
 fn a_full_disk_is_an_error_and_leaves_nothing_half_done() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(&dir);
     sign(&mut store, 0);
-    let pages: i64 = store.db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
-    store.db.pragma_update(None, "max_page_count", pages).unwrap();
+    fill(&store.db);
     let mut taken = 0;
     let error = loop {
         taken += 1;
@@ -250,8 +270,11 @@ fn a_full_disk_is_an_error_and_leaves_nothing_half_done() {
             Err(error) => break error,
         }
     };
-    assert!(error.to_string().contains("free or repair the disk"), "{error}");
-    assert!(crate::OutboxError::from(error).is_unsafe());
+    assert!(error.to_string().contains("free some room"), "{error}");
+    assert!(!crate::OutboxError::from(error).is_unsafe(), "nothing is lost: it goes on when there is room");
+    let broken =
+        StoreError::from(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR), None));
+    assert!(crate::OutboxError::from(broken).is_unsafe(), "what a failed disk has is not known");
     drop(store);
     let store = open(&dir);
     assert_eq!(store.get("withdraw:0").unwrap().unwrap().intent.state, State::Sent);

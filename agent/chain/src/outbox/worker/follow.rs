@@ -202,15 +202,4 @@ impl Worker {
         // Boxed: sending may find that even this is too little and replace again, until the cap ends it.
         Box::pin(self.send(&entry, &attempt, head, rank)).await
     }
-
-    /// Bytes of retried intents without which later nonces have a gap.
-    pub(super) async fn resend_orphans(&self, mined: u64) -> Result<(), OutboxError> {
-        for orphan in self.shared.store(move |store| Ok(store.orphans(mined)?)).await? {
-            match self.rpc.broadcast(&orphan.raw).await {
-                Err(error) if error.class() != Class::Answer => return Err(error.into()),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
 }

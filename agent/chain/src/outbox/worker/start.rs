@@ -24,8 +24,8 @@ enum Started {
 impl Worker {
     /// Starts the first intent, in the order of ranks and deadlines, that can be paid for; whether one was found.
     pub(super) async fn start_next(&self, lowest: Rank, head: &Head) -> Result<bool, OutboxError> {
-        let held = self.shared.store(|store| Ok(store.held()?.is_some())).await?;
-        let lowest = if held { Rank::Proof } else { lowest };
+        let only_proofs = self.shared.store(|store| Ok(store.held()?.is_some() || !store.has_room())).await?;
+        let lowest = if only_proofs { Rank::Proof } else { lowest };
         loop {
             let without = self.still_waiting(head);
             let Some(entry) = self.shared.store(move |store| Ok(store.next(lowest, &without)?)).await? else {
