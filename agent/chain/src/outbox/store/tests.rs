@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use headframe_market::Timestamp;
 
 const PIN: Pin = Pin { chain_id: 1, genesis: B256::ZERO };
 const FEES: Fees = Fees { max_fee: 100, max_priority: 10 };
