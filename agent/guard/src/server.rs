@@ -1,5 +1,6 @@
 //! The signer's side of the socket: who may ask, in which order, and when nothing is signed any more.
 
+use crate::ballast::Ballast;
 use crate::keys::{Key, SigningFailed};
 use crate::protocol::{self, Hello, Identity, Request, Response, Sight, Status};
 use crate::rules::{self, Means, NotSafe, Pinned, Rule};
@@ -72,8 +73,14 @@ impl Guard {
     }
 
     fn existing(&self) -> Result<Option<Store>, NotSafe> {
-        let Config { key, role, database, .. } = &self.config;
-        Ok(Store::open(database, key.address(), *role)?.map(|store| self.with_ballast(store)))
+        let Config { key, role, database, ballast, .. } = &self.config;
+        let open = || Store::open(database, key.address(), *role);
+        let opened = match open() {
+            // A start is on record, too.
+            Err(NotSafe::Full) if *ballast && Ballast::beside(database).give_up() => open(),
+            opened => opened,
+        };
+        Ok(opened?.map(|store| self.with_ballast(store)))
     }
 
     fn with_ballast(&self, store: Store) -> Store {

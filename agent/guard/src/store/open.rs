@@ -142,7 +142,10 @@ pub(super) fn note_generation(path: &Path, generation: u64) -> Result<(), NotSaf
         fs::rename(&draft, &file)?;
         fs::File::open(folder)?.sync_all()
     };
-    write().map_err(|error: io::Error| NotSafe::Storage(format!("cannot write {}: {error}", file.display())))
+    write().map_err(|error: io::Error| match error.kind() {
+        io::ErrorKind::StorageFull => NotSafe::Full,
+        _ => NotSafe::Storage(format!("cannot write {}: {error}", file.display())),
+    })
 }
 
 fn connect(path: &Path) -> Result<Connection, NotSafe> {

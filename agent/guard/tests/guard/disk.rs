@@ -137,14 +137,18 @@ fn a_full_disk_takes_proofs_and_no_claims_until_there_is_room() {
     let mut home = Home::new(Role::Operator);
     home.arguments.database = Path::new(&disk).join("guard.db");
     let filler = Path::new(&disk).join("filler");
-    let _signer = home.spawn();
+    let signer = home.spawn();
     let client = home.client().with_patience(Duration::ZERO);
     for seq in 0..12 {
         client.sign_receipt(ask(JOB, seq)).unwrap();
     }
     client.sign_transaction(send(claim(JOB, 0, 4), 0)).unwrap();
-    let mut rest = std::fs::File::create(&filler).unwrap();
-    while rest.write_all(&[1; 4096]).is_ok() {}
+    let fill = || {
+        let mut rest = std::fs::File::create(&filler).unwrap();
+        while rest.write_all(&[1; 4096]).is_ok() {}
+    };
+    let seal = |nth: u64| Action::Seal { claim: ClaimId(nth), header: vec![1; 600].into(), preimage: B256::ZERO };
+    fill();
     let refused = |outcome: Result<_, Error>| match outcome {
         Err(Error::Refused { rule, reason }) => {
             assert!(rule == Rule::Reserve && reason.contains("disk"), "{rule}: {reason}")
@@ -162,15 +166,20 @@ fn a_full_disk_takes_proofs_and_no_claims_until_there_is_room() {
     let unavailable = client.sign_receipt(ask(JOB, 12)).unwrap_err().to_string();
     assert!(unavailable.contains("disk of the guard database is full"), "{unavailable}");
     for nth in 0..200 {
-        let seal = Action::Seal { claim: ClaimId(nth), header: vec![1; 600].into(), preimage: B256::ZERO };
-        client.sign_transaction(send(seal, nonce + nth)).unwrap();
+        client.sign_transaction(send(seal(nth), nonce + nth)).unwrap();
     }
     assert!(!Path::new(&disk).join("guard.db.ballast").exists(), "it was not needed");
     refused(client.sign_transaction(send(claim(JOB, 4, 4), nonce + 200)));
 
-    drop(rest);
     std::fs::remove_file(&filler).unwrap();
     client.sign_transaction(send(claim(JOB, 4, 4), nonce + 200)).unwrap();
     client.sign_receipt(ask(JOB, 12)).unwrap();
     assert!(Path::new(&disk).join("guard.db.ballast").exists());
+
+    // It starts on a full disk, too.
+    fill();
+    drop((client, signer));
+    let _signer = home.spawn();
+    let client = Client::connect(&home.arguments.socket, hello(&[])).unwrap();
+    client.sign_transaction(send(seal(200), nonce + 201)).unwrap();
 }
