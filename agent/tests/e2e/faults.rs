@@ -25,6 +25,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+#[path = "faults/bad_line.rs"]
+mod bad_line;
 #[path = "faults/full_disk.rs"]
 mod full_disk;
 #[path = "faults/hostile_orders.rs"]
@@ -33,14 +35,12 @@ mod hostile_orders;
 mod lost_claim;
 #[path = "faults/missing_encoder.rs"]
 mod missing_encoder;
-#[path = "faults/network.rs"]
-mod network;
 mod stand_in;
 #[path = "faults/stopping.rs"]
 mod stopping;
 
-/// Markets at a time: one waits for blocks and pictures most of its time, and three would be too many for two cores.
-static MARKETS: Semaphore = Semaphore::const_new(2);
+/// Markets at a time: each takes a quarter of a core, and waits for blocks for the rest of its time.
+static MARKETS: Semaphore = Semaphore::const_new(3);
 const OTHER_KEY: &str = "sk_other_broadcaster";
 
 struct Market {

@@ -36,7 +36,7 @@ fn port(url: &str) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_loses_packets_or_everything_or_is_too_thin_costs_no_segment_and_no_claim() {
     let prepare = "ip link set lo up && nft add table inet probe";
-    let name = "network::a_line_that_loses_packets_or_everything_or_is_too_thin_costs_no_segment_and_no_claim";
+    let name = "bad_line::a_line_that_loses_packets_or_everything_or_is_too_thin_costs_no_segment_and_no_claim";
     if own_namespace(name, &["--net"], prepare).await {
         return;
     }
