@@ -257,10 +257,10 @@ impl Rig {
 
     async fn automate(&self, mut heads: watch::Receiver<Head>) -> Trouble {
         let mut claims: BTreeMap<ClaimId, ClaimState> = BTreeMap::new();
-        let mut seen_to = BlockNo(0);
+        let (mut over, mut seen_to) = (BTreeMap::new(), BlockNo(0));
         loop {
             let head = heads.borrow_and_update().clone();
-            match self.look_once(&head, &mut claims, &mut seen_to).await {
+            match self.look_once(&head, &mut claims, &mut over, &mut seen_to).await {
                 Ok(()) | Err(Trouble::Chain) => {}
                 Err(why) => return why,
             }
@@ -277,6 +277,7 @@ impl Rig {
         &self,
         head: &Head,
         claims: &mut BTreeMap<ClaimId, ClaimState>,
+        over: &mut BTreeMap<ClaimId, Option<BlockNo>>,
         seen_to: &mut BlockNo,
     ) -> Result<(), Trouble> {
         if head.number == BlockNo(0) {
@@ -294,8 +295,8 @@ impl Rig {
         }
         let mut unsealed = BTreeSet::new();
         for id in claims.keys().copied().collect::<Vec<_>>() {
-            if claims.get(&id).is_some_and(|state| state.is_over()) {
-                continue;
+            if over.get(&id) == Some(&None) {
+                continue; // for good
             }
             if !said.quorum {
                 self.only_proofs(id, &said.value, head).await?;
@@ -303,6 +304,13 @@ impl Rig {
             }
             let Some(claim) = view.claims.iter().find(|claim| claim.id == id) else { continue };
             claims.insert(id, claim.state);
+            if !claim.state.is_over() {
+                over.remove(&id);
+            } else if over.entry(id).or_insert(Some(head.number)).is_some_and(|since| head.finalized < since) {
+                continue;
+            } else {
+                over.insert(id, None);
+            }
             self.look_at_claim(claim, &now, &mut unsealed).await?;
         }
         let busy = claims.values().any(|state| !state.is_over()) || !self.jobs().is_empty();

@@ -16,7 +16,7 @@ const LONG: [(u64, &str); 9] = [
     (2182, "a reveal that a reorganisation had undone was not sent again while one provider was left"),
 ];
 /// The same, of short runs.
-const SHORT: [(u64, &str); 7] = [
+const SHORT: [(u64, &str); 8] = [
     (5037, "what was reorganised while the rig was down was never looked at again"),
     (6242, "of two providers, one of which was far behind, the other one was set aside"),
     (100_778, "what could not be looked at after a reorganisation, because too few answered, never was"),
@@ -24,6 +24,7 @@ const SHORT: [(u64, &str); 7] = [
     (301_203, "a proof that had reverted rested while it could have been sent, and then no block came"),
     (301_763, "an undone proof had a new nonce while its old one, too cheap by now, stood before it"),
     (402_006, "what had been asked for again, and was undone, stood before proofs and was never raised"),
+    (602_972, "a claim that was lost in blocks that a reorganisation undid had been given up"),
 ];
 
 fn assert_good(outcome: &Outcome) {

@@ -29,6 +29,12 @@ pub(super) struct Automation {
     /// Jobs that were given to this rig, and whether they are over.
     jobs: BTreeMap<JobId, bool>,
     claims: BTreeMap<ClaimId, ClaimState>,
+    /// Jobs that were closed, and claims that were over, in the block that was the newest then. Until that is final a
+    /// reorganisation may undo it, and what is kept of them may be needed once more.
+    closed: BTreeMap<JobId, BlockNo>,
+    over: BTreeMap<ClaimId, BlockNo>,
+    /// Claims that are over for good.
+    done: BTreeSet<ClaimId>,
     seen_to: BlockNo,
     /// Claims whose answer is being worked out.
     answering: Arc<Mutex<BTreeSet<ClaimId>>>,
@@ -40,8 +46,17 @@ impl Automation {
     /// Nothing followed yet; the first look finds everything.
     pub(super) fn new(node: Arc<Node>) -> Self {
         let since = node.chain.since;
-        let (jobs, claims) = (BTreeMap::new(), BTreeMap::new());
-        Self { node, jobs, claims, seen_to: since, answering: Arc::default(), thinned: BTreeSet::new() }
+        Self {
+            node,
+            jobs: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            over: BTreeMap::new(),
+            done: BTreeSet::new(),
+            seen_to: since,
+            answering: Arc::default(),
+            thinned: BTreeSet::new(),
+        }
     }
 
     /// Runs until stopped. May be dropped at any await: every look starts from the chain.
@@ -102,25 +117,32 @@ impl Automation {
         let open = self.jobs.iter().filter(|(_, over)| !**over).map(|(id, _)| *id);
         for id in open.collect::<Vec<_>>() {
             let job = self.node.chain.job(id).await?;
-            self.look_at_job(&job, &now).await;
+            self.look_at_job(&job, head, &now).await;
         }
         Ok(())
     }
 
-    async fn look_at_job(&mut self, job: &JobView, now: &Now) {
+    async fn look_at_job(&mut self, job: &JobView, head: &Head, now: &Now) {
         let node = self.node.clone();
         node.jobs.update(node.me, job);
-        if job.state == JobState::Closed && job.operator == node.me {
-            node.end_stream(job.id).await;
-            let (store, id) = (node.evidence.clone(), job.id);
-            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || store.forget(id)).await {
-                tracing::warn!(job = %id, %error, "evidence of a closed job cannot be removed");
-            }
-        }
         if job.state == JobState::Closed {
+            if !self.closed.contains_key(&job.id) && job.operator == node.me {
+                node.end_stream(job.id).await;
+            }
+            if head.finalized < *self.closed.entry(job.id).or_insert(head.number) {
+                return;
+            }
+            if job.operator == node.me {
+                let (store, id) = (node.evidence.clone(), job.id);
+                if let Ok(Err(error)) = tokio::task::spawn_blocking(move || store.forget(id)).await {
+                    tracing::warn!(job = %id, %error, "evidence of a closed job cannot be removed");
+                }
+            }
             self.jobs.insert(job.id, true);
+            self.closed.remove(&job.id);
             return;
         }
+        self.closed.remove(&job.id);
         self.catch_up(job).await;
         let work = node.jobs.work(job.id, now.head);
         let local = Local {
@@ -154,7 +176,7 @@ impl Automation {
         head: &Head,
         unsealed: &mut BTreeSet<JobId>,
     ) -> Result<(), ViewError> {
-        if self.claims.get(&id).is_some_and(|state| state.is_over()) {
+        if self.done.contains(&id) {
             return Ok(()); // kept so that the overlap of the next search does not find it anew
         }
         let said = self.node.chain.claim_said(id).await?;
@@ -171,12 +193,28 @@ impl Automation {
             claim::Step::Wait => self.thin(&view, &now).await,
             claim::Step::Answer { until } => self.answer(&view, until).await,
             claim::Step::Reveal { until } => self.reveal(&view, until).await,
-            claim::Step::Over(true) => {
-                self.forget(&view).await;
-                self.node.earned(&view);
-            }
-            claim::Step::Over(false) => self.lost(&view).await,
+            claim::Step::Over(won) => return self.over(&view, won, head).await,
         }
+        self.over.remove(&id);
+        Ok(())
+    }
+
+    async fn over(&mut self, view: &ClaimView, won: bool, head: &Head) -> Result<(), ViewError> {
+        let (id, job) = (view.id, view.job);
+        if won {
+            self.node.earned(view);
+        } else if !self.over.contains_key(&id) {
+            tracing::error!(claim = %id, %job, state = ?view.state, "a claim is lost; when that is final, this rig halts");
+        }
+        if head.finalized < *self.over.entry(id).or_insert(head.number) {
+            return Ok(());
+        }
+        match won {
+            true => self.forget(view).await,
+            false => self.lost(view).await,
+        }
+        self.over.remove(&id);
+        self.done.insert(id);
         Ok(())
     }
 

@@ -33,6 +33,9 @@ async fn a_rig_that_lost_a_claim_halts_once_and_sets_its_evidence_aside() {
     assert!(receipt.status(), "nobody can report the claim: {claim:?}");
     assert_eq!(market.cluster.chain.claim(claim.id).await.unwrap().state, ClaimState::Missed);
 
+    // Before that is final, a reorganisation might undo it.
+    let _: Value = tower.raw_request("anvil_mine".into(), ["0x60"]).await.unwrap();
+
     let process = &mut market.cluster.nodes[0].process;
     process.signal(Signal::CONT).unwrap();
     let ended = process.ended(Duration::from_secs(60)).await.unwrap();
