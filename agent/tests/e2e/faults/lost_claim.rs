@@ -33,11 +33,16 @@ async fn a_rig_that_lost_a_claim_halts_once_and_sets_its_evidence_aside() {
     assert!(receipt.status(), "nobody can report the claim: {claim:?}");
     assert_eq!(market.cluster.chain.claim(claim.id).await.unwrap().state, ClaimState::Missed);
 
+    market.cluster.nodes[0].process.signal(Signal::CONT).unwrap();
+    market
+        .until("the rig sees it", 60, async |market: &Market| {
+            let log = std::fs::read_to_string(&market.cluster.nodes[0].process.log).unwrap();
+            log.contains("a claim is lost")
+        })
+        .await;
     // Before that is final, a reorganisation might undo it.
     let _: Value = tower.raw_request("anvil_mine".into(), ["0x60"]).await.unwrap();
-
     let process = &mut market.cluster.nodes[0].process;
-    process.signal(Signal::CONT).unwrap();
     let ended = process.ended(Duration::from_secs(60)).await.unwrap();
     let log = tail(&process.log);
     assert_eq!(ended.code(), Some(79), "{log}");
@@ -55,6 +60,7 @@ async fn a_rig_that_lost_a_claim_halts_once_and_sets_its_evidence_aside() {
             status["claims"][claim.id.to_string()] == "missed"
         })
         .await;
+    let _: Value = tower.raw_request("anvil_mine".into(), ["0x60"]).await.unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;
     market.cluster.nodes[0].process.check().unwrap();
 }
