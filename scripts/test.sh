@@ -74,7 +74,7 @@ print(*sorted({target["name"] for target in targets if "test" in target["kind"]}
 part_vulkan() { cargo test "${everything[@]}" --test vulkan -- --nocapture; }
 part_e2e() {
   # With all tests, so that all programs are there.
-  cargo test "${everything[@]}" --tests --no-run && cargo test "${everything[@]}" --test 'e2e_*' --no-fail-fast -- --test-threads 3
+  cargo test "${everything[@]}" --tests --no-run && cargo test "${everything[@]}" --test 'e2e_*' --no-fail-fast
 }
 # Encoder sessions shared by 32 ladders in real time, over doubles. Not among all parts: it wants a machine with nothing else
 # to do.

@@ -39,8 +39,8 @@ mod stand_in;
 #[path = "faults/stopping.rs"]
 mod stopping;
 
-/// Markets at a time: each takes a quarter of a core, and waits for blocks for the rest of its time.
-static MARKETS: Semaphore = Semaphore::const_new(3);
+/// Markets at a time: each takes a quarter of a core and waits for blocks for the rest of its time, but all at once where it begins.
+static MARKETS: Semaphore = Semaphore::const_new(2);
 const OTHER_KEY: &str = "sk_other_broadcaster";
 
 struct Market {
