@@ -4,7 +4,7 @@
 use headframe_sim::{Broken, Length, Outcome, Summary, run};
 
 /// Seeds that failed once, each with what was wrong then. They stay.
-const LONG: [(u64, &str); 9] = [
+const LONG: [(u64, &str); 10] = [
     (3, "bytes that a claim needs were overwritten by a second transcoding"),
     (5, "the same, and a draw that another branch had drawn otherwise"),
     (7, "an invented event stopped the rig"),
@@ -14,15 +14,18 @@ const LONG: [(u64, &str); 9] = [
     (33, "one provider's word for a transaction stopped the rig"),
     (34, "an invented event stopped the rig"),
     (2182, "a reveal that a reorganisation had undone was not sent again while one provider was left"),
+    (3384, "a liar's draw took the place of the answer to the real one, which could not be revealed then"),
 ];
 /// The same, of short runs.
-const SHORT: [(u64, &str); 8] = [
+const SHORT: [(u64, &str); 10] = [
     (5037, "what was reorganised while the rig was down was never looked at again"),
     (6242, "of two providers, one of which was far behind, the other one was set aside"),
     (100_778, "what could not be looked at after a reorganisation, because too few answered, never was"),
+    (200_099, "a seed that was made up drew the same segments, and the answer to it could not be revealed"),
     (300_297, "a proof that was sent and reverted while one provider was left was not sent again"),
     (301_203, "a proof that had reverted rested while it could have been sent, and then no block came"),
     (301_763, "an undone proof had a new nonce while its old one, too cheap by now, stood before it"),
+    (302_693, "an undone claim stood before undone proofs, and while one provider was left it was not sent"),
     (402_006, "what had been asked for again, and was undone, stood before proofs and was never raised"),
     (602_972, "a claim that was lost in blocks that a reorganisation undid had been given up"),
 ];
