@@ -1,6 +1,7 @@
 //! Room that is kept on a disk for what must be on record although the disk is full: the proofs of claims that were made, without
 //! which stake is lost. While it is not kept, no new claim is made.
 
+use crate::paths;
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -19,9 +20,7 @@ pub struct Ballast(PathBuf);
 impl Ballast {
     /// That of a database.
     pub fn beside(database: &Path) -> Self {
-        let mut name = database.as_os_str().to_owned();
-        name.push(".ballast");
-        Self(name.into())
+        Self(paths::beside(database, ".ballast"))
     }
 
     /// Whether the room is kept, and some is left beside it: whoever else fills the disk stops before proofs need theirs. What
@@ -45,7 +44,7 @@ impl Ballast {
     }
 
     fn free(&self) -> io::Result<u64> {
-        let disk = statvfs(self.0.parent().unwrap_or(Path::new(".")))?;
+        let disk = statvfs(paths::folder(&self.0))?;
         Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
@@ -57,7 +56,7 @@ impl Ballast {
         let taken = match fallocate(&file, FallocateFlags::empty(), 0, SIZE) {
             // Not every file system can: then it is written out.
             Err(rustix::io::Errno::OPNOTSUPP) => io::copy(&mut io::repeat(0).take(SIZE), &mut file).map(drop),
-            taken => Ok(taken?),
+            taken => taken.map_err(io::Error::from),
         };
         taken.inspect_err(|_| drop(fs::remove_file(&self.0)))
     }

@@ -14,6 +14,7 @@ pub mod ballast;
 pub mod client;
 pub mod interchange;
 pub mod keys;
+mod paths;
 pub mod protocol;
 pub mod rules;
 pub mod server;

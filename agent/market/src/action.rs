@@ -280,6 +280,12 @@ impl Action {
         "withdraw",
     ];
 
+    /// Whether stake is lost when it comes too late: what a claim needs until it is proven. A claim that is not sealed cannot be
+    /// answered, and is lost like one that was not.
+    pub fn is_proof(&self) -> bool {
+        matches!(self, Self::Seal { .. } | Self::Answer { .. } | Self::Reveal { .. })
+    }
+
     /// A short constant name, for logs, metrics and budgets: one of [`Self::KINDS`].
     pub fn kind(&self) -> &'static str {
         match self {

@@ -277,7 +277,7 @@ impl Rig {
         &self,
         head: &Head,
         claims: &mut BTreeMap<ClaimId, ClaimState>,
-        over: &mut BTreeMap<ClaimId, Option<BlockNo>>,
+        over: &mut BTreeMap<ClaimId, BlockNo>,
         seen_to: &mut BlockNo,
     ) -> Result<(), Trouble> {
         if head.number == BlockNo(0) {
@@ -295,7 +295,7 @@ impl Rig {
         }
         let mut unsealed = BTreeSet::new();
         for id in claims.keys().copied().collect::<Vec<_>>() {
-            if over.get(&id) == Some(&None) {
+            if claims.get(&id).is_some_and(|state| state.is_over()) && !over.contains_key(&id) {
                 continue; // for good
             }
             if !said.quorum {
@@ -304,13 +304,10 @@ impl Rig {
             }
             let Some(claim) = view.claims.iter().find(|claim| claim.id == id) else { continue };
             claims.insert(id, claim.state);
-            if !claim.state.is_over() {
-                over.remove(&id);
-            } else if over.entry(id).or_insert(Some(head.number)).is_some_and(|since| head.finalized < since) {
+            if claim.state.is_over() && head.finalized < *over.entry(id).or_insert(head.number) {
                 continue;
-            } else {
-                over.insert(id, None);
             }
+            over.remove(&id);
             self.look_at_claim(claim, &now, &mut unsealed).await?;
         }
         let busy = claims.values().any(|state| !state.is_over()) || !self.jobs().is_empty();

@@ -33,8 +33,6 @@ pub(super) struct Automation {
     /// reorganisation may undo it, and what is kept of them may be needed once more.
     closed: BTreeMap<JobId, BlockNo>,
     over: BTreeMap<ClaimId, BlockNo>,
-    /// Claims that are over for good.
-    done: BTreeSet<ClaimId>,
     seen_to: BlockNo,
     /// Claims whose answer is being worked out.
     answering: Arc<Mutex<BTreeSet<ClaimId>>>,
@@ -52,7 +50,6 @@ impl Automation {
             claims: BTreeMap::new(),
             closed: BTreeMap::new(),
             over: BTreeMap::new(),
-            done: BTreeSet::new(),
             seen_to: since,
             answering: Arc::default(),
             thinned: BTreeSet::new(),
@@ -176,7 +173,8 @@ impl Automation {
         head: &Head,
         unsealed: &mut BTreeSet<JobId>,
     ) -> Result<(), ViewError> {
-        if self.done.contains(&id) {
+        // Over for good: no longer among those that may be undone.
+        if self.claims.get(&id).is_some_and(|state| state.is_over()) && !self.over.contains_key(&id) {
             return Ok(()); // kept so that the overlap of the next search does not find it anew
         }
         let said = self.node.chain.claim_said(id).await?;
@@ -193,13 +191,17 @@ impl Automation {
             claim::Step::Wait => self.thin(&view, &now).await,
             claim::Step::Answer { until } => self.answer(&view, until).await,
             claim::Step::Reveal { until } => self.reveal(&view, until).await,
-            claim::Step::Over(won) => return self.over(&view, won, head).await,
+            claim::Step::Over(won) => {
+                self.over(&view, won, head).await;
+                return Ok(());
+            }
         }
         self.over.remove(&id);
         Ok(())
     }
 
-    async fn over(&mut self, view: &ClaimView, won: bool, head: &Head) -> Result<(), ViewError> {
+    /// Gives a claim up once it is over for good.
+    async fn over(&mut self, view: &ClaimView, won: bool, head: &Head) {
         let (id, job) = (view.id, view.job);
         if won {
             self.node.earned(view);
@@ -207,15 +209,13 @@ impl Automation {
             tracing::error!(claim = %id, %job, state = ?view.state, "a claim is lost; when that is final, this rig halts");
         }
         if head.finalized < *self.over.entry(id).or_insert(head.number) {
-            return Ok(());
+            return;
         }
         match won {
             true => self.forget(view).await,
             false => self.lost(view).await,
         }
         self.over.remove(&id);
-        self.done.insert(id);
-        Ok(())
     }
 
     /// Below a quorum nothing is taken as over, and nothing is forgotten; but a proof that anybody shows as due goes out: by

@@ -39,7 +39,7 @@ mod stand_in;
 #[path = "faults/stopping.rs"]
 mod stopping;
 
-/// Markets at a time: each takes a quarter of a core and waits for blocks for the rest of its time, but all at once where it begins.
+/// Markets at a time: one waits for blocks and pictures most of its time, and three would be too many for two cores.
 static MARKETS: Semaphore = Semaphore::const_new(2);
 const OTHER_KEY: &str = "sk_other_broadcaster";
 

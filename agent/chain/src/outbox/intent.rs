@@ -101,8 +101,7 @@ impl Rank {
     /// Where an action stands.
     pub fn of(action: &Action) -> Self {
         match action {
-            // A claim that is not sealed cannot be answered, and is lost like one that was not.
-            Action::Seal { .. } | Action::Answer { .. } | Action::Reveal { .. } => Self::Proof,
+            proof if proof.is_proof() => Self::Proof,
             Action::Claim { .. }
             | Action::StartJob { .. }
             | Action::OpenWithBid { .. }

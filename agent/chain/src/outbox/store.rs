@@ -158,7 +158,7 @@ impl Store {
             Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
                 StoreError::InUse(path.display().to_string())
             }
-            _ => StoreError::Sqlite(error),
+            _ => error.into(),
         };
         db.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(in_use)?;
         db.pragma_update(None, "journal_mode", "WAL").map_err(in_use)?;

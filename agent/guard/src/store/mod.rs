@@ -258,13 +258,12 @@ impl Store {
         rules::fees(ask.gas_limit, ask.max_fee_per_gas, ask.max_priority_fee_per_gas, cap)?;
         let call = ask.action.call(&self.pinned.addresses);
         let hash = rows::call_hash(&call);
-        let is_proof = matches!(ask.action, Action::Seal { .. } | Action::Answer { .. } | Action::Reveal { .. });
         match self.record_call(ask, hash, means) {
-            Err(NotSafe::Full) if is_proof && self.ballast.as_ref().is_some_and(Ballast::give_up) => {
+            Err(NotSafe::Full) if ask.action.is_proof() && self.ballast.as_ref().is_some_and(Ballast::give_up) => {
                 self.record_call(ask, hash, means)?;
             }
             // Refused, so that a proof may have its nonce.
-            Err(NotSafe::Full) if !is_proof => {
+            Err(NotSafe::Full) if !ask.action.is_proof() => {
                 let reason = format!("{}: {}", ask.action.kind(), NotSafe::Full);
                 return Err(NotSafe::Refused { rule: Rule::Reserve, reason });
             }

@@ -1,6 +1,7 @@
 //! Opening and creating the file: whole, private, ours alone, with exactly our schema.
 
 use super::rows::storage;
+use crate::paths::{beside, folder};
 use crate::rules::{NotSafe, Pinned, role_name};
 use headframe_market::{Address, Addresses, B256, Role};
 use rusqlite::config::DbConfig;
@@ -8,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 
 const SCHEMA: &str = include_str!("schema.sql");
@@ -51,7 +52,7 @@ fn missing(path: &Path) -> Result<(), NotSafe> {
 
 /// Creates the file, which must not exist. It appears under its name only when it is complete and on the disk.
 pub(super) fn new(path: &Path, pinned: &Pinned) -> Result<Connection, NotSafe> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder(path);
     // A name of its own: two signers that start together must not complete each other's draft.
     let draft = folder.join(format!(".guard-{:016x}.new", rand::random::<u64>()));
     let result = write_new(path, folder, &draft, pinned);
@@ -95,20 +96,16 @@ pub(super) fn copy(db: &Connection, to: &Path) -> Result<(), NotSafe> {
     let name = to.to_str().ok_or_else(|| NotSafe::Storage(format!("{} is not UTF-8", to.display())))?;
     db.execute("VACUUM INTO ?1", [name]).map_err(storage)?;
     file.sync_all().map_err(failed)?;
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder(to);
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
-/// The file beside the database that counts its generations, too (rule G9).
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".generation");
-    name.into()
-}
+/// Ending of the file beside the database that counts its generations, too (rule G9).
+const GENERATION: &str = ".generation";
 
 /// What the file beside the database says; `None` when there is none.
 pub(super) fn generation_beside(path: &Path) -> Result<Option<u64>, NotSafe> {
-    let file = beside(path);
+    let file = beside(path, GENERATION);
     let wrong = |reason: String| NotSafe::Unsafe(format!("G9 {}: {reason}; put it back as it was", file.display()));
     match fs::read_to_string(&file) {
         Ok(text) => text.trim().parse().map(Some).map_err(|_| wrong(format!("{text:?} is no number"))),
@@ -119,7 +116,7 @@ pub(super) fn generation_beside(path: &Path) -> Result<Option<u64>, NotSafe> {
 
 /// Takes it away, if it is there.
 pub(super) fn forget_generation(path: &Path) -> Result<(), NotSafe> {
-    let file = beside(path);
+    let file = beside(path, GENERATION);
     match fs::remove_file(&file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(NotSafe::Storage(format!("cannot remove {}: {error}", file.display())))
@@ -130,8 +127,7 @@ pub(super) fn forget_generation(path: &Path) -> Result<(), NotSafe> {
 
 /// Writes it anew. On the disk when it returns.
 pub(super) fn note_generation(path: &Path, generation: u64) -> Result<(), NotSafe> {
-    let (file, folder) = (beside(path), path.parent().filter(|folder| !folder.as_os_str().is_empty()));
-    let folder = folder.unwrap_or(Path::new("."));
+    let (file, folder) = (beside(path, GENERATION), folder(path));
     let draft = file.with_extension("generation.new");
     let write = || {
         let _ = fs::remove_file(&draft);

@@ -43,6 +43,8 @@ async fn a_rig_with_a_full_disk_proves_what_it_claimed_and_claims_no_more_until_
     market.settle(push).await;
     let after = Ledger::read(&market.cluster).await.unwrap().claims.len();
     assert!(after > ledger.claims.len(), "nothing was claimed when there was room again");
+    // Else the folder cannot be removed.
+    let _ = Command::new("umount").arg("--lazy").arg(&home).status().await;
 }
 
 /// Claims that a proof is still due for.
