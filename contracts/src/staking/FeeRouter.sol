@@ -42,19 +42,25 @@ contract FeeRouter {
 
     /// @notice Pays what the caller earned as a delegator in the operator's pool of this nonce.
     function claim(address operator, uint32 nonce) external {
-        _pay(registry.takeFees(operator, msg.sender, nonce));
+        _pay(msg.sender, registry.takeFees(operator, msg.sender, nonce));
     }
 
     /// @notice Pays what the caller is owed as an owner or the treasury.
     function withdraw() external {
-        uint256 amount = owed[msg.sender];
-        owed[msg.sender] = 0;
-        _pay(amount);
+        withdrawFor(msg.sender);
     }
 
-    function _pay(uint256 amount) private {
-        require(amount > 0, NothingOwed(msg.sender));
-        emit Paid(msg.sender, amount);
-        Address.sendValue(payable(msg.sender), amount);
+    /// @notice Anyone: pays what `account` is owed to it and to nobody else, so that a rig pays an owner whose key is cold.
+    /// An account that refuses coins stays owed what it is owed; no other is held up.
+    function withdrawFor(address account) public {
+        uint256 amount = owed[account];
+        owed[account] = 0;
+        _pay(account, amount);
+    }
+
+    function _pay(address account, uint256 amount) private {
+        require(amount > 0, NothingOwed(account));
+        emit Paid(account, amount);
+        Address.sendValue(payable(account), amount);
     }
 }

@@ -162,5 +162,9 @@ contract StakingGas is Crowd {
         vm.prank(op(0));
         router.withdraw();
         measure("withdraw an owner's fees", 35_000);
+        router.route{value: 1 ether}(op(0));
+        vm.prank(BOB);
+        router.withdrawFor(op(0));
+        measure("pay an owner its fees", 35_000);
     }
 }

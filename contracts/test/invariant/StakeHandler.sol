@@ -40,7 +40,7 @@ contract OpenRegistry is StakeRegistry {
 contract StakeHandler is StakeFixture {
     uint256 internal constant OPERATORS = 4;
     uint256 internal constant DELEGATORS = 3;
-    uint256 internal constant STEPS = 19;
+    uint256 internal constant STEPS = 20;
 
     enum Step {
         Bond,
@@ -60,6 +60,7 @@ contract StakeHandler is StakeFixture {
         Slash,
         Route,
         ClaimFees,
+        PayOwner,
         Params,
         Wait
     }
@@ -118,7 +119,7 @@ contract StakeHandler is StakeFixture {
     // ---- one random step ----
 
     function step(uint256 dice) external {
-        uint8[44] memory weighted = [
+        uint8[46] memory weighted = [
             0,
             0,
             0,
@@ -160,11 +161,13 @@ contract StakeHandler is StakeFixture {
             16,
             16,
             17,
+            17,
             18,
-            18,
-            18
+            19,
+            19,
+            19
         ];
-        current = Step(weighted[dice % 44]);
+        current = Step(weighted[dice % 46]);
         dice = uint256(keccak256(abi.encode(dice, ++nonce)));
         address operator = op((dice >> 200) % OPERATORS);
         address owner = holder(dice >> 208);
@@ -187,6 +190,7 @@ contract StakeHandler is StakeFixture {
         if (current <= Step.Slash) return runSlasher(dice, operator);
         if (current == Step.Route) return route(dice, operator);
         if (current == Step.ClaimFees) return claimFees(operator, owner);
+        if (current == Step.PayOwner) return payOwner(dice, operator, owner);
         if (current == Step.Params) {
             uint128 minSelf = uint128(500e18 + (dice % 3) * 250e18);
             uint32 unbond_ = uint32(10 days + dice % 10 days);
@@ -349,6 +353,17 @@ contract StakeHandler is StakeFixture {
         uint256 before = owner.balance;
         ok = send(owner, address(router), abi.encodeCall(router.claim, (operator, info(operator).poolNonce)));
         claimed += owner.balance - before;
+    }
+
+    /// @dev Pushed by somebody else: the account gets what it was owed, and whoever pushes gets nothing.
+    function payOwner(uint256 dice, address operator, address pusher) internal returns (bool ok) {
+        address account = dice % 4 == 0 ? TREASURY : operator;
+        uint256 due = router.owed(account);
+        if (due == 0) return false;
+        (uint256 paid, uint256 pushers) = (account.balance, pusher.balance);
+        ok = send(pusher, address(router), abi.encodeCall(router.withdrawFor, (account)));
+        if (account.balance - paid != due || router.owed(account) != 0) breaks("an account was not paid what it was owed");
+        if (pusher.balance != pushers) breaks("somebody else was paid");
     }
 
     // ---- rules of single steps ----
