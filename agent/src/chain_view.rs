@@ -4,19 +4,22 @@ use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::rpc::types::{Filter, Log};
 use alloy::sol_types::{SolCall, SolEvent};
 use headframe_chain::provider::views::Agreed;
+use headframe_chain::types::Simulation;
 use headframe_chain::{Rpc, RpcError};
 use headframe_contracts::{
     ActiveSet, ClaimBook, Deployment, FeeRouter, IClaimBook, IJobMarket, IStakeRegistry, JobMarket, OperatorKeys,
-    ProfileRegistry, StakeRegistry, Token,
+    ProfileRegistry, Rewards, StakeRegistry, Token,
 };
 use headframe_guard::protocol::SeenClaim;
 use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView, Now};
 use headframe_market::typed_data::Domain;
-use headframe_market::{Addresses, BlockNo, ClaimId, JobId, Price, SegmentNo, Timestamp, Units, Wei};
+use headframe_market::{Action, Addresses, BlockNo, ClaimId, JobId, Price, SegmentNo, Timestamp, Units, Wei};
 use std::sync::Arc;
 
 /// Blocks asked for in one log query; public nodes refuse much more.
 const LOG_SPAN: u64 = 5_000;
+/// `IStakeRegistry.State.Standby`.
+const STANDBY: u8 = 2;
 
 /// Reads the contracts of one deployment.
 #[derive(Clone)]
@@ -55,8 +58,12 @@ pub struct OperatorView {
     pub bonded: u128,
     /// The part of it that is locked by jobs and claims.
     pub locked: u128,
+    /// Who alone may take stake out, and is owed the fees.
+    pub owner: Address,
     /// In the active set.
     pub active: bool,
+    /// Entitled to a slot of it, and without one.
+    pub standby: bool,
     /// Where it serves.
     pub service_uri: String,
 }
@@ -109,7 +116,7 @@ pub struct Routed {
 }
 
 impl ChainView {
-    /// Reads `deployment` through `rpc`.
+    /// Reads `deployment` through `rpc`. Where its active set is, the chain says: see [`ChainView::complete`].
     pub fn new(rpc: Arc<Rpc>, deployment: &Deployment) -> Self {
         let at = Addresses {
             token: deployment.token,
@@ -118,9 +125,20 @@ impl ChainView {
             book: deployment.book,
             profiles: deployment.profiles,
             router: deployment.router,
+            rewards: deployment.rewards,
+            active_set: Address::ZERO,
         };
         let domain = Domain { chain_id: deployment.chain_id, market: deployment.market };
         Self { rpc, at, domain, since: BlockNo(deployment.block) }
+    }
+
+    /// The same, with the contracts that the deployment file does not name.
+    ///
+    /// # Errors
+    /// Where the registry cannot be read.
+    pub async fn complete(mut self) -> Result<Self, ViewError> {
+        self.at.active_set = self.call(self.at.registry, StakeRegistry::activeSetCall {}).await?;
+        Ok(self)
     }
 
     /// The providers below.
@@ -145,6 +163,7 @@ impl ChainView {
             ("claim book", self.at.book, self.call(market, JobMarket::bookCall {}).await?),
             ("profile registry", self.at.profiles, self.call(market, JobMarket::profilesCall {}).await?),
             ("fee router", self.at.router, self.call(market, JobMarket::routerCall {}).await?),
+            ("rewards contract", self.at.rewards, self.call(self.at.token, Token::minterCall {}).await?),
         ];
         Ok(pairs.into_iter().filter(|(_, named, known)| named != known).map(|(name, ..)| name).collect())
     }
@@ -227,8 +246,7 @@ impl ChainView {
 
     /// The active operators, in the order of their slots.
     pub async fn operators(&self) -> Result<Vec<Address>, ViewError> {
-        let set = self.call(self.at.registry, StakeRegistry::activeSetCall {}).await?;
-        self.call(set, ActiveSet::membersCall {}).await
+        self.call(self.at.active_set, ActiveSet::membersCall {}).await
     }
 
     /// The operator that a key signs for, or zero.
@@ -240,7 +258,29 @@ impl ChainView {
     /// An operator's bond and service address.
     pub async fn operator(&self, operator: Address) -> Result<OperatorView, ViewError> {
         let info = self.call(self.at.registry, StakeRegistry::operatorInfoCall { operator }).await?;
-        Ok(OperatorView { bonded: info.bonded, locked: info.locked, active: info.active, service_uri: info.serviceUri })
+        Ok(OperatorView {
+            bonded: info.bonded,
+            locked: info.locked,
+            // Before its first bond nobody owns it.
+            owner: if info.owner.is_zero() { operator } else { info.owner },
+            active: info.active,
+            standby: info.state == STANDBY,
+            service_uri: info.serviceUri,
+        })
+    }
+
+    /// The epoch for which a reward of `operator` can be minted now: the one before the running one, unless it is minted already or
+    /// the operator had no weight in it.
+    pub async fn reward_due(&self, operator: Address) -> Result<Option<u64>, ViewError> {
+        let set = self.at.active_set;
+        let epoch: U256 = self.call(set, ActiveSet::epochCall {}).await?;
+        let last = epoch.saturating_sub(U256::ONE);
+        let rewarded = self.call(self.at.rewards, Rewards::rewardedCall { operator }).await?;
+        if last.is_zero() || rewarded.epoch >= last {
+            return Ok(None);
+        }
+        let weight: U256 = self.call(set, ActiveSet::weightInCall { during: last, operator }).await?;
+        Ok((!weight.is_zero()).then(|| last.saturating_to()))
     }
 
     /// What an operator has of the stake token, and where it is.
@@ -261,6 +301,17 @@ impl ChainView {
             wallet: saturate(wallet),
             allowance: saturate(self.call(self.at.token, allowance).await?),
         })
+    }
+
+    /// The gas that `action` of `from` takes now, or why it would revert.
+    pub async fn rehearse(&self, from: Address, action: &Action) -> Result<Result<u64, String>, ViewError> {
+        let call = action.call(&self.at);
+        let call = Simulation { from, to: call.to, value: call.value, input: call.input, gas: None };
+        match self.rpc.estimate_gas(&call).await {
+            Ok(gas) => Ok(Ok(gas)),
+            Err(RpcError::Reverted(revert)) => Ok(Err(explain_revert(&revert.data).unwrap_or_else(|| revert.reason()))),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// An account's native coin.

@@ -6,7 +6,7 @@ use headframe_chain::outbox::{Budgets, OTHER};
 use headframe_codec::ladder::{Container, Ladder};
 use headframe_codec::worker::Cards;
 use headframe_market::pricing::Pricing;
-use headframe_market::{Action, Price, Wei, machine::client::EscrowRules, machine::operator::ClaimRules};
+use headframe_market::{Action, Address, Price, Wei, machine::client::EscrowRules, machine::operator::ClaimRules};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -76,6 +76,9 @@ pub struct Signer {
     pub password_file: PathBuf,
     /// The most one transaction may cost in fees.
     pub max_fee: Wei,
+    /// Who alone may become the owner of stake and fees (`headframe stake owner`), for a signer started here: a cold wallet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Address>,
 }
 
 /// Health, metrics and status.
@@ -133,6 +136,8 @@ pub struct Node {
     pub pricing: Pricing,
     /// When work is claimed.
     pub claims: ClaimRules,
+    /// Have the day's new tokens minted, every day: without a transaction in time they are lost.
+    pub rewards: bool,
     /// Stake to keep bonded, in the token's smallest unit, as a decimal string. Missing stake is bonded at start.
     pub bond: String,
     /// Earned fees are withdrawn once they exceed this.
@@ -234,7 +239,7 @@ impl Chain {
 impl Default for Signer {
     fn default() -> Self {
         let nothing = PathBuf::new;
-        Self { socket: nothing(), keystore: nothing(), password_file: nothing(), max_fee: Wei(50 * MILLI) }
+        Self { socket: nothing(), keystore: nothing(), password_file: nothing(), max_fee: Wei(50 * MILLI), owner: None }
     }
 }
 
@@ -277,6 +282,7 @@ impl Default for Node {
             service_uri: String::new(),
             pricing: Pricing { price: price(DEFAULT_PRICE), cost: None },
             claims: ClaimRules { batch: 150, max_wait_blocks: 600 },
+            rewards: true,
             bond: "0".into(),
             withdraw_above: Wei(10_000_000_000_000_000),
             ladders: vec![Ladder::standard()],

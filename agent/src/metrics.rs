@@ -59,6 +59,8 @@ pub struct Metrics {
     log_lines_dropped: IntGauge,
     /// Claims that cost collateral and that nobody has taken away.
     pub incidents: IntGauge,
+    /// Jobs of which nothing more is claimed, because a sample of the work was wrong.
+    pub own_work_doubted: IntCounter,
     /// 0 while a configuration with a mistake waits to be mended.
     pub config_reloaded: IntGauge,
     /// Fees paid for transactions, wei by kind.
@@ -201,6 +203,8 @@ impl Metrics {
             },
             log_lines_dropped: to.gauge("log_lines_dropped", "Lines that nobody read in time.")?,
             incidents: to.gauge("incidents", "Lost claims, set aside for a person.")?,
+            own_work_doubted: to
+                .counter("own_work_doubted_total", "Jobs whose work was found wrong before a claim.")?,
             config_reloaded: to.gauge("config_last_reload_successful", "0 after SIGHUP and a mistake.")?,
             gas: to.gauges("gas_spent_wei", "Paid for transactions.", &["kind"])?,
             fees_earned: to.single("fees_earned_wei", "Credited by settled claims since the start.")?,

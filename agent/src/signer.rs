@@ -195,6 +195,7 @@ fn arguments(config: &Config, role: Role) -> anyhow::Result<Arguments> {
         socket: socket_path(&config.state_dir),
         role,
         max_fee: Some(config.signer.max_fee),
+        owner: config.signer.owner,
     })
 }
 

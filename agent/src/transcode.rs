@@ -104,6 +104,32 @@ impl Transcoder {
         source: Bytes,
         renditions: Vec<Bytes>,
     ) -> Result<Option<Answer>, Failure> {
+        match self.commit(ladder, limits, name.clone(), source, renditions).await? {
+            Ok(answer) => Ok(Some(answer)),
+            Err(reason) if reason.is_of_the_order() => {
+                tracing::warn!(segment = name, %reason, "no answer can be made of a drawn segment");
+                Ok(None)
+            }
+            Err(reason) => {
+                tracing::error!(
+                    segment = name,
+                    %reason,
+                    "a drawn segment is not what was ordered, so no answer can be made of it; please report this"
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    /// The same, or why there is none: by the order, or by the renditions.
+    pub(crate) async fn commit(
+        &self,
+        ladder: Arc<Ladder>,
+        limits: Vec<[u8; 32]>,
+        name: String,
+        source: Bytes,
+        renditions: Vec<Bytes>,
+    ) -> Result<Result<Answer, CommitError>, Failure> {
         // Nobody watches it, and the deadline of a draw is hours away.
         let (pool, deadline) = (self.pool.clone(), self.deadline * 4);
         let work = move || {
@@ -112,18 +138,11 @@ impl Transcoder {
             pool.commit(&Work { ladder: &ladder, error_limits: &limits, source, renditions: &renditions }, deadline)
         };
         match tokio::task::spawn_blocking(work).await {
-            Ok(Ok(answer)) => Ok(Some(answer)),
-            Ok(Err(CommitFailed::Refused { source, stream, .. })) if source.is_of_the_order() => {
-                tracing::warn!(segment = stream, reason = %source, "no answer can be made of a drawn segment");
-                Ok(None)
-            }
-            Ok(Err(CommitFailed::Refused { source: source @ CommitError::Rendition { .. }, stream, .. })) => {
-                tracing::error!(
-                    segment = stream,
-                    reason = %source,
-                    "a drawn segment is not what was ordered, so no answer can be made of it; please report this"
-                );
-                Ok(None)
+            Ok(Ok(answer)) => Ok(Ok(answer)),
+            Ok(Err(CommitFailed::Refused { source, .. }))
+                if source.is_of_the_order() || matches!(source, CommitError::Rendition { .. }) =>
+            {
+                Ok(Err(source))
             }
             Ok(Err(failed)) => Err(Failure::Machine(failed.to_string())),
             Err(stopped) => Err(Failure::Machine(format!("the task ended: {stopped}"))),

@@ -67,6 +67,7 @@ pub(crate) async fn chain_side(config: &Config, role: Role, metrics: &Arc<Metric
             Unsafe(format!("there is no contract at {market}, the deployment's market; was the chain reset?")).into()
         );
     }
+    let chain = chain.complete().await?;
     let strangers = chain.strangers().await?;
     if !strangers.is_empty() {
         let (what, file) = (strangers.join(", "), config.chain.deployment.display());
@@ -111,6 +112,8 @@ pub(crate) async fn chain_side(config: &Config, role: Role, metrics: &Arc<Metric
         ("claim book", at.book),
         ("profile registry", at.profiles),
         ("fee router", at.router),
+        ("rewards contract", at.rewards),
+        ("active set", at.active_set),
     ];
     let settings = OutboxSettings {
         fees,

@@ -135,8 +135,14 @@ mod tests {
     /// A signer in this process with an operator's key; its socket.
     fn signer(folder: &Path) -> PathBuf {
         let key = Key::from_bytes(&[9; 32]).unwrap();
-        let config =
-            Config { key, role: Role::Operator, database: folder.join("guard.db"), max_fee: Wei(1), ballast: false };
+        let config = Config {
+            key,
+            role: Role::Operator,
+            database: folder.join("guard.db"),
+            max_fee: Wei(1),
+            owner: None,
+            ballast: false,
+        };
         let guard = Arc::new(Guard::open(config).unwrap());
         let path = folder.join("signer.sock");
         let listener = UnixListener::bind(&path).unwrap();

@@ -18,7 +18,7 @@ use headframe_codec::ts::{H264, VideoUnit, demux, mux};
 use headframe_codec::verify::How;
 use headframe_codec::worker::{Pool, PoolConfig};
 use headframe_codec::{Class, Codec, EngineError, Fps, Ladder, Limits, Rendition, SegmentIn, TranscodeError, engine};
-use headframe_commit::{Chroma, Curve, Errors, Picture, Pictures};
+use headframe_commit::{Chroma, Curve, Errors, FrameErrors, Picture, Pictures};
 use headframe_kernels::{Filter, Format, Isa, PlaneMut, Source, SourceRef, Yuv420Mut, reference};
 use mangle::{KINDS, NAL_KINDS, Random};
 
@@ -146,6 +146,8 @@ fn expected(lies: &Lies, source: &[u8], ladder: &Ladder, error_limits: &[Hash], 
         let all = raw(renditions[i], "", lies.back);
         let decoded = all.chunks_exact(bytes_of(shape)).zip(due.iter().flatten());
         let decoded: Vec<Picture> = decoded.map(|(bytes, time)| picture(bytes, shape, *time)).collect();
+        let nodes = scaled.iter().zip(&decoded).map(|(a, b)| FrameErrors::between(a, b).unwrap().node());
+        let worst = nodes.fold((0, 0), |(luma, chroma), node| (node.luma.max(luma), node.chroma.max(chroma)));
         let (scaled, decoded) = (Pictures::new(scaled), Pictures::new(decoded));
         let errors = Errors::between(&scaled, &decoded).unwrap();
         Rung {
@@ -160,6 +162,8 @@ fn expected(lies: &Lies, source: &[u8], ladder: &Ladder, error_limits: &[Hash], 
             pictures: scaled.count(),
             luma: errors.top().luma,
             chroma: errors.top().chroma,
+            worst_luma: worst.0,
+            worst_chroma: worst.1,
         }
     };
     Answer {

@@ -14,9 +14,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         write_frame(&mut again, &request).expect("it fitted a frame");
         assert_eq!(read_frame::<Request>(&mut &again[..]).expect("what was written"), Some(request.clone()));
         if let Request::SignTransaction(ask) = request {
-            let all = [1, 2, 3, 4, 5, 6].map(Address::repeat_byte);
-            let [token, registry, market, book, profiles, router] = all;
-            let call = ask.action.call(&Addresses { token, registry, market, book, profiles, router });
+            let all = [1, 2, 3, 4, 5, 6, 7, 8].map(Address::repeat_byte);
+            let [token, registry, market, book, profiles, router, rewards, active_set] = all;
+            let at = Addresses { token, registry, market, book, profiles, router, rewards, active_set };
+            let call = ask.action.call(&at);
             assert!(all.contains(&call.to) && call.input.len() >= 4);
             assert!(ask.action.key().starts_with(ask.action.kind()));
         }

@@ -92,6 +92,7 @@ impl Market {
             book: at.book,
             profiles: at.profiles,
             router: at.router,
+            ..Addresses::default()
         };
         let (own, theirs) = (TestSigner::at(0, addresses), TestSigner::at(1, addresses));
         headframe_contracts::fund(&provider, &at, own.address(), 100_000 * COIN, 0).await.unwrap();

@@ -112,6 +112,7 @@ impl Home {
             socket: file("socket"),
             role: Role::Operator,
             max_fee: None,
+            owner: None,
         };
         Ok(Self { folder: folder.into(), program: program.into(), arguments, known, blind })
     }

@@ -60,6 +60,7 @@ fn main() -> anyhow::Result<()> {
         socket: folder.join("socket"),
         role: Role::Operator,
         max_fee: None,
+        owner: None,
     };
     let signer = Signer::spawn(Path::new(program), &arguments)?;
     let client = Client::connect(signer.socket(), hello)?;

@@ -5,6 +5,7 @@
 //! and why there is no function for G4, G5, G11 and G13.
 
 use crate::protocol::{Hello, ReceiptRequest, SeenClaim, TransactionRequest};
+use headframe_market::action::Call;
 use headframe_market::merkle::SumTree;
 use headframe_market::typed_data::Domain;
 use headframe_market::{
@@ -47,6 +48,9 @@ pub enum Rule {
     /// The key's role does not sign this.
     #[serde(rename = "role")]
     Role,
+    /// No other owner of stake and fees is proposed than the configured one.
+    #[serde(rename = "owner")]
+    Owner,
     /// The transaction may cost more than the configured ceiling.
     #[serde(rename = "fee-cap")]
     FeeCap,
@@ -330,6 +334,31 @@ pub fn nonce(n: u64, call: B256, kind: &str, kept: Option<(B256, &str)>, floor: 
     }
 }
 
+/// G7: the call goes to a contract that the database is pinned to.
+pub fn known(action: &Action, call: &Call) -> Result<(), NotSafe> {
+    if call.to.is_zero() {
+        let text = format!("a {}: the deployment names no contract for it", action.kind());
+        return refuse(Rule::Request, text);
+    }
+    Ok(())
+}
+
+/// Stake and fees are offered to no other owner than the one that the signer was started with: whoever broke into the agent
+/// would name himself.
+pub fn owner(action: &Action, allowed: Option<Address>) -> Result<(), NotSafe> {
+    let Action::ProposeOwner { owner, .. } = action else { return Ok(()) };
+    match allowed {
+        Some(allowed) if allowed == *owner => Ok(()),
+        Some(allowed) => refuse(Rule::Owner, format!("{owner} as owner: the signer's --owner allows {allowed} alone")),
+        None => refuse(
+            Rule::Owner,
+            format!(
+                "{owner} as owner: start the signer with --owner {owner} first, if that is whose the stake shall be"
+            ),
+        ),
+    }
+}
+
 /// A key signs only what its role does.
 pub fn role(action: &Action, role: Role) -> Result<(), NotSafe> {
     if action.allowed_for(role) {
@@ -370,6 +399,15 @@ pub fn place(pinned: &Pinned, now: &Pinned) -> Result<(), NotSafe> {
     compare("the fee router", &pinned.addresses.router, &now.addresses.router);
     compare("the stake registry", &pinned.addresses.registry, &now.addresses.registry);
     compare("the stake token", &pinned.addresses.token, &now.addresses.token);
+    for (what, old, new) in [
+        ("the rewards contract", pinned.addresses.rewards, now.addresses.rewards),
+        ("the active set", pinned.addresses.active_set, now.addresses.active_set),
+    ] {
+        // Who does not know it says nothing of it.
+        if !old.is_zero() && !new.is_zero() {
+            compare(what, &old, &new);
+        }
+    }
     compare("the key's address", &pinned.address, &now.address);
     compare("the key's role", &role_name(pinned.role), &role_name(now.role));
     if wrong.is_empty() {
@@ -467,6 +505,7 @@ impl fmt::Display for Rule {
             Self::NonceReuse => "G10 (nonce reuse)",
             Self::Floor => "G12 (below the floor)",
             Self::Role => "role",
+            Self::Owner => "owner",
             Self::FeeCap => "fee cap",
             Self::Request => "request",
         })

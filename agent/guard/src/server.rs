@@ -5,7 +5,7 @@ use crate::keys::{Key, SigningFailed};
 use crate::protocol::{self, Hello, Identity, Request, Response, Sight, Status};
 use crate::rules::{self, Means, NotSafe, Pinned, Rule};
 use crate::store::Store;
-use headframe_market::{Action, Bytes, Role, Signature, Wei};
+use headframe_market::{Action, Address, Bytes, Role, Signature, Wei};
 use std::io::{self, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -32,6 +32,8 @@ pub struct Config {
     pub database: PathBuf,
     /// The most one transaction may cost for gas, in wei: gas limit times fee per gas.
     pub max_fee: Wei,
+    /// Who alone may be proposed as the owner of the operator's stake and fees; `None`: nobody.
+    pub owner: Option<Address>,
     /// Whether [`SIZE`](crate::ballast::SIZE) bytes beside the database are kept free for the proofs of claims.
     pub ballast: bool,
 }
@@ -187,6 +189,7 @@ impl Guard {
             Request::SignSegment(order) => signature(key.sign_order(store.permit_order(order)?)),
             Request::SignBid(bid) => signature(key.sign_bid(store.permit_bid(bid)?)),
             Request::SignTransaction(ask) => {
+                rules::owner(&ask.action, self.config.owner)?;
                 let mut means = self.means();
                 let permit = store.permit_transaction(&ask, self.config.max_fee, *means)?;
                 if let (Some(means), Action::Claim { .. }) = (means.as_mut(), &ask.action) {

@@ -3,7 +3,7 @@
 use crate::client;
 use crate::protocol::Identity;
 use crate::rules::role_name;
-use headframe_market::{Role, Wei};
+use headframe_market::{Address, Role, Wei};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,8 @@ pub struct Arguments {
     pub role: Role,
     /// The most one transaction may cost for gas; `None` for the signer's default.
     pub max_fee: Option<Wei>,
+    /// Who alone may be proposed as the owner of stake and fees; `None`: nobody.
+    pub owner: Option<Address>,
 }
 
 /// Why no signer runs.
@@ -99,6 +101,9 @@ impl Signer {
         command.args(["--role", role_name(arguments.role), "--end-with-stdin"]);
         if let Some(Wei(max_fee)) = arguments.max_fee {
             command.arg("--max-fee-wei").arg(max_fee.to_string());
+        }
+        if let Some(owner) = arguments.owner {
+            command.arg("--owner").arg(owner.to_string());
         }
         // Neither the supervisor's readiness socket nor its watchdog are the child's.
         command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");

@@ -28,6 +28,10 @@ pub(crate) mod abi {
         function bond(uint128 amount);
         function unbond(uint128 amount);
         function withdraw();
+        function withdrawFor(address account);
+        function proposeOwner(address operator, address owner);
+        function activate(address operator);
+        function reward(address operator);
         function openWithBid(JobOrder order, Bid bid, bytes signature);
         function startJob(uint64 jobId);
         function defaultJob(uint64 jobId);
@@ -60,6 +64,16 @@ pub struct Addresses {
     pub profiles: Address,
     /// Fees that were earned.
     pub router: Address,
+    /// New tokens for those who work; zero where it is not known.
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    pub rewards: Address,
+    /// The slots of those who work; zero where it is not known.
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    pub active_set: Address,
+}
+
+fn is_unknown(place: &Address) -> bool {
+    place.is_zero()
 }
 
 /// On whose behalf a key acts. A key has one role, so that a broadcaster's process can never touch a rig's stake.
@@ -136,6 +150,12 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "is_first")]
         nth: u64,
     },
+    /// Offers the operator, with its stake and fees, to another owner: nothing changes before that one accepts; `nth` as above.
+    ProposeOwner { operator: Address, owner: Address, nth: u64 },
+    /// Takes a free slot of the active set; `nth` as above.
+    Activate { operator: Address, nth: u64 },
+    /// Has the operator's part of the epoch before the running one minted; `epoch` is that one.
+    Reward { operator: Address, epoch: u64 },
     /// Takes the assigned job on.
     StartJob { job: JobId },
     /// Declares that no more work will be claimed for `job`.
@@ -152,8 +172,13 @@ pub enum Action {
     Settle { claim: ClaimId },
     /// Hands what `operator` has earned to the router, which splits it; `nth` as below.
     RouteFees { operator: Address, nth: u64 },
-    /// Takes fees out of the router; `nth` tells one withdrawal from the next.
-    WithdrawFees { nth: u64 },
+    /// Takes fees out of the router, those of `account` to that one; without it, the key's own. `nth` tells one withdrawal
+    /// from the next.
+    WithdrawFees {
+        nth: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<Address>,
+    },
     /// Makes a profile known.
     AddProfile { profile: Profile },
     /// Opens a job with `escrow` and gives it to a bidder.
@@ -206,6 +231,13 @@ impl Action {
             Self::Bond { amount, .. } => registry(abi::bondCall { amount: *amount }.abi_encode()),
             Self::Unbond { amount, .. } => registry(abi::unbondCall { amount: *amount }.abi_encode()),
             Self::WithdrawStake { .. } => registry(abi::withdrawCall {}.abi_encode()),
+            Self::ProposeOwner { operator, owner, .. } => {
+                registry(abi::proposeOwnerCall { operator: *operator, owner: *owner }.abi_encode())
+            }
+            Self::Activate { operator, .. } => {
+                free(at.active_set, abi::activateCall { operator: *operator }.abi_encode())
+            }
+            Self::Reward { operator, .. } => free(at.rewards, abi::rewardCall { operator: *operator }.abi_encode()),
             Self::StartJob { job } => market(abi::startJobCall { jobId: job.0 }.abi_encode()),
             Self::ReleaseJob { job } => market(abi::releaseJobCall { jobId: job.0 }.abi_encode()),
             Self::Claim { job, first, count, root, units } => book(
@@ -232,7 +264,10 @@ impl Action {
             }
             Self::Settle { claim } => book(abi::settleCall { claimId: claim.0 }.abi_encode()),
             Self::RouteFees { operator, .. } => market(abi::routeFeesCall { operator: *operator }.abi_encode()),
-            Self::WithdrawFees { .. } => free(at.router, abi::withdrawCall {}.abi_encode()),
+            Self::WithdrawFees { account: None, .. } => free(at.router, abi::withdrawCall {}.abi_encode()),
+            Self::WithdrawFees { account: Some(account), .. } => {
+                free(at.router, abi::withdrawForCall { account: *account }.abi_encode())
+            }
             Self::AddProfile { profile } => {
                 free(at.profiles, crate::profile::abi::addCall { profile: profile.abi() }.abi_encode())
             }
@@ -255,12 +290,15 @@ impl Action {
     }
 
     /// Every [`Self::kind`].
-    pub const KINDS: [&str; 22] = [
+    pub const KINDS: [&str; 25] = [
         "approve_stake",
         "register",
         "bond",
         "unbond",
         "withdraw_stake",
+        "propose_owner",
+        "activate",
+        "reward",
         "start_job",
         "release_job",
         "claim",
@@ -294,6 +332,9 @@ impl Action {
             Self::Bond { .. } => "bond",
             Self::Unbond { .. } => "unbond",
             Self::WithdrawStake { .. } => "withdraw_stake",
+            Self::ProposeOwner { .. } => "propose_owner",
+            Self::Activate { .. } => "activate",
+            Self::Reward { .. } => "reward",
             Self::StartJob { .. } => "start_job",
             Self::ReleaseJob { .. } => "release_job",
             Self::Claim { .. } => "claim",
@@ -337,9 +378,12 @@ impl Action {
             Self::AddProfile { profile } => format!("{kind}:{}", profile.id()),
             Self::OpenWithBid { order, .. } => format!("{kind}:{}", order.salt),
             Self::TopUp { job, nth, .. } => format!("{kind}:{job}:{nth}"),
+            Self::ProposeOwner { owner, nth, .. } => format!("{kind}:{owner}:{nth}"),
+            Self::Reward { epoch, .. } => format!("{kind}:{epoch}"),
             Self::Withdraw { nth }
-            | Self::WithdrawFees { nth }
+            | Self::WithdrawFees { nth, .. }
             | Self::WithdrawStake { nth }
+            | Self::Activate { nth, .. }
             | Self::RouteFees { nth, .. } => {
                 format!("{kind}:{nth}")
             }
@@ -431,7 +475,16 @@ mod tests {
 
     fn addresses() -> Addresses {
         let at = Address::repeat_byte;
-        Addresses { token: at(1), registry: at(2), market: at(3), book: at(4), profiles: at(5), router: at(6) }
+        Addresses {
+            token: at(1),
+            registry: at(2),
+            market: at(3),
+            book: at(4),
+            profiles: at(5),
+            router: at(6),
+            rewards: at(7),
+            active_set: at(8),
+        }
     }
 
     #[test]

@@ -145,28 +145,43 @@ impl fmt::Display for Ask {
     }
 }
 
+/// Above so many times the price without its spikes gas is dear.
+const DEAR: u128 = 2;
+
 /// The price of gas without its spikes: each block moves it towards its own by the seconds since the one before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GasPrice(Option<(Wei, Timestamp)>);
+pub struct GasPrice(Option<Seen>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    smooth: Wei,
+    last: Wei,
+    at: Timestamp,
+}
 
 impl GasPrice {
-    /// A block at `now` with the price of its gas, tip included. What is not newer than the last is not counted.
+    /// A block at `now` with the price of its gas. What is not newer than the last is not counted.
     pub fn see(&mut self, price: Wei, now: Timestamp) {
-        let Some((old, at)) = self.0 else {
-            self.0 = Some((price, now));
+        let Some(seen) = &mut self.0 else {
+            self.0 = Some(Seen { smooth: price, last: price, at: now });
             return;
         };
-        let seconds = u128::from(now.0.saturating_sub(at.0));
+        let (old, seconds) = (seen.smooth, u128::from(now.0.saturating_sub(seen.at.0)));
         if seconds > 0 {
             let moved = |by: u128| by.saturating_mul(seconds) / (SMOOTH + seconds);
             let new = if price > old { old.0 + moved(price.0 - old.0) } else { old.0 - moved(old.0 - price.0) };
-            self.0 = Some((Wei(new), now));
+            *seen = Seen { smooth: Wei(new), last: price, at: now };
         }
     }
 
     /// In wei per gas. `None` before the first block.
     pub fn smooth(&self) -> Option<Wei> {
-        self.0.map(|(price, _)| price)
+        self.0.map(|seen| seen.smooth)
+    }
+
+    /// Whether the newest block's price is more than twice the usual one, so that what can wait should.
+    pub fn is_dear(&self) -> bool {
+        self.0.is_some_and(|seen| seen.last.0 > seen.smooth.0.saturating_mul(DEAR))
     }
 }
 

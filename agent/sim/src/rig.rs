@@ -18,6 +18,7 @@ use headframe_market::action::{Opening, Secret};
 use headframe_market::machine::claim::{self, Evidence};
 use headframe_market::machine::operator::{self, ClaimRules, Local};
 use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView, Now};
+use headframe_market::pricing::GasPrice;
 use headframe_market::{
     Action, Addresses, BlockNo, ClaimId, JobId, Receipt, Segment, SegmentNo, Signature, Timestamp, Units, Wei,
 };
@@ -60,6 +61,7 @@ struct Rig {
     broken: Option<Broken>,
     jobs: Mutex<BTreeMap<JobId, Entry>>,
     wake: tokio::sync::Notify,
+    base_fee: Mutex<GasPrice>,
 }
 
 /// As `agent/src/node/jobs.rs` keeps it.
@@ -133,6 +135,7 @@ async fn live(world: &World, folder: &Path) -> Trouble {
         broken,
         jobs: Mutex::default(),
         wake: tokio::sync::Notify::new(),
+        base_fee: Mutex::default(),
     };
     let stop = CancellationToken::new();
     tokio::select! {
@@ -175,6 +178,10 @@ async fn look(rpc: &Rpc, at: &Addresses) -> Result<Agreed<Vec<View>>, Trouble> {
 impl Rig {
     fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, Entry>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn base_fee(&self) -> MutexGuard<'_, GasPrice> {
+        self.base_fee.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A signer that is gone took this process with it.
@@ -283,6 +290,7 @@ impl Rig {
         if head.number == BlockNo(0) {
             return Ok(());
         }
+        self.base_fee().see(Wei(head.base_fee), Timestamp(head.timestamp));
         let said = look(&self.rpc, &self.at).await?;
         let view = &said.value[0];
         let now = Now { head: head.number, time: Timestamp(head.timestamp), market: view.market_time };
@@ -324,7 +332,9 @@ impl Rig {
         }
         self.catch_up(job).await?;
         let (leaves, waiting_since, idle) = self.work(job.id, now.head);
-        let local = Local { unclaimed: &leaves, waiting_since, idle };
+        let gas_is_dear = self.base_fee().is_dear();
+        // Work that differs from what it should be is not in here: the agent looks at a sample of it before it claims.
+        let local = Local { unclaimed: &leaves, waiting_since, idle, checked: u32::MAX, gas_is_dear };
         let rules = {
             let inner = self.world.lock();
             ClaimRules { batch: inner.scenario.batch, max_wait_blocks: inner.scenario.max_wait_blocks }

@@ -79,6 +79,7 @@ fn addresses() -> Addresses {
         book: at(0xa4),
         profiles: at(0xa5),
         router: at(0xa6),
+        ..Addresses::default()
     }
 }
 

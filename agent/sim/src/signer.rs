@@ -58,7 +58,14 @@ impl Signer {
 
     fn guard(path: &Path) -> Result<Guard, Refused> {
         let key = Key::from_bytes(&SECRET).map_err(|error| Refused::Unsafe(error.to_string()))?;
-        let config = Config { key, role: Role::Operator, database: path.to_owned(), max_fee: MAX_COST, ballast: false };
+        let config = Config {
+            key,
+            role: Role::Operator,
+            database: path.to_owned(),
+            max_fee: MAX_COST,
+            owner: None,
+            ballast: false,
+        };
         Guard::open(config).map_err(|error| match error {
             NotSafe::Unsafe(why) => Refused::Unsafe(why),
             other => Refused::Unsafe(other.to_string()),

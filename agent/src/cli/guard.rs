@@ -10,7 +10,7 @@ use headframe_chain::Rpc;
 use headframe_chain::provider::views::{Agreed, Nonces};
 use headframe_contracts::Deployment;
 use headframe_guard::interchange::{Document, ImportError};
-use headframe_guard::rules::{NotSafe, Pinned};
+use headframe_guard::rules::{self, NotSafe, Pinned};
 use headframe_guard::store::{Imported, Store};
 use headframe_market::machine::JobState;
 use headframe_market::{Address, JobId, Role};
@@ -277,8 +277,9 @@ async fn forget(store: &Store, config: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::load(config)?;
     let deployment = Deployment::load(&config.chain.deployment)?;
     let rpc = crate::wiring::connect(&config).await?;
-    let chain = ChainView::new(Arc::new(rpc), &deployment);
-    anyhow::ensure!(chain.at == store.pinned().addresses, "the database belongs to another deployment");
+    let chain = ChainView::new(Arc::new(rpc), &deployment).complete().await?;
+    let pinned = store.pinned();
+    rules::place(&pinned, &Pinned { addresses: chain.at, ..pinned }).map_err(fail)?;
     for id in store.known_jobs().map_err(fail)? {
         let job = chain.job(id).await?;
         if job.state == JobState::Closed && job.open_claims == 0 {
@@ -322,7 +323,7 @@ impl Rebuild {
             if pin.chain_id != deployment.chain_id {
                 return Err(Unsafe(format!("{url} serves chain {}, not {}", pin.chain_id, deployment.chain_id)).into());
             }
-            let chain = ChainView::new(Arc::new(rpc), &deployment);
+            let chain = ChainView::new(Arc::new(rpc), &deployment).complete().await?;
             let here = Pinned { chain_id: pin.chain_id, genesis: pin.genesis, addresses: chain.at, address: me, role };
             if *pinned.get_or_insert(here) != here {
                 return Err(Unsafe(format!("{url} serves another chain than the others")).into());

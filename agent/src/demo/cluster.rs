@@ -200,7 +200,7 @@ impl Cluster {
             }
         }
         tick(&rpc_url).await?;
-        let chain = ChainView::new(rpc.clone(), &deployment);
+        let chain = ChainView::new(rpc.clone(), &deployment).complete().await?;
         let start_block = rpc.head().await?.number.0;
         step("keys", format!("{} rigs and a broadcaster, funded with test money", names.len()));
 

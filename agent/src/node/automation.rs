@@ -1,6 +1,7 @@
 //! The rig's money side, once per block: look at every job and claim of ours and do what is due.
 
 use super::Node;
+use super::own_work::CheckError;
 use crate::chain_view::ViewError;
 use crate::profile;
 use crate::wiring;
@@ -10,8 +11,10 @@ use headframe_codec::ladder::Ladder;
 use headframe_market::action::{Opening, Secret};
 use headframe_market::machine::operator::Local;
 use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView, Now, claim, operator};
+use headframe_market::merkle::Leaf;
+use headframe_market::pricing::GasPrice;
 use headframe_market::proof::{self, answer::no_answer, answer::statement};
-use headframe_market::{Action, B256, BlockNo, ClaimId, JobId, Timestamp, Wei};
+use headframe_market::{Action, Address, B256, BlockNo, ClaimId, JobId, Timestamp, Wei};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,6 +25,11 @@ use tokio_util::sync::CancellationToken;
 const LOOK_ANYWAY: Duration = Duration::from_secs(5);
 /// Blocks that are searched again, to find what a reorganisation moved to a block looked at before.
 const OVERLAP: u64 = 64;
+
+/// Seconds of the chain's clock between two looks at what does not change from block to block.
+const UPKEEP: u64 = 600;
+/// An epoch of the active set and of rewards, in seconds since 1970.
+const EPOCH: u64 = 86_400;
 
 /// What is followed from block to block. Rebuilt from the chain at every start.
 pub(super) struct Automation {
@@ -36,14 +44,22 @@ pub(super) struct Automation {
     seen_to: BlockNo,
     /// Claims whose answer is being worked out.
     answering: Arc<Mutex<BTreeSet<ClaimId>>>,
+    /// Jobs of which a sample is made again.
+    checking: Arc<Mutex<BTreeSet<JobId>>>,
     /// Claims whose segments that were not drawn are forgotten.
     thinned: BTreeSet<ClaimId>,
+    /// The price of gas, for what can wait.
+    base_fee: GasPrice,
+    /// Who is owed the fees.
+    owner: Address,
+    /// When upkeep is due, by the chain's clock.
+    upkeep_from: u64,
 }
 
 impl Automation {
     /// Nothing followed yet; the first look finds everything.
     pub(super) fn new(node: Arc<Node>) -> Self {
-        let since = node.chain.since;
+        let (since, owner) = (node.chain.since, node.me);
         Self {
             node,
             jobs: BTreeMap::new(),
@@ -52,7 +68,11 @@ impl Automation {
             over: BTreeMap::new(),
             seen_to: since,
             answering: Arc::default(),
+            checking: Arc::default(),
             thinned: BTreeSet::new(),
+            base_fee: GasPrice::default(),
+            owner,
+            upkeep_from: 0,
         }
     }
 
@@ -81,6 +101,7 @@ impl Automation {
         if head.number == BlockNo(0) {
             return Ok(());
         }
+        self.base_fee.see(Wei(head.base_fee), Timestamp(head.timestamp));
         self.node.look_at_gas(head).await;
         self.find(head.number).await?;
         // What cannot be read of a job keeps no proof waiting.
@@ -90,6 +111,7 @@ impl Automation {
             done = done.and(self.look_at_claim(id, head, &mut unsealed).await);
         }
         done?;
+        self.upkeep(head).await?;
         self.collect(head.number).await?;
         self.node.note_claims(&self.claims);
         Ok(())
@@ -142,15 +164,49 @@ impl Automation {
         self.closed.remove(&job.id);
         self.catch_up(job).await;
         let work = node.jobs.work(job.id, now.head);
+        if work.as_ref().is_some_and(|work| work.doubted) {
+            if !job.released {
+                node.submit(Action::ReleaseJob { job: job.id }).await;
+            }
+            return;
+        }
         let local = Local {
             unclaimed: work.as_ref().map_or(&[], |work| &work.leaves),
             waiting_since: work.as_ref().and_then(|work| work.waiting_since),
             idle: work.as_ref().is_none_or(|work| work.idle),
+            checked: work.as_ref().map_or(0, |work| work.checked),
+            gas_is_dear: self.base_fee.is_dear(),
         };
         match operator::next(node.me, job, &local, &node.config.node.claims, now) {
             operator::Step::Send(action) => node.submit(action).await,
+            operator::Step::Check(count) => {
+                self.check(job, &local.unclaimed[..local.unclaimed.len().min(count as usize)])
+            }
             operator::Step::Wait => {}
         }
+    }
+
+    /// Makes a sample of `leaves` again, beside everything else, before they are claimed.
+    fn check(&self, job: &JobView, leaves: &[Leaf]) {
+        let Some(last) = leaves.last() else { return };
+        if !in_work(&self.checking).insert(job.id) {
+            return;
+        }
+        let (node, checking, end) = (self.node.clone(), self.checking.clone(), last.seq.next());
+        let (job, leaves) = (job.clone(), leaves.to_vec());
+        tokio::spawn(async move {
+            match node.check_own_work(&job, &leaves).await {
+                Ok(()) => {
+                    node.jobs.checked(job.id, end);
+                    node.wake.notify_one();
+                }
+                Err(CheckError::Doubt(reason)) => node.doubt(&job, &reason),
+                Err(CheckError::Again(reason)) => {
+                    tracing::warn!(job = %job.id, reason, "work cannot be checked before it is claimed; trying again");
+                }
+            }
+            in_work(&checking).remove(&job.id);
+        });
     }
 
     /// After a restart the guard knows receipts that this process does not.
@@ -326,19 +382,51 @@ impl Automation {
         }
     }
 
-    /// Takes earned fees out when they are worth it, or when nothing else is going on.
+    /// Where the operator stands, a slot of the active set as soon as one is free, and the day's new tokens.
+    async fn upkeep(&mut self, head: &Head) -> Result<(), ViewError> {
+        if head.timestamp < self.upkeep_from {
+            return Ok(());
+        }
+        let node = &self.node;
+        let operator = node.chain.operator(node.me).await?;
+        node.note_standing(&operator);
+        self.owner = operator.owner;
+        let activate = Action::Activate { operator: node.me, nth: head.number.0 };
+        // It left its slot, was jailed, or bonded when all were taken.
+        if operator.standby && !node.sender.pending(activate.kind()).await && node.would_happen(&activate).await? {
+            node.submit(activate).await;
+        }
+        if node.config.node.rewards
+            && let Some(epoch) = node.chain.reward_due(node.me).await?
+        {
+            let (reward, last) =
+                (Action::Reward { operator: node.me, epoch }, head.timestamp / EPOCH * EPOCH + EPOCH - 1);
+            if node.would_happen(&reward).await? {
+                node.submit_by(reward, Deadline::time(Timestamp(last))).await;
+            }
+        }
+        self.upkeep_from = head.timestamp + UPKEEP;
+        Ok(())
+    }
+
+    /// Pays earned fees out to the owner when they are worth it, or when nothing else is going on.
     async fn collect(&mut self, head: BlockNo) -> Result<(), ViewError> {
         let node = &self.node;
         if node.withdrawing().await {
             return Ok(());
         }
-        let (earned, owed) = (node.chain.earned(node.me).await?, node.chain.fees(node.me).await?);
+        let (earned, owed) = (node.chain.earned(node.me).await?, node.chain.fees(self.owner).await?);
         let busy = self.claims.values().any(|state| !state.is_over()) || !node.jobs.summary().is_empty();
         let due = |amount: Wei| amount > Wei(0) && (amount > node.config.node.withdraw_above || !busy);
         if due(earned) {
             node.submit(Action::RouteFees { operator: node.me, nth: head.0 }).await;
         } else if due(owed) {
-            node.submit(Action::WithdrawFees { nth: head.0 }).await;
+            let account = (self.owner != node.me).then_some(self.owner);
+            let withdraw = Action::WithdrawFees { nth: head.0, account };
+            // An owner that is a contract may not take coins.
+            if account.is_none() || node.would_happen(&withdraw).await? {
+                node.submit(withdraw).await;
+            }
         }
         Ok(())
     }
@@ -349,8 +437,8 @@ fn at(head: BlockNo, time: u64) -> Now {
     Now { head, time: Timestamp(time), market: Timestamp(0) }
 }
 
-fn in_work(answering: &Mutex<BTreeSet<ClaimId>>) -> std::sync::MutexGuard<'_, BTreeSet<ClaimId>> {
-    answering.lock().unwrap_or_else(PoisonError::into_inner)
+fn in_work<T>(ids: &Mutex<BTreeSet<T>>) -> std::sync::MutexGuard<'_, BTreeSet<T>> {
+    ids.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The answer to a sealed claim, kept on disk. What is said of a segment is computed from its bytes by the workers.

@@ -99,6 +99,11 @@ impl Store {
         Ok(())
     }
 
+    /// Whether something is kept of a segment.
+    pub(super) fn has(&self, leaf: &Leaf) -> bool {
+        self.job_dir(leaf.job).join(leaf.seq.to_string()).exists()
+    }
+
     /// A segment as it was claimed.
     pub(super) fn load(&self, leaf: &Leaf) -> Result<Kept, EvidenceError> {
         let (job, seq) = (leaf.job, leaf.seq);

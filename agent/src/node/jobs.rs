@@ -22,6 +22,10 @@ struct Entry {
     unclaimed: VecDeque<Evidence>,
     waiting_since: Option<BlockNo>,
     in_hand: u32,
+    /// Segments before this one may be claimed: a sample of them was made again (rule G5).
+    checked_to: SegmentNo,
+    /// The sample was not what was ordered: nothing more of this job is claimed or made.
+    doubted: bool,
     answers: VecDeque<Answer>,
     /// Segments of one job are done one after the other.
     lane: Arc<tokio::sync::Mutex<()>>,
@@ -36,6 +40,10 @@ pub(super) struct Work {
     pub(super) leaves: Vec<Leaf>,
     pub(super) waiting_since: Option<BlockNo>,
     pub(super) idle: bool,
+    /// How many of the leaves may be claimed.
+    pub(super) checked: u32,
+    /// None of them, ever.
+    pub(super) doubted: bool,
 }
 
 /// The right to work on one segment; given back when dropped.
@@ -71,6 +79,8 @@ impl Jobs {
             unclaimed: VecDeque::new(),
             waiting_since: None,
             in_hand: 0,
+            checked_to: SegmentNo(0),
+            doubted: false,
             answers: VecDeque::new(),
             lane: Arc::default(),
         });
@@ -108,7 +118,23 @@ impl Jobs {
             leaves: entry.unclaimed.iter().map(|kept| kept.leaf.clone()).collect(),
             waiting_since: entry.waiting_since,
             idle: entry.in_hand == 0,
+            checked: entry.checked(),
+            doubted: entry.doubted,
         })
+    }
+
+    /// A sample of what comes before `end` was made again, and is what was ordered.
+    pub(super) fn checked(&self, job: JobId, end: SegmentNo) {
+        if let Some(entry) = self.lock().get_mut(&job) {
+            entry.checked_to = entry.checked_to.max(end);
+        }
+    }
+
+    /// It is not.
+    pub(super) fn doubt(&self, job: JobId) {
+        if let Some(entry) = self.lock().get_mut(&job) {
+            entry.doubted = true;
+        }
     }
 
     /// Takes segment `seq` in hand when the job can take and pay for it. `expected` work is what the segment is likely
@@ -122,6 +148,9 @@ impl Jobs {
         };
         if entry.view.released {
             return refuse(false, "this rig has released the job".into());
+        }
+        if entry.doubted {
+            return refuse(false, "this rig doubts its own work, and releases the job".into());
         }
         let next = entry.expected();
         if seq > next {
@@ -159,6 +188,12 @@ impl Jobs {
 impl Entry {
     fn expected(&self) -> SegmentNo {
         self.unclaimed.back().map_or(self.view.next_seq, |kept| kept.leaf.seq.next())
+    }
+
+    /// How many of the unclaimed segments may be claimed.
+    fn checked(&self) -> u32 {
+        let first = self.unclaimed.front().map_or(self.checked_to, |kept| kept.leaf.seq);
+        u32::try_from(self.checked_to.0.saturating_sub(first.0)).unwrap_or(u32::MAX)
     }
 
     fn can_pay(&self, more: Units) -> bool {

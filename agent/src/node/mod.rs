@@ -6,9 +6,10 @@ mod bids;
 mod evidence;
 mod http;
 mod jobs;
+mod own_work;
 
 use crate::admin::{Account, Report};
-use crate::chain_view::ChainView;
+use crate::chain_view::{ChainView, OperatorView, ViewError};
 use crate::config::Config;
 use crate::delivery::Delivered;
 use crate::listing::{self, Listing};
@@ -73,10 +74,14 @@ struct Node {
 #[derive(Default)]
 struct Live {
     halted: Option<String>,
+    /// Why this rig does not trust its own work, and takes no more of it.
+    doubt: Option<String>,
     chain_trouble: Option<String>,
     claims: BTreeMap<ClaimId, ClaimState>,
     earned: BTreeMap<ClaimId, Wei>,
     active: bool,
+    /// Of stake and fees.
+    owner: Address,
     gas: GasPrice,
 }
 
@@ -214,15 +219,35 @@ impl Node {
             }
         }
         let operator = self.chain.operator(self.me).await?;
-        self.live().active = operator.active;
+        self.live().active = true; // so that it is told if it is not
+        self.note_standing(&operator);
+        Ok(())
+    }
+
+    fn note_standing(&self, operator: &OperatorView) {
+        let was = std::mem::replace(&mut self.live().active, operator.active);
+        self.live().owner = operator.owner;
         self.metrics.bonded.set(operator.bonded as f64);
-        if !operator.active {
-            tracing::warn!(
+        match (was, operator.active) {
+            (true, false) if operator.standby => tracing::warn!(
+                "no slot of the active set is free: no jobs are won until one is, and then this rig takes it"
+            ),
+            (true, false) => tracing::warn!(
                 bonded = operator.bonded,
                 "not in the active set: no jobs will be won. Bond more stake (node.bond)"
-            );
+            ),
+            (false, true) => tracing::info!("in the active set"),
+            _ => {}
         }
-        Ok(())
+    }
+
+    /// Whether the chain would take it now.
+    async fn would_happen(&self, action: &Action) -> Result<bool, ViewError> {
+        let rehearsed = self.chain.rehearse(self.me, action).await?;
+        if let Err(why) = &rehearsed {
+            tracing::debug!(kind = action.kind(), why, "the chain would refuse it now");
+        }
+        Ok(rehearsed.is_ok())
     }
 
     fn pricing(&self) -> Pricing {
@@ -242,6 +267,21 @@ impl Node {
         tracing::error!(reason, "halting");
         self.live().halted.get_or_insert_with(|| reason.to_owned());
         self.stop_for.cancel();
+    }
+
+    /// Claims nothing more of `job` and takes no other: a sample of its work was wrong. Claims that were made are proven as ever.
+    fn doubt(&self, job: &JobView, reason: &str) {
+        let reason = format!("job {}: {reason}", job.id);
+        tracing::error!(
+            job = %job.id,
+            reason,
+            "own work is not what was ordered: it is not claimed, and no more is taken; look at the cards and the disk (headframe doctor, \
+             headframe-codec verify), then start again"
+        );
+        self.metrics.own_work_doubted.inc();
+        self.jobs.doubt(job.id);
+        self.live().doubt.get_or_insert(reason);
+        self.wake.notify_one();
     }
 
     fn set_chain_trouble(&self, trouble: Option<String>) {
@@ -266,6 +306,9 @@ impl Node {
             let live = self.live();
             if live.halted.is_some() {
                 return Err("this rig has halted".to_owned());
+            }
+            if let Some(reason) = &live.doubt {
+                return Err(format!("this rig doubts its own work: {reason}"));
             }
             if !live.active {
                 return Err("this rig is not in the active set".to_owned());
@@ -413,6 +456,7 @@ impl Report for Node {
         let live = self.live();
         let mut reasons = Vec::new();
         reasons.extend(live.halted.as_ref().map(|reason| format!("halted: {reason}")));
+        reasons.extend(live.doubt.as_ref().map(|reason| format!("own work was wrong: {reason}")));
         reasons.extend(live.chain_trouble.as_ref().map(|reason| format!("chain: {reason}")));
         reasons.extend(wiring::head_trouble(&self.heads.borrow()));
         reasons.extend(self.sender.trouble().map(|reason| format!("transactions: {reason}")));
@@ -474,6 +518,7 @@ impl Report for Node {
                 "role": "node",
                 "version": env!("CARGO_PKG_VERSION"),
                 "operator": self.me,
+                "owner": self.live().owner,
                 "service_uri": self.service_uri,
                 "ready": self.not_ready().is_empty(),
                 "not_ready": self.not_ready(),

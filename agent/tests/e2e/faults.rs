@@ -35,6 +35,8 @@ mod hostile_orders;
 mod lost_claim;
 #[path = "faults/missing_encoder.rs"]
 mod missing_encoder;
+#[path = "faults/own_work.rs"]
+mod own_work;
 mod stand_in;
 #[path = "faults/stopping.rs"]
 mod stopping;

@@ -272,6 +272,8 @@ mod tests {
             pictures: 60,
             luma: 0,
             chroma: 0,
+            worst_luma: 0,
+            worst_chroma: 0,
         };
         let rungs = ladder.renditions().iter().enumerate().map(rung).collect();
         let honest = Answer { source: [0; 32], source_pictures: 60, curve: CURVE, cascade: CASCADE, rungs };

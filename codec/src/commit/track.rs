@@ -29,6 +29,8 @@ pub(super) struct Track<'a> {
     scaled: PictureStream,
     decoded: PictureStream,
     errors: ErrorStream,
+    /// The largest squared errors of a picture: Y, and U with V.
+    worst: (u64, u64),
     /// Size and format as the source lies, once that is known.
     shape: Option<Shape>,
     /// Where pictures are turned back.
@@ -49,6 +51,7 @@ impl<'a> Track<'a> {
             scaled: PictureStream::default(),
             decoded: PictureStream::default(),
             errors: ErrorStream::default(),
+            worst: (0, 0),
             shape: None,
             lying: None,
         })
@@ -75,7 +78,9 @@ impl<'a> Track<'a> {
             self.decoded.push(&shape, *time, &tops_420(&shape, &decoded));
             let tiles = tile_errors(&shown.raster.view(), &decoded, isa)?;
             let frame = FrameErrors::new(tiles.each_ref().map(Vec::as_slice)).ok_or_else(odd)?;
-            self.errors.push(frame.node()).ok_or_else(odd)?;
+            let node = frame.node();
+            self.worst = (self.worst.0.max(node.luma), self.worst.1.max(node.chroma));
+            self.errors.push(node).ok_or_else(odd)?;
         }
         Ok(())
     }
@@ -101,6 +106,8 @@ impl<'a> Track<'a> {
             pictures: self.ordered,
             luma: top.luma,
             chroma: top.chroma,
+            worst_luma: self.worst.0,
+            worst_chroma: self.worst.1,
         })
     }
 }

@@ -97,7 +97,7 @@ pub(crate) fn deploy() -> (Site, State) {
     };
     assert_eq!(evm.create(DEPLOYER, with(&ClaimBook::BYTECODE, &args)), book);
 
-    let at = Addresses { token, registry, market, book, profiles, router };
+    let at = Addresses { token, registry, market, book, profiles, router, ..Addresses::default() };
     let domain = Domain { chain_id: 1, market };
     let mut stake = Stake::new(MIN_SELF);
     let reaches = [

@@ -70,6 +70,10 @@ pub struct Rung {
     pub luma: u64,
     /// Squared error of U and V.
     pub chroma: u64,
+    /// Squared error of Y of the picture where it is largest.
+    pub worst_luma: u64,
+    /// The same of U and V.
+    pub worst_chroma: u64,
 }
 
 /// How hashes are written: `0x` and 64 hexadecimal digits.
@@ -125,6 +129,8 @@ mod tests {
             pictures: 7,
             luma: u64::MAX,
             chroma: 0,
+            worst_luma: 5,
+            worst_chroma: 6,
         };
         let answer = Answer {
             source: hash(0xf0),

@@ -108,6 +108,7 @@ impl Rank {
             | Action::DefaultJob { .. }
             | Action::TopUp { .. } => Self::Claim,
             Action::Settle { .. }
+            | Action::Reward { .. }
             | Action::RouteFees { .. }
             | Action::WithdrawFees { .. }
             | Action::Withdraw { .. }

@@ -192,6 +192,8 @@ pub fn addresses() -> Addresses {
         book: at(0x33),
         profiles: at(0x44),
         router: at(0x55),
+        rewards: at(0x66),
+        active_set: at(0x77),
     }
 }
 

@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 use headframe_guard::rules::NotSafe;
 use headframe_guard::server::{self, Config, Guard, Stop};
 use headframe_guard::{EXIT_CONFIG, EXIT_UNSAFE, Key, Password};
-use headframe_market::{Role, Wei};
+use headframe_market::{Address, Role, Wei};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use sd_notify::NotifyState;
 use std::io::IsTerminal;
@@ -58,6 +58,10 @@ struct Options {
     #[arg(long, env = "HEADFRAME_SIGNER_MAX_FEE_WEI", value_name = "WEI", default_value_t = 100_000_000_000_000_000)]
     #[arg(hide_default_value = true)]
     max_fee_wei: u128,
+    /// Who alone may be proposed as the owner of the operator's stake and fees, such as a cold wallet (`headframe stake owner`).
+    /// Without it, nobody
+    #[arg(long, env = "HEADFRAME_SIGNER_OWNER", value_name = "ADDRESS")]
+    owner: Option<Address>,
     /// Log as JSON, one object a line. RUST_LOG chooses what is logged
     #[arg(long, env = "HEADFRAME_SIGNER_LOG_JSON")]
     log_json: bool,
@@ -110,7 +114,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     };
     let address = key.address();
     let (database, max_fee) = (options.database.clone(), Wei(options.max_fee_wei));
-    let config = Config { key, role, database, max_fee, ballast: true };
+    let config = Config { key, role, database, max_fee, owner: options.owner, ballast: true };
     let guard = Guard::open(config).map_err(|why| match why {
         NotSafe::Unsafe(reason) => Failure::Unsafe(reason),
         other => Failure::Other(other.into()),

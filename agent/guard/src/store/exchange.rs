@@ -3,7 +3,7 @@
 use super::audit::{self, Mark};
 use super::{Store, lock, open, rows};
 use crate::interchange::{self, Document, FORMAT, Head, ImportError, VERSION};
-use crate::rules::{self, Claimed, Kept, NO_SEGMENT, NotSafe, Verdict};
+use crate::rules::{self, Claimed, Kept, NO_SEGMENT, NotSafe, Pinned, Verdict};
 use headframe_market::{JobId, Receipt, Segment, SegmentNo, Signature, Units};
 use rusqlite::Connection;
 use std::path::Path;
@@ -36,14 +36,15 @@ impl Store {
             from = last.nonce + 1;
             nonces.extend(page);
         }
+        let Pinned { chain_id, genesis, addresses: contracts, address, role } = self.pinned();
         Ok(Document {
             format: FORMAT.into(),
             version: VERSION,
-            chain_id: self.pinned.chain_id,
-            genesis: self.pinned.genesis,
-            contracts: self.pinned.addresses,
-            address: self.pinned.address,
-            role: self.pinned.role.into(),
+            chain_id,
+            genesis,
+            contracts,
+            address,
+            role: role.into(),
             generation: rows::mark(db, Mark::Generation)?.unwrap_or_default(),
             is_final: rows::mark(db, Mark::Moved)?.is_some(),
             audit: audit::head(db)?,
@@ -82,7 +83,7 @@ impl Store {
     /// record stays. With `closing`, nothing more is signed for the document's jobs: statements after it may be unknown.
     pub fn import(&self, document: &Document, closing: bool) -> Result<Imported, ImportError> {
         document.check()?;
-        rules::place(&self.pinned, &document.pinned())?;
+        rules::place(&self.pinned(), &document.pinned())?;
         let done = self.write(|tx| {
             let mut done = Imported::default();
             let nonce_floor = rows::mark(tx, Mark::NonceFloor)?;
@@ -182,7 +183,7 @@ impl Store {
         let order = Segment { job: id, seq, src_root, src_bytes, duration_ms };
         let Some(receipt) = &one.receipt else { return Ok(Kept { order, receipt: None }) };
         let signature = Signature::from_raw(&receipt.client_signature).ok();
-        let signed = signature.filter(|by| order.signer(&self.pinned.domain(), by) == job.client);
+        let signed = signature.filter(|by| order.signer(&self.pinned().domain(), by) == job.client);
         let Some(signature) = signed else {
             return Err(ImportError::Broken(format!("the order of {at} is not signed by the job's client")));
         };

@@ -31,7 +31,7 @@ pub struct Store {
     queue: Mutex<Queue>,
     /// A batch has been decided.
     decided: Condvar,
-    pinned: Pinned,
+    pinned: Mutex<Pinned>,
     path: PathBuf,
     /// Where room is kept for proofs, if it is.
     ballast: Option<Ballast>,
@@ -81,7 +81,7 @@ impl Store {
     /// older than the file beside it. Begins a new generation: for who is going to sign.
     pub fn open(path: &Path, key: Address, role: Role) -> Result<Option<Self>, NotSafe> {
         let Some(store) = Self::inspect(path)? else { return Ok(None) };
-        rules::place(&store.pinned, &Pinned { address: key, role, ..store.pinned })?;
+        rules::place(&store.pinned(), &Pinned { address: key, role, ..store.pinned() })?;
         store.begin_generation()?;
         Ok(Some(store))
     }
@@ -156,7 +156,7 @@ impl Store {
             connection: Mutex::new(connection),
             queue: Mutex::default(),
             decided: Condvar::new(),
-            pinned,
+            pinned: pinned.into(),
             path: path.into(),
             ballast: None,
             segments: segments.into(),
@@ -167,8 +167,8 @@ impl Store {
     }
 
     /// What the database is bound to.
-    pub fn pinned(&self) -> &Pinned {
-        &self.pinned
+    pub fn pinned(&self) -> Pinned {
+        *lock(&self.pinned)
     }
 
     /// Its file.
@@ -190,15 +190,22 @@ impl Store {
         rows::answers(&lock(&self.connection))
     }
 
-    /// Rules G7 and G9: this database belongs to where the agent is, and is not older than what the chain shows.
+    /// Rules G7 and G9: this database belongs to where the agent is, and is not older than what the chain shows. Contracts that
+    /// it is not pinned to yet are those that the agent names.
     pub fn check(&self, hello: &Hello) -> Result<(), NotSafe> {
-        rules::place(
-            &self.pinned,
-            &Pinned { chain_id: hello.chain_id, genesis: hello.genesis, addresses: hello.addresses, ..self.pinned },
-        )?;
-        let connection = lock(&self.connection);
-        let role = self.pinned.role;
-        rules::history(hello, Some(&|job| rows::end(&connection, job, role)))
+        let pinned = self.pinned();
+        let now = Pinned { chain_id: hello.chain_id, genesis: hello.genesis, addresses: hello.addresses, ..pinned };
+        rules::place(&pinned, &now)?;
+        {
+            let connection = lock(&self.connection);
+            rules::history(hello, Some(&|job| rows::end(&connection, job, pinned.role)))?;
+        }
+        let missing = open::not_pinned(&pinned.addresses, &hello.addresses);
+        if !missing.is_empty() {
+            self.write(|tx| open::pin(tx, &missing).map_err(rows::storage))?;
+            lock(&self.pinned).addresses = open::with(pinned.addresses, &missing);
+        }
+        Ok(())
     }
 
     /// Rule G8: all that the chain shows of this key was signed here. The first sight of an account fixes the floor of its
@@ -232,19 +239,19 @@ impl Store {
     /// Rules G2, G6 and G12.
     pub fn permit_receipt(&self, request: ReceiptRequest) -> Result<Permit<Receipt>, NotSafe> {
         self.only(Role::Operator, "receipts")?;
-        let domain = self.pinned.domain();
+        let domain = self.pinned().domain();
         let signature = Signature::from_raw(&request.order_signature).ok();
         let signed = signature.and_then(|signature| Some((signature, request.order.signer(&domain, &signature)?)));
         let receipt = request.receipt.clone();
         self.record(Ask::Receipt(Box::new(request), signed))?;
-        Ok(Permit::new(receipt, self.pinned.domain()))
+        Ok(Permit::new(receipt, self.pinned().domain()))
     }
 
     /// Rules G6 and G12.
     pub fn permit_order(&self, order: Segment) -> Result<Permit<Segment>, NotSafe> {
         self.only(Role::Client, "orders")?;
         self.record(Ask::Order(order.clone()))?;
-        Ok(Permit::new(order, self.pinned.domain()))
+        Ok(Permit::new(order, self.pinned().domain()))
     }
 
     /// Rules G1, G2, G3 and G10, the key's role and the fee ceiling `cap`.
@@ -254,9 +261,10 @@ impl Store {
         cap: Wei,
         means: Option<Means>,
     ) -> Result<Permit<Transaction>, NotSafe> {
-        rules::role(&ask.action, self.pinned.role)?;
+        rules::role(&ask.action, self.pinned().role)?;
         rules::fees(ask.gas_limit, ask.max_fee_per_gas, ask.max_priority_fee_per_gas, cap)?;
-        let call = ask.action.call(&self.pinned.addresses);
+        let call = ask.action.call(&self.pinned().addresses);
+        rules::known(&ask.action, &call)?;
         let hash = rows::call_hash(&call);
         match self.record_call(ask, hash, means) {
             Err(NotSafe::Full) if ask.action.is_proof() && self.ballast.as_ref().is_some_and(Ballast::give_up) => {
@@ -278,7 +286,7 @@ impl Store {
             max_fee_per_gas: ask.max_fee_per_gas,
             max_priority_fee_per_gas: ask.max_priority_fee_per_gas,
         };
-        Ok(Permit::new(transaction, self.pinned.domain()))
+        Ok(Permit::new(transaction, self.pinned().domain()))
     }
 
     /// Binds the nonce to the call, and a claim to its nonce. Durable when it returns `Ok`.
@@ -314,8 +322,8 @@ impl Store {
     /// An operator's offer; see [`rules::bid`].
     pub fn permit_bid(&self, bid: Bid) -> Result<Permit<Bid>, NotSafe> {
         self.only(Role::Operator, "bids")?;
-        rules::bid(&bid, self.pinned.address)?;
-        Ok(Permit::new(bid, self.pinned.domain()))
+        rules::bid(&bid, self.pinned().address)?;
+        Ok(Permit::new(bid, self.pinned().domain()))
     }
 
     /// A certification report is no market statement, so it needs no record.
@@ -325,7 +333,7 @@ impl Store {
             let reason = format!("a tool's name has 1 to 64 bytes, not {}", tool.len());
             return Err(NotSafe::Refused { rule: Rule::Request, reason });
         }
-        Ok(Permit::new(Report { tool, sha256 }, self.pinned.domain()))
+        Ok(Permit::new(Report { tool, sha256 }, self.pinned().domain()))
     }
 
     /// Kept evidence of `job` from segment `from` on, at most `limit` rows, gaps left out.
@@ -339,10 +347,10 @@ impl Store {
     }
 
     fn only(&self, role: Role, what: &str) -> Result<(), NotSafe> {
-        if self.pinned.role == role {
+        if self.pinned().role == role {
             return Ok(());
         }
-        let reason = format!("a key of role {} does not sign {what}", rules::role_name(self.pinned.role));
+        let reason = format!("a key of role {} does not sign {what}", rules::role_name(self.pinned().role));
         Err(NotSafe::Refused { rule: Rule::Role, reason })
     }
 
@@ -371,7 +379,7 @@ impl Store {
     }
 
     fn commit(&self, connection: &mut Connection, batch: &[Arc<Waiting>]) {
-        let outcomes = record_all(connection, &self.pinned, batch);
+        let outcomes = record_all(connection, &self.pinned(), batch);
         for (at, waiting) in batch.iter().enumerate() {
             let outcome = match &outcomes {
                 Ok(each) => each[at].clone(),

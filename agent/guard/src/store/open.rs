@@ -5,16 +5,17 @@ use crate::paths::{beside, folder};
 use crate::rules::{NotSafe, Pinned, role_name};
 use headframe_market::{Address, Addresses, B256, Role};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
 
-const SCHEMA: &str = include_str!("schema.sql");
-/// As it says of itself.
-const SCHEMA_NUMBER: i64 = 3;
+/// What each schema adds to the one before, from [`FIRST`] on. A database of an earlier one gets what it lacks when it is opened.
+const SCHEMAS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_4.sql")];
+/// The number of the first of them, as it says of itself.
+const FIRST: i64 = 3;
 /// "HFgd", the file's application id.
 const APPLICATION: i64 = 0x4846_6764;
 
@@ -28,8 +29,9 @@ pub(super) fn existing(path: &Path) -> Result<Option<(Connection, Pinned)>, NotS
     }
     let mine = fs::Permissions::from_mode(0o600);
     fs::set_permissions(path, mine).map_err(|error| unsafe_file(path, &format!("cannot set mode 0600: {error}")))?;
-    let db = connect(path)?;
-    verify(&db).map_err(|reason| unsafe_file(path, &reason))?;
+    let mut db = connect(path)?;
+    let has = verify(&db).map_err(|reason| unsafe_file(path, &reason))?;
+    upgrade(&mut db, path, has)?;
     let pinned = pinned(&db).map_err(|error| unsafe_file(path, &format!("unreadable: {error}")))?;
     let pinned = pinned.ok_or_else(|| unsafe_file(path, "it names no chain: its creation was interrupted"));
     pinned.map(|pinned| Some((db, pinned)))
@@ -68,9 +70,10 @@ fn write_new(path: &Path, folder: &Path, draft: &Path, pinned: &Pinned) -> Resul
     let failed = |error: io::Error| NotSafe::Storage(format!("cannot create {}: {error}", path.display()));
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft).map_err(failed)?;
     let db = Connection::open(draft).map_err(storage)?;
-    db.execute_batch(SCHEMA).map_err(storage)?;
+    SCHEMAS.iter().try_for_each(|schema| db.execute_batch(schema)).map_err(storage)?;
     db.pragma_update(None, "application_id", APPLICATION).map_err(storage)?;
     insert(&db, pinned)?;
+    pin(&db, &not_pinned(&Addresses::default(), &pinned.addresses)).map_err(storage)?;
     db.close().map_err(|(_, error)| storage(error))?;
     file.sync_all().map_err(failed)?;
     give_to_owner(&file, folder).map_err(failed)?;
@@ -172,8 +175,28 @@ fn connect(path: &Path) -> Result<Connection, NotSafe> {
     })
 }
 
-/// Nothing damaged, nothing missing, every setting in force, and the schema to the letter.
-fn verify(db: &Connection) -> Result<(), String> {
+/// Adds what later schemas have, all of it or nothing.
+fn upgrade(db: &mut Connection, path: &Path, has: usize) -> Result<(), NotSafe> {
+    if has == SCHEMAS.len() {
+        return Ok(());
+    }
+    let tx = db.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(storage)?;
+    SCHEMAS[has..].iter().try_for_each(|schema| tx.execute_batch(schema)).map_err(storage)?;
+    tx.commit().map_err(storage)?;
+    tracing::info!(database = %path.display(), from = number(has), to = number(SCHEMAS.len()), "guard database upgraded");
+    match verify_schema(db).map_err(|reason| unsafe_file(path, &reason))? {
+        now if now == SCHEMAS.len() => Ok(()),
+        _ => Err(unsafe_file(path, "its upgrade left no trace")),
+    }
+}
+
+/// The number of a schema of which the first `has` steps are there.
+fn number(has: usize) -> i64 {
+    FIRST - 1 + has as i64
+}
+
+/// Nothing damaged, nothing missing, every setting in force, and the schema to the letter. How many of [`SCHEMAS`] it has.
+fn verify(db: &Connection) -> Result<usize, String> {
     let text = |sql: &str| db.query_row(sql, [], |row| row.get::<_, rusqlite::types::Value>(0));
     let expect = |sql: &str, expected: &str| match text(sql) {
         Ok(rusqlite::types::Value::Text(found)) if found == expected => Ok(()),
@@ -186,49 +209,53 @@ fn verify(db: &Connection) -> Result<(), String> {
     expect("PRAGMA locking_mode", "exclusive")?;
     expect("PRAGMA foreign_keys", "1")?;
     expect("PRAGMA integrity_check(1)", "ok")?;
-    verify_schema(db)?;
+    let has = verify_schema(db)?;
     let orphan = text("PRAGMA foreign_key_check").optional();
     if !matches!(orphan, Ok(None)) {
         return Err(format!("rows refer to missing rows: {orphan:?}"));
     }
     match super::audit::verify(db, false) {
-        Ok(Ok(_)) => {}
-        Ok(Err(reason)) => return Err(reason),
-        Err(error) => return Err(error.to_string()),
+        Ok(Ok(_)) => Ok(has),
+        Ok(Err(reason)) => Err(reason),
+        Err(error) => Err(error.to_string()),
     }
-    Ok(())
 }
 
-/// Its tables and triggers are ours to the letter.
-fn verify_schema(db: &Connection) -> Result<(), String> {
-    let number = db.query_row("SELECT schema FROM meta", [], |row| row.get::<_, i64>(0)).optional();
-    if let Ok(Some(number)) = number
-        && number != SCHEMA_NUMBER
+/// Its tables and triggers are those of one of our schemas to the letter. How many of [`SCHEMAS`] it has.
+fn verify_schema(db: &Connection) -> Result<usize, String> {
+    let first = db.query_row("SELECT schema FROM meta", [], |row| row.get::<_, i64>(0)).optional();
+    if let Ok(Some(first)) = first
+        && first != FIRST
     {
-        let release = if number > SCHEMA_NUMBER { "a later" } else { "an earlier" };
+        let release = if first > FIRST { "a later" } else { "an earlier" };
+        let (from, to) = (FIRST, number(SCHEMAS.len()));
         return Err(format!(
-            "{release} release wrote it (schema {number}, this one knows {SCHEMA_NUMBER}): install that release again"
+            "{release} release wrote it (schema {first}, this one knows {from} to {to}): install that release again"
         ));
     }
-    let (ours, theirs) = (reference()?, schema_of(db)?);
-    if *ours != theirs {
-        let odd = ours.iter().find(|one| !theirs.contains(one)).or(theirs.iter().find(|one| !ours.contains(one)));
-        let odd = odd.map_or_else(String::new, |(kind, name, _)| format!("{kind} {name}"));
-        return Err(format!("its rules were changed ({odd}); another version or another program wrote it"));
+    let (all, theirs) = (references()?, schema_of(db)?);
+    if let Some(before) = all.iter().position(|ours| *ours == theirs) {
+        return Ok(before + 1);
     }
-    Ok(())
+    let ours = &all[all.len() - 1];
+    let odd = ours.iter().find(|one| !theirs.contains(one)).or(theirs.iter().find(|one| !ours.contains(one)));
+    let odd = odd.map_or_else(String::new, |(kind, name, _)| format!("{kind} {name}"));
+    Err(format!("its rules were changed ({odd}); another version or another program wrote it"))
 }
 
-/// Our schema as SQLite shows it, made once in a process.
-fn reference() -> Result<&'static Vec<SchemaRow>, String> {
-    static REFERENCE: OnceLock<Vec<SchemaRow>> = OnceLock::new();
-    if let Some(made) = REFERENCE.get() {
+/// Each of our schemas as SQLite shows it, made once in a process.
+fn references() -> Result<&'static [Vec<SchemaRow>], String> {
+    static REFERENCES: OnceLock<Vec<Vec<SchemaRow>>> = OnceLock::new();
+    if let Some(made) = REFERENCES.get() {
         return Ok(made);
     }
     let db = Connection::open_in_memory().map_err(|error| error.to_string())?;
-    db.execute_batch(SCHEMA).map_err(|error| error.to_string())?;
-    let made = schema_of(&db)?;
-    Ok(REFERENCE.get_or_init(|| made))
+    let mut made = Vec::with_capacity(SCHEMAS.len());
+    for schema in SCHEMAS {
+        db.execute_batch(schema).map_err(|error| error.to_string())?;
+        made.push(schema_of(&db)?);
+    }
+    Ok(REFERENCES.get_or_init(|| made))
 }
 
 type SchemaRow = (String, String, Option<String>);
@@ -242,6 +269,11 @@ fn schema_of(db: &Connection) -> Result<Vec<SchemaRow>, String> {
 }
 
 fn pinned(db: &Connection) -> rusqlite::Result<Option<Pinned>> {
+    let later = |name| {
+        let place = db.query_row("SELECT place FROM pin WHERE name = ?1", [name], |row| row.get::<_, [u8; 20]>(0));
+        place.optional().map(|place| place.map_or(Address::ZERO, Address::from))
+    };
+    let (rewards, active_set) = (later(REWARDS)?, later(ACTIVE_SET)?);
     let sql = "SELECT chain_id, genesis, token, registry, market, book, profiles, router, address, role FROM meta";
     db.query_row(sql, [], |row| {
         let address = |column| row.get::<_, [u8; 20]>(column).map(Address::from);
@@ -255,6 +287,8 @@ fn pinned(db: &Connection) -> rusqlite::Result<Option<Pinned>> {
                 book: address(5)?,
                 profiles: address(6)?,
                 router: address(7)?,
+                rewards,
+                active_set,
             },
             address: address(8)?,
             role: if row.get::<_, String>(9)? == "operator" { Role::Operator } else { Role::Client },
@@ -271,9 +305,36 @@ fn insert(db: &Connection, pinned: &Pinned) -> Result<(), NotSafe> {
     let [token, registry, market] = [at.token, at.registry, at.market].map(Address::into_array);
     let [book, profiles, router] = [at.book, at.profiles, at.router].map(Address::into_array);
     let (key, role) = (pinned.address.into_array(), role_name(pinned.role));
-    let values =
-        params![chain_id, pinned.genesis.0, token, registry, market, book, profiles, router, key, role, SCHEMA_NUMBER];
+    let values = params![chain_id, pinned.genesis.0, token, registry, market, book, profiles, router, key, role, FIRST];
     db.execute(sql, values).map(drop).map_err(storage)
+}
+
+/// Names of contracts in the table `pin`.
+const REWARDS: &str = "rewards";
+const ACTIVE_SET: &str = "active_set";
+
+/// Contracts that a database is pinned to later than to the others.
+pub(super) type Pins = Vec<(&'static str, Address)>;
+
+/// Those that `now` names and `pinned` does not.
+pub(super) fn not_pinned(pinned: &Addresses, now: &Addresses) -> Pins {
+    let all = [(REWARDS, pinned.rewards, now.rewards), (ACTIVE_SET, pinned.active_set, now.active_set)];
+    let missing = all.into_iter().filter(|(_, pinned, now)| pinned.is_zero() && !now.is_zero());
+    missing.map(|(name, _, now)| (name, now)).collect()
+}
+
+/// `addresses` with `pins`.
+pub(super) fn with(mut addresses: Addresses, pins: &Pins) -> Addresses {
+    for (name, place) in pins {
+        *(if *name == REWARDS { &mut addresses.rewards } else { &mut addresses.active_set }) = *place;
+    }
+    addresses
+}
+
+/// Pins the database to them, for ever.
+pub(super) fn pin(db: &Connection, pins: &Pins) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO pin (name, place) VALUES (?1, ?2)";
+    pins.iter().try_for_each(|(name, place)| db.execute(sql, params![name, place.into_array()]).map(drop))
 }
 
 fn unsafe_file(path: &Path, reason: &str) -> NotSafe {

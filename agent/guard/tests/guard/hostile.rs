@@ -119,7 +119,11 @@ fn every_action_survives_a_frame() {
         Action::Answer { claim: ClaimId(1), operator: at, openings: vec![], secrets: vec![secret] },
         Action::Reveal { claim: ClaimId(1), operator: at, openings: vec![root], secrets: vec![secret] },
         Action::Settle { claim: ClaimId(1) },
-        Action::WithdrawFees { nth: 1 },
+        Action::ProposeOwner { operator: at, owner: at, nth: 1 },
+        Action::Activate { operator: at, nth: 1 },
+        Action::Reward { operator: at, epoch: 1 },
+        Action::WithdrawFees { nth: 1, account: None },
+        Action::WithdrawFees { nth: 1, account: Some(at) },
         Action::AddProfile { profile: Profile { filter: 1, cascade: true, ladder: root, rungs: vec![] } },
         Action::OpenWithBid {
             order: Box::new(order),

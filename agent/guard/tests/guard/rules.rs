@@ -194,7 +194,7 @@ fn g7_a_database_serves_one_chain_one_deployment_and_one_key() {
 #[test]
 fn g7_a_new_database_has_the_pins_it_was_made_with() {
     let rig = Rig::new(Role::Client).reopened();
-    assert_eq!(*rig.store.pinned(), pinned(Role::Client));
+    assert_eq!(rig.store.pinned(), pinned(Role::Client));
 }
 
 fn seen(first: u64, count: u32, root: B256) -> SeenClaim {

@@ -64,6 +64,9 @@ fn forbidden() -> Vec<(String, &'static str)> {
         ("UPDATE meta SET chain_id = 1".into(), "G7"),
         ("DELETE FROM meta".into(), "G7"),
         ("INSERT OR REPLACE INTO meta SELECT * FROM meta".into(), "G7"),
+        ("UPDATE pin SET place = randomblob(20)".into(), "G7"),
+        ("DELETE FROM pin".into(), "G7"),
+        ("INSERT OR REPLACE INTO pin SELECT * FROM pin".into(), "G7"),
         (with("floor", 7, 1, "INSERT INTO floor VALUES (7, 1)"), "G12"), // lowered
         (with("floor", 7, 2, "INSERT OR REPLACE INTO floor VALUES (7, 2)"), "G12"),
         ("INSERT INTO floor VALUES (7, 3)".into(), "audit"),

@@ -48,7 +48,16 @@ pub(crate) fn offer() -> Bid {
 
 pub(crate) fn addresses() -> Addresses {
     let at = Address::repeat_byte;
-    Addresses { token: at(1), registry: at(2), market: at(3), book: at(4), profiles: at(5), router: at(6) }
+    Addresses {
+        token: at(1),
+        registry: at(2),
+        market: at(3),
+        book: at(4),
+        profiles: at(5),
+        router: at(6),
+        rewards: at(7),
+        active_set: at(8),
+    }
 }
 
 pub(crate) fn hello(claims_on_chain: &[(JobId, u64)]) -> Hello {
@@ -190,6 +199,7 @@ impl Home {
             socket: file("signer.sock"),
             role,
             max_fee: None,
+            owner: None,
         };
         Self { folder, arguments }
     }

@@ -43,6 +43,7 @@ impl World<'_> {
             role: if self.case.role == "client" { Role::Client } else { Role::Operator },
             database: self.database(),
             max_fee: Wei(self.case.max_fee_wei.into()),
+            owner: None,
             ballast: false,
         };
         let guard = self.guard.get_or_insert_with(|| Guard::open(config));

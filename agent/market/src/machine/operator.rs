@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimRules {
-    /// Claim as soon as this many segments wait, 1..=4096; a claim takes all that waits when it is made.
+    /// Claim as soon as this many segments wait and gas is not dear, 1..=4096; a claim takes all that waits when it is made.
     pub batch: u32,
-    /// Claim a smaller batch once its oldest segment has waited this many blocks.
+    /// Claim whatever waits, at whatever price of gas, once its oldest segment has waited this many blocks.
     pub max_wait_blocks: u64,
 }
 
@@ -26,6 +26,10 @@ pub struct Local<'a> {
     pub waiting_since: Option<BlockNo>,
     /// No segment of this job is in hand.
     pub idle: bool,
+    /// How many of `unclaimed`, from the first on, a claim may be of: a sample of them was made again and found right (rule G5).
+    pub checked: u32,
+    /// Gas costs much more than usual ([`crate::pricing::GasPrice::is_dear`]): a claim waits, as long as it may.
+    pub gas_is_dear: bool,
 }
 
 /// The due step for one job, if any.
@@ -33,8 +37,15 @@ pub struct Local<'a> {
 pub enum Step {
     /// Send this.
     Send(Action),
+    /// Make [`sample_size`] random ones of the first so many unclaimed segments again and compare; a claim of them is due.
+    Check(u32),
     /// Nothing now.
     Wait,
+}
+
+/// Segments that are made again before `count` of them are claimed: 1 %, at least one.
+pub fn sample_size(count: u32) -> u32 {
+    count.div_ceil(100).max(1)
 }
 
 /// Looks at one job as operator `me`.
@@ -54,12 +65,20 @@ fn work(job: &JobView, local: &Local<'_>, rules: &ClaimRules, now: &Now) -> Step
     let worthless = local.unclaimed.iter().all(|leaf| leaf.units == Units(0));
     let waiting = if worthless { 0 } else { local.unclaimed.len() };
     let waited = local.waiting_since.is_some_and(|since| now.head >= since.after(rules.max_wait_blocks));
-    let due = waiting >= rules.batch as usize || waiting > 0 && (waited || draining && local.idle);
+    let batch = if local.gas_is_dear { MAX_CLAIM } else { rules.batch };
+    let due = waiting >= batch as usize || waiting > 0 && (waited || draining && local.idle);
     if job.state == JobState::Draining && now.market > job.drain_until {
         return Step::Wait; // too late for a claim, and the client can take its money without a release
     }
     if due {
-        return claim(job, local.unclaimed).map_or(Step::Wait, Step::Send);
+        let checked = local.unclaimed.len().min(local.checked as usize);
+        // What nobody looked at is not claimed: a card that makes wrong pictures would have it slashed.
+        let of = if checked == 0 { local.unclaimed } else { &local.unclaimed[..checked] };
+        return match claim(job, of) {
+            Some(Action::Claim { count, .. }) if checked == 0 => Step::Check(count),
+            Some(claim) => Step::Send(claim),
+            None => Step::Wait,
+        };
     }
     if draining && waiting == 0 && local.idle {
         return Step::Send(Action::ReleaseJob { job: job.id });
@@ -140,6 +159,10 @@ mod tests {
         next(ME, job, local, &rules, &Now { head: BlockNo(head), time: Timestamp(0), market: Timestamp(head) })
     }
 
+    fn checked<'a>() -> Local<'a> {
+        Local { checked: u32::MAX, ..Local::default() }
+    }
+
     fn claimed(step: Step) -> Option<u32> {
         match step {
             Step::Send(Action::Claim { count, .. }) => Some(count),
@@ -159,7 +182,7 @@ mod tests {
     #[test]
     fn claims_full_batches_old_work_and_the_rest_at_the_end() {
         let (active, all) = (job(JobState::Active), leaves(5));
-        let local = |n: usize, since, idle| Local { unclaimed: &all[..n], waiting_since: since, idle };
+        let local = |n: usize, since, idle| Local { unclaimed: &all[..n], waiting_since: since, idle, ..checked() };
         assert_eq!(claimed(step(&active, &local(3, None, false), 30)), Some(3));
         assert_eq!(claimed(step(&active, &local(5, None, false), 30)), Some(5));
         assert_eq!(step(&active, &local(2, Some(BlockNo(30)), false), 79), Step::Wait);
@@ -177,10 +200,24 @@ mod tests {
     }
 
     #[test]
+    fn while_gas_is_dear_a_batch_waits_but_not_longer_than_it_may() {
+        let (active, all) = (job(JobState::Active), leaves(5));
+        let dear = |since, idle| Local { unclaimed: &all, waiting_since: since, idle, gas_is_dear: true, ..checked() };
+        assert_eq!(step(&active, &dear(Some(BlockNo(30)), false), 79), Step::Wait);
+        assert_eq!(claimed(step(&active, &dear(Some(BlockNo(30)), false), 80)), Some(5));
+        let draining = JobView { drain_until: Timestamp(30), ..job(JobState::Draining) };
+        assert_eq!(claimed(step(&draining, &dear(None, true), 30)), Some(5));
+        let most = leaves(u64::from(MAX_CLAIM));
+        let full = Local { unclaimed: &most, gas_is_dear: true, ..checked() };
+        let rich = JobView { escrow: Wei(u128::MAX), ..active };
+        assert_eq!(claimed(step(&rich, &full, 30)), Some(MAX_CLAIM));
+    }
+
+    #[test]
     fn work_that_pays_nothing_is_not_claimed_and_does_not_hold_the_job() {
         let mut all = leaves(5);
         all.iter_mut().for_each(|leaf| leaf.units = Units(0));
-        let local = Local { unclaimed: &all, idle: true, ..Local::default() };
+        let local = Local { unclaimed: &all, idle: true, ..checked() };
         assert_eq!(step(&job(JobState::Active), &local, 30), Step::Wait);
         let draining = JobView { drain_until: Timestamp(30), ..job(JobState::Draining) };
         assert_eq!(step(&draining, &local, 30), Step::Send(Action::ReleaseJob { job: JobId(1) }));
@@ -189,7 +226,7 @@ mod tests {
     #[test]
     fn claims_no_more_than_the_escrow_pays_for() {
         let all = leaves(5);
-        let local = Local { unclaimed: &all, ..Local::default() };
+        let local = Local { unclaimed: &all, ..checked() };
         let poor = JobView { escrow: Wei(499), ..job(JobState::Active) };
         assert_eq!(claimed(step(&poor, &local, 30)), Some(2)); // 100 units at 2 wei: 200 wei each
         let broke = JobView { escrow: Wei(199), ..poor };

@@ -454,6 +454,33 @@ fn signing(all: &mut Cases) {
             "fee-cap",
         )]),
     );
+    let operator = rig_key().address();
+    let reward = |nonce, expect| transaction(Action::Reward { operator, epoch: 5 }, nonce, expect);
+    all.add("reward", "the day's new tokens are asked for", "operator", run(vec![reward(0, "signed")]));
+    let mut without = hello(&[]);
+    without.addresses.rewards = Address::ZERO;
+    all.add(
+        "reward-without-a-contract",
+        "nothing is sent to a contract that the database is not pinned to; it is, as soon as an agent names it",
+        "operator",
+        vec![
+            step(&Request::Hello(without), "admitted"),
+            step(&Request::See(sight(0)), "seen"),
+            reward(0, "request"),
+            step(&Request::Hello(hello(&[])), "admitted"),
+            reward(0, "signed"),
+        ],
+    );
+    all.add(
+        "owner-unconfigured",
+        "nobody is proposed as the owner of stake and fees but whom the signer was started with: here, nobody",
+        "operator",
+        run(vec![transaction(
+            Action::ProposeOwner { operator, owner: Address::repeat_byte(0xc0), nth: 0 },
+            0,
+            "owner",
+        )]),
+    );
     all.add(
         "action-of-the-other-role",
         "a key does what its role does",
