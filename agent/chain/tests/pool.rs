@@ -3,15 +3,23 @@
 
 mod common;
 
+use alloy::consensus::{Transaction, TxEnvelope};
+use alloy::eips::eip2718::Decodable2718;
 use common::mock::Mock;
 use common::{LONG, Node, TestSigner, answer, settings, settle, start_job, until, withdraw};
-use headframe_chain::outbox::{Budgets, FeePolicy, OTHER, Room, Settings};
-use headframe_chain::{Deadline, Event, OutboxError, State, Until};
+use headframe_chain::outbox::{Budgets, FeePolicy, OTHER, PerGas, Room, Settings};
+use headframe_chain::{Deadline, Event, OutboxError, Signed, State, Until};
 use headframe_market::{BlockNo, Timestamp, Wei};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// What a signed transaction pays for a unit of gas at most.
+fn offered(signed: &Signed) -> PerGas {
+    let tx = TxEnvelope::decode_2718(&mut signed.raw.as_ref()).unwrap();
+    PerGas { max_fee: Wei(tx.max_fee_per_gas()), max_priority: Wei(tx.max_priority_fee_per_gas().unwrap()) }
+}
 
 /// Mines, and waits until the node has seen it.
 async fn mine(mock: &Mock, node: &mut Node) {
@@ -70,6 +78,8 @@ async fn a_transaction_at_the_cap_waits_and_is_not_signed_for_ever() {
     let stuck = node.outbox.status(&key).await.unwrap().unwrap();
     assert_eq!((stuck.state, stuck.attempts), (State::Sent, 2), "{stuck:?}");
     assert!(stuck.error.unwrap().contains("highest fee"));
+    let raise = node.outbox.raise(&key).await.unwrap();
+    assert!(raise.to.is_none() && raise.refused.as_ref().is_some_and(|why| why.contains("highest fee")), "{raise:?}");
     mock.set(|chain| chain.wants = 0);
     mine(&mock, &mut node).await;
     assert_eq!(node.outbox.wait(&key, Until::Mined, LONG).await.unwrap().state, State::Mined);
@@ -444,11 +454,21 @@ async fn a_person_can_raise_what_is_sent_and_cancel_what_is_not() {
     node.outbox.submit(withdraw(0)).await.unwrap();
     let sent = node.reach("withdraw:0", &[State::Sent]).await;
     node.outbox.submit(withdraw(1)).await.unwrap();
+    let raise = node.outbox.raise("withdraw:0").await.unwrap();
+    assert!(raise.refused.is_none() && raise.to.unwrap().max_fee <= raise.cap, "{raise:?}");
+    assert_eq!(node.outbox.status("withdraw:0").await.unwrap().unwrap().attempts, 1, "nothing is done yet");
+    let early = node.outbox.raise("withdraw:1").await.unwrap();
+    assert!(early.to.is_none() && early.refused.unwrap().contains("queued"));
     node.outbox.bump("withdraw:0").await.unwrap();
     until("it is raised", async || node.outbox.status("withdraw:0").await.unwrap().unwrap().attempts > 1).await;
     assert_ne!(node.outbox.status("withdraw:0").await.unwrap().unwrap().hash, sent.hash);
+    // It is raised by what was told.
+    let offers: Vec<PerGas> = signer.signed.lock().unwrap()[&0].1.iter().map(offered).collect();
+    assert_eq!((offers[0], offers[1]), (raise.from.unwrap(), raise.to.unwrap()));
     assert!(node.outbox.cancel("withdraw:0").await.unwrap_err().to_string().contains("tx bump"));
     assert!(node.outbox.bump("withdraw:1").await.unwrap_err().to_string().contains("queued"));
+    assert!(node.outbox.cancellable("withdraw:0").await.unwrap_err().to_string().contains("tx bump"));
+    node.outbox.cancellable("withdraw:1").await.unwrap();
     let cancelled = node.outbox.cancel("withdraw:1").await.unwrap();
     assert_eq!((cancelled.state, cancelled.error.as_deref()), (State::Failed, Some("cancelled by a person")));
     assert!(matches!(node.outbox.bump("nobody").await, Err(OutboxError::Unknown(_))));

@@ -12,12 +12,14 @@
 mod budget;
 mod fees;
 mod intent;
+mod raise;
 mod store;
 mod worker;
 
 pub use budget::{BudgetView, Budgets, Exhausted, OTHER};
 pub use fees::{FeePolicy, Fees};
 pub use intent::{Deadline, Event, Intent, Rank, State, Until};
+pub use raise::{PerGas, Raise};
 pub use store::{GasTotal, Room, StoreError};
 pub use worker::Worker;
 
@@ -252,6 +254,8 @@ impl OutboxError {
 #[derive(Clone)]
 pub struct Outbox {
     shared: Arc<Shared>,
+    /// For what a person asks; the worker has its own.
+    rpc: Rpc,
 }
 
 struct Shared {
@@ -334,7 +338,7 @@ impl Outbox {
             doubted: Mutex::default(),
             wake: Notify::new(),
         });
-        Ok((Self { shared: shared.clone() }, Worker::new(shared, rpc, signer)))
+        Ok((Self { shared: shared.clone(), rpc: rpc.clone() }, Worker::new(shared, rpc, signer)))
     }
 
     /// Asks for the effect of `action`, once, with no deadline: see [`Self::submit_by`].
@@ -483,16 +487,22 @@ impl Outbox {
     /// `Unknown`; `NotNow` when it has a nonce: that nonce belongs to it for ever; `Store`.
     pub async fn cancel(&self, key: &str) -> Result<Intent, OutboxError> {
         let (head, keep) = (self.shared.head.borrow().number, self.shared.keep());
-        let intent = self.steer(key, move |store, entry| match entry.intent.state {
-            State::Queued => Ok(store.fail_unsigned(entry.id, "cancelled by a person", head, keep)),
-            State::Reserved | State::Signed | State::Sent => {
-                Err("it has a nonce, which may be signed for nothing else any more; raise its fees instead (tx bump)")
-            }
-            _ => Err("it is over"),
+        let intent = self.steer(key, move |store, entry| {
+            cancellable(entry.intent.state)?;
+            Ok(store.fail_unsigned(entry.id, "cancelled by a person", head, keep))
         });
         let intent = intent.await?;
         let _ = self.shared.events.send(Event::Failed(intent.clone())); // nobody may be listening
         Ok(intent)
+    }
+
+    /// Whether [`Self::cancel`] would drop it now. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::cancel`].
+    pub async fn cancellable(&self, key: &str) -> Result<(), OutboxError> {
+        let state = self.status(key).await?.ok_or_else(|| OutboxError::Unknown(key.into()))?.state;
+        cancellable(state).map_err(|why| OutboxError::NotNow { key: key.into(), state, why })
     }
 
     async fn steer(
@@ -581,6 +591,17 @@ impl Outbox {
     fn check_running(&self) -> Result<(), OutboxError> {
         let halted = self.shared.halted.lock().unwrap_or_else(PoisonError::into_inner);
         halted.clone().map_or(Ok(()), |why| Err(OutboxError::Halted(why)))
+    }
+}
+
+/// Why an intent in this state cannot be dropped, if so.
+fn cancellable(state: State) -> Result<(), &'static str> {
+    match state {
+        State::Queued => Ok(()),
+        State::Reserved | State::Signed | State::Sent => {
+            Err("it has a nonce, which may be signed for nothing else any more; raise its fees instead (tx bump)")
+        }
+        _ => Err("it is over"),
     }
 }
 

@@ -180,7 +180,7 @@ impl Worker {
         let cap = self.shared.settings.fees.cap(rank, entry.gas_limit);
         let offer = self.offer(head, cap).await?;
         let raised = fees::bump(entry.fees, offer, cap);
-        let affordable = raised.map(|fees| self.affordable(entry, fees, head, rank));
+        let affordable = raised.map(|fees| self.shared.affordable(entry, fees, head.timestamp, rank));
         let (id, at) = (entry.id, head.number);
         let refused = match affordable {
             None => "waits at the highest fee allowed".to_owned(),

@@ -2,7 +2,7 @@
 
 use super::Worker;
 use crate::error::{Class, RpcError};
-use crate::outbox::budget::{self, Exhausted};
+use crate::outbox::budget;
 use crate::outbox::fees::Fees;
 use crate::outbox::intent::{Event, Rank, State};
 use crate::outbox::store::{Attempt, Entry};
@@ -81,7 +81,7 @@ impl Worker {
             }
             let fees = self.offer(head, cap).await?;
             entry.gas_limit = gas_limit;
-            if let Err(exhausted) = self.affordable(&entry, fees, head, entry.rank).await? {
+            if let Err(exhausted) = self.shared.affordable(&entry, fees, head.timestamp, entry.rank).await? {
                 return waits(true, exhausted.to_string());
             }
             let id = entry.id;
@@ -94,24 +94,6 @@ impl Worker {
         let entry = self.reload(&entry).await?;
         self.send(&entry, &attempt, head, entry.rank).await?;
         Ok(Started::Moved)
-    }
-
-    /// Whether the day's budget reaches for a transaction with these fees. `rank` is that of the best which cannot happen
-    /// before it: a budget never keeps a proof waiting that has none of its own or stands behind something else.
-    pub(super) async fn affordable(
-        &self,
-        entry: &Entry,
-        fees: Fees,
-        head: &Head,
-        rank: Rank,
-    ) -> Result<Result<(), Exhausted>, OutboxError> {
-        if rank == Rank::Proof && entry.rank != Rank::Proof {
-            return Ok(Ok(()));
-        }
-        let most = Wei(fees.max_fee.saturating_mul(u128::from(entry.gas_limit)));
-        let (kind, nonce, today) = (entry.intent.kind.clone(), entry.intent.nonce, budget::day(head.timestamp));
-        let spent = self.shared.store(move |store| Ok(store.spent(&kind, today, nonce)?)).await?;
-        Ok(self.shared.settings.budgets.check(&entry.intent.kind, spent, most))
     }
 
     /// Tries the call without sending it. `None` when it would revert: the intent has failed and cost nothing.
