@@ -7,6 +7,7 @@
 //! | [`latency`] | from a segment in to its last byte out |
 //! | [`density`] | live ladders for each core |
 //! | [`gpu`] | what one graphics card does: its parts, ladders on it, and what they cost its host |
+//! | [`guard`] | how fast the slashing protection records, against what the design asks for |
 //! | [`certify`] | how many live streams the machine sustains: search, load, verdict |
 //! | [`report`], [`canonical`], [`sign`] | reports that prove who made them and that nobody changed them |
 //! | [`clip`], [`ffmpeg`] | test material, and the program that cuts and decodes it |
@@ -22,6 +23,7 @@ mod density;
 mod ffmpeg;
 mod figures;
 mod gpu;
+mod guard;
 mod kernels;
 mod latency;
 mod machine;
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Latency(options) => latency::run(&options),
         Command::Density(options) => density::run(&options),
         Command::Gpu(options) => gpu::run(&options),
+        Command::Guard(options) => guard::run(&options),
         Command::Certify(options) => certify::run(&options),
         Command::Verify(options) => verify(&options),
     };

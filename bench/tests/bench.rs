@@ -148,6 +148,25 @@ fn kernels_are_put_in_proportion() {
 }
 
 #[test]
+fn the_guards_speed_is_told_and_held_against_what_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = bench(folder.path(), &["guard", "--folder", ".", "--receipts", "600", "--json", "report.json"]);
+    let report: Value = serde_json::from_slice(&std::fs::read(folder.path().join("report.json")).unwrap()).unwrap();
+    let (p99, rate) = (report["p99_ms"].as_f64().unwrap(), report["receipts_per_s"].as_f64().unwrap());
+    assert!(p99 > 0.0 && rate > 0.0, "{report}");
+    let results = report["results"].as_array().unwrap();
+    let counts: Vec<_> =
+        results.iter().map(|r| (r["at_once"].as_u64().unwrap(), r["receipts"].as_u64().unwrap())).collect();
+    assert_eq!(counts, [(8, 60), (512, 600)]);
+    let wanted = p99 <= 25.0 && rate >= 10_000.0;
+    assert_eq!(report["as_wanted"], wanted, "{report}");
+    assert_eq!(output.status.code(), Some(if wanted { 0 } else { 1 }), "{}", text(&output));
+    assert!(text(&output).contains(if wanted { "both as wanted" } else { "NOT as wanted" }), "{}", text(&output));
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(left, ["report.json"], "no database is left behind");
+}
+
+#[test]
 fn certify_signs_what_verify_accepts() {
     let Some((folder, codec)) = small() else { return };
     let at = |name: &str| folder.path().join(name);
