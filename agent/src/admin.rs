@@ -1,7 +1,9 @@
 //! Health, metrics, status and transactions over HTTP, for the operator's own machine.
 
 mod account;
+mod fees;
 mod tx;
+mod work;
 
 pub use account::Account;
 pub(crate) use tx::COMMAND;
@@ -49,7 +51,7 @@ struct Admin {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// Serves `/healthz`, `/readyz`, `/metrics`, `/status`, `/version`, `/tx`, `/stake`, `/jobs` and `/claims`.
+/// Serves `/healthz`, `/readyz`, `/metrics`, `/status`, `/version`, `/tx`, `/stake`, `/fees`, `/jobs` and `/claims`.
 pub fn router(report: Arc<dyn Report>, metrics: Arc<Metrics>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -59,6 +61,8 @@ pub fn router(report: Arc<dyn Report>, metrics: Arc<Metrics>) -> Router {
         .route("/status", get(|State(admin): State<Admin>| async move { Json(admin.report.status().await) }))
         .merge(tx::router())
         .merge(account::router())
+        .merge(work::router())
+        .merge(fees::router())
         .with_state(Admin { report, metrics, turn: Arc::default() })
 }
 

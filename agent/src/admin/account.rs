@@ -1,4 +1,4 @@
-//! `/stake`, `/jobs` and `/claims`: what the chain shows of a rig's account, and what a person may do with its stake.
+//! `/stake`: what the chain shows of a rig's stake, and what a person may do with it.
 //!
 //! Everything that costs money goes through the outbox. It is tried on the chain's state first: what would revert is
 //! refused before it costs anything.
@@ -6,74 +6,60 @@
 use super::Admin;
 use super::tx::{Refusal, from_here, outbox};
 use crate::chain_view::{ChainView, explain_revert};
+use crate::node::jobs::Jobs;
 use axum::extract::{Query, State as Of};
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use headframe_chain::types::Simulation;
-use headframe_chain::{Head, Intent, Outbox, RpcError};
-use headframe_market::{Action, Address, ClaimId, JobId, Wei};
+use headframe_chain::{Head, Intent, Outbox, RpcError, State};
+use headframe_market::machine::operator::ClaimRules;
+use headframe_market::{Action, Address, ClaimId, Wei};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// Intents that are looked through for one of the same kind on its way.
 const RECENT: u32 = 64;
-/// Jobs or claims that are looked up for one request.
-const MOST: usize = 200;
 
 /// A rig's account as it stands when it is asked for.
 pub struct Account {
     pub(crate) me: Address,
     pub(crate) chain: ChainView,
     pub(crate) head: Head,
-    /// Jobs in hand.
-    pub(crate) jobs: Vec<JobId>,
+    /// Jobs in hand, and what a person wants of them.
+    pub(crate) jobs: Arc<Jobs>,
+    /// Has the automation look at them at once.
+    pub(crate) wake: Arc<Notify>,
+    /// `node.claims`.
+    pub(crate) batches: ClaimRules,
     /// Claims that were ever made.
     pub(crate) claims: Vec<ClaimId>,
     /// `node.bond`: missing stake is bonded again at every start.
     pub(crate) keep_bonded: u128,
+    /// `node.withdraw_above`.
+    pub(crate) withdraw_above: Wei,
 }
 
 /// Something a person wants done, and what it would cost.
 #[derive(Serialize)]
-struct Step {
+pub(super) struct Step {
     action: Action,
-    key: String,
+    pub(super) key: String,
     /// `None` when the chain refuses it now.
     gas: Option<u64>,
     gas_price_wei: Wei,
     /// At that price. The outbox offers more where the price rises.
     cost_wei: Option<Wei>,
     /// Why it is not done.
-    refused: Option<String>,
-    /// The transaction; `None` for a dry run.
-    intent: Option<Intent>,
-}
-
-/// How many of the newest. Each is a question to the chain.
-#[derive(Deserialize)]
-#[serde(default)]
-struct Newest {
-    limit: usize,
-}
-
-impl Default for Newest {
-    fn default() -> Self {
-        Self { limit: 20 }
-    }
-}
-
-impl Newest {
-    fn of<T: Ord>(&self, ids: impl Iterator<Item = T>) -> Vec<T> {
-        let ids: BTreeSet<T> = ids.collect();
-        ids.into_iter().rev().take(self.limit.min(MOST)).collect()
-    }
-}
-
-#[derive(Deserialize)]
-struct Id {
-    id: u64,
+    pub(super) refused: Option<String>,
+    /// What a person may not expect of it.
+    pub(super) note: Option<String>,
+    /// What happens before it, by itself.
+    pub(super) first: Option<Box<Step>>,
+    /// The transaction; `None` for a dry run, and for what the automation has yet to make.
+    pub(super) intent: Option<Intent>,
 }
 
 #[derive(Deserialize)]
@@ -85,50 +71,11 @@ struct Wish {
 
 pub(super) fn router() -> Router<Admin> {
     Router::new()
-        .route("/jobs", get(jobs))
-        .route("/jobs/show", get(job))
-        .route("/claims", get(claims))
-        .route("/claims/show", get(claim))
         .route("/stake", get(stake))
         .route("/stake/approve", post(approve))
         .route("/stake/bond", post(bond))
         .route("/stake/unbond", post(unbond))
         .route("/stake/withdraw", post(withdraw))
-}
-
-async fn jobs(Of(admin): Of<Admin>, Query(newest): Query<Newest>) -> Result<Json<Value>, Refusal> {
-    let account = account(&admin)?;
-    // Those of its claims are jobs, too, also when they are closed.
-    let ids = account.jobs.iter().copied().chain(account.claims.iter().map(|id| id.job()));
-    let mut found = Vec::new();
-    for id in newest.of(ids) {
-        found.push(account.chain.job(id).await?);
-    }
-    Ok(Json(json!({ "jobs": found })))
-}
-
-async fn job(Of(admin): Of<Admin>, Query(Id { id }): Query<Id>) -> Result<Json<Value>, Refusal> {
-    let account = account(&admin)?;
-    let view = account.chain.job(JobId(id)).await?;
-    let mut claims = Vec::new();
-    for id in Newest::default().of(account.claims.iter().copied().filter(|claim| claim.job() == view.id)) {
-        claims.push(account.chain.claim(id).await?);
-    }
-    Ok(Json(json!({ "job": view, "claims": claims })))
-}
-
-async fn claims(Of(admin): Of<Admin>, Query(newest): Query<Newest>) -> Result<Json<Value>, Refusal> {
-    let account = account(&admin)?;
-    let mut found = Vec::new();
-    for id in newest.of(account.claims.iter().copied()) {
-        found.push(account.chain.claim(id).await?);
-    }
-    Ok(Json(json!({ "claims": found })))
-}
-
-async fn claim(Of(admin): Of<Admin>, Query(Id { id }): Query<Id>) -> Result<Json<Value>, Refusal> {
-    let account = account(&admin)?;
-    Ok(Json(json!({ "claim": account.chain.claim(ClaimId(id)).await?, "now": account.head.timestamp })))
 }
 
 async fn stake(Of(admin): Of<Admin>) -> Result<Json<Value>, Refusal> {
@@ -182,21 +129,46 @@ async fn step(
     let (account, outbox) = (account(admin)?, outbox(admin)?);
     // One after the other, so that of two wishes the second sees the first on its way.
     let _turn = admin.turn.lock().await;
-    let action = action(account.head.number.0);
-    let (gas, reverts) = rehearse(&account, &action).await?;
-    let gas_price_wei = crate::pricing::gas_price(account.chain.rpc(), account.head.base_fee).await?;
-    let cost_wei = gas.and_then(|gas| gas_price_wei.0.checked_mul(u128::from(gas))).map(Wei);
-    let refused = match against(&account, &outbox, &action).await? {
-        Some(why) => Some(why),
-        None => reverts.map(|why| format!("the chain would refuse it: {why}")),
-    };
-    let intent = match (&refused, dry_run) {
-        (_, true) => None,
-        (Some(why), false) => return Err(Refusal::Not(why.clone())),
-        (None, false) => Some(outbox.submit(action.clone()).await?),
-    };
-    let key = action.key();
-    Ok(Json(json!(Step { action, key, gas, gas_price_wei, cost_wei, refused, intent })))
+    let planned = Step::plan(&account, &outbox, action(account.head.number.0)).await?;
+    Ok(Json(json!(if dry_run { planned } else { planned.submit(&outbox).await? })))
+}
+
+impl Step {
+    /// What `action` would cost, and why it is not to be.
+    pub(super) async fn plan(account: &Account, outbox: &Outbox, action: Action) -> Result<Self, Refusal> {
+        let (gas, reverts) = rehearse(account, &action).await?;
+        let gas_price_wei = crate::pricing::gas_price(account.chain.rpc(), account.head.base_fee).await?;
+        let cost_wei = gas.and_then(|gas| gas_price_wei.0.checked_mul(u128::from(gas))).map(Wei);
+        let refused = match against(account, outbox, &action).await? {
+            Some(why) => Some(why),
+            None => reverts.map(|why| format!("the chain would refuse it: {why}")),
+        };
+        let key = action.key();
+        Ok(Self { action, key, gas, gas_price_wei, cost_wei, refused, note: None, first: None, intent: None })
+    }
+
+    /// An error where it was refused.
+    pub(super) fn allowed(self) -> Result<Self, Refusal> {
+        match self.refused {
+            Some(why) => Err(Refusal::Not(why)),
+            None => Ok(self),
+        }
+    }
+
+    /// Hands it to the outbox, unless it was refused.
+    pub(super) async fn submit(self, outbox: &Outbox) -> Result<Self, Refusal> {
+        let step = self.allowed()?;
+        let intent = outbox.submit(step.action.clone()).await?;
+        if intent.state == State::Failed {
+            // Asked for before, and not long ago enough to be tried again.
+            let why = intent.error.unwrap_or_default();
+            return Err(Refusal::Not(format!(
+                "{} failed a moment ago: {why}; ask again some blocks later",
+                intent.key
+            )));
+        }
+        Ok(Self { intent: Some(intent), ..step })
+    }
 }
 
 /// The gas it takes, or why it would revert.
@@ -214,8 +186,16 @@ async fn rehearse(account: &Account, action: &Action) -> Result<(Option<u64>, Op
 
 /// Why a person does not want this, whatever the chain says.
 async fn against(account: &Account, outbox: &Outbox, action: &Action) -> Result<Option<String>, Refusal> {
-    let recent = outbox.list(RECENT).await?;
-    if let Some(other) = recent.into_iter().find(|it| it.kind == action.kind() && !it.state.is_done()) {
+    let other = match action {
+        // Of these each has its own effect.
+        Action::ReleaseJob { .. }
+        | Action::Claim { .. }
+        | Action::Settle { .. }
+        | Action::RouteFees { .. }
+        | Action::WithdrawFees { .. } => outbox.status(&action.key()).await?,
+        _ => outbox.list(RECENT).await?.into_iter().find(|it| it.kind == action.kind() && !it.state.is_done()),
+    };
+    if let Some(other) = other.filter(|it| !it.state.is_done()) {
         return Ok(Some(format!("{} is on its way: headframe tx show {0}", other.key)));
     }
     match action {
@@ -230,20 +210,13 @@ async fn against(account: &Account, outbox: &Outbox, action: &Action) -> Result<
     }
 }
 
-fn account(admin: &Admin) -> Result<Account, Refusal> {
+pub(super) fn account(admin: &Admin) -> Result<Account, Refusal> {
     admin.report.account().ok_or(Refusal::NoRig)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_newest_come_first_once_and_bounded() {
-        let newest = |limit: usize| Newest { limit }.of([3, 1, 2, 3].into_iter());
-        assert_eq!((newest(2), newest(9)), (vec![3, 2], vec![3, 2, 1]));
-        assert_eq!(Newest { limit: usize::MAX }.of(0..1000).len(), MOST);
-    }
 
     #[test]
     fn an_amount_is_a_whole_number_above_zero() {

@@ -11,8 +11,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use headframe_chain::outbox::Raise;
 use headframe_chain::{Intent, Outbox, OutboxError, RpcError};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// The header that a command carries; its value does not matter.
@@ -26,6 +27,27 @@ struct Limit {
 #[derive(Deserialize)]
 struct Key {
     key: String,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Deserialize)]
+struct DryRun {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What a person wants done to a transaction, and why not.
+#[derive(Serialize)]
+struct Steered {
+    key: String,
+    /// What raising its fees comes to.
+    raise: Option<Raise>,
+    /// Where it stands.
+    note: Option<String>,
+    refused: Option<String>,
+    /// As it then is; `None` for a dry run.
+    intent: Option<Intent>,
 }
 
 /// Why the operator's request is not served.
@@ -119,20 +141,48 @@ async fn show(State(admin): State<Admin>, Query(key): Query<Key>) -> Result<Json
     found.map(Json).ok_or_else(|| OutboxError::Unknown(key.key).into())
 }
 
-async fn bump(State(admin): State<Admin>, from: HeaderMap, Query(key): Query<Key>) -> Result<Json<Intent>, Refusal> {
+async fn bump(State(admin): State<Admin>, from: HeaderMap, Query(ask): Query<Key>) -> Result<Json<Steered>, Refusal> {
     from_here(&from)?;
-    Ok(Json(outbox(&admin)?.bump(&key.key).await?))
+    let (outbox, Key { key, dry_run }) = (outbox(&admin)?, ask);
+    let raise = outbox.raise(&key).await?;
+    let refused = raise.refused.clone();
+    let intent = match (&refused, dry_run) {
+        (_, true) => None,
+        (Some(why), false) => return Err(Refusal::Not(format!("{key}: {why}"))),
+        (None, false) => Some(outbox.bump(&key).await?),
+    };
+    Ok(Json(Steered { key, raise: Some(raise), note: None, refused, intent }))
 }
 
-async fn cancel(State(admin): State<Admin>, from: HeaderMap, Query(key): Query<Key>) -> Result<Json<Intent>, Refusal> {
+async fn cancel(State(admin): State<Admin>, from: HeaderMap, Query(ask): Query<Key>) -> Result<Json<Steered>, Refusal> {
     from_here(&from)?;
-    Ok(Json(outbox(&admin)?.cancel(&key.key).await?))
+    let (outbox, Key { key, dry_run }) = (outbox(&admin)?, ask);
+    if !dry_run {
+        let intent = outbox.cancel(&key).await?;
+        return Ok(Json(Steered { key, raise: None, note: None, refused: None, intent: Some(intent) }));
+    }
+    let refused = match outbox.cancellable(&key).await {
+        Ok(()) => None,
+        Err(error @ OutboxError::NotNow { .. }) => Some(error.to_string()),
+        Err(error) => return Err(error.into()),
+    };
+    let note = "nothing is signed for it; what the rig still needs it asks for again".to_owned();
+    Ok(Json(Steered { key, raise: None, note: Some(note).filter(|_| refused.is_none()), refused, intent: None }))
 }
 
-async fn resume(State(admin): State<Admin>, from: HeaderMap) -> Result<Json<Value>, Refusal> {
+async fn resume(
+    State(admin): State<Admin>,
+    from: HeaderMap,
+    Query(DryRun { dry_run }): Query<DryRun>,
+) -> Result<Json<Steered>, Refusal> {
     from_here(&from)?;
-    outbox(&admin)?.resume().await?;
-    Ok(Json(json!({ "held": null })))
+    let outbox = outbox(&admin)?;
+    let held = outbox.held().await?;
+    let refused = held.is_none().then(|| "nothing is held back".to_owned());
+    if !dry_run {
+        outbox.resume().await?; // harmless where nothing is held
+    }
+    Ok(Json(Steered { key: "claims".into(), raise: None, note: held, refused, intent: None }))
 }
 
 pub(super) fn outbox(admin: &Admin) -> Result<Outbox, Refusal> {

@@ -1,11 +1,18 @@
 //! `headframe claims`: the claims of a running rig, as the chain shows them.
 
+use super::how::How;
 use super::tx::{Newest, Numbered, word};
 use clap::Subcommand;
 use headframe_market::Wei;
 use serde_json::Value;
 
-pub(super) const HELP: &str = "Examples:\n  headframe claims list --limit 5\n  headframe claims show 4294967296 --json";
+pub(super) const HELP: &str = "A rig makes and settles its claims by itself: when a batch (node.claims) waits, and when nobody can contest a claim any \
+    more. `make` and `settle` have it done now, by the same rules.\n\n\
+    Examples:\n  \
+    headframe claims list --limit 5\n  \
+    headframe claims show 4294967296 --json\n  \
+    headframe claims make 7 --dry-run                # what a claim of job 7 would be, and cost\n  \
+    headframe claims settle 30064771072 --yes";
 
 #[derive(Subcommand, Debug)]
 pub(super) enum ClaimsCommand {
@@ -13,6 +20,21 @@ pub(super) enum ClaimsCommand {
     List(Newest),
     /// One claim with its deadlines
     Show(Numbered),
+    /// Claim what is not claimed of a job, without waiting for a whole batch
+    Make {
+        /// The job, as `headframe job list` shows it
+        #[arg(value_name = "JOB")]
+        job: u64,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Have a claim paid that can be contested no more
+    Settle {
+        /// Its number, as `list` shows it
+        id: u64,
+        #[command(flatten)]
+        how: How,
+    },
 }
 
 pub(super) async fn run(command: ClaimsCommand) -> anyhow::Result<()> {
@@ -24,6 +46,13 @@ pub(super) async fn run(command: ClaimsCommand) -> anyhow::Result<()> {
         ClaimsCommand::Show(one) => {
             let claim = one.ask("claims/show").await?;
             one.at.show(&claim, |answer| line(&answer["claim"]) + &deadlines(&answer["claim"], answer["now"].as_u64()));
+        }
+        ClaimsCommand::Make { job, how } => {
+            let question = "Claim it? Each claim costs gas for five transactions, however little it holds.";
+            how.perform(&["claims/make"], &[("id", &job.to_string())], question).await?;
+        }
+        ClaimsCommand::Settle { id, how } => {
+            how.perform(&["claims/settle"], &[("id", &id.to_string())], "Settle it?").await?;
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! `headframe guard`: a person's work on the guard database, with the signer stopped. What each command protects from is in
 //! docs/slashing-protection.md.
 
+use super::how::{Care, NOBODY};
 use crate::chain_view::ChainView;
 use crate::config::{Config, ConfigError};
 use crate::wiring::Unsafe;
@@ -62,6 +63,9 @@ pub(super) enum GuardCommand {
         /// The copy; it must not exist
         #[arg(value_name = "FILE")]
         to: PathBuf,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Check the whole database: file, rules, audit chain and every record
     Check {
@@ -71,14 +75,8 @@ pub(super) enum GuardCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Close the jobs that are over on chain for ever, and delete their records
-    Forget {
-        #[command(flatten)]
-        database: Database,
-        /// The configuration file, for chain.rpc and chain.deployment
-        #[arg(short, long, env = "HEADFRAME_CONFIG", value_name = "FILE")]
-        config: Option<PathBuf>,
-    },
+    /// Close the jobs that are over on chain for ever, and delete their records. It cannot be undone
+    Forget(Forget),
 }
 
 #[derive(Args, Debug)]
@@ -91,6 +89,20 @@ pub(super) struct Database {
         value_name = "FILE"
     )]
     database: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Forget {
+    #[command(flatten)]
+    database: Database,
+    /// The configuration file, for chain.rpc and chain.deployment
+    #[arg(short, long, env = "HEADFRAME_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    care: Care,
 }
 
 #[derive(Args, Debug)]
@@ -128,16 +140,19 @@ pub(super) async fn run(command: GuardCommand) -> anyhow::Result<()> {
         GuardCommand::Export { database, retire, output } => export(&database.open_moved()?, retire, output.as_deref()),
         GuardCommand::Import { database, from, json } => import(&database.database, &from, json),
         GuardCommand::Rebuild(rebuild) => rebuild.run().await,
-        GuardCommand::Backup { database, to } => {
+        GuardCommand::Backup { database, to, json } => {
             database.open()?.backup(&to).map_err(fail)?;
-            println!("{}", to.display());
+            match json {
+                true => println!("{}", json!({ "backup": to })),
+                false => println!("{}", to.display()),
+            }
             eprintln!(
                 "It is old from now on: put it back only if nothing newer is left, and never beside a running signer."
             );
             Ok(())
         }
         GuardCommand::Check { database, json } => check(&database.open()?, json),
-        GuardCommand::Forget { database, config } => forget(&database.open()?, config.as_deref()).await,
+        GuardCommand::Forget(forget) => forget.run().await,
     }
 }
 
@@ -273,21 +288,62 @@ fn check(store: &Store, as_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn forget(store: &Store, config: Option<&Path>) -> anyhow::Result<()> {
+impl Forget {
+    async fn run(self) -> anyhow::Result<()> {
+        let store = self.database.open()?;
+        // Before anything is asked, of the chain too: without a person and without --yes nothing can come of it.
+        anyhow::ensure!(self.care.dry_run || self.care.can_confirm(), NOBODY);
+        let over = over(&store, self.config.as_deref()).await?;
+        if self.care.dry_run || over.is_empty() {
+            self.told(&over, false);
+            return Ok(());
+        }
+        let named: Vec<String> = over.iter().map(|(id, _)| id.to_string()).collect();
+        let question = format!("Delete what was signed for jobs {}? It cannot be undone.", named.join(", "));
+        self.care.confirm(&question)?;
+        let mut gone = Vec::new();
+        for (id, _) in over {
+            gone.push((id, store.forget(id).map_err(fail)?));
+        }
+        self.told(&gone, true);
+        Ok(())
+    }
+
+    /// Each job with how many records it has, or had.
+    fn told(&self, jobs: &[(JobId, u64)], deleted: bool) {
+        if self.json {
+            let line = |(job, records): &(JobId, u64)| json!({ "job": job, "records": records });
+            println!("{}", json!({ "deleted": deleted, "jobs": jobs.iter().map(line).collect::<Vec<_>>() }));
+            return;
+        }
+        for (job, records) in jobs {
+            match deleted {
+                true => println!("job {job}: {records} records deleted"),
+                false => println!("job {job} is over: {records} records would be deleted"),
+            }
+        }
+        if jobs.is_empty() {
+            println!("no job with records is over");
+        }
+    }
+}
+
+/// The jobs in the database that are closed on chain with no claim open, and how many records they have.
+async fn over(store: &Store, config: Option<&Path>) -> anyhow::Result<Vec<(JobId, u64)>> {
     let config = Config::load(config)?;
     let deployment = Deployment::load(&config.chain.deployment)?;
     let rpc = crate::wiring::connect(&config).await?;
     let chain = ChainView::new(Arc::new(rpc), &deployment).complete().await?;
     let pinned = store.pinned();
     rules::place(&pinned, &Pinned { addresses: chain.at, ..pinned }).map_err(fail)?;
+    let mut over = Vec::new();
     for id in store.known_jobs().map_err(fail)? {
-        let job = chain.job(id).await?;
-        if job.state == JobState::Closed && job.open_claims == 0 {
-            let gone = store.forget(id).map_err(fail)?;
-            println!("job {id}: {gone} records deleted");
+        let (job, records) = (chain.job(id).await?, store.records(id).map_err(fail)?);
+        if job.state == JobState::Closed && job.open_claims == 0 && records > 0 {
+            over.push((id, records));
         }
     }
-    Ok(())
+    Ok(over)
 }
 
 /// What one provider shows of the key.

@@ -2,12 +2,16 @@
 
 mod claims;
 mod doctor;
+mod fees;
 mod guard;
+mod how;
 mod job;
 mod keys;
 mod preview;
 mod stake;
 mod status;
+#[cfg(test)]
+mod tree;
 mod tx;
 
 use crate::config::{Config, ConfigError, For};
@@ -44,6 +48,7 @@ const GUARD: &str = "Stop the signer first: systemctl stop headframe headframe-s
     Examples:\n  \
     sudo headframe guard check\n  \
     sudo headframe guard backup /mnt/stick/guard-1.sqlite\n  \
+    sudo headframe guard forget --config /etc/headframe/headframe.toml --dry-run\n  \
     sudo headframe guard export --move -o guard.json        # then on the new machine: headframe guard import guard.json";
 
 const DOCTOR: &str = "Nothing is changed. A line for each check: ok, warn (it works, but worse than it could) or FAIL, with the cause, \
@@ -77,17 +82,20 @@ enum Command {
     Guard(guard::GuardCommand),
     /// What a running rig or gateway is doing
     Status(status::StatusArgs),
-    /// The jobs of a running rig, and what a job would earn
-    #[command(subcommand)]
+    /// The jobs of a running rig: list, show, release; and what a job would earn
+    #[command(subcommand, after_help = job::HELP)]
     Job(job::JobCommand),
-    /// The claims of a running rig: list, show
+    /// The claims of a running rig: list, show, make, settle
     #[command(subcommand, after_help = claims::HELP)]
     Claims(claims::ClaimsCommand),
     /// The stake of a running rig: show, bond, unbond, withdraw
     #[command(subcommand, after_help = stake::HELP)]
     Stake(stake::StakeCommand),
-    /// The transactions of a running rig or gateway: list, show, bump, cancel
-    #[command(subcommand)]
+    /// What a running rig has earned: show, withdraw
+    #[command(subcommand, after_help = fees::HELP)]
+    Fees(fees::FeesCommand),
+    /// The transactions of a running rig or gateway: list, show, bump, cancel, resume
+    #[command(subcommand, after_help = tx::HELP)]
     Tx(tx::TxCommand),
     /// Check what this machine needs: programs, sandbox, memory, disk, clock, chain, graphics cards
     #[command(after_help = DOCTOR)]
@@ -148,7 +156,11 @@ struct GatewayArgs {
 #[derive(Subcommand, Debug)]
 enum ConfigCommand {
     /// Print every key with its default
-    Default,
+    Default {
+        /// As JSON instead of TOML
+        #[arg(long)]
+        json: bool,
+    },
     /// Check a file for a role and report every problem
     Check {
         #[command(flatten)]
@@ -156,6 +168,9 @@ enum ConfigCommand {
         /// For which role
         #[arg(long, value_enum, default_value_t = RoleArg::Node)]
         role: RoleArg,
+        /// As JSON: `problems`, empty when it is good
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -206,18 +221,36 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Job(command) => job::run(command).await,
         Command::Claims(command) => claims::run(command).await,
         Command::Stake(command) => stake::run(command).await,
+        Command::Fees(command) => fees::run(command).await,
         Command::Tx(command) => tx::run(command).await,
         Command::Doctor(args) => doctor::run(args).await,
-        Command::Config(ConfigCommand::Default) => {
+        Command::Config(ConfigCommand::Default { json: false }) => {
             print!("{}", toml::to_string_pretty(&Config::default())?);
             Ok(())
         }
-        Command::Config(ConfigCommand::Check { config, role }) => {
-            source(&config, role.role()).read()?;
-            println!("ok");
+        Command::Config(ConfigCommand::Default { json: true }) => {
+            println!("{}", serde_json::to_string_pretty(&Config::default())?);
             Ok(())
         }
+        Command::Config(ConfigCommand::Check { config, role, json }) => check(&config, role, json),
     }
+}
+
+fn check(config: &ConfigArg, role: RoleArg, json: bool) -> anyhow::Result<()> {
+    let read = source(config, role.role()).read();
+    if json {
+        let problems = match &read {
+            Ok(_) => Vec::new(),
+            Err(ConfigError::Invalid(problems)) => problems.clone(),
+            Err(error) => vec![error.to_string()],
+        };
+        println!("{}", serde_json::json!({ "problems": problems }));
+    }
+    read?;
+    if !json {
+        println!("ok");
+    }
+    Ok(())
 }
 
 async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {

@@ -1,11 +1,9 @@
 //! `headframe stake`: what a running rig has bonded, and changes of it.
 
+use super::how::How;
 use super::tx::{At, word};
-use clap::{Args, Subcommand};
-use headframe_market::Wei;
+use clap::Subcommand;
 use serde_json::{Value, json};
-use std::io::{IsTerminal, Write};
-use std::time::Duration;
 
 pub(super) const HELP: &str = "Amounts are in the token's smallest unit, as node.bond is. Stake that is unbonded thaws before it can be withdrawn, \
     and can be slashed until then.\n\n\
@@ -13,9 +11,6 @@ pub(super) const HELP: &str = "Amounts are in the token's smallest unit, as node
     headframe stake show\n  \
     headframe stake unbond 1_000_000_000_000_000_000 --dry-run\n  \
     headframe stake withdraw --yes --json";
-
-/// How long a step that another one waits for may take.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 #[derive(Subcommand, Debug)]
 pub(super) enum StakeCommand {
@@ -45,18 +40,6 @@ pub(super) enum StakeCommand {
     },
 }
 
-#[derive(Args, Debug)]
-pub(super) struct How {
-    #[command(flatten)]
-    at: At,
-    /// Show what would be done and what it would cost; send nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
-}
-
 pub(super) async fn run(command: StakeCommand) -> anyhow::Result<()> {
     match command {
         StakeCommand::Show { at } => {
@@ -69,75 +52,14 @@ pub(super) async fn run(command: StakeCommand) -> anyhow::Result<()> {
             let number = |value: &Value| word(value).replace('_', "").parse::<u128>().unwrap_or_default();
             let allowed = number(&stake["stake"]["allowance"]) >= number(&json!(amount));
             let steps: &[&str] = if allowed { &["stake/bond"] } else { &["stake/approve", "stake/bond"] };
-            how.perform(steps, Some(&amount), "Bond this? It comes back only by unbonding, days later.").await
+            how.perform(steps, &[("amount", &amount)], "Bond this? It comes back only by unbonding, days later.").await
         }
         StakeCommand::Unbond { amount, how } => {
-            how.perform(&["stake/unbond"], Some(&amount), "Unbond this? It cannot be undone while it thaws.").await
+            how.perform(&["stake/unbond"], &[("amount", &amount)], "Unbond this? It cannot be undone while it thaws.")
+                .await
         }
-        StakeCommand::Withdraw { how } => how.perform(&["stake/withdraw"], None, "Withdraw what has thawed?").await,
+        StakeCommand::Withdraw { how } => how.perform(&["stake/withdraw"], &[], "Withdraw what has thawed?").await,
     }
-}
-
-impl How {
-    async fn perform(&self, steps: &[&str], amount: Option<&str>, question: &str) -> anyhow::Result<()> {
-        let mut planned = Vec::new();
-        for step in steps {
-            planned.push(self.step(step, amount, true).await?);
-        }
-        if self.dry_run || !self.at.json {
-            self.at.show(&json!({ "steps": planned }), plan);
-        }
-        if self.dry_run {
-            return Ok(());
-        }
-        // A later step may be possible only after an earlier one.
-        if let Some(why) = planned.first().and_then(|step| step["refused"].as_str()) {
-            anyhow::bail!("{why}");
-        }
-        if !self.yes {
-            confirm(question)?;
-        }
-        let mut done = Vec::new();
-        for (nth, step) in steps.iter().enumerate() {
-            let asked = self.step(step, amount, false).await?;
-            if nth + 1 < steps.len() {
-                self.mined(&word(&asked["key"])).await?;
-            }
-            done.push(asked);
-        }
-        self.at.show(&json!({ "steps": done }), asked_for);
-        Ok(())
-    }
-
-    async fn step(&self, path: &str, amount: Option<&str>, dry_run: bool) -> anyhow::Result<Value> {
-        let mut query = vec![("dry_run", if dry_run { "true" } else { "false" })];
-        query.extend(amount.map(|amount| ("amount", amount)));
-        self.at.ask(true, path, &query).await
-    }
-
-    async fn mined(&self, key: &str) -> anyhow::Result<()> {
-        let until = std::time::Instant::now() + PATIENCE;
-        while std::time::Instant::now() < until {
-            let intent = self.at.ask(false, "tx/show", &[("key", key)]).await?;
-            match word(&intent["state"]).as_str() {
-                "mined" | "safe" | "final" => return Ok(()),
-                "failed" | "reverted" => anyhow::bail!("{key}: {}", word(&intent["error"])),
-                _ => tokio::time::sleep(Duration::from_secs(1)).await,
-            }
-        }
-        anyhow::bail!("{key} is still on its way: headframe tx show {key}; when it is mined, ask again")
-    }
-}
-
-fn confirm(question: &str) -> anyhow::Result<()> {
-    let input = std::io::stdin();
-    anyhow::ensure!(input.is_terminal(), "nobody is there to be asked: look with --dry-run, then give --yes");
-    eprint!("{question} Type yes: ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    input.read_line(&mut answer)?;
-    anyhow::ensure!(answer.trim() == "yes", "nothing was done");
-    Ok(())
 }
 
 fn shown(answer: &Value) -> String {
@@ -160,47 +82,9 @@ fn shown(answer: &Value) -> String {
     text
 }
 
-fn steps(answer: &Value, line: impl Fn(&Value) -> String) -> String {
-    answer["steps"].as_array().into_iter().flatten().map(|step| line(step) + "\n").collect()
-}
-
-fn plan(answer: &Value) -> String {
-    steps(answer, |step| {
-        let wei = |value: &Value| serde_json::from_value::<Wei>(value.clone()).unwrap_or_default();
-        let mut line = word(&step["key"]);
-        if let Some(gas) = step["gas"].as_u64() {
-            line += &format!(": {gas} gas at {}, {}", wei(&step["gas_price_wei"]), wei(&step["cost_wei"]));
-        }
-        if let Some(why) = step["refused"].as_str() {
-            line += &format!("\n  NOT NOW: {why}");
-        }
-        line
-    })
-}
-
-fn asked_for(answer: &Value) -> String {
-    steps(answer, |step| {
-        let key = word(&step["key"]);
-        format!("{key} {}; headframe tx show {key}", word(&step["intent"]["state"]))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_it_costs_and_why_not_is_told_before_it_is_done() {
-        let steps = json!({ "steps": [
-            { "key": "approve_stake:5", "gas": 46_000, "gas_price_wei": "2000000000", "cost_wei": "92000000000000" },
-            { "key": "bond:5", "gas": null, "refused": "the chain would refuse it: allowance" },
-        ] });
-        let told = plan(&steps);
-        assert_eq!(
-            told,
-            "approve_stake:5: 46000 gas at 2.000000 gwei, 0.000092 ETH\nbond:5\n  NOT NOW: the chain would refuse it: allowance\n"
-        );
-    }
 
     #[test]
     fn thawing_stake_says_when_it_is_ready() {

@@ -1,9 +1,16 @@
 //! `headframe tx`: the transactions of a running process.
 
+use super::how::How;
 use crate::admin::COMMAND;
 use clap::{Args, Subcommand};
 use headframe_market::Wei;
 use serde_json::Value;
+
+pub(super) const HELP: &str = "A bump shows first what it would offer, and the cap and the day's budget that bound it.\n\n\
+    Examples:\n  \
+    headframe tx list --limit 5\n  \
+    headframe tx bump settle:4294967296 --dry-run\n  \
+    headframe tx cancel withdraw_fees:812 --yes --json";
 
 #[derive(Subcommand, Debug)]
 pub(super) enum TxCommand {
@@ -19,21 +26,21 @@ pub(super) enum TxCommand {
     /// Raise the fees of a transaction that is on its way, now, as far as its cap and budget allow
     Bump {
         #[command(flatten)]
-        at: At,
+        how: How,
         /// Its key
         key: String,
     },
     /// Drop a transaction that is not signed yet
     Cancel {
         #[command(flatten)]
-        at: At,
+        how: How,
         /// Its key
         key: String,
     },
     /// Let claims go on after something final was undone: you have looked
     Resume {
         #[command(flatten)]
-        at: At,
+        how: How,
     },
 }
 
@@ -79,26 +86,26 @@ impl Numbered {
 }
 
 pub(super) async fn run(command: TxCommand) -> anyhow::Result<()> {
-    let (at, answer) = match command {
+    match command {
         TxCommand::List(newest) => {
             let answer = newest.ask("tx").await?;
-            (newest.at, answer)
+            newest.at.show(&answer, text);
+            Ok(())
         }
-        TxCommand::Show { at, key } => one(at, false, "tx/show", &key).await?,
-        TxCommand::Bump { at, key } => one(at, true, "tx/bump", &key).await?,
-        TxCommand::Cancel { at, key } => one(at, true, "tx/cancel", &key).await?,
-        TxCommand::Resume { at } => {
-            let answer = at.ask(true, "tx/resume", &[]).await?;
-            (at, answer)
+        TxCommand::Show { at, key } => {
+            let answer = at.ask(false, "tx/show", &[("key", &key)]).await?;
+            at.show(&answer, text);
+            Ok(())
         }
-    };
-    at.show(&answer, text);
-    Ok(())
-}
-
-async fn one(at: At, command: bool, path: &str, key: &str) -> anyhow::Result<(At, Value)> {
-    let answer = at.ask(command, path, &[("key", key)]).await?;
-    Ok((at, answer))
+        TxCommand::Bump { how, key } => {
+            how.perform(&["tx/bump"], &[("key", &key)], "Raise its fees? What it then offers stays offered.").await
+        }
+        TxCommand::Cancel { how, key } => how.perform(&["tx/cancel"], &[("key", &key)], "Drop it?").await,
+        TxCommand::Resume { how } => {
+            let question = "Something that the chain called final was undone. Have you looked, and may claims go on?";
+            how.perform(&["tx/resume"], &[], question).await
+        }
+    }
 }
 
 impl At {
@@ -165,7 +172,6 @@ fn text(answer: &Value) -> String {
                 }
             }
         }
-        None if lines.is_empty() => lines.push("claims go on".to_owned()),
         None => {}
     }
     lines.join("\n") + "\n"
@@ -207,6 +213,5 @@ mod tests {
         assert!(told.contains("mined     claim:1:0") && told.contains("nonce 3 block 9 fee 21000 wei\n"), "{told}");
         let shown = text(&json!({ "key": "settle:4", "state": "queued", "attempts": 0, "error": "waits" }));
         assert!(shown.starts_with("queued    settle:4") && shown.contains(": waits\n  attempts       0\n"), "{shown}");
-        assert_eq!(text(&json!({ "held": null })), "claims go on\n");
     }
 }

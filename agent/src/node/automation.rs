@@ -9,7 +9,7 @@ use anyhow::Context;
 use headframe_chain::{Deadline, Head};
 use headframe_codec::ladder::Ladder;
 use headframe_market::action::{Opening, Secret};
-use headframe_market::machine::operator::Local;
+use headframe_market::machine::operator::{Local, Wish};
 use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView, Now, claim, operator};
 use headframe_market::merkle::Leaf;
 use headframe_market::pricing::GasPrice;
@@ -176,6 +176,7 @@ impl Automation {
             idle: work.as_ref().is_none_or(|work| work.idle),
             checked: work.as_ref().map_or(0, |work| work.checked),
             gas_is_dear: self.base_fee.is_dear(),
+            wish: work.as_ref().map_or(Wish::None, |work| work.wish),
         };
         match operator::next(node.me, job, &local, &node.config.node.claims, now) {
             operator::Step::Send(action) => node.submit(action).await,

@@ -3,6 +3,7 @@
 use crate::delivery::{Delivered, Refusal};
 use bytes::Bytes;
 use headframe_market::machine::claim::Evidence;
+use headframe_market::machine::operator::Wish;
 use headframe_market::machine::{JobState, JobView};
 use headframe_market::merkle::Leaf;
 use headframe_market::{Address, BlockNo, JobId, SegmentNo, Units, Wei};
@@ -26,6 +27,7 @@ struct Entry {
     checked_to: SegmentNo,
     /// The sample was not what was ordered: nothing more of this job is claimed or made.
     doubted: bool,
+    wish: Wish,
     answers: VecDeque<Answer>,
     /// Segments of one job are done one after the other.
     lane: Arc<tokio::sync::Mutex<()>>,
@@ -33,17 +35,18 @@ struct Entry {
 
 /// All jobs of ours.
 #[derive(Default)]
-pub(super) struct Jobs(Mutex<BTreeMap<JobId, Entry>>);
+pub(crate) struct Jobs(Mutex<BTreeMap<JobId, Entry>>);
 
 /// What the machine of a job needs to know beside the chain.
-pub(super) struct Work {
-    pub(super) leaves: Vec<Leaf>,
-    pub(super) waiting_since: Option<BlockNo>,
-    pub(super) idle: bool,
+pub(crate) struct Work {
+    pub(crate) leaves: Vec<Leaf>,
+    pub(crate) waiting_since: Option<BlockNo>,
+    pub(crate) idle: bool,
     /// How many of the leaves may be claimed.
-    pub(super) checked: u32,
+    pub(crate) checked: u32,
     /// None of them, ever.
-    pub(super) doubted: bool,
+    pub(crate) doubted: bool,
+    pub(crate) wish: Wish,
 }
 
 /// The right to work on one segment; given back when dropped.
@@ -67,7 +70,7 @@ impl Jobs {
     }
 
     /// Takes the chain's newest view of a job. A job that is not `me`'s or is over is forgotten.
-    pub(super) fn update(&self, me: Address, view: &JobView) {
+    pub(crate) fn update(&self, me: Address, view: &JobView) {
         let mut jobs = self.lock();
         let ours = view.operator == me && matches!(view.state, JobState::Active | JobState::Draining);
         if !ours {
@@ -81,6 +84,7 @@ impl Jobs {
             in_hand: 0,
             checked_to: SegmentNo(0),
             doubted: false,
+            wish: Wish::None,
             answers: VecDeque::new(),
             lane: Arc::default(),
         });
@@ -88,7 +92,21 @@ impl Jobs {
         while entry.unclaimed.front().is_some_and(|kept| kept.leaf.seq < view.next_seq) {
             entry.unclaimed.pop_front();
             entry.waiting_since = None;
+            if entry.wish == Wish::Claim {
+                entry.wish = Wish::None;
+            }
         }
+    }
+
+    /// A person's wish, until it is fulfilled or the process ends. Leaving is not taken back. `false` for a job that is not
+    /// known here.
+    pub(crate) fn ask(&self, job: JobId, wish: Wish) -> bool {
+        let mut jobs = self.lock();
+        let Some(entry) = jobs.get_mut(&job) else { return false };
+        if entry.wish != Wish::Leave {
+            entry.wish = wish;
+        }
+        true
     }
 
     /// The first segment of `job` that has no receipt in memory.
@@ -106,7 +124,7 @@ impl Jobs {
     }
 
     /// What there is to claim. Starts the clock of waiting work.
-    pub(super) fn work(&self, job: JobId, head: BlockNo) -> Option<Work> {
+    pub(crate) fn work(&self, job: JobId, head: BlockNo) -> Option<Work> {
         let mut jobs = self.lock();
         let entry = jobs.get_mut(&job)?;
         if entry.unclaimed.is_empty() {
@@ -120,6 +138,7 @@ impl Jobs {
             idle: entry.in_hand == 0,
             checked: entry.checked(),
             doubted: entry.doubted,
+            wish: entry.wish,
         })
     }
 
@@ -152,6 +171,9 @@ impl Jobs {
         if entry.doubted {
             return refuse(false, "this rig doubts its own work, and releases the job".into());
         }
+        if entry.wish == Wish::Leave {
+            return refuse(true, "this rig is about to release the job".into());
+        }
         let next = entry.expected();
         if seq > next {
             return refuse(true, format!("segment {next} comes first"));
@@ -180,7 +202,7 @@ impl Jobs {
     }
 
     /// A summary for status and metrics: view, receipts waiting, segments in hand.
-    pub(super) fn summary(&self) -> Vec<(JobView, usize, u32)> {
+    pub(crate) fn summary(&self) -> Vec<(JobView, usize, u32)> {
         self.lock().values().map(|entry| (entry.view.clone(), entry.unclaimed.len(), entry.in_hand)).collect()
     }
 }
@@ -278,6 +300,23 @@ mod tests {
         assert_eq!((work.leaves.len(), work.waiting_since), (1, Some(BlockNo(20))));
         jobs.update(ME, &view(JobState::Closed, 3));
         assert!(jobs.work(JobId(1), BlockNo(21)).is_none());
+    }
+
+    #[test]
+    fn a_claim_that_a_person_wants_is_wanted_once_and_a_job_that_is_left_takes_nothing_more() {
+        let jobs = Jobs::default();
+        assert!(!jobs.ask(JobId(1), Wish::Claim), "it is not ours");
+        jobs.update(ME, &view(JobState::Active, 0));
+        jobs.add(receipt(0));
+        let wish = || jobs.work(JobId(1), BlockNo(1)).unwrap().wish;
+        assert!(jobs.ask(JobId(1), Wish::Claim) && wish() == Wish::Claim);
+        take(&jobs, 1).unwrap();
+        jobs.update(ME, &view(JobState::Active, 1));
+        assert_eq!(wish(), Wish::None);
+        assert!(jobs.ask(JobId(1), Wish::Leave) && jobs.ask(JobId(1), Wish::Claim));
+        assert_eq!(wish(), Wish::Leave);
+        let refused = take(&jobs, 1).unwrap_err();
+        assert!(refused.retry && refused.error.contains("about to release"), "{refused}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod automation;
 mod bids;
 mod evidence;
 mod http;
-mod jobs;
+pub(crate) mod jobs;
 mod own_work;
 
 use crate::admin::{Account, Report};
@@ -62,10 +62,10 @@ struct Node {
     ladders: BTreeMap<B256, Arc<Ladder>>,
     bids: bids::Bids,
     evidence: Arc<evidence::Store>,
-    jobs: Jobs,
+    jobs: Arc<Jobs>,
     slots: Semaphore,
     /// Looks at the chain again without waiting for the next block.
-    wake: Notify,
+    wake: Arc<Notify>,
     live: Mutex<Live>,
     stop_for: tokio_util::sync::CancellationToken,
 }
@@ -120,8 +120,8 @@ pub async fn run(config: Config, source: Source) -> anyhow::Result<()> {
         ladders,
         bids: bids::Bids::default(),
         evidence: Arc::new(evidence),
-        jobs: Jobs::default(),
-        wake: Notify::new(),
+        jobs: Arc::default(),
+        wake: Arc::default(),
         live: Mutex::default(),
         stop_for: tokio_util::sync::CancellationToken::new(),
         pricing: Mutex::new(config.node.pricing),
@@ -301,7 +301,8 @@ impl Node {
     /// Whether a job of `ladder` may be bid for; why not, if not.
     fn can_take_a_job(&self, ladder: &Ladder) -> Result<(), String> {
         self.codec.can_make(ladder).map_err(|cannot| cannot.to_string())?;
-        let jobs = self.jobs.summary();
+        let mut jobs = self.jobs.summary();
+        jobs.retain(|(job, ..)| !job.released); // no segment of it comes any more
         {
             let live = self.live();
             if live.halted.is_some() {
@@ -446,9 +447,12 @@ impl Report for Node {
             me: self.me,
             chain: self.chain.clone(),
             head: self.heads.borrow().clone(),
-            jobs: self.jobs.summary().into_iter().map(|(view, ..)| view.id).collect(),
+            jobs: self.jobs.clone(),
+            wake: self.wake.clone(),
+            batches: self.config.node.claims,
             claims: self.live().claims.keys().copied().collect(),
             keep_bonded: self.config.bond().unwrap_or(0),
+            withdraw_above: self.config.node.withdraw_above,
         })
     }
 

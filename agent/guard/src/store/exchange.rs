@@ -245,6 +245,11 @@ impl Store {
         rows::all_jobs(&lock(&self.connection))
     }
 
+    /// How many segments and claims of `job` are on record.
+    pub fn records(&self, job: JobId) -> Result<u64, NotSafe> {
+        rows::records(&lock(&self.connection), job)
+    }
+
     /// Starts and backups so far.
     pub fn generation(&self) -> Result<u64, NotSafe> {
         Ok(rows::mark(&lock(&self.connection), Mark::Generation)?.unwrap_or_default())

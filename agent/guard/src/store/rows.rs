@@ -324,6 +324,12 @@ pub(super) fn prune(db: &Connection, job: JobId) -> Result<u64, NotSafe> {
     Ok((claims + segments) as u64)
 }
 
+/// What [`prune`] would delete of a job that is closed.
+pub(super) fn records(db: &Connection, job: JobId) -> Result<u64, NotSafe> {
+    let count = "SELECT (SELECT count(*) FROM claim WHERE job = ?1) + (SELECT count(*) FROM segment WHERE job = ?1)";
+    db.query_row(count, [int(job.0, "job")?], |row| uint(row, 0)).map_err(storage)
+}
+
 pub(super) fn add_nonce(db: &Connection, n: u64, call: B256, kind: &str) -> Result<(), NotSafe> {
     audit::append(db, &Record::Nonce(&interchange::Nonce { nonce: n, call, kind: kind.into() }))?;
     let n = int(n, "nonce")?;

@@ -17,6 +17,19 @@ pub struct ClaimRules {
     pub max_wait_blocks: u64,
 }
 
+/// What a person wants of a job, beside what is due by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// Nothing.
+    #[default]
+    None,
+    /// Claim what waits, however little it is.
+    Claim,
+    /// Claim what is left once nothing is in hand, then release the job.
+    Leave,
+}
+
 /// What this node knows about a job beside the chain.
 #[derive(Clone, Debug, Default)]
 pub struct Local<'a> {
@@ -30,6 +43,8 @@ pub struct Local<'a> {
     pub checked: u32,
     /// Gas costs much more than usual ([`crate::pricing::GasPrice::is_dear`]): a claim waits, as long as it may.
     pub gas_is_dear: bool,
+    /// What a person wants of it.
+    pub wish: Wish,
 }
 
 /// The due step for one job, if any.
@@ -60,13 +75,14 @@ pub fn next(me: Address, job: &JobView, local: &Local<'_>, rules: &ClaimRules, n
 }
 
 fn work(job: &JobView, local: &Local<'_>, rules: &ClaimRules, now: &Now) -> Step {
-    let draining = job.state == JobState::Draining || now.market > job.deadline;
+    let draining = job.state == JobState::Draining || now.market > job.deadline || local.wish == Wish::Leave;
     // Segments that could not be transcoded have receipts over no work; alone they are not worth a claim.
     let worthless = local.unclaimed.iter().all(|leaf| leaf.units == Units(0));
     let waiting = if worthless { 0 } else { local.unclaimed.len() };
     let waited = local.waiting_since.is_some_and(|since| now.head >= since.after(rules.max_wait_blocks));
+    let asked = local.wish == Wish::Claim;
     let batch = if local.gas_is_dear { MAX_CLAIM } else { rules.batch };
-    let due = waiting >= batch as usize || waiting > 0 && (waited || draining && local.idle);
+    let due = waiting >= batch as usize || waiting > 0 && (waited || asked || draining && local.idle);
     if job.state == JobState::Draining && now.market > job.drain_until {
         return Step::Wait; // too late for a claim, and the client can take its money without a release
     }
@@ -211,6 +227,20 @@ mod tests {
         let full = Local { unclaimed: &most, gas_is_dear: true, ..checked() };
         let rich = JobView { escrow: Wei(u128::MAX), ..active };
         assert_eq!(claimed(step(&rich, &full, 30)), Some(MAX_CLAIM));
+    }
+
+    #[test]
+    fn a_person_can_have_a_small_batch_claimed_and_a_job_left() {
+        let (active, all) = (job(JobState::Active), leaves(5));
+        let local = |n: usize, wish, idle| Local { unclaimed: &all[..n], idle, wish, ..checked() };
+        assert_eq!(step(&active, &local(2, Wish::None, true), 30), Step::Wait);
+        assert_eq!(claimed(step(&active, &local(2, Wish::Claim, false), 30)), Some(2));
+        assert_eq!(step(&active, &local(0, Wish::Claim, true), 30), Step::Wait, "and the job goes on");
+        assert_eq!(step(&active, &local(2, Wish::Leave, false), 30), Step::Wait, "what is in hand comes along");
+        assert_eq!(claimed(step(&active, &local(2, Wish::Leave, true), 30)), Some(2));
+        assert_eq!(step(&active, &local(0, Wish::Leave, true), 30), Step::Send(Action::ReleaseJob { job: JobId(1) }));
+        let theirs = JobView { operator: Address::ZERO, ..active };
+        assert_eq!(step(&theirs, &local(0, Wish::Leave, true), 30), Step::Wait);
     }
 
     #[test]
