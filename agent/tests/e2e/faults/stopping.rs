@@ -1,4 +1,4 @@
-//! A rig that is stopped in the middle of its work, as an upgrade does it.
+//! A rig that is stopped in the middle of its work, as an upgrade does it, and one that a person tells to leave a job.
 
 use super::*;
 
@@ -21,5 +21,7 @@ async fn a_rig_stopped_under_load_ends_cleanly_and_goes_on_where_it_was() {
     let before = market.accepted();
     market.delivered("demo", before + 2).await;
     assert_eq!(market.stream().await["job"]["id"], 1, "the job goes on, no new one is needed");
+    commands::looked_at(&market).await;
+    commands::left(&mut market).await;
     market.settle(push).await;
 }
