@@ -334,7 +334,8 @@ impl Rig {
         let (leaves, waiting_since, idle) = self.work(job.id, now.head);
         let gas_is_dear = self.base_fee().is_dear();
         // Work that differs from what it should be is not in here: the agent looks at a sample of it before it claims.
-        let local = Local { unclaimed: &leaves, waiting_since, idle, checked: u32::MAX, gas_is_dear, ..Local::default() };
+        let local =
+            Local { unclaimed: &leaves, waiting_since, idle, checked: u32::MAX, gas_is_dear, ..Local::default() };
         let rules = {
             let inner = self.world.lock();
             ClaimRules { batch: inner.scenario.batch, max_wait_blocks: inner.scenario.max_wait_blocks }

@@ -5,14 +5,13 @@
 
 use super::Admin;
 use super::tx::{Refusal, from_here, outbox};
-use crate::chain_view::{ChainView, explain_revert};
+use crate::chain_view::ChainView;
 use crate::node::jobs::Jobs;
 use axum::extract::{Query, State as Of};
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use headframe_chain::types::Simulation;
-use headframe_chain::{Head, Intent, Outbox, RpcError, State};
+use headframe_chain::{Head, Intent, Outbox, State};
 use headframe_market::machine::operator::ClaimRules;
 use headframe_market::{Action, Address, ClaimId, Wei};
 use serde::{Deserialize, Serialize};
@@ -65,6 +64,7 @@ pub(super) struct Step {
 #[derive(Deserialize)]
 struct Wish {
     amount: Option<String>,
+    owner: Option<Address>,
     #[serde(default)]
     dry_run: bool,
 }
@@ -76,6 +76,8 @@ pub(super) fn router() -> Router<Admin> {
         .route("/stake/bond", post(bond))
         .route("/stake/unbond", post(unbond))
         .route("/stake/withdraw", post(withdraw))
+        .route("/stake/owner", post(owner))
+        .route("/stake/activate", post(activate))
 }
 
 async fn stake(Of(admin): Of<Admin>) -> Result<Json<Value>, Refusal> {
@@ -108,6 +110,17 @@ async fn withdraw(Of(admin): Of<Admin>, from: HeaderMap, Query(wish): Query<Wish
     step(&admin, &from, wish.dry_run, |nth| Action::WithdrawStake { nth }).await
 }
 
+async fn owner(Of(admin): Of<Admin>, from: HeaderMap, Query(wish): Query<Wish>) -> Result<Json<Value>, Refusal> {
+    let operator = account(&admin)?.me;
+    let owner = wish.owner.ok_or_else(|| Refusal::Wrong("owner: whose stake and fees shall be".into()))?;
+    step(&admin, &from, wish.dry_run, |nth| Action::ProposeOwner { operator, owner, nth }).await
+}
+
+async fn activate(Of(admin): Of<Admin>, from: HeaderMap, Query(wish): Query<Wish>) -> Result<Json<Value>, Refusal> {
+    let operator = account(&admin)?.me;
+    step(&admin, &from, wish.dry_run, |nth| Action::Activate { operator, nth }).await
+}
+
 impl Wish {
     fn amount(&self) -> Result<u128, Refusal> {
         let text = self.amount.as_deref().unwrap_or_default();
@@ -136,7 +149,10 @@ async fn step(
 impl Step {
     /// What `action` would cost, and why it is not to be.
     pub(super) async fn plan(account: &Account, outbox: &Outbox, action: Action) -> Result<Self, Refusal> {
-        let (gas, reverts) = rehearse(account, &action).await?;
+        let (gas, reverts) = match account.chain.rehearse(account.me, &action).await? {
+            Ok(gas) => (Some(gas), None),
+            Err(why) => (None, Some(why)),
+        };
         let gas_price_wei = crate::pricing::gas_price(account.chain.rpc(), account.head.base_fee).await?;
         let cost_wei = gas.and_then(|gas| gas_price_wei.0.checked_mul(u128::from(gas))).map(Wei);
         let refused = match against(account, outbox, &action).await? {
@@ -168,19 +184,6 @@ impl Step {
             )));
         }
         Ok(Self { intent: Some(intent), ..step })
-    }
-}
-
-/// The gas it takes, or why it would revert.
-async fn rehearse(account: &Account, action: &Action) -> Result<(Option<u64>, Option<String>), Refusal> {
-    let call = action.call(&account.chain.at);
-    let call = Simulation { from: account.me, to: call.to, value: call.value, input: call.input, gas: None };
-    match account.chain.rpc().estimate_gas(&call).await {
-        Ok(gas) => Ok((Some(gas), None)),
-        Err(RpcError::Reverted(revert)) => {
-            Ok((None, Some(explain_revert(&revert.data).unwrap_or_else(|| revert.reason()))))
-        }
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -220,11 +223,11 @@ mod tests {
 
     #[test]
     fn an_amount_is_a_whole_number_above_zero() {
-        let amount = |text: &str| Wish { amount: Some(text.to_owned()), dry_run: true }.amount().ok();
+        let amount = |text: &str| Wish { amount: Some(text.to_owned()), owner: None, dry_run: true }.amount().ok();
         assert_eq!(amount("1_000"), Some(1000));
         for wrong in ["0", "", "-1", "1.5", "1e18", "340282366920938463463374607431768211456"] {
             assert_eq!(amount(wrong), None, "{wrong}");
         }
-        assert!(Wish { amount: None, dry_run: false }.amount().is_err());
+        assert!(Wish { amount: None, owner: None, dry_run: false }.amount().is_err());
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn router() -> Router<Admin> {
 
 async fn show(Of(admin): Of<Admin>) -> Result<Json<Value>, Refusal> {
     let account = account(&admin)?;
-    let owner = account.chain.stake(account.me).await?.owner;
+    let owner = account.chain.operator(account.me).await?.owner;
     Ok(Json(json!({
         "operator": account.me,
         "owner": owner,
@@ -48,8 +48,10 @@ async fn route(Of(admin): Of<Admin>, from: HeaderMap, Query(ask): Query<Ask>) ->
 async fn withdraw(Of(admin): Of<Admin>, from: HeaderMap, Query(ask): Query<Ask>) -> Result<Json<Value>, Refusal> {
     from_here(&from)?;
     let account = account(&admin)?;
-    let held = account.chain.fees(account.me).await?;
-    let action = Action::WithdrawFees { nth: account.head.number.0 };
+    let owner = account.chain.operator(account.me).await?.owner;
+    let held = account.chain.fees(owner).await?;
+    let account_paid = (owner != account.me).then_some(owner);
+    let action = Action::WithdrawFees { nth: account.head.number.0, account: account_paid };
     take(&admin, &account, held, action, ask.dry_run).await
 }
 

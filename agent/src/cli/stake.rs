@@ -3,6 +3,7 @@
 use super::how::How;
 use super::tx::{At, word};
 use clap::Subcommand;
+use headframe_market::Address;
 use serde_json::{Value, json};
 
 pub(super) const HELP: &str = "Amounts are in the token's smallest unit, as node.bond is. Stake that is unbonded thaws before it can be withdrawn, \
@@ -10,6 +11,7 @@ pub(super) const HELP: &str = "Amounts are in the token's smallest unit, as node
     Examples:\n  \
     headframe stake show\n  \
     headframe stake unbond 1_000_000_000_000_000_000 --dry-run\n  \
+    headframe stake owner 0x00000000000000000000000000000000000C01d0   # a wallet that the signer was started with --owner for\n  \
     headframe stake withdraw --yes --json";
 
 #[derive(Subcommand, Debug)]
@@ -38,6 +40,18 @@ pub(super) enum StakeCommand {
         #[command(flatten)]
         how: How,
     },
+    /// Propose who shall own stake and fees from now on, such as a cold wallet. It has to accept: acceptOwner of the registry
+    Owner {
+        /// The wallet; the signer proposes none but that of its --owner
+        address: Address,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Take a free slot of the active set. The rig does it by itself; this is for who does not want to wait
+    Activate {
+        #[command(flatten)]
+        how: How,
+    },
 }
 
 pub(super) async fn run(command: StakeCommand) -> anyhow::Result<()> {
@@ -59,6 +73,12 @@ pub(super) async fn run(command: StakeCommand) -> anyhow::Result<()> {
                 .await
         }
         StakeCommand::Withdraw { how } => how.perform(&["stake/withdraw"], &[], "Withdraw what has thawed?").await,
+        StakeCommand::Owner { address, how } => {
+            let question =
+                "Propose this wallet? Once it has accepted, stake and fees are its own, and no longer this rig's.";
+            how.perform(&["stake/owner"], &[("owner", &address.to_string())], question).await
+        }
+        StakeCommand::Activate { how } => how.perform(&["stake/activate"], &[], "Take a slot?").await,
     }
 }
 

@@ -43,6 +43,8 @@ const CAREFUL: &[&str] = &[
     "stake bond",
     "stake unbond",
     "stake withdraw",
+    "stake owner",
+    "stake activate",
     "fees withdraw",
     "tx bump",
     "tx cancel",

@@ -27,6 +27,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 #[path = "faults/bad_line.rs"]
 mod bad_line;
+#[path = "faults/cold_owner.rs"]
+mod cold_owner;
 #[path = "faults/commands.rs"]
 mod commands;
 #[path = "faults/full_disk.rs"]

@@ -138,6 +138,7 @@ fn whole(
         socket: folder.join("socket"),
         role: Role::Operator,
         max_fee: None,
+        owner: None,
     };
     let signer = Signer::spawn(program, &arguments)?;
     let client = Client::connect(signer.socket(), hello)?;

@@ -197,6 +197,17 @@ fn g7_a_new_database_has_the_pins_it_was_made_with() {
     assert_eq!(rig.store.pinned(), pinned(Role::Client));
 }
 
+#[test]
+fn g7_nothing_goes_to_a_contract_that_is_not_pinned() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut unknown = pinned(Role::Operator);
+    unknown.addresses.rewards = headframe_market::Address::ZERO;
+    let store = headframe_guard::store::Store::create(&folder.path().join("guard.db"), unknown).unwrap();
+    let reward = send(Action::Reward { operator: rig_key().address(), epoch: 1 }, 0);
+    let refused = assert_refused(store.permit_transaction(&reward, CAP, Some(RICH)), Rule::Request);
+    assert!(refused.contains("names no contract"), "{refused}");
+}
+
 fn seen(first: u64, count: u32, root: B256) -> SeenClaim {
     SeenClaim { job: JOB, first: SegmentNo(first), count, root }
 }
