@@ -24,5 +24,5 @@ mod world;
 
 pub use checker::Violation;
 pub use report::Summary;
-pub use run::{Outcome, run};
-pub use scenario::{Broken, Length};
+pub use run::{Outcome, Plan, run};
+pub use scenario::{Broken, Focus, Length};

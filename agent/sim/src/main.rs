@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use clap::Parser;
-use headframe_sim::{Broken, Length, Outcome, Summary, run};
+use clap::{Parser, ValueEnum};
+use headframe_sim::{Broken, Focus, Length, Outcome, Plan, Summary, run};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,6 +31,9 @@ struct Arguments {
     /// Makes each run longer: up to three jobs of up to forty segments, not one or two of up to twelve.
     #[arg(long)]
     long: bool,
+    /// Troubles of one kind alone, as frequent as they come.
+    #[arg(long)]
+    scenario: Option<Focus>,
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
@@ -52,7 +55,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let mut summary = Summary::default();
     let jobs = arguments.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let length = if arguments.long { Length::Long } else { Length::Short };
-    let one = move |seed| run(seed, length, arguments.broken, arguments.trace);
+    let plan = Plan { length, only: arguments.scenario, broken: arguments.broken };
+    let one = move |seed| run(seed, plan, arguments.trace);
     for outcome in outcomes(from, seeds, jobs, one) {
         let outcome = outcome?;
         if arguments.trace {
@@ -64,7 +68,7 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         let good = outcome.is_good();
         if !good {
-            complain(&outcome, length, arguments.broken);
+            complain(&outcome, &plan);
         }
         summary.add(outcome);
         if told.elapsed() > Duration::from_secs(if std::io::stderr().is_terminal() { 1 } else { 30 }) {
@@ -110,7 +114,7 @@ fn outcomes(
     outcomes
 }
 
-fn complain(outcome: &Outcome, length: Length, broken: Option<Broken>) {
+fn complain(outcome: &Outcome, plan: &Plan) {
     let seed = outcome.seed;
     for violation in &outcome.violations {
         eprintln!("seed {seed}: slashable: {}: {}", violation.what, violation.detail);
@@ -121,12 +125,14 @@ fn complain(outcome: &Outcome, length: Length, broken: Option<Broken>) {
     if let Some(why) = &outcome.halted {
         eprintln!("seed {seed}: halted: {why}");
     }
-    let broken = match broken {
-        None => "",
-        Some(Broken::Guard) => " --broken guard",
-        Some(Broken::Outbox) => " --broken outbox",
-        Some(Broken::Urgency) => " --broken urgency",
-    };
-    let long = if length == Length::Long { " --long" } else { "" };
-    eprintln!("replay: ./run sim --seed {seed}{long} --trace{broken}");
+    let named = |flag: &str, value: Option<String>| value.map_or_else(String::new, |value| format!(" {flag} {value}"));
+    let scenario = named("--scenario", plan.only.map(name_of));
+    let broken = named("--broken", plan.broken.map(name_of));
+    let long = if plan.length == Length::Long { " --long" } else { "" };
+    eprintln!("replay: ./run sim --seed {seed}{long} --trace{scenario}{broken}");
+}
+
+/// As it is written on the command line.
+fn name_of(value: impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }

@@ -27,6 +27,17 @@ const HORIZON: u64 = 900;
 /// The rig has been up, and a provider well, for so long before a block counts as a chance.
 const SETTLED_MS: u64 = 40_000;
 
+/// What a seed does not decide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// How long a run is.
+    pub length: Length,
+    /// Troubles of this kind alone; `None` for all.
+    pub only: Option<crate::scenario::Focus>,
+    /// A protection taken away.
+    pub broken: Option<Broken>,
+}
+
 /// What came of a seed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
@@ -62,12 +73,12 @@ impl Outcome {
 ///
 /// # Errors
 /// Where there is no directory for them, or no runtime.
-pub fn run(seed: u64, length: Length, broken: Option<Broken>, keep_lines: bool) -> anyhow::Result<Outcome> {
+pub fn run(seed: u64, plan: Plan, keep_lines: bool) -> anyhow::Result<Outcome> {
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     // Its clock begins within the runtime, where it stands still.
-    runtime.block_on(async { go(seed, world(seed, length, broken, keep_lines)?, folder.path()).await })
+    runtime.block_on(async { go(seed, world(seed, plan, keep_lines)?, folder.path()).await })
 }
 
 fn addresses() -> Addresses {
@@ -83,9 +94,13 @@ fn addresses() -> Addresses {
     }
 }
 
-fn world(seed: u64, length: Length, broken: Option<Broken>, keep_lines: bool) -> anyhow::Result<(World, Vec<Client>)> {
+fn world(seed: u64, plan: Plan, keep_lines: bool) -> anyhow::Result<(World, Vec<Client>)> {
     let mut dice = Dice::new(seed);
-    let scenario = Scenario::draw(&mut dice, length, broken);
+    let drawn = Scenario::draw(&mut dice, plan.length, plan.broken);
+    let scenario = match plan.only {
+        Some(focus) => drawn.with_only(focus),
+        None => drawn,
+    };
     let (at, me) = (addresses(), Signer::me());
     let domain = Domain { chain_id: chain::CHAIN_ID, market: at.market };
     let nobody = Address::repeat_byte(0xee);

@@ -25,6 +25,22 @@ pub enum Broken {
     Urgency,
 }
 
+/// Troubles of one kind, as frequent as they come in any run, and no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Focus {
+    /// Reorganisations of 1 to 64 blocks.
+    Reorgs,
+    /// Providers that fail, all but one at once, and those that lie.
+    Rpc,
+    /// Gas a hundredfold, blocks that take nothing of ours, a pool that forgets.
+    Gas,
+    /// A crash at any write, and kills between them.
+    Crashes,
+    /// The shortest windows, late work, a chain that stands still, and a rig that is down for long.
+    Deadlines,
+}
+
 /// How much of a rig's life one run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -204,6 +220,38 @@ impl Scenario {
             repeats: often(dice, 60),
         };
         if length == Length::Long { long } else { long.shortened() }
+    }
+
+    /// The same work with troubles of one kind alone.
+    pub(crate) fn with_only(self, focus: Focus) -> Self {
+        let calm = Self {
+            crash_every: 0,
+            kills: 0,
+            reorgs: 0,
+            flaps: 0,
+            blackouts: 0,
+            lies: 0,
+            spikes: 0,
+            unwilling: 0,
+            drops: 0,
+            halts: 0,
+            failing: 0,
+            late: 0,
+            otherwise: 0,
+            repeats: 0,
+            ..self
+        };
+        match focus {
+            Focus::Reorgs => Self { reorgs: 40, reorg_depth: FINAL_DEPTH, ..calm },
+            Focus::Rpc => Self { flaps: 40, blackouts: 10, lies: 40, ..calm },
+            Focus::Gas => Self { spikes: 15, unwilling: 500, drops: 50, ..calm },
+            Focus::Crashes => Self { crash_every: 60, kills: 20, repeats: 60, ..calm },
+            Focus::Deadlines => {
+                let (answer_window, reveal_window) = (600, 600);
+                let claims = ClaimParams { answer_window, preimage_window: 300, reveal_window, ..calm.claims };
+                Self { claims, halts: 15, late: 100, kills: 5, down: 240, ..calm }
+            }
+        }
     }
 
     /// The same troubles in less work.

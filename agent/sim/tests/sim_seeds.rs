@@ -1,7 +1,10 @@
 //! A row of seeds, the same run twice, and runs with a protection taken away, which must be noticed.
 #![allow(clippy::unwrap_used)]
 
-use headframe_sim::{Broken, Length, Outcome, Summary, run};
+use headframe_sim::{Broken, Focus, Length, Outcome, Plan, Summary, run};
+
+const LONG_RUN: Plan = Plan { length: Length::Long, only: None, broken: None };
+const SHORT_RUN: Plan = Plan { length: Length::Short, ..LONG_RUN };
 
 /// Seeds that failed once, each with what was wrong then. They stay.
 const LONG: [(u64, &str); 10] = [
@@ -41,10 +44,10 @@ fn assert_good(outcome: &Outcome) {
 #[test]
 fn seeds_that_failed_once_do_not_fail_again() {
     for (seed, _) in LONG {
-        assert_good(&run(seed, Length::Long, None, false).unwrap());
+        assert_good(&run(seed, LONG_RUN, false).unwrap());
     }
     for (seed, _) in SHORT {
-        assert_good(&run(seed, Length::Short, None, false).unwrap());
+        assert_good(&run(seed, SHORT_RUN, false).unwrap());
     }
 }
 
@@ -52,8 +55,7 @@ fn seeds_that_failed_once_do_not_fail_again() {
 fn nothing_punishable_happens_and_everything_that_may_go_wrong_does() {
     let mut summary = Summary::default();
     for seed in 1000..1060 {
-        let length = if seed % 3 == 0 { Length::Long } else { Length::Short };
-        let outcome = run(seed, length, None, false).unwrap();
+        let outcome = run(seed, if seed % 3 == 0 { LONG_RUN } else { SHORT_RUN }, false).unwrap();
         assert_good(&outcome);
         summary.add(outcome);
     }
@@ -83,10 +85,33 @@ fn nothing_punishable_happens_and_everything_that_may_go_wrong_does() {
     }
 }
 
+/// Each kind of trouble alone shows what the others hide: nothing here excuses a missed deadline.
+#[test]
+fn a_scenario_has_its_own_troubles_and_no_others() {
+    let kinds = [
+        (Focus::Reorgs, "reorganisations of 33 to 64"),
+        (Focus::Rpc, "lies told"),
+        (Focus::Gas, "gas a hundredfold"),
+        (Focus::Crashes, "crash: between two steps of the outbox"),
+        (Focus::Deadlines, "halts of the chain"),
+    ];
+    for (focus, own) in kinds {
+        let mut summary = Summary::default();
+        for seed in 2000..2006 {
+            let outcome = run(seed, Plan { only: Some(focus), ..SHORT_RUN }, false).unwrap();
+            assert_good(&outcome);
+            summary.add(outcome);
+        }
+        for (_, what) in kinds {
+            assert_eq!(summary.counts.contains_key(what), what == own, "{focus:?}: {what}");
+        }
+    }
+}
+
 #[test]
 fn one_seed_is_one_run() {
     for seed in [1, 11] {
-        let run = |seed| run(seed, Length::Short, None, true).unwrap();
+        let run = |seed| run(seed, SHORT_RUN, true).unwrap();
         let (one, two) = (run(seed), run(seed));
         assert_eq!(one.lines, two.lines);
         assert_eq!(one, two);
@@ -96,7 +121,7 @@ fn one_seed_is_one_run() {
 
 /// The first seed in which it is noticed, of thirty.
 fn noticed(broken: Broken, how: impl Fn(&Outcome) -> bool) -> u64 {
-    let found = (0..30).find(|seed| how(&run(*seed, Length::Long, Some(broken), false).unwrap()));
+    let found = (0..30).find(|seed| how(&run(*seed, Plan { broken: Some(broken), ..LONG_RUN }, false).unwrap()));
     found.unwrap_or_else(|| panic!("thirty seeds do not show that {broken:?} is broken"))
 }
 

@@ -53,6 +53,9 @@ fn wei(text: &str) -> Result<Wei, String> {
     wei.map(Wei).map_err(|_| format!("{text:?} is not a whole number of wei, such as 1_000_000_000"))
 }
 
+/// A unit is a thousand output pixels.
+const UNITS_OF_A_MEGAPIXEL: u128 = 1000;
+
 /// A job as far as its worth depends on it.
 struct Job {
     ladder: Ladder,
@@ -78,6 +81,9 @@ struct Preview {
     reason: Option<String>,
     /// What the rest is computed with: what is asked, and what is offered where that is less.
     price_wei_per_unit: Option<Price>,
+    /// The same for a million output pixels, and what such a million costs in energy and gas, as far as that is known.
+    price_wei_per_megapixel: Option<Wei>,
+    cost_wei_per_megapixel: Option<Wei>,
     revenue_wei: Option<Wei>,
     energy_wei: Option<Wei>,
     gas_wei: Option<Wei>,
@@ -157,10 +163,12 @@ fn preview(job: &Job, node: &Node, gas_price: Option<Wei>) -> Preview {
     });
     let price = ask.map(|ask| job.offered.unwrap_or(ask.price).min(ask.price)).or(job.offered);
     let whole = |unit: Option<Wei>| unit?.0.checked_mul(u128::from(hour.0)).map(Wei);
+    let megapixel = |unit: Wei| unit.0.checked_mul(UNITS_OF_A_MEGAPIXEL).map(Wei);
     let revenue = whole(price.map(Wei::from));
     let energy = whole(node.pricing.cost.and_then(|rules| rules.energy_per_unit()));
     let gas = whole(gas_price.and_then(|price| claim.gas_per_unit(price)));
     let cost = gas.map(|gas| gas.0.saturating_add(energy.unwrap_or_default().0));
+    let unit_cost = ask.and_then(|ask| ask.cost).map(|cost| Wei(cost.energy.0.saturating_add(cost.gas.0)));
     let left = revenue.zip(cost).map(|(revenue, cost)| (revenue.0 < cost, revenue.0.abs_diff(cost)));
     Preview {
         renditions: job.ladder.renditions().iter().map(|it| it.name.clone()).collect(),
@@ -174,6 +182,8 @@ fn preview(job: &Job, node: &Node, gas_price: Option<Wei>) -> Preview {
         would_bid: reason.is_none(),
         reason,
         price_wei_per_unit: price,
+        price_wei_per_megapixel: price.map(Wei::from).and_then(megapixel),
+        cost_wei_per_megapixel: unit_cost.and_then(megapixel),
         revenue_wei: revenue,
         energy_wei: energy,
         gas_wei: gas,
@@ -204,7 +214,8 @@ fn text(of: &Preview) -> String {
         lines.push(format!("offered   {offered} at most"));
     }
     if let Some(price) = of.price_wei_per_unit {
-        lines.push(format!("in an hour, at {price} wei a unit:"));
+        let megapixel = known(of.price_wei_per_megapixel, "more than can be counted");
+        lines.push(format!("in an hour, at {price} wei a unit, {megapixel} a megapixel:"));
         lines.push(format!("  revenue {}", known(of.revenue_wei, "more than can be counted")));
     }
     lines.push(format!("  energy  {}", known(of.energy_wei, "not known: set node.pricing.cost")));
