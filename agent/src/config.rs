@@ -70,7 +70,7 @@ pub struct Chain {
 pub struct Signer {
     /// Socket of a signer that runs already (a systemd unit, say). Empty: one is started.
     pub socket: PathBuf,
-    /// Keystore (Web3 Secret Storage v3) for a signer started here.
+    /// Keystore (Web3 Secret Storage v3 or EIP-2335) for a signer started here.
     pub keystore: PathBuf,
     /// File with the keystore's password for a signer started here.
     pub password_file: PathBuf,

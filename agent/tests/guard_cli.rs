@@ -96,15 +96,21 @@ fn what_is_missing_damaged_or_in_the_way_is_said() {
 
 #[test]
 fn keys_are_made_listed_shown_and_protected_anew() {
+    for (format, version) in [("v3", 3), ("eip2335", 4)] {
+        keys_of(format, version);
+    }
+}
+
+fn keys_of(format: &str, version: u8) {
     let home = TempDir::new().unwrap();
     let folder = home.path();
     std::fs::write(folder.join("old"), "first").unwrap();
     std::fs::write(folder.join("new"), "second").unwrap();
     std::fs::write(folder.join("hex"), "22".repeat(32)).unwrap();
     let json = |arguments: &[&str]| serde_json::from_str::<Value>(&ok(folder, arguments)).unwrap();
-    let made = json(&["keys", "new", "--keys", ".", "--name", "rig", "--password-file", "old", "--light", "--json"]);
-    let brought =
-        json(&["keys", "import", "--keys", ".", "--name", "two", "--password-file", "old", "--light", "--json", "hex"]);
+    let to = |name| ["--keys", ".", "--name", name, "--password-file", "old", "--format", format, "--light", "--json"];
+    let made = json(&[&["keys", "new"][..], &to("rig")].concat());
+    let brought = json(&[&["keys", "import"][..], &to("two"), &["hex"]].concat());
     let listed = json(&["keys", "list", "--keys", ".", "--json"]);
     assert_eq!(listed, serde_json::json!([made, brought]));
     let shown = json(&["keys", "public", "--keys", ".", "--name", "rig", "--password-file", "old", "--json"]);
@@ -124,6 +130,10 @@ fn keys_are_made_listed_shown_and_protected_anew() {
         "--light",
         "--json",
     ]);
+    for name in ["rig.json", "two.json"] {
+        let file: Value = serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap();
+        assert_eq!(file["version"], version, "{name}");
+    }
     assert_eq!(run(folder, &["keys", "public", "--keys", ".", "--name", "rig", "--password-file", "old"]).0, 1);
     let again = ok(folder, &["keys", "public", "--keys", ".", "--name", "rig", "--password-file", "new"]);
     assert!(again.to_lowercase().starts_with(made["address"].as_str().unwrap()), "{again}");

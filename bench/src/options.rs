@@ -269,7 +269,7 @@ pub(crate) struct CertifyOptions {
     /// Store the report, canonical JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Sign with the key of this keystore (version 3)
+    /// Sign with the key of this keystore (Web3 version 3, or EIP-2335)
     #[arg(long, value_name = "FILE", requires = "password_file", conflicts_with = "signer")]
     pub(crate) keystore: Option<PathBuf>,
     /// File whose first line is the keystore's password

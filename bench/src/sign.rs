@@ -10,7 +10,7 @@ use headframe_guard::client::{Client, identify};
 use headframe_guard::protocol::{self, Hello, Request, Response};
 use headframe_guard::rules::Pinned;
 use headframe_guard::store::Store;
-use headframe_guard::{Password, keys};
+use headframe_guard::{Password, Signing, keys};
 use headframe_market::{Addresses, Role};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ impl std::fmt::Display for NotUsable {
 }
 
 impl Signer {
-    /// Unlocks a version 3 keystore.
+    /// Unlocks a keystore.
     pub(crate) fn keystore(path: &Path, password_file: &Path) -> Result<Self> {
         let key = keys::Key::unlock(path, &Password::File(password_file.into())).context(NotUsable)?;
         Ok(Self::Key(Box::new(key)))
@@ -134,7 +134,7 @@ mod tests {
 
     /// A signer in this process with an operator's key; its socket.
     fn signer(folder: &Path) -> PathBuf {
-        let key = Key::from_bytes(&[9; 32]).unwrap();
+        let key = Box::new(Key::from_bytes(&[9; 32]).unwrap());
         let config = Config {
             key,
             role: Role::Operator,

@@ -172,7 +172,14 @@ fn certify_signs_what_verify_accepts() {
     let at = |name: &str| folder.path().join(name);
     std::fs::write(at("password"), "good luck\n").unwrap();
     let password = headframe_guard::Password::File(at("password"));
-    let key = headframe_guard::keys::new(folder.path(), Some("node"), &password, headframe_guard::Cost::Light).unwrap();
+    let key = headframe_guard::keys::new(
+        folder.path(),
+        Some("node"),
+        &password,
+        headframe_guard::Format::V3,
+        headframe_guard::Cost::Light,
+    )
+    .unwrap();
     let address = key.address.unwrap().to_string();
     let base = ["certify", "--clip", "clip.mp4", "--ladder", "ladder.json", "--codec", codec.to_str().unwrap()];
     let short =

@@ -10,7 +10,7 @@
 
 use anyhow::Context;
 use headframe_guard::client::{Client, Error};
-use headframe_guard::keys::{self, Cost, Password, Source};
+use headframe_guard::keys::{self, Cost, Format, Password, Source};
 use headframe_guard::protocol::{Hello, ReceiptRequest, SeenClaim, Sight, SignedTransaction, TransactionRequest};
 use headframe_guard::rules::{NotSafe, Rule};
 use headframe_guard::spawn::{Arguments, Signer, SpawnError};
@@ -100,7 +100,7 @@ impl Home {
             std::fs::write(&password_file, "p")?;
             std::fs::write(&hex, "11".repeat(32))?;
             let password = Password::File(password_file.clone());
-            let made = keys::import(folder, Some("rig"), &Source::Hex(hex), &password, Cost::Light)?;
+            let made = keys::import(folder, Some("rig"), &Source::Hex(hex), &password, Format::V3, Cost::Light)?;
             anyhow::ensure!(made.path == keystore, "the keystore is {}", made.path.display());
         }
         let text = std::fs::read_to_string(file("acknowledged")).unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! [`store`] checks a statement against everything signed before and records it, both in one exclusive transaction that
 //! is on the disk before it returns; what it hands out is a [`Permit`], and the signing functions of [`keys`] take
-//! nothing else. [`server`] puts this behind an AF_UNIX socket in a process of its own (`headframe-signer`), which has
+//! nothing else, whoever holds the key. [`server`] puts this behind an AF_UNIX socket in a process of its own (`headframe-signer`), which has
 //! no network, parses only the length-capped frames of [`protocol`] and answers typed requests only: nobody can have a
 //! hash signed. [`client`] and [`spawn`] are the agent's side.
 //!
@@ -23,7 +23,7 @@ pub mod store;
 
 pub use client::Client;
 pub use interchange::Document;
-pub use keys::{Cost, Key, Password};
+pub use keys::{Cost, Format, Key, Password, Signing};
 pub use protocol::{Hello, Sight};
 pub use rules::{NotSafe, Rule};
 pub use spawn::{Signer, signer_program};

@@ -1,7 +1,7 @@
 //! The signer's side of the socket: who may ask, in which order, and when nothing is signed any more.
 
 use crate::ballast::Ballast;
-use crate::keys::{Key, SigningFailed};
+use crate::keys::{Signing, SigningFailed};
 use crate::protocol::{self, Hello, Identity, Request, Response, Sight, Status};
 use crate::rules::{self, Means, NotSafe, Pinned, Rule};
 use crate::store::Store;
@@ -24,8 +24,8 @@ const STACK: usize = 1 << 20;
 /// What a signer needs.
 #[derive(Debug)]
 pub struct Config {
-    /// The unlocked key.
-    pub key: Key,
+    /// Who holds the key.
+    pub key: Box<dyn Signing>,
     /// What it does.
     pub role: Role,
     /// The guard database.
@@ -185,9 +185,9 @@ impl Guard {
         let key = &self.config.key;
         match request {
             Request::See(sight) => self.see(store, &sight).map(|()| Response::Seen),
-            Request::SignReceipt(ask) => signature(key.sign_receipt(store.permit_receipt(ask)?)),
-            Request::SignSegment(order) => signature(key.sign_order(store.permit_order(order)?)),
-            Request::SignBid(bid) => signature(key.sign_bid(store.permit_bid(bid)?)),
+            Request::SignReceipt(ask) => Ok(signature(key.sign_receipt(store.permit_receipt(ask)?))),
+            Request::SignSegment(order) => Ok(signature(key.sign_order(store.permit_order(order)?))),
+            Request::SignBid(bid) => Ok(signature(key.sign_bid(store.permit_bid(bid)?))),
             Request::SignTransaction(ask) => {
                 rules::owner(&ask.action, self.config.owner)?;
                 let mut means = self.means();
@@ -196,10 +196,10 @@ impl Guard {
                     means.open_claims = means.open_claims.saturating_add(1); // until the next sight counts it
                 }
                 drop(means);
-                key.sign_transaction(permit).map(Response::Transaction).map_err(no_signature)
+                Ok(key.sign_transaction(permit).map_or_else(no_signature, Response::Transaction))
             }
             Request::SignReport { tool, report_sha256 } => {
-                signature(key.sign_report(store.permit_report(tool, report_sha256)?))
+                Ok(signature(key.sign_report(store.permit_report(tool, report_sha256)?)))
             }
             Request::Receipts { job, from, limit: limit @ 1..=protocol::MAX_RECEIPTS } => {
                 store.receipts(job, from, limit.min(protocol::PAGE)).map(Response::Receipts)
@@ -252,13 +252,15 @@ fn refuse<T>(reason: &str) -> Result<T, NotSafe> {
     Err(NotSafe::Refused { rule: Rule::Request, reason: reason.into() })
 }
 
-fn signature(signed: Result<Signature, SigningFailed>) -> Result<Response, NotSafe> {
-    let signature = signed.map_err(no_signature)?;
-    Ok(Response::Signature(Bytes::copy_from_slice(&signature.as_bytes())))
+fn signature(signed: Result<Signature, SigningFailed>) -> Response {
+    signed.map_or_else(no_signature, |signature| Response::Signature(Bytes::copy_from_slice(&signature.as_bytes())))
 }
 
-fn no_signature(failed: SigningFailed) -> NotSafe {
-    NotSafe::Storage(failed.to_string())
+/// The record stands: the same again may get a signature, anything else gets none.
+fn no_signature(failed: SigningFailed) -> Response {
+    let reason = failed.to_string();
+    tracing::error!(reason, "recorded, and not signed");
+    Response::Failed { reason }
 }
 
 /// Accepts connections for ever, each on a thread of its own. What ends the process is sent to `stop`.

@@ -18,7 +18,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How to run a signer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
-    /// Its version 3 keystore.
+    /// Its keystore.
     pub keystore: PathBuf,
     /// A file with the keystore's password.
     pub password_file: PathBuf,

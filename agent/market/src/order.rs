@@ -1,6 +1,6 @@
 //! What a client orders and what an operator offers for it, both signed.
 
-use crate::typed_data::{self, Domain};
+use crate::typed_data::{self, Domain, Typed};
 use crate::units::{Price, Timestamp};
 use alloy_primitives::{Address, B256, Signature, U256};
 use serde::{Deserialize, Serialize};
@@ -49,9 +49,14 @@ impl JobOrder {
 }
 
 impl Bid {
+    /// What the operator's key signs.
+    pub fn typed(&self, domain: &Domain) -> Typed {
+        typed_data::bid(self, domain)
+    }
+
     /// The EIP-712 hash that the operator's key signs.
     pub fn signing_hash(&self, domain: &Domain) -> B256 {
-        typed_data::bid_hash(self, domain)
+        self.typed(domain).signing_hash()
     }
 
     /// Whose key signed it, or `None` for a malformed signature.

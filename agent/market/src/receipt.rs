@@ -1,7 +1,7 @@
 //! The two signed statements about a segment: the client's order and the operator's receipt.
 
 use crate::merkle::Leaf;
-use crate::typed_data::{self, Domain};
+use crate::typed_data::{self, Domain, Typed};
 use crate::units::{JobId, SegmentNo, Units};
 use alloy_primitives::{Address, B256, Signature};
 use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
@@ -41,9 +41,14 @@ pub struct Receipt {
 }
 
 impl Segment {
+    /// What the client signs.
+    pub fn typed(&self, domain: &Domain) -> Typed {
+        typed_data::segment(self, domain)
+    }
+
     /// The EIP-712 hash that the client signs.
     pub fn signing_hash(&self, domain: &Domain) -> B256 {
-        typed_data::segment_hash(self, domain)
+        self.typed(domain).signing_hash()
     }
 
     /// Who signed this order, or `None` for a malformed signature.
@@ -53,9 +58,14 @@ impl Segment {
 }
 
 impl Receipt {
+    /// What the operator signs.
+    pub fn typed(&self, domain: &Domain) -> Typed {
+        typed_data::receipt(self, domain)
+    }
+
     /// The EIP-712 hash that the operator signs.
     pub fn signing_hash(&self, domain: &Domain) -> B256 {
-        typed_data::receipt_hash(self, domain)
+        self.typed(domain).signing_hash()
     }
 
     /// Who signed this receipt, or `None` for a malformed signature.

@@ -59,7 +59,7 @@ impl Signer {
     fn guard(path: &Path) -> Result<Guard, Refused> {
         let key = Key::from_bytes(&SECRET).map_err(|error| Refused::Unsafe(error.to_string()))?;
         let config = Config {
-            key,
+            key: Box::new(key),
             role: Role::Operator,
             database: path.to_owned(),
             max_fee: MAX_COST,

@@ -1,8 +1,8 @@
 //! `headframe keys`: make, import, list and protect the keys that sign. The key itself is only ever used by the signer.
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
-use headframe_guard::keys::{self, Cost, Key, Password, Source};
+use clap::{Args, Subcommand, ValueEnum};
+use headframe_guard::keys::{self, Cost, Format, Key, Password, Source};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ pub(super) enum KeysCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Take over an existing key: 64 hexadecimal digits, or a Web3 keystore (version 3)
+    /// Take over an existing key: 64 hexadecimal digits, or a keystore (Web3 version 3, or EIP-2335)
     Import {
         #[command(flatten)]
         place: Place,
@@ -118,9 +118,29 @@ pub(super) struct Protection {
     /// File with the new key's password. Without it the password is asked for
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// How the key is written down
+    #[arg(long, value_enum, default_value_t = FormatName::V3)]
+    format: FormatName,
     /// Make guessing the password cheap: for test networks only
     #[arg(long)]
     light: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatName {
+    /// Web3 Secret Storage, version 3: every Ethereum wallet reads it
+    V3,
+    /// EIP-2335 (version 4), the envelope of validators' keys, here around an account's
+    Eip2335,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::V3 => Self::V3,
+            FormatName::Eip2335 => Self::Eip2335,
+        }
+    }
 }
 
 impl Protection {
@@ -144,7 +164,8 @@ fn cost(light: bool) -> Cost {
 pub(super) fn run(command: KeysCommand) -> anyhow::Result<()> {
     match command {
         KeysCommand::New { place, protection, name, json } => {
-            let made = keys::new(&place.keys, name.as_deref(), &protection.password()?, protection.cost())?;
+            let (password, format) = (protection.password()?, protection.format.into());
+            let made = keys::new(&place.keys, name.as_deref(), &password, format, protection.cost())?;
             told(&made, json)?;
         }
         KeysCommand::Import { place, protection, name, from, from_password_file, json } => {
@@ -153,8 +174,8 @@ pub(super) fn run(command: KeysCommand) -> anyhow::Result<()> {
                 None if from.as_os_str() == "-" => Source::Stdin,
                 None => Source::Hex(from),
             };
-            let password = protection.password()?;
-            let made = keys::import(&place.keys, name.as_deref(), &source, &password, protection.cost())?;
+            let (password, format) = (protection.password()?, protection.format.into());
+            let made = keys::import(&place.keys, name.as_deref(), &source, &password, format, protection.cost())?;
             told(&made, json)?;
         }
         KeysCommand::Public { place, present, json } => {

@@ -363,7 +363,7 @@ async fn connect(rpc_url: &str) -> anyhow::Result<Arc<Rpc>> {
 fn make_key(home: &Path) -> anyhow::Result<Address> {
     let password = home.join("password");
     write_secret(&password, "demo")?;
-    let made = keys::new(home, Some("keystore"), &Password::File(password), keys::Cost::Light)?;
+    let made = keys::new(home, Some("keystore"), &Password::File(password), keys::Format::V3, keys::Cost::Light)?;
     made.address.context("the new key names no address")
 }
 

@@ -30,13 +30,13 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 /// with exit code 79. The 64 MiB beside it (DATABASE.ballast) are given up when the disk is full, so that proofs of claims
 /// are still recorded; new claims are refused until they can be taken again.
 ///
-/// Exit codes: 0 ended as asked, 1 failure, 2 usage, 78 configuration (keystore, password, socket), 79 unsafe to run
-/// (database missing, old, damaged, open elsewhere, or of another chain, contract or key). After 79 a person must look:
-/// let nothing restart it by itself.
+/// Exit codes: 0 ended as asked, 1 failure, 2 usage, 78 configuration
+/// (keystore, password, socket), 79 unsafe to run (database missing, old, damaged, open elsewhere, or of
+/// another chain, contract or key). After 79 a person must look: let nothing restart it by itself.
 #[derive(Debug, Parser)]
 #[command(name = "headframe-signer", version, about, long_about, max_term_width = 100)]
 struct Options {
-    /// Keystore of the key (Web3 Secret Storage, version 3); made by `headframe keys new` or any Ethereum wallet
+    /// Keystore of the key (Web3 Secret Storage or EIP-2335); made by `headframe keys new` or any Ethereum wallet
     #[arg(long, env = "HEADFRAME_SIGNER_KEYSTORE", value_name = "FILE")]
     keystore: PathBuf,
     /// File whose first line is the keystore's password, with mode 0600
@@ -107,7 +107,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     harden().map_err(Failure::Configuration)?;
     let (stop, stopped) = mpsc::channel();
     watch_signals(stop.clone()).map_err(Failure::Other)?;
-    let key = unlock(options).map_err(Failure::Configuration)?;
+    let key = Box::new(unlock(options).map_err(Failure::Configuration)?);
     let role = match options.role {
         RoleName::Operator => Role::Operator,
         RoleName::Client => Role::Client,

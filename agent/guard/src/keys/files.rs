@@ -1,6 +1,7 @@
 //! Key files: making, importing and listing them. What `headframe keys new|import|list` does.
 
-use super::{Cost, Key, KeyError, Password, v3};
+use super::keystore::{self, Keystore};
+use super::{Cost, Format, Key, KeyError, Password};
 use headframe_market::Address;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -26,13 +27,19 @@ pub enum Source {
     Hex(PathBuf),
     /// The same from standard input.
     Stdin,
-    /// A version 3 keystore with its present password. It is written anew under the new one.
+    /// A keystore of either format with its present password. It is written anew under the new one.
     Keystore(PathBuf, Password),
 }
 
 /// Makes a new key in `folder` (created with mode 0700) under `name`, by default its address.
-pub fn new(folder: &Path, name: Option<&str>, password: &Password, cost: Cost) -> Result<KeyFile, KeyError> {
-    save(folder, name, &Key::generate()?, password, cost)
+pub fn new(
+    folder: &Path,
+    name: Option<&str>,
+    password: &Password,
+    format: Format,
+    cost: Cost,
+) -> Result<KeyFile, KeyError> {
+    save(folder, name, &Key::generate()?, password, format, cost)
 }
 
 /// Takes a key over into `folder`, as [`new`].
@@ -41,6 +48,7 @@ pub fn import(
     name: Option<&str>,
     source: &Source,
     password: &Password,
+    format: Format,
     cost: Cost,
 ) -> Result<KeyFile, KeyError> {
     let key = match source {
@@ -51,14 +59,15 @@ pub fn import(
         }
         Source::Stdin => from_hex(io::stdin().lock(), Path::new("standard input"))?,
     };
-    save(folder, name, &key, password, cost)
+    save(folder, name, &key, password, format, cost)
 }
 
-/// Writes the keystore at `path` anew under another password. The old file is there until the new one is on the disk.
+/// Writes the keystore at `path` anew under another password, in the format that it has. The old file is there until the new one is on the disk.
 pub fn change_password(path: &Path, present: &Password, new: &Password, cost: Cost) -> Result<Address, KeyError> {
     let failed = |source| KeyError::File { path: path.into(), source };
-    let key = Key::unlock(path, present)?;
-    let text = v3::encrypt(&key, new.read()?.as_bytes(), cost)?;
+    let file = Keystore::read(path)?;
+    let key = file.open(path, &present.read()?)?;
+    let text = keystore::encrypt(&key, &new.read()?, file.format(), cost)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let draft = folder.join(format!(".password.{:016x}.new", rand::random::<u64>()));
     let write = || {
@@ -90,8 +99,8 @@ pub fn list(folder: &Path) -> Result<Vec<KeyFile>, KeyError> {
             continue;
         };
         let name = name.strip_suffix(".json").unwrap_or(name).to_owned();
-        if let (true, Ok(address)) = (path.is_file(), v3::named_address(&path)) {
-            found.push(KeyFile { name, path, address });
+        if let (true, Ok(file)) = (path.is_file(), Keystore::read(&path)) {
+            found.push(KeyFile { name, path, address: file.address() });
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -109,7 +118,14 @@ fn from_hex(from: impl Read, path: &Path) -> Result<Key, KeyError> {
 }
 
 /// Written aside, synchronised and then linked to its name, which must be free.
-fn save(folder: &Path, name: Option<&str>, key: &Key, password: &Password, cost: Cost) -> Result<KeyFile, KeyError> {
+fn save(
+    folder: &Path,
+    name: Option<&str>,
+    key: &Key,
+    password: &Password,
+    format: Format,
+    cost: Cost,
+) -> Result<KeyFile, KeyError> {
     let name = name.map_or_else(|| format!("{:x}", key.address()), str::to_owned);
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
@@ -119,7 +135,7 @@ fn save(folder: &Path, name: Option<&str>, key: &Key, password: &Password, cost:
     if path.symlink_metadata().is_ok() {
         return Err(KeyError::Exists(path)); // before the costly derivation; the link below decides
     }
-    let text = v3::encrypt(key, password.read()?.as_bytes(), cost)?;
+    let text = keystore::encrypt(key, &password.read()?, format, cost)?;
     let draft = folder.join(format!(".{name}.{:016x}.new", rand::random::<u64>()));
     let write = || {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;

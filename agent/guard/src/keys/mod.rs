@@ -1,20 +1,26 @@
-//! The key: unlocking it, and the only functions that sign, which take nothing but a [`Permit`].
+//! The key: unlocking it or finding it elsewhere, and the only functions that sign, which take nothing but a [`Permit`].
 
+mod crypt;
+mod eip2335;
 mod files;
+mod keystore;
+mod local;
 mod password;
-pub mod v3;
+mod statement;
+mod v3;
 
+pub use crypt::Cost;
 pub use files::{KeyFile, Source, change_password, import, list, new};
+pub use keystore::Format;
+pub use local::Key;
 pub use password::Password;
-pub use v3::Cost;
+pub use statement::Statement;
 
 use crate::protocol::SignedTransaction;
 use crate::store::permit::{Permit, Report, Transaction};
 use alloy_consensus::{SignableTransaction, TxEip1559};
-use headframe_market::{Address, B256, Bid, Bytes, Receipt, Segment, Signature, U256, typed_data};
-use k256::ecdsa::SigningKey;
-use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
+use headframe_market::{Address, Bid, Bytes, Receipt, Segment, Signature, U256, typed_data};
+use std::path::PathBuf;
 
 /// Why a key cannot be made, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +33,8 @@ pub enum KeyError {
         /// Why.
         source: std::io::Error,
     },
-    /// A keystore that is not version 3 or asks for more than a signer does.
-    #[error("{path} is no usable version 3 keystore: {reason}")]
+    /// Not a keystore of a known format, one that asks for more than a signer does, or one with a key of another curve.
+    #[error("{path} is no usable keystore: {reason}")]
     Format {
         /// Which.
         path: PathBuf,
@@ -58,78 +64,43 @@ pub enum KeyError {
     Exists(PathBuf),
 }
 
-/// An unlocked private key. Its memory is wiped when it is dropped; it can be neither copied nor printed.
-pub struct Key {
-    secret: SigningKey,
-    address: Address,
-}
+/// Who holds the key. Rules, database and server are the same for all of them.
+///
+/// alloy's `Signer` is not this seam: it asks for a bare hash, which neither the guard nor a signer elsewhere signs, and
+/// takes it from anybody, not only for a [`Permit`].
+pub trait Signing: std::fmt::Debug + Send + Sync {
+    /// The key's address.
+    fn address(&self) -> Address;
 
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key").field("address", &self.address).finish_non_exhaustive()
-    }
-}
-
-impl Key {
-    /// A new random key from the operating system's generator.
-    pub fn generate() -> Result<Self, KeyError> {
-        let mut bytes = Zeroizing::new([0u8; 32]);
-        loop {
-            v3::fill_random(&mut *bytes)?;
-            if let Ok(key) = Self::from_bytes(&bytes) {
-                return Ok(key); // all but 2^-128 of the draws
-            }
-        }
-    }
-
-    /// The key with this secret number, big-endian.
-    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
-        let secret = SigningKey::from_slice(bytes).map_err(|_| KeyError::NotAKey)?;
-        let address = Address::from_public_key(secret.verifying_key());
-        Ok(Self { secret, address })
-    }
-
-    /// Decrypts a keystore file. Takes 256 MiB of memory for a moment at the standard cost.
-    pub fn unlock(path: &Path, password: &Password) -> Result<Self, KeyError> {
-        v3::decrypt(path, password.read()?.as_bytes())
-    }
-
-    /// Its address.
-    pub fn address(&self) -> Address {
-        self.address
-    }
-
-    /// Its public key: 65 bytes, uncompressed (SEC 1).
-    pub fn public(&self) -> Bytes {
-        Bytes::copy_from_slice(self.secret.verifying_key().to_encoded_point(false).as_bytes())
-    }
+    /// The signature under `statement`, with a low s. It recovers to [`address`](Signing::address).
+    fn sign(&self, statement: &Statement) -> Result<Signature, SigningFailed>;
 
     /// Signs a receipt.
-    pub fn sign_receipt(&self, permit: Permit<Receipt>) -> Result<Signature, SigningFailed> {
+    fn sign_receipt(&self, permit: Permit<Receipt>) -> Result<Signature, SigningFailed> {
         let (receipt, domain) = permit.spend();
-        self.sign(receipt.signing_hash(&domain))
+        self.sign(&Statement::typed(receipt.typed(&domain)))
     }
 
     /// Signs a client's order.
-    pub fn sign_order(&self, permit: Permit<Segment>) -> Result<Signature, SigningFailed> {
+    fn sign_order(&self, permit: Permit<Segment>) -> Result<Signature, SigningFailed> {
         let (order, domain) = permit.spend();
-        self.sign(order.signing_hash(&domain))
+        self.sign(&Statement::typed(order.typed(&domain)))
     }
 
     /// Signs an operator's offer.
-    pub fn sign_bid(&self, permit: Permit<Bid>) -> Result<Signature, SigningFailed> {
+    fn sign_bid(&self, permit: Permit<Bid>) -> Result<Signature, SigningFailed> {
         let (bid, domain) = permit.spend();
-        self.sign(bid.signing_hash(&domain))
+        self.sign(&Statement::typed(bid.typed(&domain)))
     }
 
     /// Signs a certification report.
-    pub fn sign_report(&self, permit: Permit<Report>) -> Result<Signature, SigningFailed> {
+    fn sign_report(&self, permit: Permit<Report>) -> Result<Signature, SigningFailed> {
         let (report, _) = permit.spend();
-        self.sign(typed_data::bench_report_hash(&report.tool, report.sha256))
+        self.sign(&Statement::typed(typed_data::bench_report(&report.tool, report.sha256)))
     }
 
     /// Signs a transaction, as EIP-1559.
-    pub fn sign_transaction(&self, permit: Permit<Transaction>) -> Result<SignedTransaction, SigningFailed> {
+    fn sign_transaction(&self, permit: Permit<Transaction>) -> Result<SignedTransaction, SigningFailed> {
         let (ask, domain) = permit.spend();
         let unsigned = TxEip1559 {
             chain_id: domain.chain_id,
@@ -142,21 +113,15 @@ impl Key {
             access_list: Default::default(),
             input: ask.input,
         };
-        let signature = self.sign(unsigned.signature_hash())?;
+        let signature = self.sign(&Statement::transaction(unsigned.clone()))?;
         let signed = unsigned.into_signed(signature);
         let mut raw = Vec::new();
         signed.eip2718_encode(&mut raw);
         Ok(SignedTransaction { raw: Bytes::from(raw), hash: *signed.hash() })
     }
-
-    /// Deterministic (RFC 6979) and with a low s: one statement has one signature, before and after a restart.
-    fn sign(&self, hash: B256) -> Result<Signature, SigningFailed> {
-        let (signature, recovery) = self.secret.sign_prehash_recoverable(hash.as_slice()).map_err(|_| SigningFailed)?;
-        Ok(Signature::from((signature, recovery)))
-    }
 }
 
-/// The curve arithmetic gave no signature, which no input is known to cause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the key gave no signature")]
-pub struct SigningFailed;
+/// The key gave no signature, or none of its own. For a key in this process no input is known to cause that.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the key gave no signature: {0}")]
+pub struct SigningFailed(pub String);

@@ -3,7 +3,7 @@
 use headframe_market::typed_data::Domain;
 use headframe_market::{Address, B256, Bytes, Wei};
 
-/// Lets [`crate::keys::Key`] sign `T` once. Neither `Clone` nor constructible outside the store.
+/// Lets a key sign `T` once, see [`crate::keys::Signing`]. Neither `Clone` nor constructible outside the store.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped signs nothing"]
 pub struct Permit<T> {

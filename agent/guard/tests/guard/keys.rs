@@ -1,7 +1,7 @@
 //! Keystores: round trips, the field's files, and files that are none.
 
 use crate::support::secret;
-use headframe_guard::keys::{self, Cost, Key, KeyError, Password, Source};
+use headframe_guard::keys::{self, Cost, Format, Key, KeyError, Password, Source};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tempfile::TempDir;
@@ -16,16 +16,16 @@ fn new_import_list_and_unlock() {
     let folder = TempDir::new().unwrap();
     let store = folder.path().join("deep/keys");
     assert_eq!(keys::list(&store).unwrap(), []);
-    let made = keys::new(&store, None, &password("a"), Cost::Light).unwrap();
+    let made = keys::new(&store, None, &password("a"), Format::V3, Cost::Light).unwrap();
     let key = Key::unlock(&made.path, &password("a")).unwrap();
     assert_eq!(Some(key.address()), made.address);
     assert_eq!(made.name, format!("{:x}", key.address()));
 
     let again = Source::Keystore(made.path.clone(), password("a"));
-    let copy = keys::import(&store, Some("copy"), &again, &password("b"), Cost::Light).unwrap();
+    let copy = keys::import(&store, Some("copy"), &again, &password("b"), Format::V3, Cost::Light).unwrap();
     assert_eq!(Key::unlock(&copy.path, &password("b")).unwrap().address(), key.address());
     assert!(matches!(Key::unlock(&copy.path, &password("a")), Err(KeyError::WrongPassword { .. })));
-    let taken = keys::new(&store, Some("copy"), &password("c"), Cost::Light);
+    let taken = keys::new(&store, Some("copy"), &password("c"), Format::V3, Cost::Light);
     assert!(matches!(taken, Err(KeyError::Exists(_))), "{taken:?}");
 
     std::fs::write(store.join("notes.txt"), "no key").unwrap();
@@ -34,14 +34,14 @@ fn new_import_list_and_unlock() {
     assert_eq!(listed, [copy.clone(), made.clone()]);
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&store), mode(&made.path), mode(&copy.path)), (0o700, 0o600, 0o600));
-    let other = keys::new(&store, None, &password("a"), Cost::Light).unwrap();
+    let other = keys::new(&store, None, &password("a"), Format::V3, Cost::Light).unwrap();
     assert_ne!(other.address, made.address);
 }
 
 #[test]
 fn the_default_cost_is_the_fields_standard() {
     let folder = TempDir::new().unwrap();
-    let made = keys::new(folder.path(), None, &password("a"), Cost::default()).unwrap();
+    let made = keys::new(folder.path(), None, &password("a"), Format::V3, Cost::default()).unwrap();
     let text: serde_json::Value = serde_json::from_slice(&std::fs::read(made.path).unwrap()).unwrap();
     assert_eq!(text["crypto"]["kdfparams"]["n"], 1 << 18);
     assert_eq!(text["crypto"]["kdfparams"]["r"], 8);
@@ -53,7 +53,14 @@ fn hexadecimal_keys_with_and_without_prefix() {
     let import = |text: &str, name| {
         let file = folder.path().join(format!("{name}.hex"));
         std::fs::write(&file, text).unwrap();
-        keys::import(&folder.path().join("keys"), Some(name), &Source::Hex(file), &password("a"), Cost::Light)
+        keys::import(
+            &folder.path().join("keys"),
+            Some(name),
+            &Source::Hex(file),
+            &password("a"),
+            Format::V3,
+            Cost::Light,
+        )
     };
     let digits = "22".repeat(32);
     let expected = Some(headframe_market::Address::from_public_key(secret(0x22).verifying_key()));
@@ -65,7 +72,10 @@ fn hexadecimal_keys_with_and_without_prefix() {
         assert!(matches!(import(bad, name), Err(KeyError::NotAKey)), "{name}");
     }
     assert!(matches!(import(&digits, "../escape"), Err(KeyError::File { .. } | KeyError::Name(_))));
-    assert!(matches!(keys::new(folder.path(), Some(".x"), &password("a"), Cost::Light), Err(KeyError::Name(_))));
+    assert!(matches!(
+        keys::new(folder.path(), Some(".x"), &password("a"), Format::V3, Cost::Light),
+        Err(KeyError::Name(_))
+    ));
 }
 
 /// The first file of the Web3 Secret Storage definition, under "testpassword". Its second asks for scrypt with r = 1 and
@@ -89,7 +99,7 @@ fn the_definitions_own_file_opens() {
 #[test]
 fn the_fields_own_program_reads_ours_and_we_read_its() {
     let folder = TempDir::new().unwrap();
-    let made = keys::new(folder.path(), Some("ours"), &password("a"), Cost::Light).unwrap();
+    let made = keys::new(folder.path(), Some("ours"), &password("a"), Format::V3, Cost::Light).unwrap();
     let theirs = alloy_signer_local::LocalSigner::decrypt_keystore(&made.path, "a").unwrap();
     assert_eq!(Some(theirs.address()), made.address);
     let mut random = alloy_signer_local_rng();
@@ -103,7 +113,7 @@ fn the_fields_own_program_reads_ours_and_we_read_its() {
 #[test]
 fn files_that_are_no_keystores_are_refused_without_harm() {
     let folder = TempDir::new().unwrap();
-    let made = keys::new(folder.path(), None, &password("a"), Cost::Light).unwrap();
+    let made = keys::new(folder.path(), None, &password("a"), Format::V3, Cost::Light).unwrap();
     let good: serde_json::Value = serde_json::from_slice(&std::fs::read(&made.path).unwrap()).unwrap();
     let path = folder.path().join("odd");
     let open = |text: &str| {
@@ -163,7 +173,7 @@ fn passwords_come_from_files_and_print_as_stars() {
 #[test]
 fn a_password_changes_and_the_key_stays() {
     let folder = TempDir::new().unwrap();
-    let made = keys::new(folder.path(), Some("rig"), &password("a"), Cost::Light).unwrap();
+    let made = keys::new(folder.path(), Some("rig"), &password("a"), Format::V3, Cost::Light).unwrap();
     let wrong = keys::change_password(&made.path, &password("b"), &password("c"), Cost::Light);
     assert!(matches!(wrong, Err(KeyError::WrongPassword { .. })), "{wrong:?}");
     let empty = keys::change_password(&made.path, &password("a"), &password(""), Cost::Light);
@@ -207,6 +217,12 @@ fn finds(place: &[u8], what: &[u8]) -> bool {
 /// A key that is planted and looked for: in environment, arguments, log at its loudest, answers, files and core dumps.
 #[test]
 fn a_planted_key_shows_up_nowhere() {
+    for format in [Format::V3, Format::Eip2335] {
+        planted(format);
+    }
+}
+
+fn planted(format: Format) {
     use crate::support::*;
     use std::os::unix::process::ExitStatusExt;
     let secret: [u8; 32] = std::array::from_fn(|at| (at as u8).wrapping_mul(37).wrapping_add(101));
@@ -216,8 +232,9 @@ fn a_planted_key_shows_up_nowhere() {
     let phrase = "pass phrase 9381 planted";
     std::fs::write(home.path("password"), phrase).unwrap();
     let protection = Password::File(home.path("password"));
-    let made = keys::import(&home.path("keys"), Some("planted"), &Source::Hex(file.clone()), &protection, Cost::Light)
-        .unwrap();
+    let made =
+        keys::import(&home.path("keys"), Some("planted"), &Source::Hex(file.clone()), &protection, format, Cost::Light)
+            .unwrap();
     std::fs::remove_file(&file).unwrap();
     std::fs::remove_file(home.path("hex")).unwrap();
 

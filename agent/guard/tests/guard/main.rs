@@ -3,6 +3,7 @@
 
 mod cases;
 mod disk;
+mod eip2335;
 mod hostile;
 mod keys;
 mod owner;

@@ -1,6 +1,7 @@
 //! Each rule by name. Every test here fails when its rule is taken out of `rules.rs`.
 
 use crate::support::*;
+use headframe_guard::Signing;
 use headframe_guard::protocol::{SeenClaim, Sight};
 use headframe_guard::rules::{CLAIM_GAS, Means, NO_SEGMENT, NotSafe, Rule};
 use headframe_guard::store::Store;

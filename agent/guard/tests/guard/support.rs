@@ -1,7 +1,7 @@
 //! A rig, its client and their statements.
 
 use headframe_guard::client::Client;
-use headframe_guard::keys::{self, Cost, Key, Password};
+use headframe_guard::keys::{self, Cost, Format, Key, Password, Signing};
 use headframe_guard::protocol::{Hello, ReceiptRequest, Sight, TransactionRequest};
 use headframe_guard::rules::{Means, NotSafe, Pinned, Rule};
 use headframe_guard::spawn::{Arguments, Signer};
@@ -191,7 +191,7 @@ impl Home {
         std::fs::write(file("hex"), "11".repeat(32)).unwrap();
         let password = Password::File(file("password"));
         let source = keys::Source::Hex(file("hex"));
-        let made = keys::import(&file("keys"), Some("rig"), &source, &password, Cost::Light).unwrap();
+        let made = keys::import(&file("keys"), Some("rig"), &source, &password, Format::V3, Cost::Light).unwrap();
         let arguments = Arguments {
             keystore: made.path,
             password_file: file("password"),

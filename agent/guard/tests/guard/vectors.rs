@@ -39,7 +39,7 @@ impl World<'_> {
     fn ask(&mut self, request: &Value) -> String {
         let request: Request = serde_json::from_value(request.clone()).unwrap();
         let config = Config {
-            key: Key::from_bytes(&self.case.key.0).unwrap(),
+            key: Box::new(Key::from_bytes(&self.case.key.0).unwrap()),
             role: if self.case.role == "client" { Role::Client } else { Role::Operator },
             database: self.database(),
             max_fee: Wei(self.case.max_fee_wei.into()),
