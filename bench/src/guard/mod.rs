@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use anyhow::{Context as _, Result, bail};
 use asks::Asked;
 use headframe_guard::client::Client;
-use headframe_guard::keys::{self, Cost, Key, Password, Source};
+use headframe_guard::keys::{self, Cost, Format, Key, Password, Source};
 use headframe_guard::protocol::Hello;
 use headframe_guard::rules::Pinned;
 use headframe_guard::spawn::{Arguments, Signer};
@@ -130,7 +130,14 @@ fn whole(
     let (password, hex) = (folder.join("password"), folder.join("hex"));
     std::fs::write(&password, "p")?;
     std::fs::write(&hex, "11".repeat(32))?;
-    let made = keys::import(folder, Some("key"), &Source::Hex(hex), &Password::File(password.clone()), Cost::Light)?;
+    let made = keys::import(
+        folder,
+        Some("key"),
+        &Source::Hex(hex),
+        &Password::File(password.clone()),
+        Format::V3,
+        Cost::Light,
+    )?;
     let arguments = Arguments {
         keystore: made.path,
         password_file: password,

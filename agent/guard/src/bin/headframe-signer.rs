@@ -4,9 +4,10 @@
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
+use headframe_guard::keys::{Remote, RemoteError};
 use headframe_guard::rules::NotSafe;
 use headframe_guard::server::{self, Config, Guard, Stop};
-use headframe_guard::{EXIT_CONFIG, EXIT_UNSAFE, Key, Password};
+use headframe_guard::{EXIT_CONFIG, EXIT_UNSAFE, Key, Password, Signing};
 use headframe_market::{Address, Role, Wei};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use sd_notify::NotifyState;
@@ -23,28 +24,37 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 ///
 /// Every receipt, order and transaction is checked against all that this key has ever signed, recorded in the database
 /// with the disk synchronised, and only then signed. The agent asks over the socket; nobody can have a bare hash signed.
-/// The signer has no network connection and no option that weakens a check.
+/// The signer has no network connection and no option that weakens a check. Where another program keeps the key
+/// (--remote-signer), that one is asked for the signature last, after the same checks and the same record.
 ///
 /// The database is as precious as the key. Keep both on one disk that survives, never run two signers with one key,
 /// never go back to an older copy, and never delete it while the key has work on chain: the signer would refuse to run
 /// with exit code 79. The 64 MiB beside it (DATABASE.ballast) are given up when the disk is full, so that proofs of claims
 /// are still recorded; new claims are refused until they can be taken again.
 ///
-/// Exit codes: 0 ended as asked, 1 failure, 2 usage, 78 configuration
-/// (keystore, password, socket), 79 unsafe to run (database missing, old, damaged, open elsewhere, or of
+/// Exit codes: 0 ended as asked, 1 failure (also a remote signer that does not answer yet), 2 usage, 78 configuration
+/// (keystore, password, remote key, socket), 79 unsafe to run (database missing, old, damaged, open elsewhere, or of
 /// another chain, contract or key). After 79 a person must look: let nothing restart it by itself.
 #[derive(Debug, Parser)]
 #[command(name = "headframe-signer", version, about, long_about, max_term_width = 100)]
 struct Options {
     /// Keystore of the key (Web3 Secret Storage or EIP-2335); made by `headframe keys new` or any Ethereum wallet
-    #[arg(long, env = "HEADFRAME_SIGNER_KEYSTORE", value_name = "FILE")]
-    keystore: PathBuf,
+    #[arg(long, env = "HEADFRAME_SIGNER_KEYSTORE", value_name = "FILE", required_unless_present = "elsewhere")]
+    keystore: Option<PathBuf>,
     /// File whose first line is the keystore's password, with mode 0600
-    #[arg(long, env = "HEADFRAME_SIGNER_PASSWORD_FILE", value_name = "FILE")]
+    #[arg(long, env = "HEADFRAME_SIGNER_PASSWORD_FILE", value_name = "FILE", requires = "keystore")]
     password_file: Option<PathBuf>,
     /// Name of the systemd credential that holds the password, in place of --password-file (LoadCredential=NAME:...)
     #[arg(long, env = "HEADFRAME_SIGNER_PASSWORD_CREDENTIAL", value_name = "NAME", conflicts_with = "password_file")]
+    #[arg(requires = "keystore")]
     password_credential: Option<String>,
+    /// In place of a keystore: Web3Signer (or what speaks its eth1 API) on this machine, as http://127.0.0.1:PORT or
+    /// unix:/PATH
+    #[arg(long, value_name = "URL", group = "elsewhere", conflicts_with = "keystore", requires = "address")]
+    remote_signer: Option<String>,
+    /// The account whose key is asked for elsewhere
+    #[arg(long, value_name = "ADDRESS", requires = "elsewhere")]
+    address: Option<Address>,
     /// Guard database; made on first contact for a key that has no work on chain yet
     #[arg(long, env = "HEADFRAME_SIGNER_DATABASE", value_name = "FILE")]
     database: PathBuf,
@@ -107,7 +117,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     harden().map_err(Failure::Configuration)?;
     let (stop, stopped) = mpsc::channel();
     watch_signals(stop.clone()).map_err(Failure::Other)?;
-    let key = Box::new(unlock(options).map_err(Failure::Configuration)?);
+    let key = key(options)?;
     let role = match options.role {
         RoleName::Operator => Role::Operator,
         RoleName::Client => Role::Client,
@@ -167,13 +177,26 @@ fn harden() -> anyhow::Result<()> {
     Ok(())
 }
 
+fn key(options: &Options) -> Result<Box<dyn Signing>, Failure> {
+    if let (Some(url), Some(address)) = (&options.remote_signer, options.address) {
+        return match Remote::find(url, address) {
+            Ok(remote) => Ok(Box::new(remote)),
+            // It may come up after us.
+            Err(error @ RemoteError::Unavailable { .. }) => Err(Failure::Other(error.into())),
+            Err(error) => Err(Failure::Configuration(error.into())),
+        };
+    }
+    unlock(options).map(|key| Box::new(key) as Box<dyn Signing>).map_err(Failure::Configuration)
+}
+
 fn unlock(options: &Options) -> anyhow::Result<Key> {
     let password = match (&options.password_file, &options.password_credential) {
         (Some(path), _) => Password::File(path.clone()),
         (None, Some(name)) => Password::Credential(name.clone()),
         (None, None) => anyhow::bail!("the keystore needs --password-file or --password-credential"),
     };
-    Ok(Key::unlock(&options.keystore, &password)?)
+    let keystore = options.keystore.as_ref().context("no --keystore")?;
+    Ok(Key::unlock(keystore, &password)?)
 }
 
 fn listen(path: &Path) -> anyhow::Result<UnixListener> {

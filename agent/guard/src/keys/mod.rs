@@ -3,9 +3,11 @@
 mod crypt;
 mod eip2335;
 mod files;
+mod http;
 mod keystore;
 mod local;
 mod password;
+mod remote;
 mod statement;
 mod v3;
 
@@ -14,6 +16,7 @@ pub use files::{KeyFile, Source, change_password, import, list, new};
 pub use keystore::Format;
 pub use local::Key;
 pub use password::Password;
+pub use remote::{Remote, RemoteError};
 pub use statement::Statement;
 
 use crate::protocol::SignedTransaction;
@@ -118,6 +121,17 @@ pub trait Signing: std::fmt::Debug + Send + Sync {
         let mut raw = Vec::new();
         signed.eip2718_encode(&mut raw);
         Ok(SignedTransaction { raw: Bytes::from(raw), hash: *signed.hash() })
+    }
+}
+
+/// The signature of a key elsewhere, when it is the one that was asked for.
+fn believed(signature: Signature, statement: &Statement, address: Address) -> Result<Signature, String> {
+    // Contracts take the low s alone, of the two that are good for the curve.
+    let signature = signature.normalize_s().unwrap_or(signature);
+    match signature.recover_address_from_prehash(&statement.signing_hash()) {
+        Ok(signer) if signer == address => Ok(signature),
+        Ok(other) => Err(format!("its signature is of {other} and not of {address}")),
+        Err(error) => Err(format!("its signature is of nobody: {error}")),
     }
 }
 

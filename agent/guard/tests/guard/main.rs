@@ -10,6 +10,7 @@ mod owner;
 mod process;
 mod race;
 mod random;
+mod remote;
 mod rules;
 mod sql;
 mod support;

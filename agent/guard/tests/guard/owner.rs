@@ -12,8 +12,14 @@ const COLD: Address = Address::repeat_byte(0xc0);
 fn proposed(allowed: Option<Address>, owner: Address) -> Response {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("guard.db");
-    let config =
-        Config { key: rig_key(), role: Role::Operator, database, max_fee: CAP, owner: allowed, ballast: false };
+    let config = Config {
+        key: Box::new(rig_key()),
+        role: Role::Operator,
+        database,
+        max_fee: CAP,
+        owner: allowed,
+        ballast: false,
+    };
     let (guard, mut session) = (Guard::open(config).unwrap(), None);
     assert!(matches!(guard.answer(&mut session, Request::Hello(hello(&[]))), Response::Identity(_)));
     assert!(matches!(guard.answer(&mut session, Request::See(sight(0))), Response::Seen));
