@@ -160,6 +160,7 @@ impl Remoted {
             role,
             database: folder.path().join("guard.db"),
             max_fee: CAP,
+            owner: None,
             ballast: false,
         };
         let mut new = Self { stub, guard: Guard::open(config).unwrap(), session: None, _folder: folder };
