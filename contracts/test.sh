@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds and tests the contracts with the pinned tools. The last line reads "N passed, N failed".
-#   --ci         more fuzz runs and longer walks, with the same seeds each time
+#   --ci         10,000 fuzz runs and 256 walks of 500 steps, with the same seeds each time; hours
 #   --deep       many more of both, with new seeds
 #   --gas        write snapshots/*.json anew instead of failing when a cost has changed (whole transactions, cold storage)
 #   --coverage   instead of testing: which lines and branches of src/ no test reaches; there may be none
@@ -58,6 +58,10 @@ if [ "$coverage" = yes ]; then
   [ "$failed" -eq 0 ]
   exit
 fi
+# The walks of the longer profiles are counted step by step, over all runs.
+if [ "${FOUNDRY_PROFILE:-default}" != default ]; then
+  mkdir -p cache && rm -f cache/walks && export HEADFRAME_COUNT_WALKS=true
+fi
 # --isolate runs each call as a transaction of its own: warm storage would flatter the gas figures.
 "$forge" test --isolate 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
@@ -69,6 +73,9 @@ passed=${passed:-0} failed=${failed:-0}
 # A build that fails, or a run without any test, is a failure too.
 if { [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; } || [ "$passed" -eq 0 ]; then failed=$((failed + 1)); fi
 if [ "$failed" -eq 0 ] && [ "$artifacts" = write ]; then tools/artifacts write || failed=1; fi
+if [ -n "${HEADFRAME_COUNT_WALKS:-}" ]; then
+  if tools/walks cache/walks; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+fi
 if tools/artifacts check; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 
 echo "$passed passed, $failed failed"

@@ -54,6 +54,7 @@ interface Vm {
     function toString(uint256) external pure returns (string memory);
     function toString(bytes calldata) external pure returns (string memory);
     function warp(uint256 time) external;
+    function writeLine(string calldata path, string calldata line) external;
     function writeFile(string calldata path, string calldata data) external;
 }
 

@@ -27,6 +27,14 @@ contract ClaimInvariants is Walk {
         return (address(handler), ClaimHandler.step.selector);
     }
 
+    function name() internal pure override returns (string memory) {
+        return "ClaimHandler";
+    }
+
+    function kinds() internal pure override returns (uint256, uint256) {
+        return (uint256(type(ClaimHandler.Step).max) + 1, NO_KIND);
+    }
+
     /// All rules after every step: one invariant, so that one walk serves them all.
     function invariant_everyRuleHolds() public view {
         vm.assertEq(handler.broken(), "");

@@ -24,6 +24,14 @@ contract DisputeInvariants is Walk {
         return (address(handler), DisputeHandler.step.selector);
     }
 
+    function name() internal pure override returns (string memory) {
+        return "DisputeHandler";
+    }
+
+    function kinds() internal pure override returns (uint256, uint256) {
+        return (uint256(type(DisputeHandler.Step).max) + 1, uint256(DisputeHandler.Step.OutOfTurn));
+    }
+
     /// All rules after every step: one invariant, so that one walk serves them all.
     function invariant_everyRuleHolds() public view {
         vm.assertEq(handler.broken(), "");

@@ -28,6 +28,14 @@ contract GovernanceInvariants is Walk {
         return (address(handler), GovHandler.step.selector);
     }
 
+    function name() internal pure override returns (string memory) {
+        return "GovHandler";
+    }
+
+    function kinds() internal pure override returns (uint256, uint256) {
+        return (uint256(type(GovHandler.Step).max) + 1, NO_KIND);
+    }
+
     function invariant_everyRuleHolds() public {
         handler.settle();
         vm.assertEq(handler.broken(), "");

@@ -20,6 +20,14 @@ contract MarketInvariants is Walk {
         return (address(handler), MarketHandler.step.selector);
     }
 
+    function name() internal pure override returns (string memory) {
+        return "MarketHandler";
+    }
+
+    function kinds() internal pure override returns (uint256, uint256) {
+        return (uint256(type(MarketHandler.Step).max) + 1, NO_KIND);
+    }
+
     /// All rules after every step: one invariant, so that one walk serves them all.
     function invariant_everyRuleHolds() public view {
         vm.assertEq(handler.broken(), ""); // 17, 22, 23, 29 where they speak of one step

@@ -25,6 +25,14 @@ contract StakeInvariants is Walk {
         return (address(handler), StakeHandler.step.selector);
     }
 
+    function name() internal pure override returns (string memory) {
+        return "StakeHandler";
+    }
+
+    function kinds() internal pure override returns (uint256, uint256) {
+        return (uint256(type(StakeHandler.Step).max) + 1, NO_KIND);
+    }
+
     /// All rules after every step: one invariant, so that one walk serves them all.
     function invariant_everyRuleHolds() public {
         address[] memory who = handler.operators();

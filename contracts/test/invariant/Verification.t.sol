@@ -20,6 +20,14 @@ contract VerificationInvariants is Walk {
         return (address(handler), VerificationHandler.step.selector);
     }
 
+    function name() internal pure override returns (string memory) {
+        return "VerificationHandler";
+    }
+
+    function kinds() internal pure override returns (uint256, uint256) {
+        return (uint256(type(VerificationHandler.Step).max) + 1, NO_KIND);
+    }
+
     /// One invariant, so that one walk serves all rules.
     function invariant_everyRuleHolds() public view {
         locksAddUp();
