@@ -320,6 +320,7 @@ contract StakeHandler is StakeFixture {
         IStakeRegistry.Cut[] memory cuts = new IStakeRegistry.Cut[](1);
         cuts[0] = IStakeRegistry.Cut(FINDER, uint16(dice % 5001));
         uint128 unlock = uint128(lockedNow[operator] / (1 + dice % 3));
+        IStakeRegistry.Operator memory before = info(operator);
         IStakeRegistry.Jail how = IStakeRegistry.Jail(dice % 24 == 0 ? 2 : dice % 24 == 1 ? 1 : 0);
         ok = send(
             address(this), address(registry), abi.encodeCall(registry.slash, (operator, amount, unlock, cuts, how))
@@ -331,11 +332,27 @@ contract StakeHandler is StakeFixture {
         burned += gone;
         if (gone + registry.bounty(FINDER) - bounties != taken) breaks("a slash took another amount");
         if (gone * 2 < taken) breaks("less than half was burned");
+        lossesAreEven(before, info(operator));
         if (dice % 2 == 0) return ok;
         if (registry.bounty(FINDER) > 0) {
             vm.prank(FINDER);
             registry.takeBounty();
         }
+    }
+
+    /// @dev Unless a pool was wiped: what is left in one goes to the operator.
+    function lossesAreEven(IStakeRegistry.Operator memory a, IStakeRegistry.Operator memory b) internal {
+        bool wiped = a.poolNonce != b.poolNonce || (a.thawing > 0 && b.thawing == 0);
+        if (wiped || (a.delegatedThawing > 0 && b.delegatedThawing == 0)) return;
+        bool own = isEven(a.bonded, a.thawing, b.bonded, b.thawing);
+        bool others = isEven(a.delegated, a.delegatedThawing, b.delegated, b.delegatedThawing);
+        if (!own || !others) breaks("what thaws and what stays lost at different rates");
+    }
+
+    /// @dev In proportion, and less than a wei more of what thaws.
+    function isEven(uint256 stayed, uint256 thawed, uint256 stays, uint256 thaws) internal pure returns (bool) {
+        (uint256 ofThawing, uint256 ofStaying) = ((thawed - thaws) * stayed, (stayed - stays) * thawed);
+        return ofThawing >= ofStaying && ofThawing - ofStaying <= stayed + thawed;
     }
 
     function route(uint256 dice, address operator) internal returns (bool) {

@@ -324,6 +324,24 @@ contract AuditsTest is StakeFixture {
         vm.assertGe(registry.feesOf(op(0), BOB, 0), 0.49 ether, "all of the delegators' part");
     }
 
+    /// `transferBond` to the null delegate: stake that belongs to nobody, or to nobody's operator.
+    function test_livepeer_noStakeMovesToNobody() public {
+        address[3] memory nobody = [address(0), ALICE, op(6)];
+        for (uint256 i = 0; i < 3; ++i) {
+            uint256 before = token.balanceOf(BOB);
+            vm.expectRevert(
+                abi.encodeWithSelector(IStakeRegistry.NotAccepting.selector, nobody[i], IStakeRegistry.State.None)
+            );
+            delegate(BOB, nobody[i], COIN);
+            vm.assertEq(token.balanceOf(BOB), before);
+        }
+        delegate(BOB, op(0), 10 * COIN);
+        vm.assertEq(sharesOf(address(0), op(0)), 0);
+        // Delegations have no owner but who made them: there is no call that moves one, and undelegating needs shares.
+        vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.InsufficientShares.selector, 0, PAR));
+        undelegate(address(0), op(0), uint128(PAR));
+    }
+
     /// A slashed or resigned transcoder could not distribute what it had earned.
     function test_livepeer_feesReachOperatorsThatAreGone() public {
         delegate(ALICE, op(0), 2000e18);

@@ -168,4 +168,16 @@ contract VotesRegressionTest is GovFixture {
         vm.assertTrue(rewards.reward(op(0)) > 0);
         vm.assertTrue(rewards.reward(op(1)) > 0);
     }
+
+    /// Symbiotic: a hook that reverts, or eats all gas, could keep a slash from happening. The only code of others that a slash
+    /// reaches is that of the votes.
+    function test_symbiotic_noHookKeepsASlashFromHappening() public {
+        bytes[4] memory hooks = [bytes(hex"5f5ffd"), hex"fe", hex"5b5f56", hex"620010005ff3"];
+        for (uint256 i = 0; i < 4; ++i) {
+            vm.etch(address(votes), hooks[i]); // reverts, burns all gas, never ends, returns much
+            uint256 bonded = info(op(0)).bonded;
+            vm.assertEq(slash(op(0), 100e18), 100e18);
+            vm.assertEq(bonded - info(op(0)).bonded, 100e18);
+        }
+    }
 }

@@ -110,7 +110,8 @@ contract EquivocationTest is VerifyFixture {
         set.activate(operator);
     }
 
-    function test_equivocation_ofASettledClaimTakesMinLock() public {
+    /// Livepeer v1, #165: once a claim had been paid, nobody could be slashed for claiming its segments twice.
+    function test_livepeer165_whoWasPaidIsPunishedForADoubleClaim() public {
         uint64 claimId = toRevealed(openJob(), 5, digestFor(answer()));
         settle(claimId);
         uint256 bonded = info(operator).bonded;
