@@ -71,6 +71,9 @@ contract DisputeGameTest is DisputeFixture {
         book.put(CLAIM, c);
         expect(abi.encodeWithSelector(IDisputeGame.TooManyGames.selector, CLAIM));
         game.bondFor(CLAIM);
+        Answers.Answer memory answer = answerWith(root);
+        expect(abi.encodeWithSelector(IDisputeGame.TooManyGames.selector, CLAIM));
+        game.open(CLAIM, 3, answeredWith(answer), answer, decoded());
     }
 
     function test_open_aFourthChallengerIsNotKeptOut() public {

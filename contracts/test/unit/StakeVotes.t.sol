@@ -49,6 +49,7 @@ contract StakeVotesTest is GovFixture {
     }
 
     function test_setVotes_isTheAdminsOnce() public {
+        vm.assertEq(registry.votes(), address(votes));
         vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.NotAdmin.selector, address(this)));
         registry.setVotes(ALICE);
         vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.VotesAlreadySet.selector, address(votes)));
