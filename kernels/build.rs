@@ -3,8 +3,12 @@
 /// Each shader with the files that it shares with others: WGSL itself cannot include. They come behind it, so that lines
 /// in messages are those of the shader.
 #[cfg(feature = "vulkan")]
-const SHADERS: [(&str, &[&str]); 3] =
-    [("scale", &["jobs", "invocation"]), ("finish", &["jobs", "invocation"]), ("compare", &["invocation"])];
+const SHADERS: [(&str, &[&str]); 4] = [
+    ("scale", &["jobs", "invocation"]),
+    ("finish", &["jobs", "invocation"]),
+    ("compare", &["invocation"]),
+    ("hash", &["invocation"]),
+];
 
 #[cfg(not(feature = "vulkan"))]
 fn main() {

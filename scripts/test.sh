@@ -82,6 +82,23 @@ part_stories() {
   HEADFRAME_STORIES=1 cargo test "${everything[@]}" --test session_stories -- --nocapture --test-threads 1
 }
 
+# Not among all parts, because it takes long: every kernel for graphics cards, CUDA's source compiled for the host and the
+# compute shaders on Mesa's software driver, against the definition, $HEADFRAME_CASES random cases each or 100 000. Without
+# that driver it fails.
+part_exact() {
+  local cases=${HEADFRAME_CASES:-100000} said=$logs/exact.said table=$logs/test-exact.table status=0 kernel
+  HEADFRAME_CASES=$cases cargo test "${everything[@]}" --test agree -- cuda_host:: --nocapture | tee "$said" || status=$?
+  HEADFRAME_CASES=$cases HEADFRAME_EXPECT_DEVICE=yes \
+    cargo test "${everything[@]}" --test vulkan -- random_ --nocapture | tee -a "$said" || status=$?
+  for kernel in cuda\ {scaling,errors,windows,conversions,hashes} vulkan\ {scaling,"errors and windows",conversions,turns,hashes}; do
+    grep -oE "exact: $kernel: $cases random cases .*" "$said" >>"$table" || {
+      echo "$kernel was not tried on $cases random cases"
+      status=1
+    }
+  done
+  return $status
+}
+
 # Not among all parts, because they take long. Each slashing rule is taken out in turn, and its test has to fail.
 part_guard-rules() { scripts/guard-rules; }
 # Two hundred kill -9 of a signer under load; an ordinary run of the unit tests has eight.

@@ -3,6 +3,7 @@
 #include "compare.h"
 #include "convert.h"
 #include "direct.h"
+#include "hash.h"
 #include "scale.h"
 
 #define BLOCK_X __nvvm_read_ptx_sreg_ctaid_x()
@@ -37,3 +38,5 @@ KERNEL(4) convert_luma(const Conversion conversion, const Pictures pictures) {
 KERNEL(4) convert_chroma(const Conversion conversion, const Pictures pictures) {
   chroma_of(conversion, pictures.pictures[BLOCK_Y], BLOCK_X);
 }
+
+KERNEL(2) hash_rows(const Shots shots) { hash_rows_of(shots.shots[BLOCK_Y], BLOCK_X); }

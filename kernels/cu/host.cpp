@@ -6,6 +6,7 @@
 #include "compare.h"
 #include "convert.h"
 #include "direct.h"
+#include "hash.h"
 #include "scale.h"
 #ifdef THREADED
 #include <pthread.h>
@@ -97,7 +98,7 @@ u32 layout(u32 *out) {
                      sizeof(Surface), __builtin_offsetof(Surface, pitches), sizeof(Batch), sizeof(Pair),
                      __builtin_offsetof(Pair, sums), sizeof(Pairs), sizeof(Conversion),
                      __builtin_offsetof(Conversion, chroma), sizeof(Picture), __builtin_offsetof(Picture, step),
-                     sizeof(Pictures), THREADS, TILE_BYTES, MID_BYTES, WINDOWS_ACROSS, WINDOWS_DOWN};
+                     sizeof(Pictures), sizeof(Shot), __builtin_offsetof(Shot, depth), sizeof(Shots), THREADS, TILE_BYTES, MID_BYTES, WINDOWS_ACROSS, WINDOWS_DOWN};
   memcpy(out, all, sizeof all);
   return sizeof all / sizeof *all;
 }
@@ -143,6 +144,11 @@ void convert_luma(const Conversion *conversion, const Pictures *pictures, u32 bl
 void convert_chroma(const Conversion *conversion, const Pictures *pictures, u32 blocks, u32 count) {
   for (u64 i = 0; i < (u64)blocks * count; ++i) {
     run([&] { chroma_of(*conversion, pictures->pictures[i / blocks], i % blocks); });
+  }
+}
+void hash_rows(const Shots *shots, u32 blocks, u32 count) {
+  for (u64 i = 0; i < (u64)blocks * count; ++i) {
+    run([&] { hash_rows_of(shots->shots[i / blocks], i % blocks); });
   }
 }
 }

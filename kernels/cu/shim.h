@@ -22,6 +22,7 @@ typedef u32 u32x4 __attribute__((vector_size(16)));
 #define DEV static inline __attribute__((device, always_inline))
 #define KERNEL(blocks) extern "C" __attribute__((global, launch_bounds(THREADS, blocks))) void
 #define SHARED __attribute__((shared))
+#define CONSTANT static const __attribute__((constant))
 #define EACH(i, n) for (i32 i = __nvvm_read_ptx_sreg_tid_x(); i < (n); i += THREADS)
 #define BARRIER() __syncthreads()
 #define UNROLL _Pragma("unroll")
@@ -72,6 +73,7 @@ DOT(dot_upper_signed, "hi.s32.s32")
 #else
 #include <string.h>
 #define DEV static inline
+#define CONSTANT static const
 #ifdef THREADED
 #define EACH(i, n) for (i32 i = thread_number(); i < (n); i += HOST_THREADS)
 #define BARRIER() wait_for_others()

@@ -1,12 +1,12 @@
 //! What the CUDA kernels reach on a card: `cargo run --release -p headframe-kernels --example gpu-check [JSON-FILE]`.
 //!
 //! Measures, on the card's own clock: copying within its memory, which is the yardstick; scaling 1080p to four rungs, a batch
-//! at a time, with sources and outputs that no cache holds; one picture alone; squared errors. Bytes are counted as read and
+//! at a time, with sources and outputs that no cache holds; one picture alone; squared errors; hashes. Bytes are counted as read and
 //! written once each. Where there is no card it says so and ends well. `scripts/gpu-check` runs it with the tests.
 #![allow(clippy::unwrap_used, reason = "a tool for a person: what goes wrong is shown as it is")]
 
 use headframe_kernels::cuda::{
-    self, CudaError, CudaLadder, CudaMetric, DevicePicture, Gpu, Job, Layout, Queue, Uuid, driver_version,
+    self, CudaError, CudaHash, CudaLadder, CudaMetric, DevicePicture, Gpu, Job, Layout, Queue, Uuid, driver_version,
 };
 use headframe_kernels::{Filter, Format, Source};
 use std::fmt::Write as _;
@@ -79,6 +79,9 @@ fn measure(gpu: &Gpu) -> Result<Vec<Figure>, CudaError> {
         }
     }
     add(format!("squared error of luma, {BATCH} at once"), compared(gpu, &queue)?);
+    for batch in [BATCH, 1] {
+        add(format!("hash of NV12, {batch} at once"), hashed(gpu, &queue, batch)?);
+    }
     Ok(figures)
 }
 
@@ -139,6 +142,15 @@ fn compared(gpu: &Gpu, queue: &Queue) -> Result<(f64, f64), CudaError> {
     let mut meter = CudaMetric::new(gpu);
     let seconds = timed(queue, || meter.squared_errors(queue, &pairs, 0).map(drop))?;
     Ok((seconds / BATCH as f64, 2.0 * f64::from(SIZE.0) * f64::from(SIZE.1)))
+}
+
+/// The same for hashes, with the wait for them.
+fn hashed(gpu: &Gpu, queue: &Queue, batch: usize) -> Result<(f64, f64), CudaError> {
+    let source = Source { width: SIZE.0, height: SIZE.1, format: Format::Nv12 };
+    let pictures = (0..batch).map(|_| DevicePicture::new(gpu, source)).collect::<Result<Vec<_>, _>>()?;
+    let (pictures, mut hasher) = (pictures.iter().collect::<Vec<_>>(), CudaHash::new(gpu));
+    let seconds = timed(queue, || hasher.pictures(queue, &pictures).map(drop))?;
+    Ok((seconds / batch as f64, bytes(source)))
 }
 
 fn json(gpu: &Gpu, figures: &[Figure], kernels: &[(&str, i32, i32)]) -> String {

@@ -6,6 +6,8 @@ pub const MAX_SURFACES: usize = 160;
 pub const MAX_PAIRS: usize = 64;
 /// Pictures that one launch converts.
 pub const MAX_PICTURES: usize = 64;
+/// Pictures that one launch hashes.
+pub const MAX_SHOTS: usize = 60;
 /// Windows of SSIM that one block makes, across and down.
 pub const WINDOWS: (u32, u32) = (32, 8);
 
@@ -116,5 +118,46 @@ pub struct Pictures {
 impl Default for Pictures {
     fn default() -> Self {
         Self { pictures: [Picture::default(); MAX_PICTURES] }
+    }
+}
+
+/// A picture whose rows are to be hashed.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct Shot {
+    /// Addresses of the first samples of Y, U and V.
+    pub channels: [u64; 3],
+    /// Where the hashes go: eight words for each row of Y, then of U and V.
+    pub hashes: u64,
+    /// Bytes from row to row: luma, chroma.
+    pub pitches: [u32; 2],
+    /// Samples of a row.
+    pub widths: [u32; 2],
+    /// Rows; no chroma in a grey picture.
+    pub heights: [u32; 2],
+    /// Chroma samples from one to the next.
+    pub step: u32,
+    /// How samples are stored: 8, 10, or 16 for ten bits in the upper part of a word.
+    pub depth: u32,
+}
+
+impl Shot {
+    /// Rows of all channels.
+    pub fn rows(&self) -> u32 {
+        self.heights[0] + 2 * self.heights[1]
+    }
+}
+
+/// Several of them.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Shots {
+    /// As many as the launch says.
+    pub shots: [Shot; MAX_SHOTS],
+}
+
+impl Default for Shots {
+    fn default() -> Self {
+        Self { shots: [Shot::default(); MAX_SHOTS] }
     }
 }

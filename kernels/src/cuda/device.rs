@@ -175,12 +175,13 @@ pub(super) enum Entry {
     Windows,
     ConvertLuma,
     ConvertChroma,
+    Hash,
 }
 
 impl Entry {
     fn all() -> Vec<Self> {
         let scaling = super::plan::Kernel::ALL.into_iter().map(Self::Scale);
-        scaling.chain([Self::Errors, Self::Windows, Self::ConvertLuma, Self::ConvertChroma]).collect()
+        scaling.chain([Self::Errors, Self::Windows, Self::ConvertLuma, Self::ConvertChroma, Self::Hash]).collect()
     }
 
     fn name(self) -> &'static str {
@@ -190,6 +191,7 @@ impl Entry {
             Self::Windows => "window_sums",
             Self::ConvertLuma => "convert_luma",
             Self::ConvertChroma => "convert_chroma",
+            Self::Hash => "hash_rows",
         }
     }
 }

@@ -16,20 +16,18 @@
 //! | [`error`] | what can go wrong, and its class |
 //! | [`device`] | cards, memory, streams and events |
 //! | [`picture`] | pictures in a card's memory |
-//! | [`ladder`], [`metric`], [`colour`] | typed entry points |
+//! | [`ladder`], [`metric`], [`colour`], [`hash`] | typed entry points |
 //!
 //! Work is queued: calls return before it is done, and what they read or write must not change until a
 //! [`Queue`] has been waited for or another one ordered behind it by an [`Event`]. Breaking that spoils pictures, not memory:
 //! freeing memory waits for the card.
-//!
-//! Pictures are not hashed here. [`crate::hash`] is SHA-256 over a whole picture: 48 600 rounds for 1080p, each of which
-//! needs the one before, so one thread of thousands would work and be slower than a processor core is with the copy.
 
 pub mod batch;
 pub mod colour;
 pub mod device;
 mod driver;
 pub mod error;
+pub mod hash;
 pub mod ladder;
 pub mod metric;
 pub mod picture;
@@ -37,6 +35,7 @@ pub mod plan;
 
 pub use device::{Description, Event, Gpu, Queue, Uuid, devices, driver_version};
 pub use error::{Class, CudaError};
+pub use hash::CudaHash;
 pub use ladder::{CudaLadder, Job};
 pub use metric::CudaMetric;
 pub use picture::DevicePicture;

@@ -34,6 +34,8 @@ pub(super) enum Kernel {
     Errors,
     /// `compare.wgsl`: the sums of SSIM.
     Windows,
+    /// `hash.wgsl`: SHA-256 of rows.
+    Hash,
 }
 
 /// All entry points; they share one layout of bindings (four storage buffers) and parameters ([`Call`]).
@@ -46,6 +48,7 @@ pub(super) struct Kernels {
     turn: Arc<ComputePipeline>,
     errors: Arc<ComputePipeline>,
     windows: Arc<ComputePipeline>,
+    hash: Arc<ComputePipeline>,
 }
 
 impl Kernels {
@@ -70,6 +73,7 @@ impl Kernels {
         let scale = module(device, include_bytes!(concat!(env!("OUT_DIR"), "/scale.spv")))?;
         let finish = module(device, include_bytes!(concat!(env!("OUT_DIR"), "/finish.spv")))?;
         let compare = module(device, include_bytes!(concat!(env!("OUT_DIR"), "/compare.spv")))?;
+        let hash = module(device, include_bytes!(concat!(env!("OUT_DIR"), "/hash.spv")))?;
         let pipeline = |module: &Arc<ShaderModule>, name| pipeline(device, &layout, module, name);
         Ok(Self {
             vertical: pipeline(&scale, "vertical")?,
@@ -78,6 +82,7 @@ impl Kernels {
             turn: pipeline(&finish, "turn")?,
             errors: pipeline(&compare, "errors")?,
             windows: pipeline(&compare, "windows")?,
+            hash: pipeline(&hash, "hash_rows")?,
             bindings,
             layout,
         })
@@ -91,6 +96,7 @@ impl Kernels {
             Kernel::Turn => &self.turn,
             Kernel::Errors => &self.errors,
             Kernel::Windows => &self.windows,
+            Kernel::Hash => &self.hash,
         }
     }
 }

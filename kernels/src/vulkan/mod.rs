@@ -16,15 +16,12 @@
 //! | `kernel` | the shaders of `kernels/wgsl`, compiled to SPIR-V by the build script, as pipelines |
 //! | `plan`, `finish` | a ladder, and what follows it, as jobs for the shaders; pure |
 //! | `run` | recording and submitting; nearly all `unsafe` of this module |
-//! | `ladder`, `compare` | what is offered: scaling a ladder, with colours and orientation changed on the way; comparing planes |
+//! | `ladder`, `compare`, `hash` | what is offered: scaling a ladder, with colours and orientation changed on the way; comparing planes; hashing pictures |
 //! | `error` | what went wrong and what to do about it |
 //!
 //! All arithmetic is in 32-bit integers, so results equal [`mod@crate::reference`] bit for bit on every conformant
 //! driver; `tests/vulkan` holds Mesa's software driver to that. The shaders need nothing beyond Vulkan 1.1's minimum:
 //! samples are packed in words, as small types in buffers are optional.
-//!
-//! Not here: the hash of a picture ([`crate::hash`]). SHA-256 takes a picture's bytes one block after the other, so one
-//! invocation would do all the work while thousands wait; the processor is faster by far.
 //!
 //! The loader is opened at run time. Without it, without a driver or without a device there is an [`Error`] of
 //! [`Class::Unavailable`]; no way leads to a panic.
@@ -33,6 +30,7 @@ mod compare;
 mod device;
 mod error;
 mod finish;
+mod hash;
 #[allow(unsafe_code, reason = "the driver takes the shaders' code on trust")]
 mod kernel;
 mod ladder;
@@ -44,4 +42,5 @@ pub use compare::{Comparer, Measures};
 pub use device::{Choice, DeviceInfo, Gpu, Kind, devices};
 pub use error::{Class, Error};
 pub use finish::Finish;
+pub use hash::Hasher;
 pub use ladder::{LadderScaler, Task, scale_together};

@@ -10,8 +10,10 @@ use crate::noise::{Noise, seeds};
 use crate::pictures::{Input, Output, extent};
 use headframe_kernels::cuda::batch::Surface;
 use headframe_kernels::cuda::plan::Plan;
-use headframe_kernels::cuda::{self, Class, CudaLadder, CudaMetric, DevicePicture, Gpu, Job, Layout, Queue, Uuid};
-use headframe_kernels::{Filter, Format, PlaneRef, Source, SourceRef, metric, reference};
+use headframe_kernels::cuda::{
+    self, Class, CudaHash, CudaLadder, CudaMetric, DevicePicture, Gpu, Job, Layout, Queue, Uuid,
+};
+use headframe_kernels::{Filter, Format, PlaneRef, Source, SourceRef, hash, metric, reference};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
@@ -202,6 +204,38 @@ fn colours() {
             assert!(have == want.samples(channel), "{conversion:?}, {format:?}, channel {channel}, seed {seed}");
         }
     }
+}
+
+#[test]
+fn hashes() {
+    let Some((gpu, queue)) = card() else { return };
+    let mut hasher = CudaHash::new(&gpu);
+    let arenas = [arena(&gpu), arena(&gpu)];
+    for seed in seeds(60) {
+        let mut noise = Noise::new(seed);
+        let inputs = [0, 1].map(|_| {
+            let (width, height) = (noise.within(1, 150), noise.within(1, 12));
+            let format = Format::ALL[noise.below(10) as usize];
+            Input::new(Source { width, height, format }, &mut noise)
+        });
+        let placed = |(input, arena)| placed(&queue, input, arena, &mut noise);
+        let pictures: Vec<DevicePicture> = inputs.iter().zip(&arenas).map(placed).collect();
+        let have = hasher.pictures(&queue, &pictures.iter().collect::<Vec<_>>()).unwrap();
+        let want = inputs.each_ref().map(|input| hash::picture(&input.view()));
+        assert_eq!(have, want, "{:?}, seed {seed}", inputs.each_ref().map(Input::source));
+    }
+    // Large ones, and more than a launch takes.
+    let source = Source { width: FULL_HD.0, height: FULL_HD.1, format: Format::P010 };
+    let input = Input::new(source, &mut Noise::new(1));
+    let mut picture = DevicePicture::new(&gpu, source).unwrap();
+    queue.upload(&input.view(), &mut picture).unwrap();
+    assert_eq!(hasher.pictures(&queue, &[&picture]).unwrap(), [hash::picture(&input.view())]);
+    let small = Source { width: 16, height: 2, format: Format::Grey };
+    let input = Input::new(small, &mut Noise::new(2));
+    let mut picture = DevicePicture::new(&gpu, small).unwrap();
+    queue.upload(&input.view(), &mut picture).unwrap();
+    assert_eq!(hasher.pictures(&queue, &[&picture; 130]).unwrap(), [hash::picture(&input.view()); 130]);
+    assert_eq!(hasher.pictures(&queue, &[]).unwrap(), [[0; 32]; 0]);
 }
 
 #[test]

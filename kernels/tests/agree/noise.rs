@@ -1,11 +1,26 @@
 //! A small fast generator: the content must be reproducible, not good.
 
+use std::ops::Range;
+use std::time::Instant;
+
 /// The seeds of a random test: as many as the environment's `HEADFRAME_CASES` says, or `quick`, from `HEADFRAME_SEED`
 /// on, or from 0.
-pub(crate) fn seeds(quick: u64) -> std::ops::Range<u64> {
+pub(crate) fn seeds(quick: u64) -> Range<u64> {
     let number = |name: &str| std::env::var(name).ok().map(|number| number.parse::<u64>().unwrap());
     let first = number("HEADFRAME_SEED").unwrap_or(0);
     first..first + number("HEADFRAME_CASES").unwrap_or(quick)
+}
+
+/// The test of a kernel: `case` for each of the [`seeds`]. Says how many there were, which `./run test exact` counts.
+pub(crate) fn each_case(kernel: &str, quick: u64, case: impl FnMut(u64)) {
+    let (seeds, started) = (seeds(quick), Instant::now());
+    seeds.clone().for_each(case);
+    said(kernel, &seeds, started);
+}
+
+pub(crate) fn said(kernel: &str, seeds: &Range<u64>, started: Instant) {
+    let (cases, took) = (seeds.end - seeds.start, started.elapsed().as_secs_f64());
+    println!("exact: {kernel}: {cases} random cases from seed {} on in {took:.0} s", seeds.start);
 }
 
 pub(crate) struct Noise(u64);

@@ -2,7 +2,7 @@
 
 use crate::cases::{Case, random_case};
 use crate::gpu;
-use crate::noise::{Noise, seeds};
+use crate::noise::{Noise, said, seeds};
 use crate::pictures::{Input, Output};
 use headframe_kernels::vulkan::{Gpu, LadderScaler, Task, scale_together};
 use headframe_kernels::{Filter, Format, Source, Yuv420Mut, reference};
@@ -63,11 +63,7 @@ fn random_ladders() {
             together(&mut trials);
         }
     }
-    println!(
-        "{} random ladders, seeds {seeds:?}, in {:.0} s",
-        seeds.end - seeds.start,
-        started.elapsed().as_secs_f64()
-    );
+    said("vulkan scaling", &seeds, started);
 }
 
 fn together(trials: &mut [Trial]) {

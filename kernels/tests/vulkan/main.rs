@@ -1,7 +1,8 @@
 //! The compute shaders agree with the reference, bit for bit, on a device of this machine.
 //!
 //! Without further notice that is Mesa's software driver; `HEADFRAME_GPU=hardware`, or the name or UUID of a device, makes
-//! it another. Where there is none, the tests say `skipped:` and pass.
+//! it another. Where there is none, the tests say `skipped:` and pass, unless
+//! `HEADFRAME_EXPECT_DEVICE` says that there must be one.
 //!
 //! `HEADFRAME_CASES=100000 cargo test -p headframe-kernels --features vulkan --test vulkan` for more cases than the quick
 //! default; `HEADFRAME_SEED=N` begins with the N-th, so that a long run can be done in parts. A failure names its seed.
@@ -10,6 +11,7 @@
 #[path = "../agree/cases.rs"]
 mod cases;
 mod finishes;
+mod hashes;
 mod ladders;
 mod measures;
 #[path = "../agree/noise.rs"]
@@ -21,6 +23,8 @@ mod refusals;
 
 use headframe_kernels::vulkan::{Choice, Class, Gpu};
 use std::sync::OnceLock;
+
+const MISSING: &str = "Debian: mesa-vulkan-drivers";
 
 /// What to test on.
 fn choice() -> Choice {
@@ -49,7 +53,8 @@ fn gpu() -> Option<&'static Gpu> {
     };
     let gpu = GPU.get_or_init(open).as_ref();
     if gpu.is_none() {
-        println!("skipped: no Vulkan software driver (Debian: mesa-vulkan-drivers)");
+        assert!(std::env::var_os("HEADFRAME_EXPECT_DEVICE").is_none(), "no Vulkan software driver ({MISSING})");
+        println!("skipped: no Vulkan software driver ({MISSING})");
     }
     gpu
 }

@@ -8,7 +8,7 @@ extern "C" {
 u64 headframe_launch(u32 kernel, const Range *memory, u64 ranges, void *const *parameters, u32 blocks, u32 count) {
   declare(memory, ranges, 0);
   const void *const first = parameters[0];
-  const void *const second = kernel == 4 ? nullptr : parameters[1];
+  const void *const second = kernel == 4 || kernel == 7 ? nullptr : parameters[1];
   switch (kernel) {
   case 0: scale_tiles_8(*(const u64 *)first, (const Batch *)second, blocks, count); break;
   case 1: scale_tiles_10(*(const u64 *)first, (const Batch *)second, blocks, count); break;
@@ -17,6 +17,7 @@ u64 headframe_launch(u32 kernel, const Range *memory, u64 ranges, void *const *p
   case 4: window_sums((const Pairs *)first, blocks, count); break;
   case 5: convert_luma((const Conversion *)first, (const Pictures *)second, blocks, count); break;
   case 6: convert_chroma((const Conversion *)first, (const Pictures *)second, blocks, count); break;
+  case 7: hash_rows((const Shots *)first, blocks, count); break;
   }
   const u64 seen = faults_seen();
   declare(nullptr, 0, 0);

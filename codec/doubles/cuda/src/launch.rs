@@ -9,7 +9,7 @@ use crate::State;
 pub(crate) const PTX: &str = include_str!("../../../../kernels/ptx/headframe.ptx");
 
 /// Its kernels, in the order of `launch.cpp`.
-pub(crate) const KERNELS: [&str; 7] = [
+pub(crate) const KERNELS: [&str; 8] = [
     "scale_tiles_8",
     "scale_tiles_10",
     "scale_direct_any",
@@ -17,6 +17,7 @@ pub(crate) const KERNELS: [&str; 7] = [
     "window_sums",
     "convert_luma",
     "convert_chroma",
+    "hash_rows",
 ];
 
 /// Memory that a launch may touch, as `kernels/cu/host.cpp` has it.

@@ -1,6 +1,6 @@
 //! `cu/host.cpp` as a shared library, compiled once for each run of the tests.
 
-use headframe_kernels::cuda::batch::{Batch, Conversion, Pairs, Pictures};
+use headframe_kernels::cuda::batch::{Batch, Conversion, Pairs, Pictures, Shots};
 use headframe_kernels::cuda::plan::Kernel;
 use libloading::Library;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ pub(crate) struct Host {
     errors: unsafe extern "C" fn(*const Pairs, i32, u32, u32),
     windows: unsafe extern "C" fn(*const Pairs, u32, u32),
     convert: [Convert; 2],
+    hash: unsafe extern "C" fn(*const Shots, u32, u32),
     declare: unsafe extern "C" fn(*const Range, u64, i32),
     faults: unsafe extern "C" fn() -> u64,
     layout: unsafe extern "C" fn(*mut u32) -> u32,
@@ -77,6 +78,7 @@ impl Host {
             errors: get(&library, "error_tiles"),
             windows: get(&library, "window_sums"),
             convert: [get(&library, "convert_luma"), get(&library, "convert_chroma")],
+            hash: get(&library, "hash_rows"),
             declare: get(&library, "declare"),
             faults: get(&library, "faults_seen"),
             layout: get(&library, "layout"),
@@ -116,6 +118,11 @@ impl Host {
     pub(crate) fn convert(&self, kind: usize, conversion: &Conversion, pictures: &Pictures, blocks: u32, count: u32) {
         // SAFETY: as in `scale`.
         unsafe { (self.convert[kind])(conversion, pictures, blocks, count) };
+    }
+
+    pub(crate) fn hash(&self, shots: &Shots, blocks: u32, count: u32) {
+        // SAFETY: as in `scale`.
+        unsafe { (self.hash)(shots, blocks, count) };
     }
 
     /// Sizes and offsets in C, in the order of `cu/host.cpp`.

@@ -4,6 +4,7 @@
 //!
 //! `HEADFRAME_CASES=100000 cargo test --release -p headframe-kernels --test agree cuda_host` for more than the quick share.
 
+mod hashes;
 mod library;
 mod memory;
 mod scaling;

@@ -4,7 +4,7 @@ use super::library::host;
 use super::memory::{Placed, table};
 use crate::cases::{Case, random_case};
 use crate::ladders::{FULL_HD, LADDER, views};
-use crate::noise::{Noise, seeds};
+use crate::noise::{Noise, each_case};
 use crate::pictures::{Input, Output};
 use headframe_kernels::cuda::batch::Batch;
 use headframe_kernels::cuda::plan::{Kernel, Layout, Plan};
@@ -96,14 +96,14 @@ impl RandomBatch {
 #[test]
 fn random_ladders() {
     let mut kernels: HashMap<Kernel, usize> = HashMap::new();
-    let seeds = seeds(2500);
-    let many = seeds.end - seeds.start >= 1000;
-    for seed in seeds {
+    let mut count = 0;
+    each_case("cuda scaling", 2500, |seed| {
+        count += 1;
         let RandomBatch { inputs, plan, filter, mut noise, what } = RandomBatch::new(seed);
         plan.stages.iter().for_each(|stage| *kernels.entry(stage.kernel).or_default() += 1);
         agree_on(&inputs, &plan, filter, &mut noise, &what);
-    }
-    assert!(!many || kernels.len() == Kernel::ALL.len(), "some kernel never ran: {kernels:?}");
+    });
+    assert!(count < 1000 || kernels.len() == Kernel::ALL.len(), "some kernel never ran: {kernels:?}");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use super::library::{Range, host};
 use super::memory::Placed;
 use crate::cases::random_conversion;
-use crate::noise::{Noise, seeds};
+use crate::noise::{Noise, each_case};
 use crate::pictures::Output;
-use headframe_kernels::cuda::batch::{self, Pair, Pairs, Picture, Pictures, WINDOWS};
+use headframe_kernels::cuda::batch::{self, Pair, Pairs, Picture, Pictures, Shot, Shots, WINDOWS};
 use headframe_kernels::cuda::plan::{MID_BYTES, THREADS, TILE_BYTES, WORDS};
 use headframe_kernels::{Format, PlaneRef, Source, reference};
 use std::mem::{offset_of, size_of};
@@ -18,12 +18,15 @@ fn layouts_are_those_of_c() {
         [size_of::<Pair>(), offset_of!(Pair, sums), size_of::<Pairs>()].to_vec(),
         [size_of::<batch::Conversion>(), offset_of!(batch::Conversion, chroma)].to_vec(),
         [size_of::<Picture>(), offset_of!(Picture, step), size_of::<Pictures>()].to_vec(),
+        [size_of::<Shot>(), offset_of!(Shot, depth), size_of::<Shots>()].to_vec(),
         [THREADS as usize, TILE_BYTES, MID_BYTES, WINDOWS.0 as usize, WINDOWS.1 as usize].to_vec(),
     ];
     assert_eq!(host().layout(), rust.concat());
     // A launch takes no more, and a plan's address comes with the largest.
     assert!(
-        [size_of::<batch::Batch>() + 8, size_of::<Pairs>() + 8, size_of::<Pictures>() + 40].iter().all(|s| *s <= 4096)
+        [size_of::<batch::Batch>() + 8, size_of::<Pairs>() + 8, size_of::<Pictures>() + 40, size_of::<Shots>()]
+            .iter()
+            .all(|s| *s <= 4096)
     );
 }
 
@@ -98,7 +101,7 @@ fn ranges(pictures: &[[Placed; 2]], sums: &[Vec<u64>]) -> Vec<Range> {
 
 #[test]
 fn errors_of_tiles() {
-    for seed in seeds(300) {
+    each_case("cuda errors", 300, |seed| {
         let mut noise = Noise::new(seed);
         let side = noise.within(1, 70) as usize;
         let tiles = |channel: &Channel| channel.width.div_ceil(side) * channel.height.div_ceil(side);
@@ -110,7 +113,7 @@ fn errors_of_tiles() {
         for (sums, [a, b]) in sums.iter().zip(&channels) {
             assert_eq!(*sums, reference::tile_errors(&a.plane(), &b.plane(), side), "side {side}, seed {seed}");
         }
-    }
+    });
 }
 
 #[test]
@@ -133,7 +136,7 @@ fn the_largest_error_fits() {
 
 #[test]
 fn windows_of_ssim() {
-    for seed in seeds(300) {
+    each_case("cuda windows", 300, |seed| {
         let mut noise = Noise::new(seed);
         let windows = |channel: &Channel| reference::windows(channel.width) * reference::windows(channel.height);
         // Four words of 32 bits each.
@@ -155,12 +158,12 @@ fn windows_of_ssim() {
                 assert_eq!(have, [want.a, want.b, want.squares, want.product], "window {i}, seed {seed}");
             }
         }
-    }
+    });
 }
 
 #[test]
 fn conversions() {
-    for seed in seeds(300) {
+    each_case("cuda conversions", 300, |seed| {
         let mut noise = Noise::new(seed);
         let conversion = random_conversion(&mut noise);
         let mut pictures = Vec::new();
@@ -194,7 +197,7 @@ fn conversions() {
         for (have, want) in pictures.iter().zip(&want) {
             assert!(have.same(want), "{conversion:?}, {:?}, seed {seed}", have.source);
         }
-    }
+    });
 }
 
 fn fill(picture: &mut Placed, from: &Output) {

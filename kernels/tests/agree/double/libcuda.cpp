@@ -186,7 +186,7 @@ u32 cuModuleUnload(void *module) {
   return dispose("cuModuleUnload", module);
 }
 
-#define KERNELS(each) each(scale_tiles_8) each(scale_tiles_10) each(scale_direct_any) each(error_tiles) each(window_sums) each(convert_luma) each(convert_chroma)
+#define KERNELS(each) each(scale_tiles_8) each(scale_tiles_10) each(scale_direct_any) each(error_tiles) each(window_sums) each(convert_luma) each(convert_chroma) each(hash_rows)
 #define NAME(kernel) #kernel,
 static const char *const names[] = {KERNELS(NAME)};
 u32 cuModuleGetFunction(const char **function, void *module, const char *name) {
@@ -214,6 +214,7 @@ u32 cuLaunchKernel(const char *function, u32 x, u32 y, u32 z, u32 threads, u32 t
   else if (name == "window_sums") window_sums((const Pairs *)p[0], x, y);
   else if (name == "convert_luma") convert_luma((const Conversion *)p[0], (const Pictures *)p[1], x, y);
   else if (name == "convert_chroma") convert_chroma((const Conversion *)p[0], (const Pictures *)p[1], x, y);
+  else if (name == "hash_rows") hash_rows((const Shots *)p[0], x, y);
   else return complain("cuLaunchKernel", INVALID_HANDLE);
   NEEDS("cuLaunchKernel", faults_seen() == 0, ILLEGAL_ADDRESS);
   return OK;
