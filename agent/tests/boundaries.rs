@@ -28,7 +28,7 @@ enum Unsafety {
 }
 use Unsafety::{ByModule, Forbidden};
 
-/// A crate as cargo resolves it: normal dependencies only, all features on.
+/// A crate as cargo resolves it: normal dependencies only, all features on (but see [`AS_SHIPPED`]).
 #[derive(Clone, Debug)]
 struct Crate {
     name: String,
@@ -163,6 +163,11 @@ const RULES: &[Rule] = &[
     double("headframe-double-ledger", &["headframe-nv-sys"]),
 ];
 
+/// Crates whose features are left off here, because they are for who asks for them: the guard's `ledger` brings a runtime
+/// and a USB library to a signer whose key is on a device. No other crate may turn it on.
+const AS_SHIPPED: &[&str] = &["headframe-guard"];
+const LEDGER: &[&str] = &["alloy-signer-ledger"];
+
 /// What a double is made of, beside the libraries that it works with.
 const DOUBLE: &[&str] = &["headframe-double-ledger", "headframe-nv-sys"];
 
@@ -190,7 +195,7 @@ fn faults(crates: &[Crate], rules: &[Rule]) -> Vec<String> {
                 faults.push(format!("{} may not depend on {known}", one.name));
             }
         }
-        for banned in rule.never.iter().copied().flatten().chain(RETIRED) {
+        for banned in rule.never.iter().copied().flatten().chain(RETIRED).chain(LEDGER) {
             if one.reached.contains(*banned) {
                 faults.push(format!("{} reaches {banned}", one.name));
             }
@@ -230,7 +235,8 @@ fn resolve(package: &Value) -> Crate {
         .filter(|dependency| dependency["kind"].is_null())
         .map(|dependency| dependency["name"].as_str().unwrap().to_owned())
         .collect();
-    let tree = ["tree", "--package", &name, "--edges", "normal", "--all-features", "--prefix", "none"];
+    let features = if AS_SHIPPED.contains(&&*name) { "--features=" } else { "--all-features" };
+    let tree = ["tree", "--package", &name, "--edges", "normal", features, "--prefix", "none"];
     let tree = cargo(&[&tree[..], &["--format", "{p}"]].concat());
     let reached: BTreeSet<String> = tree.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect();
     assert!(reached.contains(&name), "cargo tree tells nothing of {name}: {tree}");

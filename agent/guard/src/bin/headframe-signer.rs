@@ -4,6 +4,8 @@
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
+#[cfg(feature = "ledger")]
+use headframe_guard::keys::{Ledger, LedgerFailed};
 use headframe_guard::keys::{Remote, RemoteError};
 use headframe_guard::rules::NotSafe;
 use headframe_guard::server::{self, Config, Guard, Stop};
@@ -52,6 +54,11 @@ struct Options {
     /// unix:/PATH
     #[arg(long, value_name = "URL", group = "elsewhere", conflicts_with = "keystore", requires = "address")]
     remote_signer: Option<String>,
+    /// In place of a keystore: the Ledger that is plugged in, with the account of this number as Ledger Live counts. For
+    /// transactions alone, each confirmed on the device
+    #[cfg(feature = "ledger")]
+    #[arg(long, value_name = "NUMBER", group = "elsewhere", conflicts_with = "keystore", requires = "address")]
+    ledger: Option<usize>,
     /// The account whose key is asked for elsewhere
     #[arg(long, value_name = "ADDRESS", requires = "elsewhere")]
     address: Option<Address>,
@@ -183,6 +190,15 @@ fn key(options: &Options) -> Result<Box<dyn Signing>, Failure> {
             Ok(remote) => Ok(Box::new(remote)),
             // It may come up after us.
             Err(error @ RemoteError::Unavailable { .. }) => Err(Failure::Other(error.into())),
+            Err(error) => Err(Failure::Configuration(error.into())),
+        };
+    }
+    #[cfg(feature = "ledger")]
+    if let (Some(account), Some(address)) = (options.ledger, options.address) {
+        return match Ledger::find(account, address) {
+            Ok(ledger) => Ok(Box::new(ledger)),
+            // It may be plugged in later.
+            Err(error @ LedgerFailed::Unavailable(_)) => Err(Failure::Other(error.into())),
             Err(error) => Err(Failure::Configuration(error.into())),
         };
     }

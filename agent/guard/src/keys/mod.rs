@@ -5,6 +5,8 @@ mod eip2335;
 mod files;
 mod http;
 mod keystore;
+#[cfg(feature = "ledger")]
+mod ledger;
 mod local;
 mod password;
 mod remote;
@@ -14,6 +16,8 @@ mod v3;
 pub use crypt::Cost;
 pub use files::{KeyFile, Source, change_password, import, list, new};
 pub use keystore::Format;
+#[cfg(feature = "ledger")]
+pub use ledger::{Ledger, LedgerFailed};
 pub use local::Key;
 pub use password::Password;
 pub use remote::{Remote, RemoteError};

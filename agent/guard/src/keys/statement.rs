@@ -31,6 +31,12 @@ impl Statement {
         }
     }
 
+    /// Whether it is a transaction, whose fields a device can show.
+    #[cfg(feature = "ledger")]
+    pub(super) fn is_transaction(&self) -> bool {
+        matches!(self.0, Kind::Transaction(_))
+    }
+
     /// The hash that is signed.
     pub fn signing_hash(&self) -> B256 {
         match &self.0 {
