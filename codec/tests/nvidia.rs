@@ -202,7 +202,9 @@ fn error(a: &[u8], b: &[u8]) -> f64 {
 
 #[test]
 fn what_is_encoded_comes_back_as_the_same_pictures() {
-    for codec in [Codec::H264, Codec::Hevc] {
+    for (codec, kind) in
+        [(Codec::H264, VideoCodec::H264), (Codec::Hevc, VideoCodec::Hevc), (Codec::Av1, VideoCodec::Av1)]
+    {
         let doubles = Doubles::new();
         let device = doubles.device();
         let size = (426, 240);
@@ -210,7 +212,6 @@ fn what_is_encoded_comes_back_as_the_same_pictures() {
             EncoderSettings { codec, control: RateControl::Quality(12.0), bitrate_bps: 8_000_000, ..settings(size) };
         let mut session = EncoderSession::open(&device, &good).unwrap();
         let units = encode(&mut session, &device, 12, &[]);
-        let kind = if codec == Codec::H264 { VideoCodec::H264 } else { VideoCodec::Hevc };
         let shown = decode(&device, kind, &units);
         assert_eq!(shown.len(), 12);
         for (i, (time, shape, samples)) in shown.iter().enumerate() {

@@ -313,6 +313,29 @@ fn ffmpeg_takes_over_where_the_first_engine_fails() {
     });
 }
 
+/// A rung of each codec.
+fn all_codecs() -> Ladder {
+    let hevc = Rendition { codec: Codec::Hevc, ..small("hevc", 320, 180) };
+    let av1 = Rendition { codec: Codec::Av1, container: Container::Cmaf, ..small("av1", 256, 144) };
+    Ladder::new(vec![small("h264", 320, 180), hevc, av1]).unwrap()
+}
+
+#[test]
+fn a_card_makes_every_codec() {
+    alone("a_card_makes_every_codec", |doubles| {
+        let card = with(doubles, Engine::Direct);
+        let source = source();
+        // The second time from sessions that are reconfigured.
+        for segment in &source[..2] {
+            let out = card.transcode(&all_codecs(), segment, &[], &limits()).unwrap();
+            let codecs = out.renditions.iter().map(|made| made.codecs[..4].to_owned()).collect::<Vec<_>>();
+            assert_eq!(codecs, ["avc1", "hvc1", "av01"]);
+            assert!(out.renditions.iter().all(|made| made.frames == out.renditions[0].frames && made.frames > 0));
+        }
+        assert_eq!((card.tally().rungs_on_card, card.tally().rungs_on_host), (6, 0));
+    });
+}
+
 #[test]
 fn ffmpeg_makes_hevc_and_leaves_av1_to_the_processors() {
     alone("ffmpeg_makes_hevc_and_leaves_av1_to_the_processors", |doubles| {
@@ -320,9 +343,7 @@ fn ffmpeg_makes_hevc_and_leaves_av1_to_the_processors() {
             println!("skipped: this FFmpeg makes no AV1");
             return;
         }
-        let hevc = Rendition { codec: Codec::Hevc, ..small("hevc", 320, 180) };
-        let av1 = Rendition { codec: Codec::Av1, container: Container::Cmaf, ..small("av1", 256, 144) };
-        let ladder = Ladder::new(vec![small("h264", 320, 180), hevc, av1]).unwrap();
+        let ladder = all_codecs();
         let card = with(doubles, Engine::Ffmpeg);
         let source = &source()[0];
         let out = card.transcode(&ladder, source, &[], &limits()).unwrap();

@@ -208,10 +208,11 @@ unsafe extern "C" fn preset(
 unsafe fn read_order(api: Api, it: &NV_ENC_INITIALIZE_PARAMS) -> Result<(Fixed, Order), NVENCSTATUS> {
     let Some(config) = it.encodeConfig else { return Err(NV_ENC_ERR_INVALID_PTR) };
     let config = unsafe { config.as_ref() };
-    // SAFETY, both members: plain integers and pointers, so whatever the client wrote there is one of their values.
+    // SAFETY, all members: plain integers and pointers, so whatever the client wrote there is one of their values.
     let codec = match it.encodeGUID {
         NV_ENC_CODEC_H264_GUID => CodecConfig::h264(api, unsafe { &config.encodeCodecConfig.h264Config }),
         NV_ENC_CODEC_HEVC_GUID => CodecConfig::hevc(api, unsafe { &config.encodeCodecConfig.hevcConfig }),
+        NV_ENC_CODEC_AV1_GUID => CodecConfig::av1(api, unsafe { &config.encodeCodecConfig.av1Config }),
         _ => return Err(NV_ENC_ERR_UNSUPPORTED_PARAM),
     };
     check::initialization(api, it, config, &codec)

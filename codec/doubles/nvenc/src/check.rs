@@ -2,8 +2,8 @@
 
 use headframe_nv_sys::Api;
 use headframe_nv_sys::nvenc::{
-    self, GUID, NV_ENC_CONFIG, NV_ENC_CONFIG_H264, NV_ENC_CONFIG_H264_VUI_PARAMETERS, NV_ENC_CONFIG_HEVC,
-    NV_ENC_INITIALIZE_PARAMS, NV_ENC_RC_PARAMS, NVENCSTATUS,
+    self, GUID, NV_ENC_CONFIG, NV_ENC_CONFIG_AV1, NV_ENC_CONFIG_H264, NV_ENC_CONFIG_H264_VUI_PARAMETERS,
+    NV_ENC_CONFIG_HEVC, NV_ENC_INITIALIZE_PARAMS, NV_ENC_RC_PARAMS, NVENCSTATUS,
 };
 use headframe_nv_sys::version::Structure;
 
@@ -158,6 +158,30 @@ impl CodecConfig {
         };
         let repeats_headers = config.flags & NV_ENC_CONFIG_HEVC::repeatSPSPPS != 0;
         let colour = colour(&config.hevcVUIParameters);
+        Self { idr_period: config.idrPeriod, repeats_headers, bit_depth, colour }
+    }
+
+    pub(crate) fn av1(api: Api, config: &NV_ENC_CONFIG_AV1) -> Self {
+        let bits = |lowest: u32| (config.flags / lowest) & 7;
+        let (input, made) =
+            (bits(NV_ENC_CONFIG_AV1::inputPixelBitDepthMinus8), bits(NV_ENC_CONFIG_AV1::pixelBitDepthMinus8));
+        let bit_depth = if api.has_bit_depth_fields() {
+            if config.inputBitDepth != config.outputBitDepth || (input, made) != (0, 0) {
+                LEDGER.violation("the sample depth is told in two ways");
+            }
+            config.outputBitDepth.0
+        } else {
+            if config.outputBitDepth.0 != 0 || input != made {
+                LEDGER.violation("a field of API 12.2 in an older session, or two depths");
+            }
+            made + 8
+        };
+        if bits(NV_ENC_CONFIG_AV1::chromaFormatIDC) & 3 != 1 {
+            LEDGER.violation("AV1 in other than 4:2:0");
+        }
+        let repeats_headers = config.flags & NV_ENC_CONFIG_AV1::repeatSeqHdr != 0;
+        let (primaries, transfer) = (config.colorPrimaries, config.transferCharacteristics);
+        let colour = Some([config.colorRange, primaries, transfer, config.matrixCoefficients]);
         Self { idr_period: config.idrPeriod, repeats_headers, bit_depth, colour }
     }
 }

@@ -1,4 +1,4 @@
-//! The encoder behind the double: libx264 or libx265 through libavcodec, one picture in, one out.
+//! The encoder behind the double: libx264, libx265 or libaom through libavcodec, one picture in, one out.
 #![allow(unsafe_code, reason = "calls libavcodec and the CUDA library beside the double")]
 
 use std::ffi::{CString, c_int};
@@ -9,7 +9,9 @@ use headframe_double_ledger::{cuda, pointer};
 use headframe_nv_sys::cuda::{
     CU_MEMORYTYPE_DEVICE, CU_MEMORYTYPE_HOST, CUDA_ERROR_NOT_INITIALIZED, CUDA_MEMCPY2D, CUDA_SUCCESS, CUresult,
 };
-use headframe_nv_sys::nvenc::{NV_ENC_BUFFER_FORMAT_NV12, NV_ENC_CODEC_H264_GUID, NV_ENC_CODEC_HEVC_GUID};
+use headframe_nv_sys::nvenc::{
+    NV_ENC_BUFFER_FORMAT_NV12, NV_ENC_CODEC_AV1_GUID, NV_ENC_CODEC_H264_GUID, NV_ENC_CODEC_HEVC_GUID,
+};
 
 use crate::session::{Fixed, Resource};
 
@@ -111,11 +113,12 @@ unsafe impl Send for Coder {}
 
 impl Coder {
     pub(crate) fn open(fixed: &Fixed, order: &Order) -> Option<Self> {
-        let hevc = fixed.codec == NV_ENC_CODEC_HEVC_GUID;
-        if !hevc && fixed.codec != NV_ENC_CODEC_H264_GUID {
-            return None;
-        }
-        let name = if hevc { c"libx265" } else { c"libx264" };
+        let name = match fixed.codec {
+            NV_ENC_CODEC_H264_GUID => c"libx264",
+            NV_ENC_CODEC_HEVC_GUID => c"libx265",
+            NV_ENC_CODEC_AV1_GUID => c"libaom-av1",
+            _ => return None,
+        };
         // SAFETY: sets one integer of the library.
         unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) };
         // SAFETY: a constant name; null if this build lacks it.
@@ -130,7 +133,7 @@ impl Coder {
         (fields.width, fields.height) = (order.size.0 as c_int, order.size.1 as c_int);
         fields.pix_fmt = match order.bit_depth {
             8 => ffi::AVPixelFormat::AV_PIX_FMT_YUV420P,
-            10 if hevc => ffi::AVPixelFormat::AV_PIX_FMT_YUV420P10LE,
+            10 if fixed.codec != NV_ENC_CODEC_H264_GUID => ffi::AVPixelFormat::AV_PIX_FMT_YUV420P10LE,
             _ => return None,
         };
         fields.time_base = ffi::AVRational { num: order.rate.1 as c_int, den: order.rate.0 as c_int };
@@ -154,17 +157,23 @@ impl Coder {
             set("color_trc", &transfer.to_string());
             set("colorspace", &matrix.to_string());
         }
-        set("preset", "ultrafast");
-        set("tune", "zerolatency");
-        set("forced-idr", "1");
         if let Some(quality) = order.quality {
             set("crf", &quality.to_string());
         }
-        if hevc {
-            set("x265-params", "log-level=none:pools=none:frame-threads=1:repeat-headers=1:scenecut=0:aud=1");
-        } else {
-            // What makes it the High profile, as it was ordered.
-            set("x264-params", "scenecut=0:aud=1:8x8dct=1");
+        match fixed.codec {
+            NV_ENC_CODEC_AV1_GUID => {
+                set("usage", "realtime");
+                set("cpu-used", "8");
+                set("lag-in-frames", "0");
+            }
+            _ => {
+                set("preset", "ultrafast");
+                set("tune", "zerolatency");
+                set("forced-idr", "1");
+                set("x265-params", "log-level=none:pools=none:frame-threads=1:repeat-headers=1:scenecut=0:aud=1");
+                // What makes it the High profile, as it was ordered.
+                set("x264-params", "scenecut=0:aud=1:8x8dct=1");
+            }
         }
         // SAFETY: allocated for this codec, not open yet; options live.
         let opened = unsafe { ffi::avcodec_open2(it.context.as_ptr(), codec, &mut options) };

@@ -1,10 +1,10 @@
-//! Test double of `libnvidia-encode`: encodes H.264 and HEVC with libx264 and libx265, from memory of whichever CUDA
-//! library lies beside it. Strict where the real one is forgiving: version words must be those of the API that the session
+//! Test double of `libnvidia-encode`: encodes H.264, HEVC and AV1 with libx264, libx265 and libaom, from memory of whichever
+//! CUDA library lies beside it. Strict where the real one is forgiving: version words must be those of the API that the session
 //! was opened for, reserved fields zero, every buffer in the state that a call needs, everything given back before the
 //! session is closed, registered memory still there.
 //!
 //! It is told: `api` (`13.0`), `sessions` (most at once in this process, 64), `engines` (1), `codecs` (`h264,hevc,av1`; AV1
-//! is listed where the API has it and refused when it is to be made), `system` and `speed` (1037, see `system`), `client`
+//! where the API has it), `system` and `speed` (1037, see `system`), `client`
 //! (`ffmpeg`: what FFmpeg leaves out is taken, as drivers take it: the largest size, the size of a picture, colours, a
 //! version; and a session that is refused has no handle to be closed).
 #![deny(unsafe_code)]

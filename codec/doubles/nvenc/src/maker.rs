@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use headframe_double_ledger::modelled;
 use headframe_nv_sys::cuda::CUDA_ERROR_ILLEGAL_ADDRESS;
-use headframe_nv_sys::nvenc::NV_ENC_CODEC_HEVC_GUID;
 
 use crate::LEDGER;
 use crate::coder::{self, Coder, Order, Planes};
@@ -53,9 +52,10 @@ impl Maker {
 
 /// Two grey pictures of a codec and a size.
 fn canned(fixed: &Fixed, order: &Order) -> Option<Arc<[Vec<u8>; 2]>> {
-    type Kind = (bool, (u32, u32), u32);
+    type Kind = (u32, (u32, u32), u32);
     static MADE: Mutex<BTreeMap<Kind, Arc<[Vec<u8>; 2]>>> = Mutex::new(BTreeMap::new());
-    let kind = (fixed.codec == NV_ENC_CODEC_HEVC_GUID, order.size, order.bit_depth);
+    // GUIDs of codecs differ in their first word.
+    let kind = (fixed.codec.Data1, order.size, order.bit_depth);
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(units) = made.get(&kind) {
         return Some(Arc::clone(units));
