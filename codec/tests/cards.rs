@@ -107,6 +107,22 @@ fn two_cards_make_what_the_engine_makes() {
 }
 
 #[test]
+fn what_cards_take_for_their_work_is_learned() {
+    let rig = Rig::two_cards();
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    lending(&pool, 1);
+    assert_eq!((pool.stats().cards[0].memory_used_bytes, pool.stats().cards[0].scaling), (0, Duration::ZERO));
+    streams(&pool, 2, 2);
+    let learned = pool.stats().cards[0].clone();
+    // Planned with 48 us; the processors, who scale here, take longer by far.
+    assert!(learned.scaling > Duration::from_micros(60), "{learned:?}");
+    // Surfaces of both rungs, the decoder's, and what else the process keeps there.
+    assert!(learned.memory_used_bytes > 256 * 144 * 3 / 2, "{learned:?}");
+    streams(&pool, 2, 2);
+    assert!(pool.stats().cards[0].scaling > learned.scaling, "{:?}", pool.stats().cards[0]);
+}
+
+#[test]
 fn without_a_driver_the_processors_make_everything() {
     let rig = Rig::new(Doubles::with(&[]), "");
     let pool = rig.pool(Cards::All);

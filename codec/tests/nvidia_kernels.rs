@@ -19,7 +19,7 @@ use headframe_codec::nvidia::{
     Decoder, DecoderLimits, Device, EncoderSession, EncoderSettings, NvidiaError, Planes, Scaler, Surface, VideoCodec,
 };
 use headframe_kernels::cuda::{self, CudaError, CudaLadder, CudaMetric, DevicePicture, Gpu, Job, Layout};
-use headframe_kernels::{Filter, Format, LadderScaler, PlaneMut, Source, SourceRef, Yuv420Mut};
+use headframe_kernels::{Filter, Format, LadderScaler, PlaneMut, Source, SourceRef, Yuv420Mut, hash};
 
 const LADDER: [(u32, u32); 4] = [(1280, 720), (854, 480), (640, 360), (426, 240)];
 
@@ -152,6 +152,58 @@ fn a_launch_of_the_double_takes_no_longer_where_much_is_allocated() {
         let many = best();
         drop(others);
         assert!(many < 10 * few, "{few:?} among few allocations, {many:?} among 4000");
+    });
+}
+
+/// The hashes of pictures as FFmpeg's software decoders decode them.
+fn software_hashes(units: &[(i64, Vec<u8>)], source: Source, pixels: &str) -> Vec<[u8; 32]> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clip.bits");
+    std::fs::write(&path, units.iter().flat_map(|(_, data)| data.clone()).collect::<Vec<_>>()).unwrap();
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-loglevel", "error", "-i"]).arg(&path).args(["-pix_fmt", pixels, "-f", "rawvideo", "-"]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let extents = [0, 1, 2].map(|plane| source.format.extent(plane, (source.width, source.height)));
+    let bytes: usize = extents.iter().map(|(row, rows)| row * rows).sum();
+    let hashed = |picture: &[u8]| {
+        let mut rest = picture;
+        let planes = extents.map(|(row, rows)| {
+            let (plane, behind) = rest.split_at(row * rows);
+            rest = behind;
+            (plane, row)
+        });
+        hash::picture(&SourceRef::new(source, &planes).unwrap())
+    };
+    output.stdout.chunks(bytes).map(hashed).collect()
+}
+
+#[test]
+fn decoded_pictures_have_the_hashes_of_those_of_the_software_decoder() {
+    alone("decoded_pictures_have_the_hashes_of_those_of_the_software_decoder", |doubles| {
+        let device = doubles.device();
+        let ten_bit = "-pix_fmt yuv420p10le -c:v libx265 -preset ultrafast -x265-params log-level=none";
+        for (codec, size, format, pixels, options) in [
+            // A size that is not whole macroblocks.
+            (VideoCodec::H264, (642, 362), Format::Yuv420, "yuv420p", "-pix_fmt yuv420p -c:v libx264 -preset fast"),
+            (VideoCodec::Hevc, (640, 360), Format::Yuv420Ten, "yuv420p10le", ten_bit),
+        ] {
+            let units = clip(&format!("{}x{}", size.0, size.1), 8, options);
+            let mut decoder = Decoder::open(&device, codec, DecoderLimits::default()).unwrap();
+            let mut scaler = Scaler::open(&device).unwrap();
+            let mut have = Vec::new();
+            let mut sink = |picture: headframe_codec::nvidia::Picture| {
+                have.push(scaler.hash(&picture.planes())?);
+                Ok(())
+            };
+            units.iter().try_for_each(|(time, data)| decoder.feed(data, *time, &mut sink)).unwrap();
+            decoder.flush(&mut sink).unwrap();
+            let due = software_hashes(&units, Source { width: size.0, height: size.1, format }, pixels);
+            assert_eq!((have.len(), due.len()), (8, 8));
+            assert!(have == due, "{codec:?}");
+            // A moving picture: no two are the same.
+            assert!(have.windows(2).all(|pair| pair[0] != pair[1]));
+        }
     });
 }
 

@@ -1,25 +1,24 @@
-//! What a stream takes of a card, and how that is learned. Figures to begin with are planning guesses of published engine
-//! rates, 1080p pictures a second and engine; every card corrects them by what it really does.
+//! What a stream takes of a card, and how that is learned. Figures to begin with are those published of the card's
+//! generation ([`super::generation`]); every card corrects those of encoding, scaling and memory by what it really does. No
+//! clock of the driver shows what decoding takes of an engine.
 
 #[cfg(test)]
 mod model;
 
 use std::time::Duration;
 
+use super::generation::{Generation, Index as _};
 use crate::admission::{self, blend};
 use crate::ladder::{Codec, Ladder, Preset};
 
 /// Luma samples of 1080p.
 const HD: f64 = 1920.0 * 1080.0;
-/// NVDEC, middle of 600 to 900 (H.264), 800 to 1300 (HEVC) and 600 to 1000 (AV1) pictures a second.
-const DECODE_FPS: [f64; 3] = [750.0, 1050.0, 800.0];
-/// NVENC H.264 with P1, P4 and P6, middle of 600 to 1000, 400 to 650 and 200 to 350. There is no figure for HEVC and AV1:
-/// those of H.264 stand in until some were measured.
-const ENCODE_FPS: [f64; 3] = [800.0, 525.0, 275.0];
 /// Small pictures fill an engine less well: 0.7 to 0.85 of its rate.
 const SMALL: f64 = 0.8;
 /// Seconds for scaling one 1080p picture to the standard ladder: 5.6 MB at 60 % of the 192 GB/s of a GTX 1060.
 const SCALE: f64 = 48e-6;
+/// How much more than planned scaling may be found to take: a quarter of the memory's bandwidth of the slowest card.
+const SLOWEST: f64 = 4.0;
 /// Bytes of one sample in the card's memory, 8 bits 4:2:0.
 const SAMPLE_BYTES: f64 = 1.5;
 /// Pictures that a decoder holds.
@@ -129,18 +128,23 @@ pub(super) struct Costs {
 }
 
 impl Costs {
-    pub(super) fn new() -> Self {
-        let encode = ENCODE_FPS.map(|fps| 1.0 / (fps * HD * SMALL));
-        Self { decode: DECODE_FPS.map(|fps| 1.0 / (fps * HD)), scale: SCALE / HD, encode: [encode; 3], memory: 1.0 }
+    /// Those to begin with.
+    pub(super) fn new(generation: Generation) -> Self {
+        let presets = [Preset::Density, Preset::Live, Preset::Quality];
+        let codecs = [Codec::H264, Codec::Hevc, Codec::Av1];
+        let encode =
+            codecs.map(|codec| presets.map(|preset| 1.0 / (generation.encode(codec, preset).fps() * HD * SMALL)));
+        let decode = codecs.map(|codec| 1.0 / (generation.decode(codec).fps() * HD));
+        Self { decode, scale: SCALE / HD, encode, memory: 1.0 }
     }
 
     /// What `demand` takes; `here` says whether the card encodes too.
     pub(super) fn load(&self, demand: &Demand, here: bool) -> Load {
-        let encode = |rung: &Rung| rung.samples * self.encode[codec(rung.codec)][preset(rung.preset)];
+        let encode = |rung: &Rung| rung.samples * self.encode[rung.codec.index()][rung.preset.index()];
         // The rungs of one segment wait in the card's memory until each has had its session.
         let memory = (DECODED * demand.picture + demand.output() * demand.segment) * SAMPLE_BYTES;
         Load {
-            decode: demand.samples * self.decode[codec(demand.codec)],
+            decode: demand.samples * self.decode[demand.codec.index()],
             scale: demand.samples * self.scale,
             encode: if here { demand.rungs.iter().map(encode).sum() } else { 0.0 },
             memory: memory * self.memory,
@@ -154,19 +158,21 @@ impl Costs {
     }
 
     pub(super) fn encode_time(&self, of: Codec, effort: Preset, samples: f64) -> f64 {
-        samples * self.encode[codec(of)][preset(effort)]
+        samples * self.encode[of.index()][effort.index()]
     }
 
-    pub(super) fn decoded(&mut self, of: Codec, samples: f64, took: Duration) {
-        learn(&mut self.decode[codec(of)], samples, took);
+    pub(super) fn scale_time(&self, samples: f64) -> f64 {
+        samples * self.scale
     }
 
+    /// Where other programs have the card, or its worker does not tell the truth, it is not believed beyond [`SLOWEST`].
     pub(super) fn scaled(&mut self, samples: f64, took: Duration) {
-        learn(&mut self.scale, samples, took);
+        let most = samples * SCALE / HD * SLOWEST;
+        learn(&mut self.scale, samples, took.min(Duration::try_from_secs_f64(most).unwrap_or(Duration::MAX)));
     }
 
     pub(super) fn encoded(&mut self, of: Codec, effort: Preset, samples: f64, took: Duration) {
-        learn(&mut self.encode[codec(of)][preset(effort)], samples, took);
+        learn(&mut self.encode[of.index()][effort.index()], samples, took);
     }
 
     pub(super) fn used(&mut self, bytes: f64, expected: f64) {
@@ -185,22 +191,6 @@ pub(super) fn learn(known: &mut f64, samples: f64, took: Duration) {
     }
 }
 
-fn codec(codec: Codec) -> usize {
-    match codec {
-        Codec::H264 => 0,
-        Codec::Hevc => 1,
-        Codec::Av1 => 2,
-    }
-}
-
-fn preset(preset: Preset) -> usize {
-    match preset {
-        Preset::Density => 0,
-        Preset::Live => 1,
-        Preset::Quality => 2,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,31 +202,42 @@ mod tests {
 
     #[test]
     fn the_standard_ladder_is_what_the_model_says() {
-        let load = Costs::new().load(&usual(), true);
+        let load = Costs::new(Generation::Unknown).load(&usual(), true);
         // 30 of 750 pictures; 0.8 of a 1080p30 of 525 times 0.8.
         assert!((load.decode - 0.04).abs() < 1e-6 && (load.encode - 0.0574).abs() < 1e-3, "{load:?}");
         assert!((load.memory - 212e6).abs() < 2e6 && load.link == 0.0, "{load:?}");
         assert!((usual().raw_bytes() - 75e6).abs() < 1e6 && (usual().processor_samples() - 50e6).abs() < 1e6);
-        let apart = Costs::new().load(&usual(), false);
+        let apart = Costs::new(Generation::Unknown).load(&usual(), false);
         assert_eq!((apart.encode, apart.link), (0.0, usual().raw_bytes()));
     }
 
     #[test]
+    fn each_generation_begins_with_its_own_figures() {
+        let load = |generation| Costs::new(generation).load(&usual(), true);
+        let (old, new) = (load(Generation::Pascal), load(Generation::Blackwell));
+        // 30 of 694 and of 2172 pictures; 0.8 of 30 of 359 and of 438 times 0.8.
+        assert!((old.decode - 0.0432).abs() < 1e-4 && (new.decode - 0.0138).abs() < 1e-4, "{old:?} {new:?}");
+        assert!((old.encode - 0.0839).abs() < 1e-3 && (new.encode - 0.0688).abs() < 1e-3, "{old:?} {new:?}");
+    }
+
+    #[test]
     fn what_is_measured_replaces_the_guess() {
-        let mut costs = Costs::new();
+        let mut costs = Costs::new(Generation::Unknown);
         for _ in 0..100 {
-            costs.decoded(Codec::H264, HD, Duration::from_millis(2));
             costs.encoded(Codec::H264, Preset::Live, HD, Duration::from_millis(4));
             costs.scaled(HD, Duration::from_micros(10));
             let expected = costs.load(&usual(), true).memory;
             costs.used(424e6, expected);
         }
         let load = costs.load(&usual(), true);
-        assert!((load.decode - 0.06).abs() < 1e-3 && (load.scale - 3e-4).abs() < 1e-5, "{load:?}");
+        assert!((load.decode - 0.04).abs() < 1e-6 && (load.scale - 3e-4).abs() < 1e-5, "{load:?}");
         assert!((load.encode - 0.0963).abs() < 1e-3 && (load.memory - 424e6).abs() < 5e6, "{load:?}");
         // Nothing done, nothing learned.
-        costs.decoded(Codec::H264, 0.0, Duration::from_secs(1));
+        costs.scaled(0.0, Duration::from_secs(1));
         costs.encoded(Codec::H264, Preset::Live, HD, Duration::ZERO);
         assert_eq!(costs.load(&usual(), true), load);
+        // A card that seems to stand still is not taken for that slow.
+        (0..100).for_each(|_| costs.scaled(HD, Duration::from_secs(1)));
+        assert!((costs.scale_time(HD) - 4.0 * SCALE).abs() < 1e-7, "{costs:?}");
     }
 }

@@ -25,6 +25,7 @@
 //! | out | ten seconds, doubled to ten minutes each time it is soon again; then a probe; then one stream until 20 segments were good |
 
 mod cost;
+mod generation;
 mod health;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ use crate::units::{CardId, MAX_CARDS, Moment};
 
 use cost::{Costs, Load, learn};
 pub use cost::{Demand, Source};
+pub use generation::Generation;
 use health::Health;
 pub use health::{FIRST_OUT, Outcome, Why};
 
@@ -56,6 +58,8 @@ const MAX_STREAMS: usize = 1024;
 /// What a card has, as its probe found it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Equipment {
+    /// What its engines are like, until they were measured.
+    pub generation: Generation,
     /// Decode engines.
     pub decoders: u32,
     /// Encode engines.
@@ -236,7 +240,7 @@ impl Placement {
         let first_out = self.first_out;
         let fresh = || Card {
             equipment,
-            costs: Costs::new(),
+            costs: Costs::new(equipment.generation),
             health: Health::new(first_out),
             lateness: Lateness::default(),
             sessions: 0,
@@ -362,12 +366,7 @@ impl Placement {
         self.cards.values().filter_map(|card| card.health.next_wake()).min()
     }
 
-    /// So many luma samples were decoded in so much time of a decode engine.
-    pub fn decoded(&mut self, id: CardId, codec: Codec, samples: f64, took: Duration) {
-        self.costs(id).into_iter().for_each(|costs| costs.decoded(codec, samples, took));
-    }
-
-    /// So many luma samples of a source were scaled to all rungs in so much time.
+    /// So many luma samples of a source were scaled to all rungs in so much time of the card.
     pub fn scaled(&mut self, id: CardId, samples: f64, took: Duration) {
         self.costs(id).into_iter().for_each(|costs| costs.scaled(samples, took));
     }
@@ -400,6 +399,11 @@ impl Placement {
     pub fn encode_time(&self, id: CardId, codec: Codec, preset: Preset, samples: f64) -> Option<Duration> {
         let time = self.cards.get(&id)?.costs.encode_time(codec, preset, samples);
         Duration::try_from_secs_f64(time).ok()
+    }
+
+    /// Time of a card for scaling so many samples of a source to all rungs, as far as is known.
+    pub fn scale_time(&self, id: CardId, samples: f64) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.cards.get(&id)?.costs.scale_time(samples)).ok()
     }
 
     /// How full a card is, 1 being all it has, and which part of it.

@@ -9,6 +9,7 @@ use crate::error::Class;
 use crate::ladder::Ladder;
 
 const RISER: u64 = 200_000_000;
+const GENERATION: Generation = Generation::Unknown;
 
 fn at(seconds: u64) -> Moment {
     Moment(Duration::from_secs(seconds))
@@ -24,7 +25,8 @@ fn usual() -> Demand {
 fn machine(processors: usize, encoders: &[u32]) -> Placement {
     let mut placement = Placement::new(processors);
     for (id, encoders) in (0..).map(CardId).zip(encoders) {
-        let equipment = Equipment { decoders: 1, encoders: *encoders, memory_bytes: 12 << 30, link_bytes: RISER };
+        let (generation, encoders) = (GENERATION, *encoders);
+        let equipment = Equipment { generation, decoders: 1, encoders, memory_bytes: 12 << 30, link_bytes: RISER };
         placement.card(id, equipment, at(0));
         placement.sessions(id, 2 * encoders, at(0));
     }
@@ -175,7 +177,8 @@ fn late_segments_close_a_card() {
 fn cards_are_bounded() {
     let mut placement = machine(0, &[1; MAX_CARDS + 1]);
     assert_eq!((placement.cards.len(), placement.fullness(CardId(MAX_CARDS as u32))), (MAX_CARDS, None));
-    let equipment = Equipment { decoders: 0, encoders: 0, memory_bytes: 1 << 30, link_bytes: RISER };
+    let (generation, decoders, encoders) = (GENERATION, 0, 0);
+    let equipment = Equipment { generation, decoders, encoders, memory_bytes: 1 << 30, link_bytes: RISER };
     placement.card(CardId(0), equipment, at(0));
     assert_eq!(placement.cards[&CardId(0)].equipment, equipment, "one that is known");
 }
@@ -183,7 +186,9 @@ fn cards_are_bounded() {
 #[test]
 fn memory_is_counted_and_corrected() {
     let mut placement = machine(0, &[4]);
-    placement.card(CardId(0), Equipment { decoders: 4, encoders: 4, memory_bytes: 3 << 30, link_bytes: RISER }, at(0));
+    let (generation, decoders, encoders) = (GENERATION, 4, 4);
+    let equipment = Equipment { generation, decoders, encoders, memory_bytes: 3 << 30, link_bytes: RISER };
+    placement.card(CardId(0), equipment, at(0));
     let count = |placement: &mut Placement| fill(placement, 40).iter().flatten().count();
     assert_eq!(count(&mut placement), 10);
     let expected = placement.load(CardId(0), None).memory + placement.cards[&CardId(0)].costs.fixed_bytes();

@@ -27,7 +27,7 @@ use crate::pace::Pace;
 use crate::segment::{SourceInfo, Timings};
 
 /// Spoken by both sides; a worker of another version is refused.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 /// Most bytes of one frame.
 pub const MAX_FRAME: usize = 64 << 10;
 /// Time between two attempts to send while too much is under way.
@@ -119,7 +119,7 @@ pub enum Answer {
         /// What.
         said: Word,
     },
-    /// Who made what on a card since its worker started. Said before the end of each segment.
+    /// Who made what on a card since its worker started, and what that took of it. Said before the end of each segment.
     Tally {
         /// Rungs that the card encoded.
         rungs_on_card: u64,
@@ -127,6 +127,12 @@ pub enum Answer {
         rungs_on_host: u64,
         /// Segments that the worker's processors made altogether.
         segments_left: u64,
+        /// Luma samples of pictures that the card scaled to all rungs.
+        scaled_samples: u64,
+        /// The card's time for that, nanoseconds.
+        scaling_ns: u64,
+        /// Bytes of the card's memory in use now; 0: the driver does not say.
+        memory_used_bytes: u64,
     },
     /// A part of a rendition, in the file that comes along: first its initialisation segment, then the part itself.
     Part {
@@ -184,6 +190,8 @@ pub struct CardReady {
     pub uuid: String,
     /// Name of the product.
     pub name: String,
+    /// Compute capability, major and minor.
+    pub compute: (u32, u32),
     /// Memory, bytes.
     pub memory_bytes: u64,
     /// Decode engines of the chip.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use headframe_codec::placement::{Change, Demand, Encode, Equipment, Outcome, Place, Placement, Source};
+use headframe_codec::placement::{Change, Demand, Encode, Equipment, Generation, Outcome, Place, Placement, Source};
 use headframe_codec::sessions::{
     Ask, AskId, Broker, CardUp, Config, Effect, End, Event, LeaseId, Overflow, Refusal, SessionId, Spec, Step, WorkerId,
 };
@@ -158,8 +158,9 @@ impl World {
             refusals: vec![],
         };
         for (id, engines) in (0..).map(CardId).zip(engines) {
-            let equipment =
-                Equipment { decoders: 1, encoders: *engines, memory_bytes: 12 << 30, link_bytes: 200_000_000 };
+            let (generation, decoders, encoders) = (Generation::Unknown, 1, *engines);
+            let (memory_bytes, link_bytes) = (12 << 30, 200_000_000);
+            let equipment = Equipment { generation, decoders, encoders, memory_bytes, link_bytes };
             world.placement.card(id, equipment, Moment(Duration::ZERO));
             world.cards.insert(id, SimCard { engines: *engines, worker: None, hung: false });
             world.later(Duration::ZERO, Action::Up(id));

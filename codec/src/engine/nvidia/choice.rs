@@ -62,8 +62,8 @@ pub struct NoEngine(pub Vec<Refusal>);
 
 /// The first engine that passes its test on a card, ready for segments.
 ///
-/// The test makes 20 pictures of H.264, has the card decode and scale them and compares the result with what the processors
-/// make, has it encode them and compares what that shows; it takes a second or so on a fast processor, and may hang where the
+/// The test makes 20 pictures of H.264, has the card decode them and compares the hashes, has it decode and scale them and compares
+/// the result, both with what the processors make, has it encode them and compares what that shows; it takes a second or so on a fast processor, and may hang where the
 /// driver does. An engine that fails is a warning in the log.
 ///
 /// # Errors

@@ -104,7 +104,7 @@ impl Card {
         let blanks = self.blanks(ladder)?;
         let outputs = blanks.iter().zip(ladder.renditions());
         let outputs: Vec<_> = outputs.map(|(surface, it)| surface.planes((it.width, it.height))).collect();
-        let count = self.each_picture(reel, limits, |picture| scaler.scale(&picture.planes(), &outputs))?;
+        let count = self.each_picture(reel, limits, |picture| scaler.scale(&picture.planes(), &outputs).map(drop))?;
         self.warm.keep_scaler(scaler);
         Ok(count)
     }
@@ -129,7 +129,7 @@ impl Card {
             kept.sources.push(source);
             kept.rungs.push(self.blanks(ladder)?);
             let last = kept.sources.len() - 1;
-            scaler.scale(&kept.source(last), &kept.outputs(last))
+            scaler.scale(&kept.source(last), &kept.outputs(last)).map(drop)
         })?;
         self.warm.keep_scaler(scaler);
         stills.ok_or(EngineError::NoFrames { units: reel.units.len() as u32 })

@@ -31,8 +31,8 @@ mod turns;
 mod warm;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -77,6 +77,16 @@ pub struct Card {
     left: AtomicU64,
     /// Processor time, nanoseconds.
     software_encoding: AtomicU64,
+    scaling: Mutex<Scaling>,
+}
+
+/// What scaling took of a card since it was taken into use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scaling {
+    /// Luma samples of all source pictures.
+    pub samples: u64,
+    /// The card's time for them, by its own clock.
+    pub took: Duration,
 }
 
 /// Who made what since a [`Card`] was taken into use.
@@ -118,7 +128,8 @@ impl Card {
     pub fn with(device: Arc<Device>, engine: Engine) -> Self {
         let (rungs_on_card, rungs_on_host, left, software_encoding) = Default::default();
         let (warm, lender) = (Warm::new(engine, None), None);
-        Self { device, warm, lender, encodes: true, rungs_on_card, rungs_on_host, left, software_encoding }
+        let scaling = Mutex::default();
+        Self { device, warm, lender, encodes: true, rungs_on_card, rungs_on_host, left, software_encoding, scaling }
     }
 
     /// All rungs are encoded by the processors: what comes out must equal, byte for byte, what the engine of the
@@ -143,6 +154,25 @@ impl Card {
     /// costs its host.
     pub fn software_encoding(&self) -> Duration {
         Duration::from_nanos(self.software_encoding.load(Ordering::Relaxed))
+    }
+
+    /// What scaling took so far.
+    pub fn scaling(&self) -> Scaling {
+        *self.scaling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn scaled(&self, (width, height): (u32, u32), took: Duration) {
+        let mut scaling = self.scaling.lock().unwrap_or_else(PoisonError::into_inner);
+        scaling.samples += u64::from(width) * u64::from(height);
+        scaling.took += took;
+    }
+
+    /// Bytes of the card's memory in use, by whoever has them.
+    ///
+    /// # Errors
+    /// The driver does not say.
+    pub fn memory_used(&self) -> Result<u64, NvidiaError> {
+        self.device.memory().map(|(free, all)| all.saturating_sub(free))
     }
 
     fn encoded_in_software(&self, took: Duration) {

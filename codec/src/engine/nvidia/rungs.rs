@@ -73,7 +73,8 @@ where
         show(&mut rungs, self.last, pts)?;
         let blanks = rungs.iter_mut().map(|rung| rung.blank(card)).collect::<Result<Vec<_>, _>>()?;
         let before = thread_time();
-        scaler.scale(&picture.planes, &blanks)?;
+        let took = scaler.scale(&picture.planes, &blanks)?;
+        card.scaled(picture.format.size, took);
         let scaled = thread_time();
         drop(blanks);
         for rung in &mut rungs {

@@ -1,17 +1,20 @@
 //! A short stream made here, run through a card and judged: whether an engine works on it at all.
 
+use headframe_kernels::hash;
 use headframe_kernels::metric::{psnr_db, squared_error};
 
 use super::Card;
+use super::decoding::Decoded;
 use crate::budget::Limits;
 use crate::error::EngineError;
 use crate::ffi::encoder::{Encoder, Settings};
+use crate::ffi::nvidia::libav::Opening;
 use crate::ffi::picture::{Image, Look, Picture};
 use crate::ladder::{Fps, Ladder, Rate, Rendition};
-use crate::nvidia::Colour;
+use crate::nvidia::{Colour, VideoCodec};
 use crate::segment::{SegmentOut, TICKS_PER_SECOND};
-use crate::ts::{self, VideoUnit};
-use crate::verify::pictures::{Pictures, cut, near};
+use crate::ts::{self, VideoKind, VideoUnit};
+use crate::verify::pictures::{AccessUnit, Pictures, cut, near};
 
 const SIZE: (u32, u32) = (640, 360);
 const PICTURES: u32 = 20;
@@ -33,6 +36,7 @@ pub(super) fn run(card: impl Fn() -> Card) -> Result<bool, String> {
     let exact = ladder(Rate::Quality(1), 40_000_000).map_err(said)?;
     let due = super::super::transcode(&exact, &source, &[], &limits()).map_err(said)?;
     let scaling = card().leave_encoding();
+    decoded_alike(&scaling, &source).map_err(said)??;
     let have = scaling.transcode(&exact, &source, &[], &limits()).map_err(said)?;
     if scaling.tally().segments_left > 0 {
         return Err("the card did not decode and scale".to_owned());
@@ -49,6 +53,41 @@ pub(super) fn run(card: impl Fn() -> Card) -> Result<bool, String> {
     }
     like(&due, &have).map_err(said)??;
     Ok(encoding.tally().rungs_on_host == 0)
+}
+
+/// Whether the card decodes every picture to the samples that the processors decode. The hashes are compared, each made where its
+/// picture is.
+fn decoded_alike(card: &Card, source: &[u8]) -> Result<Result<(), String>, EngineError> {
+    let due =
+        pictures(source)?.iter().map(|it| Ok(hash::picture(&it.view()?))).collect::<Result<Vec<_>, EngineError>>()?;
+    let have = decoded_on(card, source)?;
+    if have.len() != due.len() {
+        return Ok(Err(format!("the card decodes {} of {} pictures", have.len(), due.len())));
+    }
+    let differs = have.iter().zip(&due).position(|(have, due)| have != due);
+    Ok(differs.map_or(Ok(()), |at| {
+        Err(format!("picture {at} that the card decodes is not the one that the processors decode"))
+    }))
+}
+
+/// The hashes of all pictures as the card decodes them, in the order in which they are shown.
+fn decoded_on(card: &Card, source: &[u8]) -> Result<Vec<[u8; 32]>, EngineError> {
+    let (kind, units) = units(source)?;
+    let (codec, pixels) = (VideoCodec::from(kind), limits().frame_pixels);
+    let mut decoder = card.warm.decoder(&card.device, &Opening { codec, size: SIZE, ten_bit: false }, pixels)?;
+    let mut scaler = card.warm.scaler(&card.device)?;
+    let mut hashes = Vec::new();
+    let mut sink = |picture: &Decoded<'_>| {
+        hashes.push(scaler.hash(&picture.planes)?);
+        Ok(())
+    };
+    for (at, unit) in units.iter().enumerate() {
+        decoder.feed(&unit.data, at as i64, &mut sink)?;
+    }
+    decoder.flush(&mut sink)?;
+    card.warm.keep_scaler(scaler);
+    card.warm.keep_decoder(codec, pixels, decoder);
+    Ok(hashes)
 }
 
 /// Whether two ladders show the same.
@@ -104,12 +143,17 @@ fn ladder(rate: Rate, bitrate_bps: u32) -> Result<Ladder, EngineError> {
     })
 }
 
-/// Decodes a rendition with the processors.
-fn pictures(bytes: &[u8]) -> Result<Vec<Picture>, EngineError> {
+/// The access units of a segment.
+fn units(bytes: &[u8]) -> Result<(VideoKind, Vec<AccessUnit>), EngineError> {
     let media = ts::demux(bytes)?;
-    let pixels = limits().frame_pixels;
-    let units = cut(media.kind, near(&media, TICKS_PER_SECOND), pixels, 2 * PICTURES)?;
-    let mut left = Pictures::new(media.kind, units, pixels)?;
+    let units = cut(media.kind, near(&media, TICKS_PER_SECOND), limits().frame_pixels, 2 * PICTURES)?;
+    Ok((media.kind, units))
+}
+
+/// Decodes a segment with the processors.
+fn pictures(bytes: &[u8]) -> Result<Vec<Picture>, EngineError> {
+    let (kind, units) = units(bytes)?;
+    let mut left = Pictures::new(kind, units, limits().frame_pixels)?;
     let mut pictures = Vec::new();
     while let Some(picture) = left.next()? {
         pictures.push(picture);

@@ -1,9 +1,10 @@
 //! The kernels of this project at work on pictures of the decoder and surfaces of the encoder, where they lie.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use headframe_kernels::cuda::batch;
-use headframe_kernels::cuda::{CudaError, CudaLadder, DevicePicture, Gpu, Job, Layout, Queue};
+use headframe_kernels::cuda::{CudaError, CudaHash, CudaLadder, DevicePicture, Event, Gpu, Job, Layout, Queue};
 use headframe_kernels::{Format, Source};
 
 use super::device::{Device, Planes};
@@ -22,6 +23,7 @@ pub struct Scaler {
 struct Kernels {
     /// For the pictures that came last.
     ladder: Option<CudaLadder>,
+    hash: CudaHash,
     queue: Queue,
     gpu: Gpu,
 }
@@ -35,17 +37,17 @@ impl Scaler {
         // The kernels make their context current and leave it so; with this the thread has afterwards what it had before.
         let _current = device.current()?;
         let gpu = Gpu::open(device.info().uuid)?;
-        let kernels = Some(Kernels { ladder: None, queue: gpu.queue()?, gpu });
+        let kernels = Some(Kernels { ladder: None, hash: CudaHash::new(&gpu), queue: gpu.queue()?, gpu });
         Ok(Self { device: Arc::clone(device), kernels })
     }
 
-    /// Makes all `outputs` of `source`, in 8 bits, and returns when the card is done. Bicubic (Catmull-Rom), as
+    /// Makes all `outputs` of `source`, in 8 bits, and returns when the card is done, with the time it took by the card's own clock. Bicubic (Catmull-Rom), as
     /// [`headframe_kernels::reference`] defines it. What changes in size or depth from the call before is prepared for anew,
     /// which costs milliseconds.
     ///
     /// # Errors
     /// Class input if a size is too far from another to be scaled. The outputs have any content after an error.
-    pub fn scale(&mut self, source: &Planes<'_>, outputs: &[Planes<'_>]) -> Result<(), NvidiaError> {
+    pub fn scale(&mut self, source: &Planes<'_>, outputs: &[Planes<'_>]) -> Result<Duration, NvidiaError> {
         let _current = self.device.current()?;
         let kernels = kernels(&mut self.kernels)?;
         outputs.iter().chain([source]).try_for_each(|planes| same_card(&self.device, planes))?;
@@ -55,8 +57,24 @@ impl Scaler {
         let queued = kernels.queue(source, outputs);
         // Also after an error: what was queued before it must not outlive the borrow of the pictures.
         let done = kernels.queue.finish();
-        queued?;
-        Ok(done?)
+        let (begin, end) = queued?;
+        done?;
+        Ok(end.since(&begin)?)
+    }
+
+    /// The hash of a picture, by [`headframe_kernels::hash`]: made on the card, which only the hashes of rows leave.
+    pub fn hash(&mut self, picture: &Planes<'_>) -> Result<[u8; 32], NvidiaError> {
+        let _current = self.device.current()?;
+        let kernels = kernels(&mut self.kernels)?;
+        same_card(&self.device, picture)?;
+        let picture = self::picture(&kernels.gpu, picture)?;
+        // As before scaling.
+        let queued = kernels.queue.wait_for_shared();
+        let hashes = queued.and_then(|()| kernels.hash.pictures(&kernels.queue, &[&picture]));
+        let done = kernels.queue.finish();
+        let hashes = hashes?;
+        done?;
+        hashes.first().copied().ok_or(NvidiaError::Broken { what: "hash" })
     }
 
     /// Copies a picture to another surface of its size and depth, and returns when the card is done.
@@ -82,7 +100,8 @@ fn same_card(device: &Device, planes: &Planes<'_>) -> Result<(), NvidiaError> {
 }
 
 impl Kernels {
-    fn queue(&mut self, source: &Planes<'_>, outputs: &[Planes<'_>]) -> Result<(), NvidiaError> {
+    /// Marks before and behind the work.
+    fn queue(&mut self, source: &Planes<'_>, outputs: &[Planes<'_>]) -> Result<(Event, Event), NvidiaError> {
         let source = picture(&self.gpu, source)?;
         let mut outputs = outputs.iter().map(|output| picture(&self.gpu, output)).collect::<Result<Vec<_>, _>>()?;
         let sizes: Vec<_> = outputs.iter().map(|output| (output.source().width, output.source().height)).collect();
@@ -94,7 +113,9 @@ impl Kernels {
         let ladder = self.ladder.insert(ladder);
         // The decoder copies a picture out in the default stream, and may not be done when it is handed over.
         self.queue.wait_for_shared()?;
-        Ok(ladder.scale(&self.queue, &mut [Job { source: &source, outputs: &mut outputs }])?)
+        let begin = self.queue.record()?;
+        ladder.scale(&self.queue, &mut [Job { source: &source, outputs: &mut outputs }])?;
+        Ok((begin, self.queue.record()?))
     }
 }
 

@@ -108,6 +108,8 @@ pub(super) fn is_uuid(text: &str) -> bool {
 pub(super) struct Found {
     pub(super) uuid: String,
     pub(super) name: String,
+    /// Compute capability, major and minor.
+    pub(super) compute: (u32, u32),
     pub(super) memory_bytes: u64,
     pub(super) decoders: u32,
     pub(super) encoders: u32,
@@ -131,6 +133,7 @@ struct Broken {
 struct Device {
     uuid: String,
     name: String,
+    compute: (u32, u32),
     memory_bytes: u64,
     decodes: Vec<Engines>,
     encodes: Vec<Engines>,
@@ -164,6 +167,7 @@ pub(super) fn find(
         encoders: most(&device.encodes),
         uuid: device.uuid,
         name: device.name,
+        compute: device.compute,
         memory_bytes: device.memory_bytes,
     });
     let broken = listed.broken.into_iter().map(|it| match it.uuid {

@@ -20,7 +20,7 @@ use crate::budget::Limits;
 use crate::error::{Class, EngineError};
 use crate::ladder::{Codec, Ladder};
 use crate::pace::Pace;
-use crate::placement::{Change, Demand, Equipment, Full, Outcome, Placement, Source};
+use crate::placement::{Change, Demand, Equipment, Full, Generation, Outcome, Placement, Source};
 use crate::segment::{Part, SegmentOut, SourceInfo, TICKS_PER_SECOND};
 use crate::sessions::{Desk, Stats};
 use crate::units::{CardId, Moment};
@@ -105,7 +105,7 @@ pub(super) struct Slot {
     /// Deaths since the last segment made.
     pub(super) deaths_in_row: u32,
     /// What its worker last said of who made what.
-    pub(super) tally: [u64; 3],
+    pub(super) tally: [u64; 5],
 }
 
 struct Stream {
@@ -281,8 +281,9 @@ impl Inner {
         }
         *self.desk.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(desk));
         for (card, id) in wanted.into_iter().zip((0..).map(CardId)) {
-            let Found { uuid, name, memory_bytes, decoders, encoders } = card;
-            let equipment = Equipment { decoders: decoders.max(1), encoders, memory_bytes, link_bytes: LINK };
+            let Found { uuid, name, compute, memory_bytes, decoders, encoders } = card;
+            let (generation, decoders) = (Generation::of(compute), decoders.max(1));
+            let equipment = Equipment { generation, decoders, encoders, memory_bytes, link_bytes: LINK };
             let keeper = Arc::clone(&self);
             let keeper = thread::Builder::new().name(format!("codec-card-{}", id.0)).spawn(move || keeper.keep(id));
             match keeper {
@@ -293,7 +294,7 @@ impl Inner {
                 Err(error) => tracing::error!(uuid, %error, "no thread for a graphics card: it is not used"),
             }
             let stats = CardStats { uuid, name, ..CardStats::default() };
-            state.slots.push(Slot { stats, up: None, probe: false, deaths_in_row: 0, tally: [0; 3] });
+            state.slots.push(Slot { stats, up: None, probe: false, deaths_in_row: 0, tally: [0; 5] });
         }
         state.placement = Some(placement);
     }

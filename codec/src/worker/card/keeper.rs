@@ -2,22 +2,25 @@
 //! with the thread that started them.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::Death;
 use super::super::child::{Done, Worker, not_ready};
 use super::super::ipc::{self, Answer, CardReady, IpcError};
 use super::super::pool::{ROUND, backoff};
 use super::choice::is_uuid;
-use super::fleet::{Inner, Word};
+use super::fleet::{Inner, State, Word};
 use crate::error::Class;
-use crate::placement::{Equipment, Outcome};
+use crate::placement::{Equipment, Generation, Outcome};
 use crate::sessions::{Event, WorkerId};
 use crate::units::CardId;
 
 /// Characters of a card's name that are shown, and abilities.
 const MAX_NAME: usize = 64;
 const MAX_ABILITIES: usize = 32;
+
+/// Luma samples of a 1080p picture.
+const FULL_HD: f64 = 1920.0 * 1080.0;
 
 /// How a worker came to its end.
 enum End {
@@ -103,15 +106,15 @@ impl Inner {
         let mut state = self.lock();
         let up = state.up_of(worker);
         let epoch = up.epoch;
-        let CardReady { memory_bytes, decoders, encoders, link_bytes, .. } = *ready;
+        let CardReady { compute, memory_bytes, decoders, encoders, link_bytes, .. } = *ready;
         if let Some(placement) = &mut state.placement {
-            let decoders = decoders.max(1);
-            placement.card(card, Equipment { decoders, encoders, memory_bytes, link_bytes }, now);
+            let (generation, decoders) = (Generation::of(compute), decoders.max(1));
+            placement.card(card, Equipment { generation, decoders, encoders, memory_bytes, link_bytes }, now);
         }
         if let Some(slot) = state.slots.get_mut(card.0 as usize) {
             slot.up = Some(up);
             slot.stats.engine = plain(&ready.engine);
-            slot.tally = [0; 3];
+            slot.tally = [0; 5];
         }
         if probe && let Some(change) = state.placement.as_mut().and_then(|placement| placement.probed(card, true, now))
         {
@@ -192,8 +195,19 @@ impl Inner {
                     Some(()) => continue,
                     None => return End::Death(Death::Protocol),
                 },
-                (Answer::Tally { rungs_on_card, rungs_on_host, segments_left }, None) => {
-                    self.tally(card, [rungs_on_card, rungs_on_host, segments_left]);
+                (
+                    Answer::Tally {
+                        rungs_on_card,
+                        rungs_on_host,
+                        segments_left,
+                        scaled_samples,
+                        scaling_ns,
+                        memory_used_bytes,
+                    },
+                    None,
+                ) => {
+                    let sums = [rungs_on_card, rungs_on_host, segments_left, scaled_samples, scaling_ns];
+                    self.tally(card, sums, memory_used_bytes);
                     continue;
                 }
                 _ => return End::Death(Death::Protocol),
@@ -231,16 +245,28 @@ impl Inner {
         up.condemned.map(End::Death)
     }
 
-    /// Who made what, in all workers of this card so far.
-    fn tally(&self, card: CardId, now: [u64; 3]) {
+    /// Who made what, in all workers of this card so far, and what that took.
+    fn tally(&self, card: CardId, now: [u64; 5], memory_used_bytes: u64) {
         let mut state = self.lock();
-        let Some(slot) = state.slots.get_mut(card.0 as usize) else { return };
+        let State { slots, placement, .. } = &mut *state;
+        let Some(slot) = slots.get_mut(card.0 as usize) else { return };
+        let mut more = [0; 5];
+        for ((more, before), now) in more.iter_mut().zip(&mut slot.tally).zip(now) {
+            // Threads of the worker may say them out of order.
+            *more = now.saturating_sub(*before);
+            *before = (*before).max(now);
+        }
+        let [on_card, on_host, left, samples, scaling_ns] = more;
         let stats = &mut slot.stats;
         let sums = [&mut stats.rungs_on_card, &mut stats.rungs_on_host, &mut stats.segments_on_host];
-        for ((sum, before), now) in sums.into_iter().zip(&mut slot.tally).zip(now) {
-            // Threads of the worker may say them out of order.
-            *sum = sum.saturating_add(now.saturating_sub(*before));
-            *before = (*before).max(now);
+        for (sum, more) in sums.into_iter().zip([on_card, on_host, left]) {
+            *sum = sum.saturating_add(more);
+        }
+        stats.memory_used_bytes = memory_used_bytes;
+        if let Some(placement) = placement {
+            placement.scaled(card, samples as f64, Duration::from_nanos(scaling_ns));
+            placement.memory_used(card, memory_used_bytes);
+            stats.scaling = placement.scale_time(card, FULL_HD).unwrap_or_default();
         }
     }
 }

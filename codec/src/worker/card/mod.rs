@@ -108,6 +108,10 @@ pub struct CardStats {
     pub pid: Option<u32>,
     /// Resident memory of its worker, bytes.
     pub rss_bytes: u64,
+    /// Bytes of its memory in use, by whoever has them, when its last segment ended.
+    pub memory_used_bytes: u64,
+    /// Its time for scaling a 1080p picture to all renditions of a stream, as known when its last segment ended.
+    pub scaling: Duration,
     /// Segments in hand.
     pub in_hand: usize,
     /// Segments made.

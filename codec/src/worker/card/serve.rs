@@ -15,7 +15,7 @@ use super::counter::Counter;
 use super::lending::ToCard;
 use super::trial;
 use crate::engine::Event;
-use crate::engine::nvidia::{Card, Engine, Tally, choose};
+use crate::engine::nvidia::{Card, Engine, Scaling, Tally, choose};
 use crate::error::{Class, EngineError};
 use crate::ffi::heap;
 use crate::nvidia::{Decodes, Device, Driver, Encodes, NvidiaError, Source, Surface, Uuid};
@@ -88,6 +88,19 @@ fn no_work_for_cards() -> IpcError {
     IpcError::Protocol("a worker with a card only transcodes".to_owned())
 }
 
+fn tally(card: &Card) -> Answer {
+    let Tally { rungs_on_card, rungs_on_host, segments_left } = card.tally();
+    let Scaling { samples, took } = card.scaling();
+    Answer::Tally {
+        rungs_on_card,
+        rungs_on_host,
+        segments_left,
+        scaled_samples: samples,
+        scaling_ns: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+        memory_used_bytes: card.memory_used().unwrap_or(0),
+    }
+}
+
 fn segment(card: &Card, request: Request, file: Sealed) -> Result<(), IpcError> {
     let Request::Transcode { id, ladder, paces, limits, .. } = request else { return Err(no_work_for_cards()) };
     let socket = rustix::stdio::stdin();
@@ -97,8 +110,7 @@ fn segment(card: &Card, request: Request, file: Sealed) -> Result<(), IpcError> 
         Event::Halfway => Ok(()),
     };
     let made = input(&limits, file).and_then(|bytes| card.transcode_in_parts(&ladder, bytes, &paces, &limits, &sink));
-    let Tally { rungs_on_card, rungs_on_host, segments_left } = card.tally();
-    ipc::send(socket, &Answer::Tally { rungs_on_card, rungs_on_host, segments_left }, None)?;
+    ipc::send(socket, &tally(card), None)?;
     match made {
         Ok(out) => ipc::send(socket, &done(id, out), None),
         Err(error) => ipc::send(socket, &Answer::Failed { id, error }, None),
@@ -139,6 +151,7 @@ fn open(source: &Source, uuid: Uuid) -> Result<Opened, String> {
     let ready = CardReady {
         uuid: info.uuid.to_string(),
         name: info.name.clone(),
+        compute: info.compute,
         memory_bytes: info.memory_bytes,
         decoders: decodes.iter().map(|it| u32::from(it.engines)).max().unwrap_or(0),
         encoders: encodes.iter().map(|it| it.engines).max().unwrap_or(u32::from(some || choice.encodes)),
