@@ -313,7 +313,7 @@ fn scaled_once(device: &Arc<Device>) -> Result<(), NvidiaError> {
     let source = Surface::new(device, (320, 180), 8)?;
     let rungs = [Surface::new(device, (160, 90), 8)?, Surface::new(device, (80, 45), 8)?];
     device.upload(&source.planes((320, 180)), &picture((320, 180), 1, 8))?;
-    scaler.scale(&source.planes((320, 180)), &[rungs[0].planes((160, 90)), rungs[1].planes((80, 45))])
+    scaler.scale(&source.planes((320, 180)), &[rungs[0].planes((160, 90)), rungs[1].planes((80, 45))]).map(drop)
 }
 
 /// Calls of a function so far.
@@ -388,7 +388,7 @@ fn what_cannot_be_scaled_is_refused() {
         assert!(matches!(ten, Err(NvidiaError::Unsupported { .. })), "{ten:?}");
         // It may go to another thread.
         let scaler = std::thread::scope(|scope| {
-            let scale = || scaler.scale(&large, &[]).map(|()| scaler);
+            let scale = || scaler.scale(&large, &[]).map(|_| scaler);
             scope.spawn(scale).join().unwrap()
         });
         let mut scaler = scaler.unwrap();
