@@ -5,10 +5,10 @@ use super::{Bound, Row, Rules};
 
 /// What money costs in a year: what an operator whose fee and lock are held up could earn elsewhere.
 const INTEREST: f64 = 0.1;
-/// Calldata at the floor price of EIP-7623, gas for a byte that is not 0.
-const BYTE: f64 = 40.0;
-/// Gas of a demand: a transaction, a few cold words and an event; rounded up.
-const DEMAND: f64 = 150_000.0;
+/// Gas of a publication of one piece, 16 KiB, nearly all of it calldata: contracts/snapshots/verification.json.
+const PUBLICATION: f64 = 705_480.0;
+/// Gas of the demand before it, from the same file.
+const DEMAND: f64 = 109_541.0;
 
 /// Contests without ground, false reports of missing data, and slashing oneself.
 pub(super) fn rows(rules: &Rules, dice: &mut Dice, trials: u32) -> Vec<Row> {
@@ -44,14 +44,13 @@ fn spam(rules: &Rules, dice: &mut Dice, trials: u32) -> Row {
 
 /// Two friends in both seats of a segment may make the operator publish a piece, at its cost.
 fn false_reports(rules: &Rules, friends: f64, dice: &mut Dice, trials: u32) -> Row {
-    let publication = BYTE * f64::from(rules.piece) + 21_000.0;
     let both = power(friends, rules.verifiers);
-    let exact = f64::from(rules.long_draws) * both * publication;
-    let (simulated, error) = mean(trials, f64::from(rules.long_draws) * publication, || {
+    let exact = f64::from(rules.long_draws) * both * PUBLICATION;
+    let (simulated, error) = mean(trials, f64::from(rules.long_draws) * PUBLICATION, || {
         let demands = (0..rules.long_draws).filter(|_| dice.count(rules.verifiers, friends) == rules.verifiers).count();
-        demands as f64 * publication
+        demands as f64 * PUBLICATION
     });
-    let bound = Bound::at_most("gas to the operator for each of the demander's", 1.0, publication / DEMAND);
+    let bound = Bound::at_most("gas to the operator for each of the demander's", 1.0, PUBLICATION / DEMAND);
     Row {
         attack: "false reports of missing data",
         case: format!("{:.0} % of the verifiers collude; long claim", friends * 100.0),
@@ -84,5 +83,20 @@ fn way_out(rules: &Rules, dice: &mut Dice, trials: u32) -> Row {
         error,
         holds: bound.holds(),
         bound: Some(bound),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gas_is_what_the_contracts_were_measured_to_use() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts/snapshots/verification.json");
+        let measured: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let gas = |name: &str| measured[name].as_str().unwrap().parse::<f64>().unwrap();
+        assert_eq!(gas("publish a chunk of 16 KiB"), PUBLICATION);
+        assert_eq!(gas("demand a chunk"), DEMAND);
     }
 }

@@ -48,8 +48,6 @@ pub struct Rules {
     pub bond_to_winner: f64,
     /// Longest way of a claim through a dispute, in whole days.
     pub dispute_days: f64,
-    /// Bytes of a piece that has to be published on demand.
-    pub piece: u32,
 }
 
 impl Rules {
@@ -78,7 +76,6 @@ impl Rules {
             bond_share: 0.1,
             bond_to_winner: 0.5,
             dispute_days: 8.0,
-            piece: 16_384,
         }
     }
 
