@@ -23,11 +23,6 @@ impl Net {
         let sent = PendingTransactionBuilder::new(self.provider.root().clone(), hash);
         sent.get_receipt().await.unwrap().status()
     }
-
-    async fn wait(&self, seconds: u64) {
-        let _: i64 = self.provider.raw_request("evm_increaseTime".into(), (seconds,)).await.unwrap();
-        let () = self.provider.raw_request("anvil_mine".into(), (U256::from(1),)).await.unwrap();
-    }
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@ import {ErrorSumStep} from "../../src/steps/ErrorSumStep.sol";
 import {HeaderStep} from "../../src/steps/HeaderStep.sol";
 import {IStepVerifier} from "../../src/steps/IStepVerifier.sol";
 import {LeafStep} from "../../src/steps/LeafStep.sol";
+import {OrderedHeaderStep} from "../../src/verify/OrderedHeaderStep.sol";
 import {ScaleStep} from "../../src/steps/ScaleStep.sol";
+import {ShapeStep} from "../../src/verify/ShapeStep.sol";
 
 /// @dev Every kind of evidence, sound and spoilt: contracts/tests/steps/vectors of the repository says what is in it.
 contract StepsTest is StepVectors {
@@ -37,6 +39,14 @@ contract StepsTest is StepVectors {
 
     function test_headerStep_vectors() public {
         check(new HeaderStep(), "header", 60);
+    }
+
+    function test_shapeStep_vectors() public {
+        check(new ShapeStep(), "shape", 10);
+    }
+
+    function test_orderedHeaderStep_vectors() public {
+        check(new OrderedHeaderStep(new HeaderStep()), "ordered_header", 6);
     }
 
     function test_scaleStep_computesWithoutJudging() public {

@@ -16,7 +16,7 @@ pub(crate) struct Net {
     pub(crate) params: Params,
     pub(crate) deployer: Address,
     pub(crate) provider: DynProvider,
-    _chain: DevChain,
+    pub(crate) chain: DevChain,
 }
 
 /// An account with coins, and a provider that signs for it.
@@ -37,7 +37,13 @@ impl Net {
         let (deployer, provider) = account(&chain, 1).await;
         params.governance.guardian = Address::repeat_byte(0x6a);
         let at = deploy(&provider, deployer, &params, &[(deployer, U256::from(SUPPLY))]).await.unwrap();
-        Self { at, params, deployer, provider, _chain: chain }
+        Self { at, params, deployer, provider, chain }
+    }
+
+    /// Lets so many seconds go by and a block be made.
+    pub(crate) async fn wait(&self, seconds: u64) {
+        let _: i64 = self.provider.raw_request("evm_increaseTime".into(), (seconds,)).await.unwrap();
+        let () = self.provider.raw_request("anvil_mine".into(), (U256::from(1),)).await.unwrap();
     }
 
     pub(crate) async fn faults(&self) -> Vec<Fault> {

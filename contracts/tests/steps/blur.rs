@@ -13,19 +13,19 @@ use headframe_market::proof::{Accusation, Answer, Block, Limits};
 use std::sync::LazyLock;
 
 /// Commitments to 60 pictures of 1080p take a while: one segment of the usual curve serves all tests.
-static SEGMENT: LazyLock<Segment> = LazyLock::new(|| Segment::new(Curve::CatmullRom));
+pub(crate) static SEGMENT: LazyLock<Segment> = LazyLock::new(|| Segment::new(Curve::CatmullRom));
 
-const FRAMES: usize = 60;
-const FRAME: usize = 37;
+pub(crate) const FRAMES: usize = 60;
+pub(crate) const FRAME: usize = 37;
 /// Twice, three and four and a half times smaller, and the usual 480p and 720p.
-const SIZES: [(u32, u32); 5] = [(960, 540), (640, 360), (426, 240), (854, 480), (1280, 720)];
+pub(crate) const SIZES: [(u32, u32); 5] = [(960, 540), (640, 360), (426, 240), (854, 480), (1280, 720)];
 
 /// Two seconds of one picture, and the right rungs.
-struct Segment {
+pub(crate) struct Segment {
     curve: Curve,
-    source: Pictures,
-    right: Vec<Vec<Picture>>,
-    scaled: Vec<Pictures>,
+    pub(crate) source: Pictures,
+    pub(crate) right: Vec<Vec<Picture>>,
+    pub(crate) scaled: Vec<Pictures>,
 }
 
 fn at_all_times(picture: &Picture) -> Vec<Picture> {
@@ -44,7 +44,16 @@ impl Segment {
         Self { curve, source, right, scaled }
     }
 
-    fn answer(&self, scaled: &[Pictures], errors: &Errors, limits: &Limits) -> Answer {
+    /// The rungs with the first one's tile of column 11, row 7 of one frame blurred.
+    pub(crate) fn blurred(&self) -> Vec<Pictures> {
+        let mut shown = self.right[0].clone();
+        shown[FRAME] = blurred(&shown[FRAME], 0, 11, 7);
+        let mut scaled = self.scaled.clone();
+        scaled[0] = committed(&shown);
+        scaled
+    }
+
+    pub(crate) fn answer(&self, scaled: &[Pictures], errors: &Errors, limits: &Limits) -> Answer {
         let content = ByteTree::new(&[1]);
         let rung = |scaled: &Pictures| {
             answer::rung(scaled.picture(0).unwrap().size(), &content, scaled, scaled, errors, limits)
@@ -79,10 +88,7 @@ fn a_transcoder_that_blurs_one_tile_of_one_frame() {
     let (errors, limits) = (Errors::between(&honest[0], &honest[0]).unwrap(), Limits::default());
     let honest_answer = segment.answer(honest, &errors, &limits);
 
-    let mut shown = segment.right[0].clone();
-    shown[FRAME] = blurred(&shown[FRAME], 0, 11, 7);
-    let mut scaled = honest.clone();
-    scaled[0] = committed(&shown);
+    let scaled = segment.blurred();
     let answer = segment.answer(&scaled, &errors, &limits);
     let cheat = Scaling { answer: &answer, source: &segment.source, scaled: &scaled };
     let accusation = cheat.accuse(0, &segment.right[0]).unwrap();

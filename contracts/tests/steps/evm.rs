@@ -2,7 +2,7 @@
 
 use alloy::hex;
 use alloy::primitives::{Address, B256, Bytes};
-use alloy::sol_types::{SolCall, SolError};
+use alloy::sol_types::{SolCall, SolError, SolValue};
 use headframe_contracts::bindings::step_errors::{NothingWrong, OutOfShape};
 use headframe_market::proof::Accusation;
 use revm::context::result::{ExecutionResult, Output};
@@ -35,27 +35,38 @@ pub(crate) enum Outcome {
 
 const CALLER: Address = Address::repeat_byte(0xca);
 const STEP: Address = Address::repeat_byte(0x57);
+/// What [`Step::beside`] asks.
+const OTHER: Address = Address::repeat_byte(0x58);
 /// The most gas that a transaction may have (EIP-7825).
 const GAS: u64 = 16_777_216;
 
 impl Step {
     /// Deploys the creation code of a contract.
     pub(crate) fn new(code: &Bytes) -> Self {
-        let runtime = match Self::with(None).call(TxKind::Create, code.clone()) {
-            ExecutionResult::Success { output: Output::Create(runtime, _), .. } => runtime,
-            other => panic!("the step does not deploy: {other:?}"),
-        };
-        Self::with(Some(runtime))
+        let step = Self::with(&[]).create(code);
+        Self::with(&[(STEP, step)])
     }
 
-    fn with(runtime: Option<Bytes>) -> Self {
+    /// Deploys a contract that asks another one: its constructor takes the other's address and nothing else.
+    pub(crate) fn beside(code: &Bytes, other: &Bytes) -> Self {
+        let other = Self::with(&[]).create(other);
+        let step = Self::with(&[]).create(&[&code[..], &OTHER.abi_encode()].concat().into());
+        Self::with(&[(OTHER, other), (STEP, step)])
+    }
+
+    fn create(mut self, code: &Bytes) -> Bytes {
+        match self.call(TxKind::Create, code.clone()) {
+            ExecutionResult::Success { output: Output::Create(runtime, _), .. } => runtime,
+            other => panic!("the step does not deploy: {other:?}"),
+        }
+    }
+
+    fn with(contracts: &[(Address, Bytes)]) -> Self {
         let mut db = CacheDB::new(EmptyDB::new());
-        if let Some(code) = runtime {
-            let code = Bytecode::new_raw(code);
-            db.insert_account_info(
-                STEP,
-                AccountInfo { code_hash: code.hash_slow(), code: Some(code), ..Default::default() },
-            );
+        for (at, code) in contracts {
+            let code = Bytecode::new_raw(code.clone());
+            let account = AccountInfo { code_hash: code.hash_slow(), code: Some(code), ..Default::default() };
+            db.insert_account_info(*at, account);
         }
         let context = Context::mainnet().modify_cfg_chained(|cfg| cfg.set_spec_and_mainnet_gas_params(SpecId::PRAGUE));
         Self { evm: context.with_db(db).build_mainnet() }

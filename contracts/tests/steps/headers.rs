@@ -8,7 +8,7 @@ use headframe_market::commit::bytes::CHUNK;
 use headframe_market::proof::Ordered;
 use headframe_market::proof::header::{Kind, Rendition};
 
-const PACKET: usize = 188;
+pub(crate) const PACKET: usize = 188;
 
 /// Twelve pictures of 320x180, High, level 1.2, made with
 /// `ffmpeg -f lavfi -i testsrc2=size=320x180:rate=30 -frames:v 12 -c:v libx264 -preset veryfast -profile:v high -b:v 200k
@@ -32,7 +32,7 @@ fn judged(step: &mut Step, bytes: &[u8], change: impl Fn(&mut Ordered)) -> Optio
 }
 
 /// All calls that look at a rendition.
-fn looks(bytes: &[u8]) -> Vec<(Kind, usize, usize, usize)> {
+pub(crate) fn looks(bytes: &[u8]) -> Vec<(Kind, usize, usize, usize)> {
     let packets = (0..bytes.len() / PACKET).flat_map(|packet| {
         let chunk = packet * PACKET / CHUNK;
         [(Kind::Sync, packet, chunk, 1), (Kind::Sequence, packet, chunk, 1), (Kind::Sequence, packet, chunk, 2)]

@@ -6,11 +6,13 @@
 
 pub mod abi;
 pub mod answer;
+pub mod challenge;
 pub mod equivocation;
 pub mod error_sum;
 pub mod header;
 pub mod leaf;
 mod openings;
+pub mod ordered;
 pub mod scale;
 
 pub use abi::{Accused, Answer, Block, Claim, Drawn, Limits, Opening, Ordered, Rung};
@@ -28,7 +30,7 @@ pub struct Accusation {
 }
 
 impl Accusation {
-    /// The call of `IStepVerifier.prove`.
+    /// The call of `IStepVerifier.prove`, which judges and has no consequences: [`challenge`] has those of the chain.
     pub fn calldata(&self) -> Bytes {
         abi::proveCall { statement: self.statement, evidence: self.evidence.clone() }.abi_encode().into()
     }

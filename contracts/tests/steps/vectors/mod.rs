@@ -3,6 +3,7 @@
 
 mod errors;
 mod headers;
+mod ordered;
 mod receipts;
 mod scale;
 
@@ -31,7 +32,11 @@ pub(crate) struct File {
 
 impl File {
     pub(crate) fn new(name: &'static str, code: &Bytes) -> Self {
-        Self { step: Step::new(code), name, vectors: Vec::new() }
+        Self::of(name, Step::new(code))
+    }
+
+    pub(crate) fn of(name: &'static str, step: Step) -> Self {
+        Self { step, name, vectors: Vec::new() }
     }
 
     /// A call that has to come to this.
