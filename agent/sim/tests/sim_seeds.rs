@@ -20,7 +20,7 @@ const LONG: [(u64, &str); 10] = [
     (3384, "a liar's draw took the place of the answer to the real one, which could not be revealed then"),
 ];
 /// The same, of short runs.
-const SHORT: [(u64, &str); 10] = [
+const SHORT: [(u64, &str); 11] = [
     (5037, "what was reorganised while the rig was down was never looked at again"),
     (6242, "of two providers, one of which was far behind, the other one was set aside"),
     (100_778, "what could not be looked at after a reorganisation, because too few answered, never was"),
@@ -31,6 +31,10 @@ const SHORT: [(u64, &str); 10] = [
     (302_693, "an undone claim stood before undone proofs, and while one provider was left it was not sent"),
     (402_006, "what had been asked for again, and was undone, stood before proofs and was never raised"),
     (602_972, "a claim that was lost in blocks that a reorganisation undid had been given up"),
+    (
+        2_004_358,
+        "below a quorum a seal that could not be run yet rested five blocks, and the next claim's, and the next",
+    ),
 ];
 
 fn assert_good(outcome: &Outcome) {

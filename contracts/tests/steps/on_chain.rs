@@ -113,6 +113,7 @@ impl Site {
             book: d.book,
             profiles: d.profiles,
             router: d.router,
+            ..Addresses::default()
         };
         let domain = Domain { chain_id: d.chain_id, market: d.market };
         let (client, operator) = (Party::new(&net, 2).await, Party::new(&net, 3).await);

@@ -353,9 +353,10 @@ impl Outbox {
     /// nothing was signed for it the newer content and deadline count. A failed intent is tried again when
     /// `retry_after` blocks have passed since it failed. An intent that was not signed by its deadline is dropped.
     ///
-    /// A proof comes back sooner: one that failed after a block, because it is only signed when it can be run. Without a quorum
-    /// also one that was mined, or may have been, `retry_after` blocks later: who asks has seen that it is due, and nobody can say
-    /// for certain that it is not. It keeps its nonce where that is free, and else has a new one; at worst the second reverts.
+    /// A proof comes back sooner: one that failed after a block, whatever the quorum, because it is only signed when it can be
+    /// run. Without a quorum also one that was mined, or may have been, `retry_after` blocks later: who asks has seen that it is
+    /// due, and nobody can say for certain that it is not. It keeps its nonce where that is free, and else has a new one; at
+    /// worst the second reverts.
     ///
     /// Durable when it returns. Dropping the future half way may or may not have recorded the intent.
     ///
@@ -391,7 +392,8 @@ impl Outbox {
                         (State::Sent, Some(Doubt::Spent(since))) => Some(since),
                         _ => None,
                     };
-                    let rest = if proof && quorum { 1 } else { retry_after };
+                    let failed = entry.intent.state == State::Failed;
+                    let rest = if proof && (quorum || failed) { 1 } else { retry_after };
                     if since.is_some_and(|block| head >= block.after(rest)) {
                         store.retry(&entry, &action, deadline, head)?;
                     }
