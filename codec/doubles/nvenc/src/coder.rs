@@ -142,8 +142,11 @@ impl Coder {
         fields.gop_size = c_int::try_from(fixed.gop).unwrap_or(c_int::MAX);
         fields.max_b_frames = 0;
         fields.thread_count = 1;
-        fields.rc_max_rate = order.peak.into();
-        fields.rc_buffer_size = order.buffer as c_int;
+        // libaom has no limit to a quality.
+        if order.quality.is_none() || fixed.codec != NV_ENC_CODEC_AV1_GUID {
+            fields.rc_max_rate = order.peak.into();
+            fields.rc_buffer_size = order.buffer as c_int;
+        }
         fields.bit_rate = if order.quality.is_some() { 0 } else { order.bitrate.into() };
         let mut options = ptr::null_mut();
         let mut set = |key: &str, value: &str| {
