@@ -147,7 +147,7 @@ fn only_the_cards_that_were_chosen_are_used() {
 fn a_lost_card_loses_no_segment_and_comes_back_after_a_probe() {
     let rig = Rig::two_cards();
     // Behind the trials at the start, in its third segment or so.
-    rig.tell(FIRST, &[("CUDA", "devices=2;fault=cuLaunchKernel=719@60")]);
+    rig.tell(FIRST, &[("CUDA", "devices=2;fault=cuLaunchKernel=719@80")]);
     let pool = rig.pool(Cards::All);
     lending(&pool, 2);
     rig.tell(FIRST, &[("CUDA", "devices=2;fault=cuDevicePrimaryCtxRetain=46")]);
