@@ -280,7 +280,7 @@ fn copies_fills_marks_and_measures_work_too() {
     alone("copies_fills_marks_and_measures_work_too", |doubles| {
         let device = doubles.device();
         let gpu = Gpu::open(device.info().uuid).unwrap();
-        assert_eq!((cuda::driver_version(), gpu.kernels().unwrap().len()), (Ok(12020), 7));
+        assert_eq!((cuda::driver_version(), gpu.kernels().unwrap().len()), (Ok(12020), 8));
         assert_eq!(gpu.memory(), Ok((8192 << 20, 8192 << 20)));
         let queue = gpu.queue().unwrap();
         let begin = queue.record().unwrap();
