@@ -217,9 +217,13 @@ impl Unclaimed {
         let now = account.chain.now(head.number, Timestamp(head.timestamp)).await?;
         let work = account.jobs.work(job.id, head.number);
         let leaves = work.as_ref().map_or(&[][..], |work| &work.leaves);
-        let local = Local { unclaimed: leaves, wish: Wish::Claim, ..Local::default() };
+        // What the automation will claim, when it has made a sample of it again (rule G5).
+        let local = Local { unclaimed: leaves, wish: Wish::Claim, checked: u32::MAX, ..Local::default() };
         let (receipts, units) = (leaves.len(), leaves.iter().fold(0u64, |sum, leaf| sum.saturating_add(leaf.units.0)));
         let claim = match operator::next(account.me, job, &local, &account.batches, &now) {
+            _ if work.as_ref().is_some_and(|work| work.doubted) => {
+                Err(format!("a sample of the work of job {} was wrong: none of it is claimed", job.id))
+            }
             operator::Step::Send(action @ Action::Claim { .. }) => Ok(action),
             _ if units == 0 => Err(format!("nothing of job {} waits to be claimed", job.id)),
             _ if job.state == JobState::Draining && now.market > job.drain_until => {
