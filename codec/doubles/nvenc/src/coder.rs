@@ -166,7 +166,8 @@ impl Coder {
         match fixed.codec {
             NV_ENC_CODEC_AV1_GUID => {
                 set("usage", "realtime");
-                set("cpu-used", "8");
+                // Faster ones leave moving colours as they were.
+                set("cpu-used", "6");
                 set("lag-in-frames", "0");
             }
             _ => {
