@@ -5,10 +5,11 @@
 //! segment nothing ever moves.
 //!
 //! A card's load is that of its fullest part: decode engines, scaler, encode engines (no more of them than it has sessions),
-//! memory, and the way to the host. A new stream goes where that is least after it, and nowhere past [`FILL`]: new work is
-//! refused before accepted work suffers. A stream moves by itself only if it gains [`GAIN`] by that, has been where it is
-//! for [`DWELL`], and no other moved within [`PAUSE`]; two cards never exchange streams, because who moves leaves the other
-//! card less full than this one was. It moves at once when its card is out, or has had no encoder session for [`NO_SESSION`];
+//! and the way to the host; memory only where it is past [`FILL`], as it slows nothing down before. A new stream goes where
+//! that is least after it, and nowhere past [`FILL`]: new work is refused before accepted work suffers. A stream moves by itself
+//! only if it gains [`GAIN`] by that, has been where it is for [`DWELL`], and no other moved within [`PAUSE`]; two cards never
+//! exchange streams, because who moves leaves the other card less full than this one was. It moves at once when its card is
+//! out, or has had no encoder session for [`NO_SESSION`];
 //! then cards may be filled to the brim.
 //!
 //! A card without an encoder, or with no session to be had, decodes and scales, and the processor encodes: only while nothing
@@ -181,12 +182,13 @@ impl Card {
         let share = |need: f64, have: f64| if need == 0.0 { 0.0 } else { need / have };
         // A moment without sessions counts as one.
         let engines = have.encoders.min(self.sessions.max(1));
-        let memory = load.memory + self.costs.fixed_bytes();
+        let memory = share(load.memory + self.costs.fixed_bytes(), have.memory_bytes as f64);
         let parts = [
             (share(load.decode, f64::from(have.decoders)), Part::Decoder),
             (load.scale, Part::Scaler),
             (share(load.encode, f64::from(engines)), Part::Encoder),
-            (share(memory, have.memory_bytes as f64), Part::Memory),
+            // Half full it is no slower than empty: memory decides nothing among cards that have enough.
+            (if memory > FILL { memory } else { 0.0 }, Part::Memory),
             (share(load.link, have.link_bytes as f64), Part::Link),
         ];
         parts.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, Part::Decoder))
