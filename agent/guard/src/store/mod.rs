@@ -202,8 +202,11 @@ impl Store {
         }
         let missing = open::not_pinned(&pinned.addresses, &hello.addresses);
         if !missing.is_empty() {
-            self.write(|tx| open::pin(tx, &missing).map_err(rows::storage))?;
-            lock(&self.pinned).addresses = open::with(pinned.addresses, &missing);
+            let now = self.write(|tx| {
+                open::pin(tx, &missing).map_err(rows::storage)?;
+                open::pinned(tx).map_err(rows::storage)
+            })?;
+            *lock(&self.pinned) = now.unwrap_or(pinned);
         }
         Ok(())
     }

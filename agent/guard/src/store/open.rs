@@ -268,7 +268,8 @@ fn schema_of(db: &Connection) -> Result<Vec<SchemaRow>, String> {
     read().map_err(|error: rusqlite::Error| error.to_string())
 }
 
-fn pinned(db: &Connection) -> rusqlite::Result<Option<Pinned>> {
+/// What the database is bound to; `None` when it names no chain.
+pub(super) fn pinned(db: &Connection) -> rusqlite::Result<Option<Pinned>> {
     let later = |name| {
         let place = db.query_row("SELECT place FROM pin WHERE name = ?1", [name], |row| row.get::<_, [u8; 20]>(0));
         place.optional().map(|place| place.map_or(Address::ZERO, Address::from))
@@ -321,14 +322,6 @@ pub(super) fn not_pinned(pinned: &Addresses, now: &Addresses) -> Pins {
     let all = [(REWARDS, pinned.rewards, now.rewards), (ACTIVE_SET, pinned.active_set, now.active_set)];
     let missing = all.into_iter().filter(|(_, pinned, now)| pinned.is_zero() && !now.is_zero());
     missing.map(|(name, _, now)| (name, now)).collect()
-}
-
-/// `addresses` with `pins`.
-pub(super) fn with(mut addresses: Addresses, pins: &Pins) -> Addresses {
-    for (name, place) in pins {
-        *(if *name == REWARDS { &mut addresses.rewards } else { &mut addresses.active_set }) = *place;
-    }
-    addresses
 }
 
 /// Pins the database to them, for ever.
