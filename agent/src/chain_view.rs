@@ -272,6 +272,9 @@ impl ChainView {
     /// The epoch for which a reward of `operator` can be minted now: the one before the running one, unless it is minted already or
     /// the operator had no weight in it.
     pub async fn reward_due(&self, operator: Address) -> Result<Option<u64>, ViewError> {
+        if self.at.rewards.is_zero() {
+            return Ok(None); // a token of which there is never more
+        }
         let set = self.at.active_set;
         let epoch: U256 = self.call(set, ActiveSet::epochCall {}).await?;
         let last = epoch.saturating_sub(U256::ONE);

@@ -93,35 +93,8 @@ impl Transcoder {
         outcome
     }
 
-    /// What the operator of a finished segment is bound to; `limits` are the hashes of its rungs' error limits. `None` where no
-    /// machine can make an answer: a damaged source, a form whose pictures are not compared. Also where the fault is in the
-    /// renditions: they are signed for and no attempt will find them otherwise, and silence is slashed for certain.
-    pub(crate) async fn answer(
-        &self,
-        ladder: Arc<Ladder>,
-        limits: Vec<[u8; 32]>,
-        name: String,
-        source: Bytes,
-        renditions: Vec<Bytes>,
-    ) -> Result<Option<Answer>, Failure> {
-        match self.commit(ladder, limits, name.clone(), source, renditions).await? {
-            Ok(answer) => Ok(Some(answer)),
-            Err(reason) if reason.is_of_the_order() => {
-                tracing::warn!(segment = name, %reason, "no answer can be made of a drawn segment");
-                Ok(None)
-            }
-            Err(reason) => {
-                tracing::error!(
-                    segment = name,
-                    %reason,
-                    "a drawn segment is not what was ordered, so no answer can be made of it; please report this"
-                );
-                Ok(None)
-            }
-        }
-    }
-
-    /// The same, or why there is none: by the order, or by the renditions.
+    /// What the operator of a finished segment is bound to; `limits` are the hashes of its rungs' error limits. Or why no machine can
+    /// make that: by what was ordered or sent ([`CommitError::is_of_the_order`]), or by the renditions.
     pub(crate) async fn commit(
         &self,
         ladder: Arc<Ladder>,

@@ -172,8 +172,8 @@ pub enum Action {
     Settle { claim: ClaimId },
     /// Hands what `operator` has earned to the router, which splits it; `nth` as below.
     RouteFees { operator: Address, nth: u64 },
-    /// Takes fees out of the router, those of `account` to that one; without it, the key's own. `nth` tells one withdrawal
-    /// from the next.
+    /// Takes fees out of the router, those of `account` to that one; without it, as earlier builds asked for it, the key's own.
+    /// `nth` tells one withdrawal from the next.
     WithdrawFees {
         nth: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]

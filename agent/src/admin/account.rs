@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 /// Intents that are looked through for one of the same kind on its way.
-const RECENT: u32 = 64;
+pub(super) const RECENT: u32 = 64;
 
 /// A rig's account as it stands when it is asked for.
 pub struct Account {

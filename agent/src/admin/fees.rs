@@ -1,7 +1,7 @@
 //! `/fees`: what a rig has earned and where it is, and taking it out before the automation does.
 
 use super::Admin;
-use super::account::{Account, Step, account};
+use super::account::{Account, RECENT, Step, account};
 use super::tx::{Refusal, from_here, outbox};
 use axum::extract::{Query, State as Of};
 use axum::http::HeaderMap;
@@ -11,9 +11,6 @@ use headframe_chain::Intent;
 use headframe_market::{Action, Wei};
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-/// Intents that are looked through for one of the same kind on its way.
-const RECENT: u32 = 64;
 
 #[derive(Deserialize)]
 struct Ask {
@@ -50,8 +47,7 @@ async fn withdraw(Of(admin): Of<Admin>, from: HeaderMap, Query(ask): Query<Ask>)
     let account = account(&admin)?;
     let owner = account.chain.operator(account.me).await?.owner;
     let held = account.chain.fees(owner).await?;
-    let account_paid = (owner != account.me).then_some(owner);
-    let action = Action::WithdrawFees { nth: account.head.number.0, account: account_paid };
+    let action = Action::WithdrawFees { nth: account.head.number.0, account: Some(owner) };
     take(&admin, &account, held, action, ask.dry_run).await
 }
 

@@ -88,7 +88,7 @@ enum Command {
     /// The claims of a running rig: list, show, make, settle
     #[command(subcommand, after_help = claims::HELP)]
     Claims(claims::ClaimsCommand),
-    /// The stake of a running rig: show, bond, unbond, withdraw
+    /// The stake of a running rig: show, bond, unbond, withdraw, owner, activate
     #[command(subcommand, after_help = stake::HELP)]
     Stake(stake::StakeCommand),
     /// What a running rig has earned: show, withdraw

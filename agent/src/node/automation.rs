@@ -3,7 +3,6 @@
 use super::Node;
 use super::own_work::CheckError;
 use crate::chain_view::ViewError;
-use crate::profile;
 use crate::wiring;
 use anyhow::Context;
 use headframe_chain::{Deadline, Head};
@@ -14,7 +13,7 @@ use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView, Now, c
 use headframe_market::merkle::Leaf;
 use headframe_market::pricing::GasPrice;
 use headframe_market::proof::{self, answer::no_answer, answer::statement};
-use headframe_market::{Action, Address, B256, BlockNo, ClaimId, JobId, Timestamp, Wei};
+use headframe_market::{Action, Address, B256, BlockNo, ClaimId, JobId, Receipt, Timestamp, Wei};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -422,10 +421,9 @@ impl Automation {
         if due(earned) {
             node.submit(Action::RouteFees { operator: node.me, nth: head.0 }).await;
         } else if due(owed) {
-            let account = (self.owner != node.me).then_some(self.owner);
-            let withdraw = Action::WithdrawFees { nth: head.0, account };
+            let withdraw = Action::WithdrawFees { nth: head.0, account: Some(self.owner) };
             // An owner that is a contract may not take coins.
-            if account.is_none() || node.would_happen(&withdraw).await? {
+            if node.would_happen(&withdraw).await? {
                 node.submit(withdraw).await;
             }
         }
@@ -468,10 +466,17 @@ async fn work_out(node: &Node, view: &ClaimView) -> anyhow::Result<Action> {
 }
 
 async fn digest(node: &Node, ladder: &Arc<Ladder>, opening: &Opening) -> anyhow::Result<B256> {
-    let (store, leaf) = (node.evidence.clone(), opening.receipt.leaf());
-    let kept = tokio::task::spawn_blocking(move || store.load(&leaf)).await??;
-    let limits = profile::of(ladder).rungs.iter().map(|rung| rung.limits.hash().0).collect();
-    let name = format!("job {} segment {}", opening.receipt.job, opening.receipt.seq);
-    let answer = node.codec.answer(ladder.clone(), limits, name, kept.source, kept.renditions).await?;
-    Ok(answer.map_or_else(no_answer, |answer| statement(&proof::Answer::from(&answer))))
+    let Receipt { job, seq, .. } = opening.receipt;
+    match node.made_again(ladder, opening.receipt.leaf()).await? {
+        Ok(answer) => return Ok(statement(&proof::Answer::from(&answer))),
+        Err(reason) if reason.is_of_the_order() => {
+            tracing::warn!(%job, %seq, %reason, "no answer can be made of a drawn segment");
+        }
+        // It is signed for and no attempt will find it otherwise, and silence is slashed for certain.
+        Err(reason) => tracing::error!(
+            %job, %seq, %reason,
+            "a drawn segment is not what was ordered, so no answer can be made of it; please report this"
+        ),
+    }
+    Ok(no_answer())
 }

@@ -502,9 +502,9 @@ impl Report for Node {
 
     fn status(&self) -> BoxFuture<'_, Value> {
         async {
-            let (claims, earned) = {
+            let (claims, earned, owner) = {
                 let live = self.live();
-                (live.claims.clone(), live.earned.clone())
+                (live.claims.clone(), live.earned.clone(), live.owner)
             };
             let job = |(view, waiting, in_hand): (JobView, usize, u32)| {
                 json!({ "view": view, "unclaimed_receipts": waiting, "in_hand": in_hand })
@@ -522,7 +522,7 @@ impl Report for Node {
                 "role": "node",
                 "version": env!("CARGO_PKG_VERSION"),
                 "operator": self.me,
-                "owner": self.live().owner,
+                "owner": owner,
                 "service_uri": self.service_uri,
                 "ready": self.not_ready().is_empty(),
                 "not_ready": self.not_ready(),

@@ -9,12 +9,13 @@ use crate::transcode::Failure;
 use crate::wiring;
 use headframe_codec::commit::{Answer, CommitError};
 use headframe_codec::ladder::Ladder;
+use headframe_market::Units;
 use headframe_market::machine::JobView;
 use headframe_market::machine::operator::sample_size;
 use headframe_market::merkle::Leaf;
 use headframe_market::profile::Limits;
-use headframe_market::{B256, Units};
 use std::io;
+use std::sync::Arc;
 
 /// Why a sample says nothing.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,13 @@ pub(super) enum CheckError {
     /// Nothing is known; another try may tell.
     #[error("{0}")]
     Again(String),
+}
+
+/// What cannot be read now cannot be shown when it is drawn.
+impl From<EvidenceError> for CheckError {
+    fn from(error: EvidenceError) -> Self {
+        Self::Doubt(error.to_string())
+    }
 }
 
 impl From<Failure> for CheckError {
@@ -50,22 +58,26 @@ impl Node {
         if let Some(leaf) = missing.await.map_err(io::Error::other)? {
             return Err(CheckError::Doubt(format!("segment {} is not on the disk any more", leaf.seq)));
         }
+        let limits: Vec<Limits> = profile::of(&ladder).rungs.iter().map(|rung| rung.limits).collect();
         for leaf in sample(leaves)? {
-            let (store, of) = (self.evidence.clone(), leaf.clone());
-            let kept = tokio::task::spawn_blocking(move || store.load(&of)).await.map_err(io::Error::other)?;
-            let kept = kept.map_err(|error| match error {
-                EvidenceError::Changed { .. } => CheckError::Doubt(error.to_string()),
-                other => CheckError::Again(other.to_string()),
-            })?;
-            let limits: Vec<Limits> = profile::of(&ladder).rungs.iter().map(|rung| rung.limits).collect();
-            let hashes = limits.iter().map(|limits| limits.hash().0).collect();
-            let name = format!("job {} segment {}", leaf.job, leaf.seq);
-            let made = self.codec.commit(ladder.clone(), hashes, name, kept.source, kept.renditions).await?;
-            if let Some(wrong) = against(&ladder, &limits, &made) {
-                return Err(CheckError::Doubt(format!("segment {}: {wrong}", leaf.seq)));
+            let seq = leaf.seq;
+            if let Some(wrong) = against(&ladder, &limits, &self.made_again(&ladder, leaf).await?) {
+                return Err(CheckError::Doubt(format!("segment {seq}: {wrong}")));
             }
         }
         Ok(())
+    }
+
+    /// What an answer says of a segment of ours, by the bytes that are kept of it, or why none can be made of them.
+    pub(super) async fn made_again(
+        &self,
+        ladder: &Arc<Ladder>,
+        leaf: Leaf,
+    ) -> Result<Result<Answer, CommitError>, CheckError> {
+        let limits = profile::of(ladder).rungs.iter().map(|rung| rung.limits.hash().0).collect();
+        let (name, store) = (format!("job {} segment {}", leaf.job, leaf.seq), self.evidence.clone());
+        let kept = tokio::task::spawn_blocking(move || store.load(&leaf)).await.map_err(io::Error::other)??;
+        Ok(self.codec.commit(ladder.clone(), limits, name, kept.source, kept.renditions).await?)
     }
 }
 
@@ -80,10 +92,8 @@ fn sample(leaves: &[Leaf]) -> io::Result<Vec<Leaf>> {
     let count = sample_size(u32::try_from(leaves.len()).unwrap_or(u32::MAX)) as usize;
     let mut drawn = Vec::with_capacity(count);
     while drawn.len() < count && !rest.is_empty() {
-        let at = usize::try_from(
-            B256::from(wiring::random()?).0.iter().take(7).fold(0u64, |n, byte| n << 8 | u64::from(*byte)),
-        );
-        drawn.push(rest.swap_remove(at.unwrap_or(0) % rest.len()).clone());
+        let [a, b, c, d, ..] = wiring::random()?;
+        drawn.push(rest.swap_remove(u32::from_be_bytes([a, b, c, d]) as usize % rest.len()).clone());
     }
     Ok(drawn)
 }
@@ -114,7 +124,7 @@ fn against(ladder: &Ladder, limits: &[Limits], made: &Result<Answer, CommitError
 mod tests {
     use super::*;
     use headframe_codec::commit::Rung;
-    use headframe_market::{JobId, SegmentNo};
+    use headframe_market::{B256, JobId, SegmentNo};
     use std::collections::BTreeSet;
 
     fn leaf(seq: u64, units: u64) -> Leaf {

@@ -35,7 +35,7 @@ async fn a_day_brings_a_reward_and_fees_go_to_the_cold_owner() {
     assert_eq!(market.cluster.chain.reward_due(operator).await.unwrap(), None);
 
     let stranger = PrivateKeySigner::random().address();
-    let (code, said) = market.told(&["stake", "owner", &stranger.to_string(), "--yes"]).await;
+    let (code, _, said) = market.asked(&["stake", "owner", &stranger.to_string(), "--yes"]).await;
     assert_eq!(code, 0, "{said}");
     market
         .until("the signer refuses it", 30, async |market: &Market| {
@@ -43,7 +43,7 @@ async fn a_day_brings_a_reward_and_fees_go_to_the_cold_owner() {
             log.contains("as owner: the signer's --owner allows")
         })
         .await;
-    let (code, said) = market.told(&["stake", "owner", &owner.to_string(), "--yes"]).await;
+    let (code, _, said) = market.asked(&["stake", "owner", &owner.to_string(), "--yes"]).await;
     assert_eq!(code, 0, "{said}");
     market.done(&format!("propose_owner:{owner}:")).await;
     let accept = TransactionRequest::default()
@@ -72,14 +72,6 @@ async fn pass(chain: &impl Provider, seconds: u64) {
 }
 
 impl Market {
-    /// `headframe ARGUMENTS` at the first rig: exit code and what was said.
-    async fn told(&self, arguments: &[&str]) -> (i32, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_headframe"));
-        command.args(arguments).args(["--json", "--admin", &self.cluster.nodes[0].admin]).stdin(Stdio::null());
-        let output = command.output().await.unwrap();
-        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
-    }
-
     /// Waits until a transaction of the first rig whose key begins so is in a block.
     async fn done(&mut self, key: &str) {
         self.until(&format!("{key} is mined"), 60, async |market: &Self| {

@@ -4,7 +4,7 @@ use super::*;
 
 impl Market {
     /// `headframe ARGUMENTS --json` at the first rig, with nobody at a terminal: exit code, answer, and what was said.
-    async fn asked(&self, arguments: &[&str]) -> (i32, Value, String) {
+    pub(super) async fn asked(&self, arguments: &[&str]) -> (i32, Value, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_headframe"));
         command.args(arguments).args(["--json", "--admin", &self.cluster.nodes[0].admin]).stdin(Stdio::null());
         let output = command.output().await.unwrap();
