@@ -195,8 +195,7 @@ fn notes(others_cores: f64) -> Vec<String> {
             .to_owned(),
         "processor time of warm workers and of this process; of ffmpeg, whole processes".to_owned(),
     ];
-    notes.extend(figures::shared(others_cores));
-    notes.extend(figures::is_dev().then(|| figures::DEV_NOTE.to_owned()));
+    notes.extend(figures::circumstances(others_cores));
     notes
 }
 

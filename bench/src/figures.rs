@@ -69,6 +69,11 @@ pub(crate) fn shared(others_cores: f64) -> Option<String> {
     (others_cores > QUIET_CORES).then_some(text)
 }
 
+/// What the circumstances of a run owe its reader: see [`shared`] and [`DEV_NOTE`].
+pub(crate) fn circumstances(others_cores: f64) -> impl Iterator<Item = String> {
+    shared(others_cores).into_iter().chain(is_dev().then(|| DEV_NOTE.to_owned()))
+}
+
 impl Head {
     /// Two lines for the top of a table.
     pub(crate) fn lines(&self) -> String {

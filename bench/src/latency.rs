@@ -215,8 +215,7 @@ fn notes(others_cores: f64) -> Vec<String> {
             .to_owned(),
         "the ratio is that of medians, against the best of ffmpeg's variants".to_owned(),
     ];
-    notes.extend(figures::shared(others_cores));
-    notes.extend(figures::is_dev().then(|| figures::DEV_NOTE.to_owned()));
+    notes.extend(figures::circumstances(others_cores));
     notes
 }
 

@@ -111,8 +111,7 @@ fn notes(options: &GpuOptions, measured: &Measured, others_cores: f64) -> Vec<St
     if measured.encodes && shared {
         notes.push("there were too few encoder sessions for all rungs: the processors encoded the rest".to_owned());
     }
-    notes.extend(figures::shared(others_cores));
-    notes.extend(figures::is_dev().then(|| figures::DEV_NOTE.to_owned()));
+    notes.extend(figures::circumstances(others_cores));
     notes.extend(measured.problems.iter().map(|problem| format!("problem: {problem}")));
     notes
 }

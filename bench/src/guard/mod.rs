@@ -164,8 +164,7 @@ fn notes(others_cores: f64) -> Vec<String> {
         "every statement is on the disk before it is answered; the clients' signatures are made before the clock runs"
             .to_owned(),
     ];
-    notes.extend(figures::shared(others_cores));
-    notes.extend(figures::is_dev().then(|| figures::DEV_NOTE.to_owned()));
+    notes.extend(figures::circumstances(others_cores));
     notes
 }
 

@@ -165,8 +165,7 @@ fn notes(others_cores: f64) -> Vec<String> {
         "our ladder makes smaller rungs from larger ones where that loses nothing to speak of; rungs apart do as FFmpeg"
             .to_owned(),
     ];
-    notes.extend(figures::shared(others_cores));
-    notes.extend(figures::is_dev().then(|| figures::DEV_NOTE.to_owned()));
+    notes.extend(figures::circumstances(others_cores));
     notes
 }
 
