@@ -12,7 +12,7 @@
 //! | [`report`], [`canonical`], [`sign`] | reports that prove who made them and that nobody changed them |
 //! | [`clip`], [`ffmpeg`] | test material, and the program that cuts and decodes it |
 //! | [`stage`], [`figures`] | what measurements of the ladder share: before they start, and as they are stored |
-//! | [`machine`], [`stats`] | where and what for; medians, bounds, seeded chance |
+//! | [`machine`], [`power`], [`stats`] | where and what for; what processors draw; medians, bounds, seeded chance |
 #![forbid(unsafe_code)]
 
 mod canonical;
@@ -28,6 +28,7 @@ mod kernels;
 mod latency;
 mod machine;
 mod options;
+mod power;
 mod progress;
 mod report;
 mod sign;

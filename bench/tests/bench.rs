@@ -197,6 +197,10 @@ fn certify_signs_what_verify_accepts() {
     assert_eq!(report["quality"][0]["frames"], 60);
     assert!(report["quality"].as_array().unwrap().iter().all(|sample| sample["same_bytes"] == true), "{report}");
     assert!(report["steps"].as_array().unwrap().iter().all(|step| step["segments"].as_u64() >= Some(2)), "{report}");
+    let units = report["steps"][0]["units_per_second"].as_u64().unwrap();
+    let watts = &report["steps"][0];
+    assert!(units > 0 && (watts["processors_milliwatts"].is_u64() != watts["unmeasured"].is_string()), "{report}");
+    assert!(text(&output).contains("for [node.pricing.cost]: units_per_second = "), "{}", text(&output));
 
     let good = bench(folder.path(), &["verify", "report.json", "--address", &address]);
     assert!(good.status.success() && text(&good).contains(&address), "{}", text(&good));

@@ -3,7 +3,7 @@
 use super::judge::{Settings, Tally};
 use crate::stats::Random;
 use headframe_codec::worker::Pool;
-use headframe_codec::{Ladder, SegmentIn, SegmentOut};
+use headframe_codec::{Ladder, RenditionOut, SegmentIn, SegmentOut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -60,6 +60,8 @@ pub(crate) struct Seen {
     pub(crate) failure: Option<String>,
     /// Most memory that all workers held at once, bytes.
     pub(crate) rss_bytes: u64,
+    /// Luma samples of all renditions made, and how long they play, all streams together.
+    pub(crate) made: (u64, Duration),
 }
 
 #[derive(Debug)]
@@ -128,6 +130,11 @@ impl Rig<'_> {
     }
 }
 
+/// Luma samples of all pictures.
+fn samples(made: &RenditionOut) -> u64 {
+    u64::from(made.width) * u64::from(made.height) * u64::from(made.frames)
+}
+
 struct Stream<'a> {
     rig: &'a Rig<'a>,
     shared: &'a Shared,
@@ -161,6 +168,8 @@ impl Stream<'_> {
                     let pairs = made.renditions.iter().zip(rig.ladder.renditions());
                     seen.tally.wrong_frames +=
                         pairs.filter(|(got, asked)| asked.fps.is_none() && got.frames != expected).count() as u64;
+                    seen.made.0 += made.renditions.iter().map(samples).sum::<u64>();
+                    seen.made.1 += source.duration;
                     if self.samples.contains(&number) {
                         seen.samples.push(Sample { source: at, number, first: self.first, made });
                     }

@@ -10,6 +10,7 @@ use crate::ffmpeg::Ffmpeg;
 use crate::figures::build_of;
 use crate::machine::{self, Machine, Meter};
 use crate::options::CertifyOptions;
+use crate::power::{PowerMeter, Unmeasured};
 use crate::progress::Progress;
 use crate::report::{self, Sign};
 use crate::sign::Signer;
@@ -87,8 +88,26 @@ struct StepOut {
     /// Cores used by everybody else.
     others_cores_milli: u64,
     worker_rss_mib: u64,
+    /// Output pixels made, thousands in a second that all streams play: the market's units.
+    units_per_second: u64,
+    #[serde(flatten)]
+    power: Power,
     cut_short: bool,
     sustained: bool,
+}
+
+/// What the processors drew on average, or why that is not known.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Power {
+    processors_milliwatts: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unmeasured: Option<Unmeasured>,
+}
+
+impl From<Result<u64, Unmeasured>> for Power {
+    fn from(measured: Result<u64, Unmeasured>) -> Self {
+        Self { processors_milliwatts: measured.ok(), unmeasured: measured.err() }
+    }
 }
 
 /// Certifies this machine, prints the table, and stores the report where asked.
@@ -261,7 +280,9 @@ fn probe(
     let length = Duration::from_secs(options.seconds_per_step) * factor;
     progress.step(&format!("{name}: {streams} live streams for {} s", length.as_secs()));
     let (meter, before) = (Meter::start(), machine::used_by(&rig.pool.stats().pids));
+    let power = PowerMeter::start();
     let seen = rig.run(Step { streams, length, seed: options.seed, samples });
+    let power = power.milliwatts().into();
     let workers = (machine::used_by(&rig.pool.stats().pids) - before).max(0.0);
     let cost = meter.cost(meter.wall(), workers);
     let milli = |cores: f64| (cores * 1000.0).round() as u64;
@@ -280,6 +301,9 @@ fn probe(
         cores_milli: milli(cost.cpu_s() / cost.wall_s.max(0.001)),
         others_cores_milli: milli(cost.others_cores),
         worker_rss_mib: seen.rss_bytes >> 20,
+        units_per_second: (seen.made.0 as f64 / 1000.0 / seen.made.1.as_secs_f64().max(0.001) * f64::from(streams))
+            as u64,
+        power,
         cut_short: seen.cut_short,
         sustained: tally.sustained(&rig.settings) && !seen.cut_short,
     };
@@ -392,5 +416,21 @@ fn print(certificate: &Certificate) {
     match &certificate.void {
         Some(reason) => println!("\nVOID: {reason}"),
         None => println!("\nsustained: {} live streams", certificate.sustained),
+    }
+    if let Some(step) = certificate.steps.iter().rfind(|step| step.sustained) {
+        print_power(step);
+    }
+}
+
+/// What a price is made of: `node.pricing.cost`.
+fn print_power(step: &StepOut) {
+    println!("\nfor [node.pricing.cost]: units_per_second = {}", step.units_per_second);
+    match (step.power.processors_milliwatts, step.power.unmeasured) {
+        (Some(milliwatts), _) => println!(
+            "the processors drew {:.1} W meanwhile; watts is what the whole machine draws, which a meter at the wall tells",
+            milliwatts as f64 / 1e3
+        ),
+        (None, Some(why)) => println!("watts: {why}; a meter at the wall tells what the whole machine draws"),
+        (None, None) => {}
     }
 }
