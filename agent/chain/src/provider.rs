@@ -15,7 +15,7 @@ use crate::error::{Class, RpcError};
 use crate::types::{Header, Pin, Simulation, WireHeader};
 use alloy::primitives::{Address, B256, Bytes, U64, U256, keccak256};
 use endpoint::{Failure, Outcome, Provider};
-use futures::future::join_all;
+use futures::future::{join_all, ready};
 use headframe_market::{BlockNo, Wei};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -144,12 +144,12 @@ impl Rpc {
         if expect.is_none() {
             // In order, so that the first one in the list is the one that decides.
             for provider in &rpc.inner.providers {
-                if rpc.verify(provider, deadline).await?.is_ok() {
+                if rpc.verify(provider, deadline, ready(())).await?.is_ok() {
                     break;
                 }
             }
         }
-        for checked in join_all(rpc.inner.providers.iter().map(|p| rpc.verify(p, deadline))).await {
+        for checked in join_all(rpc.inner.providers.iter().map(|p| rpc.verify(p, deadline, ready(())))).await {
             let _unreachable = checked?; // noted in its back-off; the others may do
         }
         match rpc.inner.pin.get() {
@@ -330,7 +330,9 @@ impl Rpc {
         RpcError::Unavailable { method, detail }
     }
 
-    /// One request to one provider, if it is not resting, and only after it has shown that it is the right chain.
+    /// One request to one provider, if it is not resting, and its answer counts only once it has shown that it is the right chain. It
+    /// is asked for its chain first, alone: that is the probe. The rest is asked at the same time with a deadline of its own, as one
+    /// that is slow would not answer three questions in a row within the deadline of one.
     async fn ask<T: DeserializeOwned>(
         &self,
         provider: &Provider,
@@ -350,28 +352,32 @@ impl Rpc {
             }
             state.verified.is_none_or(|at| now.duration_since(at) > settings.reverify)
         };
-        if stale && let Err(failure) = self.verify(provider, deadline).await? {
-            return Ok(Err(failure));
+        if !stale {
+            return Ok(provider.exchange(method, params, deadline, settings).await);
         }
-        Ok(provider.exchange(method, params, deadline, settings).await)
+        let answer = async { provider.exchange(method, params, Instant::now() + settings.timeout, settings).await };
+        Ok(self.verify(provider, deadline, answer).await?.unwrap_or_else(Err))
     }
 
-    /// Checks chain id and genesis against the pin, or sets the pin when there is none yet.
-    async fn verify(&self, provider: &Provider, deadline: Instant) -> Result<Result<(), Failure>, RpcError> {
+    /// Checks chain id and genesis against the pin, or sets the pin when there is none yet; `beside` is done once the provider has told
+    /// its chain id.
+    async fn verify<T>(
+        &self,
+        provider: &Provider,
+        deadline: Instant,
+        beside: impl Future<Output = T>,
+    ) -> Result<Result<T, Failure>, RpcError> {
         let settings = &self.inner.settings;
-        let chain: U64 = match provider.exchange("eth_chainId", &json!([]), deadline, settings).await {
-            Ok(Ok(chain)) => chain,
-            Ok(Err(error)) => {
-                return Ok(Err(provider.failed(Failure::Garbage(error.message), Instant::now(), settings)));
-            }
+        let chain = provider.exchange::<U64>("eth_chainId", &json!([]), deadline, settings).await;
+        let chain = match answered(provider, chain, settings) {
+            Ok(chain) => chain,
             Err(failure) => return Ok(Err(failure)),
         };
-        let params = json!(["0x0", false]);
-        let first: WireHeader = match provider.exchange("eth_getBlockByNumber", &params, deadline, settings).await {
-            Ok(Ok(first)) => first,
-            Ok(Err(error)) => {
-                return Ok(Err(provider.failed(Failure::Garbage(error.message), Instant::now(), settings)));
-            }
+        let genesis = json!(["0x0", false]);
+        let first = provider.exchange("eth_getBlockByNumber", &genesis, Instant::now() + settings.timeout, settings);
+        let (first, done) = tokio::join!(first, beside);
+        let first: WireHeader = match answered(provider, first, settings) {
+            Ok(first) => first,
             Err(failure) => return Ok(Err(failure)),
         };
         let found = Pin { chain_id: chain.to(), genesis: Header::from(first).hash };
@@ -383,7 +389,7 @@ impl Rpc {
             RpcError::WrongGenesis { provider: name(), expected: expected.genesis, found: found.genesis }
         } else {
             provider.lock().verified = Some(Instant::now());
-            return Ok(Ok(()));
+            return Ok(Ok(done));
         };
         debug_assert_eq!(error.class(), Class::Unsafe);
         Err(self.inner.wrong.get_or_init(|| error).clone())
@@ -400,6 +406,11 @@ impl Simulation {
         }
         call
     }
+}
+
+/// What every provider of a chain can answer; one that objects has failed.
+fn answered<T>(provider: &Provider, outcome: Outcome<T>, settings: &Settings) -> Result<T, Failure> {
+    outcome?.map_err(|error| provider.failed(Failure::Garbage(error.message), Instant::now(), settings))
 }
 
 /// Every client words it differently.

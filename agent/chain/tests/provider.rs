@@ -144,6 +144,19 @@ async fn a_start_without_any_provider_is_possible_when_the_chain_is_known() {
 }
 
 #[tokio::test]
+async fn a_slow_provider_that_failed_once_counts_again() {
+    let mock = Mock::start(9).await;
+    // Which chain it serves takes two questions: one after the other, the third would come too late.
+    let settings = Settings { timeout: Duration::from_secs(1), ..rpc_settings() };
+    let rpc = Rpc::connect_with(&urls(&[&mock]), Some(PIN), settings).await.unwrap();
+    mock.set(|chain| chain.manner = Manner::Says(503, ""));
+    assert_eq!(rpc.head().await.unwrap_err().class(), Class::Retry);
+    mock.set(|chain| chain.manner = Manner::Slow(Duration::from_millis(400)));
+    tokio::time::sleep(Duration::from_millis(120)).await;
+    rpc.head().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_endless_answer_is_cut_off() {
     let mock = Mock::start(9).await;
     let settings = Settings { max_body: 4096, ..rpc_settings() };

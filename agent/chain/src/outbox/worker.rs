@@ -183,10 +183,14 @@ impl Worker {
         let entries = self.to_follow(mined, &head).await?;
         let urgency = self.urgency(&entries, mined).await?;
         let (mut in_flight, mut waiting) = (0, false);
+        let looks = self.look(&entries, mined).await?;
+        // Whoever has not heard of the head cannot say that something fell out of the chain.
+        let fallen = |entry: &Entry| entry.intent.nonce >= Some(mined) && !entry.intent.state.is_in_flight();
+        let theirs = if entries.iter().any(fallen) { Some(self.rpc.heads().await?) } else { None };
         self.doubted.clear();
-        for entry in entries {
+        for (entry, look) in entries.into_iter().zip(looks) {
             let id = entry.id;
-            let state = self.follow(entry, &sure, &head, &urgency).await?;
+            let state = self.follow((entry, look), (&sure, theirs.as_ref()), &head, &urgency).await?;
             let spent = matches!(self.doubted.get(&id), Some(Doubt::Spent(_))); // in a block, or in no pool any more
             in_flight += usize::from(state.is_in_flight() && !spent);
             waiting |= !state.is_done();

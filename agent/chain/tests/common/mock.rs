@@ -10,12 +10,15 @@ use axum::{
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// How the mock answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Manner {
     Honest,
+    /// Honest, after so long.
+    Slow(Duration),
     /// Takes the request and never answers.
     Hanging,
     /// Answers this text, whatever was asked.
@@ -137,6 +140,7 @@ impl Mock {
         let _open = Open(mock.clone());
         match manner {
             Manner::Honest => {}
+            Manner::Slow(wait) => tokio::time::sleep(wait).await,
             Manner::Hanging => std::future::pending().await,
             Manner::Says(status, text) => return (StatusCode::from_u16(status).unwrap(), text.to_owned()),
         }

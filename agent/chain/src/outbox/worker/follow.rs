@@ -5,34 +5,76 @@ use crate::error::{Class, RpcError};
 use crate::outbox::intent::{Event, Rank, State};
 use crate::outbox::store::{Attempt, Entry};
 use crate::outbox::{Doubt, OutboxError, fees};
-use crate::provider::views::{Agreed, Nonces};
+use crate::provider::views::{Agreed, Heads, Nonces};
 use crate::revert::Revert;
 use crate::types::{Receipt, Simulation};
 use crate::watcher::Head;
 use alloy::primitives::B256;
+use futures::future::join_all;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use headframe_market::BlockNo;
 
 /// Seconds that stand for a block where a deadline is a time: the longest usual distance.
 const BLOCK_SECONDS: u64 = 12;
 
+/// Transactions that are asked about at the same time.
+const AT_ONCE: usize = 16;
+
+/// What the providers say of one transaction that was signed.
+#[derive(Default)]
+pub(super) struct Look {
+    attempts: Vec<Attempt>,
+    /// Where its nonce is spent: of each attempt, or `None` if nobody could be asked.
+    receipts: Vec<Option<Agreed<Option<Receipt>>>>,
+    /// Where its nonce is free: how many know the attempt that goes out again if it has to.
+    holders: usize,
+}
+
+impl Look {
+    /// What was in the chain before goes out again as it was; otherwise the newest attempt does.
+    fn current(attempts: &[Attempt], entry: &Entry) -> Option<Attempt> {
+        attempts.iter().find(|attempt| Some(attempt.hash) == entry.intent.hash).or(attempts.first()).cloned()
+    }
+}
+
 impl Worker {
-    /// Looks after one transaction that was signed, and says what state it is in now.
+    /// Asks about all of them at the same time: one after the other, a slow provider would hold up what is due.
+    pub(super) async fn look(&self, entries: &[Entry], mined: u64) -> Result<Vec<Look>, OutboxError> {
+        let asked: Vec<_> = entries.iter().map(|entry| self.look_at(entry, mined)).collect();
+        stream::iter(asked).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn look_at(&self, entry: &Entry, mined: u64) -> Result<Look, OutboxError> {
+        let Some(nonce) = entry.intent.nonce else { return Ok(Look::default()) };
+        let attempts = self.shared.store(move |store| Ok(store.attempts(nonce)?)).await?;
+        let mut look = Look { attempts, ..Look::default() };
+        if nonce < mined {
+            for said in join_all(look.attempts.iter().map(|attempt| self.rpc.agreed_receipt(attempt.hash))).await {
+                match said {
+                    Err(error) if error.class() == Class::Unsafe => return Err(error.into()),
+                    said => look.receipts.push(said.ok()), // what cannot be asked now keeps nothing else waiting
+                }
+            }
+        } else if let Some(current) = Look::current(&look.attempts, entry) {
+            look.holders = self.rpc.holders(current.hash).await?;
+        }
+        Ok(look)
+    }
+
+    /// Looks after one transaction that was signed, and says what state it is in now. `theirs` is needed where one that was mined has
+    /// a free nonce.
     pub(super) async fn follow(
         &mut self,
-        entry: Entry,
-        sure: &Agreed<Nonces>,
+        (entry, look): (Entry, Look),
+        (sure, theirs): (&Agreed<Nonces>, Option<&Heads>),
         head: &Head,
         urgency: &Urgency,
     ) -> Result<State, OutboxError> {
         let Some(nonce) = entry.intent.nonce else { return Ok(entry.intent.state) };
-        let attempts = self.shared.store(move |store| Ok(store.attempts(nonce)?)).await?;
+        let Look { attempts, receipts, holders } = look;
         if nonce < sure.value.mined {
             let mut certain = sure.quorum;
-            for attempt in &attempts {
-                let said = match self.rpc.agreed_receipt(attempt.hash).await {
-                    Err(error) if error.class() == Class::Unsafe => return Err(error.into()),
-                    said => said.ok(), // what cannot be asked now keeps nothing else waiting
-                };
+            for (attempt, said) in attempts.iter().zip(receipts) {
                 certain &= said.is_some_and(|said| said.quorum);
                 if let Some(receipt) = said.and_then(|said| said.value) {
                     self.missing.remove(&nonce);
@@ -49,8 +91,7 @@ impl Worker {
         self.missing.remove(&nonce);
         let mut entry = entry;
         if !matches!(entry.intent.state, State::Signed | State::Sent) {
-            let theirs = self.rpc.heads().await?;
-            if !sure.quorum || !theirs.quorum || theirs.tip.number < head.number {
+            if !sure.quorum || !theirs.is_some_and(|theirs| theirs.quorum && theirs.tip.number >= head.number) {
                 // Not gone: those who answer have not heard of it yet, or are too few. What comes after it goes on, and may need it
                 // in the chain: the same bytes do no harm, whatever comes of them.
                 self.doubted.insert(entry.id, Doubt::Free);
@@ -70,12 +111,10 @@ impl Worker {
             entry.sent_block = head.number;
             self.tell(&entry, Event::Unmined).await?;
         }
-        // What was in the chain before goes out again as it was; otherwise the newest attempt does.
-        let current = attempts.iter().find(|attempt| Some(attempt.hash) == entry.intent.hash).or(attempts.first());
-        let Some(current) = current.cloned() else { return Ok(entry.intent.state) };
+        let Some(current) = Look::current(&attempts, &entry) else { return Ok(entry.intent.state) };
         if entry.hurried || head.number >= entry.sent_block.after(self.patience(&entry, head, urgency)) {
             self.replace(&entry, head, urgency.rank(&entry)).await?;
-        } else if entry.intent.state == State::Signed || self.rpc.holders(current.hash).await? < self.rpc.quorum() {
+        } else if entry.intent.state == State::Signed || holders < self.rpc.quorum() {
             self.send(&entry, &current, head, urgency.rank(&entry)).await?;
         }
         Ok(State::Sent)
