@@ -170,8 +170,12 @@ pub(crate) struct DensityOptions {
 /// ffmpeg (-hwaccel cuda, scale_cuda, h264_nvenc) does the same ladder where it has been built with that. ladder_ratio is
 /// our ladders over ffmpeg's: above 1 we are faster.
 ///
-/// Without a card it says what is missing and exits with 1. The acceptance test of a card, which checks and does not measure, is
-/// `headframe-codec gpu-test`. Neither has run on a card with encoders yet: please send us what both find.
+/// With --accept it also compares what the card makes with what the processors make, has its sandboxed worker make the clip,
+/// decodes and scales 24 streams for five minutes, and says of each demand on a card whether it is met: exit code 1 if one is not.
+/// `scripts/gpu-accept` does that for every card of a machine, after having held every kernel to its definition.
+///
+/// Without a card it says what is missing and exits with 1. None of this has run on a card with encoders yet: please send us what it
+/// finds.
 ///
 /// Nothing else should run on card and machine meanwhile. It takes some minutes.
 #[derive(Debug, Args)]
@@ -196,9 +200,25 @@ pub(crate) struct GpuOptions {
     /// MB/s of the riser that is simulated; 200 is about what PCIe 1.0 x1 carries. 0: none
     #[arg(long, value_name = "MB/S", default_value_t = 200, value_parser = clap::value_parser!(u64).range(..=64_000))]
     pub(crate) riser: u64,
+    /// Also say whether the card is one that a rig can use
+    #[arg(long)]
+    pub(crate) accept: bool,
+    /// What `scripts/gpu-check` found of the kernels on this card, for --accept
+    #[arg(long, value_name = "FILE", requires = "accept")]
+    pub(crate) kernels: Option<PathBuf>,
+    /// Length of the long step of --accept, seconds; less than 300 accepts no card
+    #[arg(long, value_name = "S", requires = "accept", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) soak: Option<u64>,
     /// Store everything found as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+impl GpuOptions {
+    /// Length of the long step, seconds; 0: none.
+    pub(crate) fn soak_seconds(&self) -> u64 {
+        if self.accept { self.soak.unwrap_or(crate::gpu::SOAK_SECONDS) } else { 0 }
+    }
 }
 
 /// How fast the slashing protection checks and records what a rig signs.

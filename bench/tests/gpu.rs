@@ -129,3 +129,24 @@ fn a_card_without_an_encoder_is_measured_with_the_processors_encoding() {
     assert!(report["parts"].as_array().unwrap().iter().all(|rate| rate["part"] != "encode"), "{report:#}");
     assert!(text(&output).contains("this card has no encoder"), "{}", text(&output));
 }
+
+#[test]
+fn over_doubles_every_demand_has_a_verdict_and_no_card_is_accepted() {
+    let Some((folder, codec)) = small() else { return };
+    install(folder.path());
+    let args = "--clip clip.mp4 --seconds 2 --ladder ladder.json --streams 1 --seconds-per-step 1 --live 0 --riser 0 --accept \
+                --soak 2 --json report.json";
+    let output = bench(folder.path(), &codec, &args.split_ascii_whitespace().collect::<Vec<_>>(), "");
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&std::fs::read(folder.path().join("report.json")).unwrap()).unwrap();
+    let verdict = |what: &str| {
+        let all = report["acceptance"].as_array().unwrap();
+        all.iter().find(|demand| demand["what"].as_str().unwrap().contains(what)).unwrap()["verdict"].clone()
+    };
+    // What does not depend on speed is met by the doubles, too.
+    for met in ["as the processors do", "encodes every picture", "in its sandbox", "raw bytes"] {
+        assert_eq!(verdict(met), "met", "{met}: {report:#}");
+    }
+    assert_eq!((verdict("against copying"), verdict("for how long")), ("not_measured".into(), "missed".into()));
+    assert!(text(&output).contains("MISSED: 24 for "), "{}", text(&output));
+}

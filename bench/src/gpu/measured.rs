@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::accept;
 use crate::options::GpuOptions;
 use crate::progress::Progress;
 
@@ -51,16 +52,23 @@ pub(super) struct Measured {
     pub(super) parts: Vec<Rate>,
     pub(super) ladders: Vec<Run>,
     pub(super) live: Vec<Live>,
+    /// Decoding and scaling for long, where it was asked for.
+    pub(super) soak: Option<Rate>,
     pub(super) problems: Vec<String>,
 }
 
 /// A part of the card alone.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub(super) struct Rate {
     pub(super) part: String,
     pub(super) at_once: usize,
     pub(super) pictures_per_s: f64,
     pub(super) hd_pictures_per_s: f64,
+    pub(super) seconds: f64,
+    pub(super) to_host_bytes: u64,
+    pub(super) memory: Memory,
+    pub(super) decoders_busy_percent: Option<f64>,
+    pub(super) encoders_busy_percent: Option<f64>,
 }
 
 /// Ladders at once, as fast as they go.
@@ -100,6 +108,8 @@ pub(super) struct Traffic {
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 pub(super) struct Memory {
     pub(super) before: u64,
+    /// The most in the first fifth of the time.
+    pub(super) most_early: u64,
     pub(super) most: u64,
     pub(super) after: u64,
 }
@@ -190,6 +200,8 @@ pub(super) fn measure(
         ("--seconds", options.seconds_per_step),
         ("--live-seconds", options.live),
         ("--riser", options.riser * 1_000_000),
+        ("--soak-seconds", options.soak_seconds()),
+        ("--soak-streams", accept::STREAMS.into()),
     ] {
         command.args([name, &value.to_string()]);
     }
@@ -236,10 +248,18 @@ pub(super) mod tests {
             "ladders": ladders, "pictures_per_s": 30.0 * ladders, "cpu_s_per_video_s": 0.02,
             "software_encoding_s_per_video_s": 0.0, "traffic": {"to_card": 1, "to_host": 2},
             "to_card_bytes_per_video_s": 750e3, "to_host_bytes_per_video_s": 700e3,
-            "memory": {"before": 100, "most": most, "after": most}, "decoders_busy_percent": null,
+            "memory": {"before": 100, "most_early": most, "most": most, "after": most}, "decoders_busy_percent": null,
             "encoders_busy_percent": 40.0, "made": {"rungs_on_card": 4, "rungs_on_host": 0, "segments_left": 0},
         }))
         .unwrap()
+    }
+
+    fn rate(at_once: usize, pictures: f64) -> serde_json::Value {
+        json!({
+            "part": "decode", "at_once": at_once, "pictures_per_s": pictures, "hd_pictures_per_s": pictures, "seconds": 1.0,
+            "to_host_bytes": 0, "memory": {"before": 1, "most_early": 2, "most": 2, "after": 2},
+            "decoders_busy_percent": null, "encoders_busy_percent": null,
+        })
     }
 
     pub(crate) fn measured(ladders: Vec<Run>, doubles: &[&str]) -> Measured {
@@ -247,9 +267,8 @@ pub(super) mod tests {
             "memory_bytes": 8u64 << 30 });
         serde_json::from_value(json!({
             "card": card, "cuda": [12, 2], "nvenc_api": "12.0", "doubles": doubles, "encodes": true, "sessions": 8,
-            "parts": [{"part": "decode", "at_once": 1, "pictures_per_s": 500.0, "hd_pictures_per_s": 500.0},
-                      {"part": "decode", "at_once": 2, "pictures_per_s": 700.0, "hd_pictures_per_s": 700.0}],
-            "ladders": serde_json::to_value(ladders).unwrap(), "live": [], "problems": [],
+            "parts": [rate(1, 500.0), rate(2, 700.0)],
+            "ladders": serde_json::to_value(ladders).unwrap(), "live": [], "soak": null, "problems": [],
         }))
         .unwrap()
     }

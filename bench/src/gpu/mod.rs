@@ -1,5 +1,6 @@
 //! `headframe-bench gpu`: what one NVIDIA card does, and what it costs the machine that it is in.
 
+mod accept;
 mod measured;
 mod opponent;
 mod table;
@@ -9,7 +10,9 @@ use crate::machine::Meter;
 use crate::options::GpuOptions;
 use crate::progress::Progress;
 use crate::stage::Stage;
-use anyhow::Result;
+use accept::Demand;
+pub(crate) use accept::SECONDS as SOAK_SECONDS;
+use anyhow::{Result, bail};
 use measured::Measured;
 use opponent::Outcome;
 use serde::Serialize;
@@ -33,6 +36,9 @@ struct Report {
     /// Our ladders over the best ffmpeg's, at full speed. On a card that does not encode: pictures decoded and scaled.
     ratio: Option<f64>,
     others_cores: f64,
+    /// With --accept: what a card has to show.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    acceptance: Vec<Demand>,
     notes: Vec<String>,
 }
 
@@ -45,6 +51,11 @@ pub(crate) fn run(options: &GpuOptions) -> Result<()> {
     let stage = Stage::set(&options.input, 20, &progress)?;
     let meter = Meter::start();
     let measured = measured::measure(&stage.codec, options, &stage.cut.segments, &progress)?;
+    let size = (stage.probe.width, stage.probe.height);
+    let acceptance = match options.accept {
+        true => accept::judge(&measured, &accept::check(&stage, options, &measured.card.uuid, &progress)?, size),
+        false => Vec::new(),
+    };
     let double = (!measured.doubles.is_empty()).then(|| double_note(&measured.doubles));
     let (card, encodes) = (measured.card.ordinal, measured.encodes);
     let ffmpeg = opponent::all(&stage, card, encodes, double.is_some(), &|what| progress.step(what));
@@ -60,10 +71,16 @@ pub(crate) fn run(options: &GpuOptions) -> Result<()> {
         measured,
         ffmpeg,
         others_cores: cost.others_cores,
+        acceptance,
     };
     progress.done();
     print!("{}", table::text(&report));
-    figures::store(options.json.as_deref(), &report)
+    figures::store(options.json.as_deref(), &report)?;
+    match (&report.test_double, accept::accepted(&report.acceptance)) {
+        (_, false) => bail!("the card misses what is marked above"),
+        (Some(double), true) if options.accept => bail!("no card is accepted by this: {double}"),
+        _ => Ok(()),
+    }
 }
 
 fn double_note(libraries: &[String]) -> String {

@@ -1,7 +1,7 @@
 //! The report for a person.
 
-use super::Report;
 use super::measured::Run;
+use super::{Report, accept};
 use std::fmt::Write as _;
 
 /// What codec and report call a part, and what people do.
@@ -88,6 +88,9 @@ pub(super) fn text(report: &Report) -> String {
     }
     if let Some(sustained) = report.sustained_ladders {
         let _ = writeln!(text, "sustained_ladders {sustained}");
+    }
+    if !report.acceptance.is_empty() {
+        text += &accept::text(&report.acceptance);
     }
     // Again at the end, where the eye is.
     loud(&mut text, report);

@@ -1,19 +1,14 @@
 //! Ladders at once, as fast as they go, and what each costs: processor time, bytes over the link, memory of the card.
 
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
 
 use headframe_codec::engine::nvidia::{Card, Tally};
 use headframe_codec::nvidia::Traffic;
 use serde::Serialize;
 
+use super::watch::{Watched, watched};
 use super::{Bench, say};
 use crate::streams::{self, process_seconds};
-
-/// How often the card is looked at.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Who encodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -56,21 +51,11 @@ pub(super) struct Run {
     traffic: Traffic,
     to_card_bytes_per_video_s: f64,
     to_host_bytes_per_video_s: f64,
-    memory: Memory,
-    decoders_busy_percent: Option<f64>,
-    encoders_busy_percent: Option<f64>,
+    #[serde(flatten)]
+    watched: Watched,
     made: Tally,
     #[serde(skip)]
     pub(super) problems: Vec<String>,
-}
-
-/// Of the card, bytes in use by all programs.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-struct Memory {
-    before: u64,
-    most: u64,
-    /// At the end, with everything that is kept for the next segments.
-    after: u64,
 }
 
 impl Run {
@@ -91,24 +76,18 @@ pub(super) fn run(bench: &Bench<'_>, who: Who, link: Option<Link>, streams: usiz
     let encoder = if who == Who::Card { "the card" } else { "the processors" };
     let simulated = if link.is_some() { ", over a simulated link" } else { "" };
     say(&format!("{streams} ladders at once, {encoder} encoding{simulated}"));
-    let used = || bench.device.memory().map(|(free, total)| total - free).map_err(|error| error.to_string());
     let card = card(bench, who);
-    let before = used()?;
     bench.device.simulate_link(link.map(|link| link.bytes_per_s));
-    let (cpu, traffic, over) = (process_seconds(), bench.device.traffic(), AtomicBool::new(false));
+    let (cpu, traffic) = (process_seconds(), bench.device.traffic());
     let make = |segment: &[u8]| bench.transcode(&card, segment);
-    let (done, seen) = thread::scope(|scope| {
-        let looking = scope.spawn(|| look(bench, &over));
-        let done = streams::run(streams, bench.length(), &bench.segments, &make);
-        over.store(true, Ordering::Relaxed);
-        (done, looking.join().unwrap_or_default())
-    });
+    let work = || streams::run(streams, bench.length(), &bench.segments, &make);
+    let done = watched(bench, bench.length(), work);
     bench.device.simulate_link(None);
+    let (done, watched) = done?;
     let (cpu, video) = (process_seconds() - cpu, done.video_s().max(0.001));
     let encoding = card.software_encoding().as_secs_f64();
     let now = bench.device.traffic();
     let traffic = Traffic { to_card: now.to_card - traffic.to_card, to_host: now.to_host - traffic.to_host };
-    let after = used()?;
     Ok(Run {
         who,
         link,
@@ -123,39 +102,8 @@ pub(super) fn run(bench: &Bench<'_>, who: Who, link: Option<Link>, streams: usiz
         traffic,
         to_card_bytes_per_video_s: traffic.to_card as f64 / video,
         to_host_bytes_per_video_s: traffic.to_host as f64 / video,
-        memory: Memory { before, most: seen.most.max(after), after },
-        decoders_busy_percent: mean(&seen.decoders),
-        encoders_busy_percent: mean(&seen.encoders),
+        watched,
         made: card.tally(),
         problems: done.errors.iter().map(|error| format!("{streams} streams: {error}")).collect(),
     })
-}
-
-#[derive(Default)]
-struct Seen {
-    most: u64,
-    /// Per cent, as often as the driver told.
-    decoders: Vec<u32>,
-    encoders: Vec<u32>,
-}
-
-/// Looks at the card until it is over.
-fn look(bench: &Bench<'_>, over: &AtomicBool) -> Seen {
-    let mut seen = Seen::default();
-    while !over.load(Ordering::Relaxed) {
-        if let Ok((free, total)) = bench.device.memory() {
-            seen.most = seen.most.max(total - free);
-        }
-        if let Some(health) = bench.driver.health(bench.device.info().uuid) {
-            seen.decoders.extend(health.decoder_percent);
-            seen.encoders.extend(health.encoder_percent);
-        }
-        thread::sleep(LOOK);
-    }
-    seen
-}
-
-fn mean(percents: &[u32]) -> Option<f64> {
-    let sum: f64 = percents.iter().map(|percent| f64::from(*percent)).sum();
-    (!percents.is_empty()).then(|| sum / percents.len() as f64)
 }

@@ -4,6 +4,7 @@
 mod ladders;
 mod live;
 mod parts;
+mod watch;
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
@@ -39,6 +40,12 @@ pub(crate) struct Options {
     /// Bytes a second of a link to simulate; 0: none
     #[arg(long)]
     riser: u64,
+    /// Length of a long step in which --soak-streams are decoded and scaled, seconds; 0: none
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=86_400))]
+    soak_seconds: u64,
+    /// Streams of the long step
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=256))]
+    soak_streams: u32,
 }
 
 /// What was found, as `headframe-bench` reads it.
@@ -55,6 +62,7 @@ struct Report {
     parts: Vec<parts::Rate>,
     ladders: Vec<Run>,
     live: Vec<live::Try>,
+    soak: Option<parts::Rate>,
     problems: Vec<String>,
 }
 
@@ -145,6 +153,10 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         0 => Vec::new(),
         length => live::search(&bench, who, fastest.fold(0.0, f64::max), Duration::from_secs(length))?,
     };
+    let soak = match options.soak_seconds {
+        0 => None,
+        length => Some(parts::soak(&bench, options.soak_streams as usize, Duration::from_secs(length))?),
+    };
     problems.extend(ladders.iter().flat_map(|run| run.problems.iter().cloned()));
     let report = Report {
         cuda: bench.driver.cuda_version(),
@@ -156,6 +168,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         parts,
         ladders,
         live,
+        soak,
         problems,
     };
     println!("{}", serde_json::json!(report));

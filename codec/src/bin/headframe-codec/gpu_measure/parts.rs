@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use headframe_codec::engine::nvidia::Card;
 use headframe_codec::engine::nvidia::measure::{Reel, Stills};
 use serde::Serialize;
 
+use super::watch::{Watched, watched};
 use super::{Bench, say};
 use crate::gpu_test::limits;
 
@@ -36,6 +37,11 @@ pub(super) struct Rate {
     pictures_per_s: f64,
     /// The same in luma samples of 1080p.
     hd_pictures_per_s: f64,
+    seconds: f64,
+    /// Bytes that came down from the card.
+    to_host_bytes: u64,
+    #[serde(flatten)]
+    watched: Watched,
 }
 
 /// All parts that the card has, with as many at once as it takes to fill it.
@@ -48,15 +54,21 @@ pub(super) fn all(bench: &Bench<'_>) -> Result<Vec<Rate>, String> {
             Part::Encode => bench.sessions,
             _ => bench.options.streams as usize,
         };
-        let (tried, _) = bench.until_full(most, |rate: &Rate| rate.pictures_per_s, |n| one(bench, part, n))?;
+        let (tried, _) =
+            bench.until_full(most, |rate: &Rate| rate.pictures_per_s, |n| one(bench, part, n, bench.length()))?;
         rates.extend(tried);
     }
     Ok(rates)
 }
 
+/// So many streams decoded and scaled for so long, for nobody.
+pub(super) fn soak(bench: &Bench<'_>, at_once: usize, length: Duration) -> Result<Rate, String> {
+    one(bench, Part::DecodeAndScale, at_once, length)
+}
+
 /// One part with so many threads.
-fn one(bench: &Bench<'_>, part: Part, at_once: usize) -> Result<Rate, String> {
-    say(&format!("{} alone, {at_once} at once", name(part)));
+fn one(bench: &Bench<'_>, part: Part, at_once: usize, length: Duration) -> Result<Rate, String> {
+    say(&format!("{} alone, {at_once} at once for {} s", name(part), length.as_secs()));
     let card = Card::new(bench.device.clone());
     let failed = |error: headframe_codec::EngineError| error.to_string();
     let reels = bench.segments.iter().map(|segment| Reel::cut(&bench.ladder, segment, &limits()));
@@ -74,7 +86,7 @@ fn one(bench: &Bench<'_>, part: Part, at_once: usize) -> Result<Rate, String> {
     let started = Instant::now();
     let thread = |i: usize| {
         for turn in i.. {
-            if stop.load(Ordering::Relaxed) || started.elapsed() >= bench.length() {
+            if stop.load(Ordering::Relaxed) || started.elapsed() >= length {
                 break;
             }
             let reel = &reels[turn % reels.len()];
@@ -102,11 +114,15 @@ fn one(bench: &Bench<'_>, part: Part, at_once: usize) -> Result<Rate, String> {
         }
         Ok(())
     };
-    let ended = thread::scope(|scope| {
-        let threads: Vec<_> = (0..at_once).map(|i| scope.spawn(move || thread(i))).collect();
-        let panicked = |_| Err("a thread panicked".to_owned());
-        threads.into_iter().map(|it| it.join().unwrap_or_else(panicked)).collect::<Result<Vec<()>, _>>()
-    });
+    let work = || {
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..at_once).map(|i| scope.spawn(move || thread(i))).collect();
+            let panicked = |_| Err("a thread panicked".to_owned());
+            threads.into_iter().map(|it| it.join().unwrap_or_else(panicked)).collect::<Result<Vec<()>, _>>()
+        })
+    };
+    let to_host = bench.device.traffic().to_host;
+    let (ended, watched) = watched(bench, length, work)?;
     ended.map_err(|error| format!("{}: {error}", name(part)))?;
     let wall = started.elapsed().as_secs_f64();
     Ok(Rate {
@@ -114,6 +130,9 @@ fn one(bench: &Bench<'_>, part: Part, at_once: usize) -> Result<Rate, String> {
         at_once,
         pictures_per_s: pictures.into_inner() as f64 / wall,
         hd_pictures_per_s: samples.into_inner() as f64 / HD / wall,
+        seconds: wall,
+        to_host_bytes: bench.device.traffic().to_host - to_host,
+        watched,
     })
 }
 
