@@ -133,75 +133,72 @@ fn sandboxed(stage: &Stage, options: &GpuOptions, uuid: &str) -> Result<(u64, u6
 
 /// All demands, in the order in which a picture meets them.
 pub(super) fn judge(it: &Measured, checks: &Checks, size: (u32, u32)) -> Vec<Demand> {
-    let sum = |demand: Option<Demand>, or: Demand| demand.unwrap_or(or);
-    let missing = |what, wanted: &str, why: &str| Demand {
-        what,
-        wanted: wanted.to_owned(),
-        found: why.to_owned(),
-        verdict: Verdict::NotMeasured,
-    };
     let mut demands = vec![exact(checks)];
     if it.encodes {
-        let (found, all) = (checks.test.problems.first(), checks.test.encodes_all_pictures);
-        demands.push(demand(
-            "the card encodes every picture of every rung",
-            "all",
-            all,
-            match found {
-                Some(problem) if !all => problem.clone(),
-                _ => "all".to_owned(),
-            },
-        ));
+        demands.push(whole(checks));
     }
-    let percent = |share: f64| format!("{:.0} %", share * 100.0);
-    let scaler = "1080p to four rungs, against copying";
-    let why = "give --kernels, the report of scripts/gpu-check on this card";
-    demands.push(sum(
-        checks.kernels.as_ref().filter(|kernels| kernels.uuid == it.card.uuid).and_then(|kernels| {
-            let figure = kernels.figures.iter().find(|figure| figure.name == BATCH)?;
-            Some(demand(
-                scaler,
-                &format!("{} of its bytes", percent(OF_COPY)),
-                figure.of_copy >= OF_COPY,
-                percent(figure.of_copy),
-            ))
-        }),
-        missing(scaler, &percent(OF_COPY), why),
-    ));
-    let busy = it.parts.iter().filter(|rate| rate.part != "encode").filter_map(|rate| rate.decoders_busy_percent);
-    let decoders = "decode engines busy when they are the limit";
-    demands.push(sum(
-        busy.reduce(f64::max)
-            .map(|most| demand(decoders, &format!("{DECODERS_BUSY} %"), most >= DECODERS_BUSY, format!("{most:.0} %"))),
-        missing(decoders, &format!("{DECODERS_BUSY} %"), "the driver does not tell"),
-    ));
+    demands.extend([scaler(it, checks), decoders(it)]);
     match &it.soak {
         Some(soak) => demands.extend(long(soak)),
-        None => demands.push(missing("decoding and scaling for long", "24 streams for 300 s", "not tried")),
+        None => demands.push(missing("decoding and scaling for long", "24 streams for 300 s".into(), "not tried")),
     }
     let (made, of) = checks.sandboxed;
-    demands.push(demand(
-        "segments made by the card's worker in its sandbox",
-        &of.to_string(),
-        made == of,
-        made.to_string(),
-    ));
-    let core = "of a core for a ladder of 1080p30, but for software encoding";
-    let cost = it.own_link(if it.encodes { "card" } else { "processors" }).map(|run| {
-        let hd = f64::from(size.0) * f64::from(size.1) / HD;
-        run.cpu_s_per_video_s * run.video_s / (run.pictures as f64 / PICTURES * hd).max(1e-9)
-    });
-    let wanted = format!("at most {:.1} %", CORE * 100.0);
-    demands.push(sum(
-        cost.reduce(f64::min).map(|least| demand(core, &wanted, least <= CORE, format!("{:.1} %", least * 100.0))),
-        missing(core, &wanted, "no ladder was made"),
-    ));
+    let sandboxed = "segments made by the card's worker in its sandbox";
+    demands.extend([demand(sandboxed, of.to_string(), made == of, made.to_string()), core(it, size)]);
     demands
 }
 
-fn demand(what: &'static str, wanted: &str, met: bool, found: String) -> Demand {
+fn whole(checks: &Checks) -> Demand {
+    let all = checks.test.encodes_all_pictures;
+    let found = match checks.test.problems.first() {
+        Some(problem) if !all => problem.clone(),
+        _ => "all".to_owned(),
+    };
+    demand("the card encodes every picture of every rung", "all".into(), all, found)
+}
+
+fn scaler(it: &Measured, checks: &Checks) -> Demand {
+    let percent = |share: f64| format!("{:.0} % of its bytes", share * 100.0);
+    let (what, wanted) = ("1080p to four rungs, against copying", percent(OF_COPY));
+    let kernels = checks.kernels.as_ref().filter(|kernels| kernels.uuid == it.card.uuid);
+    match kernels.and_then(|kernels| kernels.figures.iter().find(|figure| figure.name == BATCH)) {
+        Some(figure) => demand(what, wanted, figure.of_copy >= OF_COPY, percent(figure.of_copy)),
+        None => missing(what, wanted, "give --kernels, the report of scripts/gpu-check on this card"),
+    }
+}
+
+fn decoders(it: &Measured) -> Demand {
+    let (what, wanted) = ("decode engines busy when they are the limit", format!("{DECODERS_BUSY} %"));
+    let busy = it.parts.iter().filter(|rate| rate.part != "encode").filter_map(|rate| rate.decoders_busy_percent);
+    match busy.reduce(f64::max) {
+        Some(most) => demand(what, wanted, most >= DECODERS_BUSY, format!("{most:.0} %")),
+        None => missing(what, wanted, "the driver does not tell"),
+    }
+}
+
+/// The least that a ladder cost in any run of several; of 1080p30, whatever the clip is.
+fn core(it: &Measured, size: (u32, u32)) -> Demand {
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    let what = "of a core for a ladder of 1080p30, but for software encoding";
+    let hd = f64::from(size.0) * f64::from(size.1) / HD;
+    let cost = it.own_link(if it.encodes { "card" } else { "processors" }).map(|run| {
+        let seconds = run.pictures as f64 / PICTURES * hd;
+        run.cpu_s_per_video_s * run.video_s / seconds.max(1e-9)
+    });
+    let wanted = format!("at most {}", percent(CORE));
+    match cost.reduce(f64::min) {
+        Some(least) => demand(what, wanted, least <= CORE, percent(least)),
+        None => missing(what, wanted, "no ladder was made"),
+    }
+}
+
+fn missing(what: &'static str, wanted: String, why: &str) -> Demand {
+    Demand { what, wanted, found: why.to_owned(), verdict: Verdict::NotMeasured }
+}
+
+fn demand(what: &'static str, wanted: String, met: bool, found: String) -> Demand {
     let verdict = if met { Verdict::Met } else { Verdict::Missed };
-    Demand { what, wanted: wanted.to_owned(), found, verdict }
+    Demand { what, wanted, found, verdict }
 }
 
 fn exact(checks: &Checks) -> Demand {
@@ -210,7 +207,7 @@ fn exact(checks: &Checks) -> Demand {
         Some(problem) if !met => problem.clone(),
         _ => format!("so, with the engine {}", checks.test.engine),
     };
-    demand("decoded and scaled as the processors do, to the byte", "every segment", met, found)
+    demand("decoded and scaled as the processors do, to the byte", "every segment".into(), met, found)
 }
 
 /// What the long step has to show.
@@ -222,23 +219,28 @@ fn long(soak: &Rate) -> [Demand; 4] {
     [
         demand(
             "streams of 1080p decoded and scaled at once, for how long",
-            &format!("{STREAMS} for {SECONDS} s"),
+            format!("{STREAMS} for {SECONDS} s"),
             enough,
             format!("{} for {:.0} s", soak.at_once, soak.seconds),
         ),
         demand(
             "of them, pictures of 1080p a second",
-            &format!("{live:.0}"),
+            format!("{live:.0}"),
             soak.hd_pictures_per_s >= live,
             format!("{:.0}", soak.hd_pictures_per_s),
         ),
         demand(
             "the card's memory in use grows after the first fifth by",
-            &format!("at most {}", mib(FLAT)),
+            format!("at most {}", mib(FLAT)),
             grown <= FLAT,
             mib(grown),
         ),
-        demand("raw bytes that left the card meanwhile", "0", soak.to_host_bytes == 0, soak.to_host_bytes.to_string()),
+        demand(
+            "raw bytes that left the card meanwhile",
+            "0".into(),
+            soak.to_host_bytes == 0,
+            soak.to_host_bytes.to_string(),
+        ),
     ]
 }
 
