@@ -5,6 +5,8 @@ use super::own_work::CheckError;
 use crate::chain_view::ViewError;
 use crate::wiring;
 use anyhow::Context;
+use futures::{StreamExt as _, stream};
+use headframe_chain::provider::views::Agreed;
 use headframe_chain::{Deadline, Head};
 use headframe_codec::ladder::Ladder;
 use headframe_market::action::{Opening, Secret};
@@ -25,6 +27,8 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(5);
 /// Blocks that are searched again, to find what a reorganisation moved to a block looked at before.
 const OVERLAP: u64 = 64;
 
+/// Questions of one kind that are asked at the same time.
+const AT_ONCE: usize = 16;
 /// Seconds of the chain's clock between two looks at what does not change from block to block.
 const UPKEEP: u64 = 600;
 /// An epoch of the active set and of rewards, in seconds since 1970.
@@ -106,8 +110,11 @@ impl Automation {
         // What cannot be read of a job keeps no proof waiting.
         let mut done = self.look_at_jobs(head).await;
         let mut unsealed = BTreeSet::new();
-        for id in self.claims.keys().copied().collect::<Vec<_>>() {
-            done = done.and(self.look_at_claim(id, head, &mut unsealed).await);
+        // Those that are over for good stay in the list alone, so that the overlap of the next search does not find them anew.
+        let open = |(id, state): &(&ClaimId, &ClaimState)| !state.is_over() || self.over.contains_key(*id);
+        let claims: Vec<_> = self.claims.iter().filter(open).map(|(id, _)| *id).collect();
+        for (id, said) in claims.iter().zip(at_once(&claims, |id| self.node.chain.claim_said(id)).await) {
+            done = done.and(self.look_at_claim(*id, said, head, &mut unsealed).await);
         }
         done?;
         self.upkeep(head).await?;
@@ -120,10 +127,11 @@ impl Automation {
     async fn find(&mut self, head: BlockNo) -> Result<(), ViewError> {
         let (chain, me) = (&self.node.chain, self.node.me);
         let from = BlockNo(self.seen_to.0.saturating_sub(OVERLAP).max(chain.since.0));
-        for id in chain.jobs_assigned(me, from, head).await? {
+        let (jobs, claims) = tokio::join!(chain.jobs_assigned(me, from, head), chain.claims_since(me, from, head));
+        for id in jobs? {
             self.jobs.entry(id).or_insert(false);
         }
-        for id in chain.claims_since(me, from, head).await? {
+        for id in claims? {
             self.claims.entry(id).or_insert(ClaimState::None);
         }
         self.seen_to = head;
@@ -132,10 +140,9 @@ impl Automation {
 
     async fn look_at_jobs(&mut self, head: &Head) -> Result<(), ViewError> {
         let now = self.node.chain.now(head.number, Timestamp(head.timestamp)).await?;
-        let open = self.jobs.iter().filter(|(_, over)| !**over).map(|(id, _)| *id);
-        for id in open.collect::<Vec<_>>() {
-            let job = self.node.chain.job(id).await?;
-            self.look_at_job(&job, head, &now).await;
+        let open: Vec<_> = self.jobs.iter().filter(|(_, over)| !**over).map(|(id, _)| *id).collect();
+        for job in at_once(&open, |id| self.node.chain.job(id)).await {
+            self.look_at_job(&job?, head, &now).await;
         }
         Ok(())
     }
@@ -226,14 +233,11 @@ impl Automation {
     async fn look_at_claim(
         &mut self,
         id: ClaimId,
+        said: Result<Agreed<Vec<ClaimView>>, ViewError>,
         head: &Head,
         unsealed: &mut BTreeSet<JobId>,
     ) -> Result<(), ViewError> {
-        // Over for good: no longer among those that may be undone.
-        if self.claims.get(&id).is_some_and(|state| state.is_over()) && !self.over.contains_key(&id) {
-            return Ok(()); // kept so that the overlap of the next search does not find it anew
-        }
-        let said = self.node.chain.claim_said(id).await?;
+        let said = said?;
         let Some(view) = said.value.first().filter(|_| said.quorum).cloned() else {
             return self.only_proofs(&said.value, head).await;
         };
@@ -434,6 +438,12 @@ impl Automation {
 /// What claims are held against: not the market's clock, which is for jobs.
 fn at(head: BlockNo, time: u64) -> Now {
     Now { head, time: Timestamp(time), market: Timestamp(0) }
+}
+
+/// Asked one after the other, a slow provider would hold up what is due.
+async fn at_once<I: Copy, F: Future>(ids: &[I], ask: impl Fn(I) -> F) -> Vec<F::Output> {
+    let asked: Vec<F> = ids.iter().copied().map(ask).collect();
+    stream::iter(asked).buffered(AT_ONCE).collect().await
 }
 
 fn in_work<T>(ids: &Mutex<BTreeSet<T>>) -> std::sync::MutexGuard<'_, BTreeSet<T>> {
