@@ -3,7 +3,8 @@
 use super::judge::{Settings, Tally};
 use crate::stats::Random;
 use headframe_codec::worker::Pool;
-use headframe_codec::{Ladder, RenditionOut, SegmentIn, SegmentOut};
+use headframe_codec::{Ladder, SegmentIn, SegmentOut};
+use headframe_market::Units;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -60,8 +61,8 @@ pub(crate) struct Seen {
     pub(crate) failure: Option<String>,
     /// Most memory that all workers held at once, bytes.
     pub(crate) rss_bytes: u64,
-    /// Luma samples of all renditions made, and how long they play, all streams together.
-    pub(crate) made: (u64, Duration),
+    /// What the market pays for all that was made, and how long it plays, all streams together.
+    pub(crate) made: (Units, Duration),
 }
 
 #[derive(Debug)]
@@ -130,11 +131,6 @@ impl Rig<'_> {
     }
 }
 
-/// Luma samples of all pictures.
-fn samples(made: &RenditionOut) -> u64 {
-    u64::from(made.width) * u64::from(made.height) * u64::from(made.frames)
-}
-
 struct Stream<'a> {
     rig: &'a Rig<'a>,
     shared: &'a Shared,
@@ -168,7 +164,8 @@ impl Stream<'_> {
                     let pairs = made.renditions.iter().zip(rig.ladder.renditions());
                     seen.tally.wrong_frames +=
                         pairs.filter(|(got, asked)| asked.fps.is_none() && got.frames != expected).count() as u64;
-                    seen.made.0 += made.renditions.iter().map(samples).sum::<u64>();
+                    let sizes = made.renditions.iter().map(|it| (it.frames, it.width, it.height));
+                    seen.made.0.0 += Units::of_segment(sizes).unwrap_or_default().0;
                     seen.made.1 += source.duration;
                     if self.samples.contains(&number) {
                         seen.samples.push(Sample { source: at, number, first: self.first, made });

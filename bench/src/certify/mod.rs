@@ -98,15 +98,16 @@ struct StepOut {
 
 /// What the processors drew on average, or why that is not known.
 #[derive(Debug, Clone, Copy, Serialize)]
-struct Power {
-    processors_milliwatts: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unmeasured: Option<Unmeasured>,
+#[serde(untagged)]
+enum Power {
+    Measured { processors_milliwatts: u64 },
+    Not { unmeasured: Unmeasured },
 }
 
 impl From<Result<u64, Unmeasured>> for Power {
     fn from(measured: Result<u64, Unmeasured>) -> Self {
-        Self { processors_milliwatts: measured.ok(), unmeasured: measured.err() }
+        let measured = measured.map(|processors_milliwatts| Self::Measured { processors_milliwatts });
+        measured.unwrap_or_else(|unmeasured| Self::Not { unmeasured })
     }
 }
 
@@ -301,8 +302,7 @@ fn probe(
         cores_milli: milli(cost.cpu_s() / cost.wall_s.max(0.001)),
         others_cores_milli: milli(cost.others_cores),
         worker_rss_mib: seen.rss_bytes >> 20,
-        units_per_second: (seen.made.0 as f64 / 1000.0 / seen.made.1.as_secs_f64().max(0.001) * f64::from(streams))
-            as u64,
+        units_per_second: (seen.made.0.0 as f64 / seen.made.1.as_secs_f64().max(0.001) * f64::from(streams)) as u64,
         power,
         cut_short: seen.cut_short,
         sustained: tally.sustained(&rig.settings) && !seen.cut_short,
@@ -425,12 +425,13 @@ fn print(certificate: &Certificate) {
 /// What a price is made of: `node.pricing.cost`.
 fn print_power(step: &StepOut) {
     println!("\nfor [node.pricing.cost]: units_per_second = {}", step.units_per_second);
-    match (step.power.processors_milliwatts, step.power.unmeasured) {
-        (Some(milliwatts), _) => println!(
+    match step.power {
+        Power::Measured { processors_milliwatts } => println!(
             "the processors drew {:.1} W meanwhile; watts is what the whole machine draws, which a meter at the wall tells",
-            milliwatts as f64 / 1e3
+            processors_milliwatts as f64 / 1e3
         ),
-        (None, Some(why)) => println!("watts: {why}; a meter at the wall tells what the whole machine draws"),
-        (None, None) => {}
+        Power::Not { unmeasured } => {
+            println!("watts: {unmeasured}; a meter at the wall tells what the whole machine draws")
+        }
     }
 }

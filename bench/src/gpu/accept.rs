@@ -126,7 +126,7 @@ fn sandboxed(stage: &Stage, options: &GpuOptions, uuid: &str) -> Result<(u64, u6
     for (number, bytes) in sources.iter().enumerate() {
         stage.transcode(&pool, "accept", number as u64, bytes)?;
     }
-    let made = pool.stats().cards.first().map_or(0, |card| card.segments - card.segments_on_host.min(card.segments));
+    let made = pool.stats().cards.first().map_or(0, |card| card.segments.saturating_sub(card.segments_on_host));
     pool.shutdown();
     Ok((made, sources.len() as u64))
 }
