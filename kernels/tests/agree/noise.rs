@@ -1,6 +1,8 @@
 //! A small fast generator: the content must be reproducible, not good.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Instant;
 
 /// The seeds of a random test: as many as the environment's `HEADFRAME_CASES` says, or `quick`, from `HEADFRAME_SEED`
@@ -12,13 +14,43 @@ pub(crate) fn seeds(quick: u64) -> Range<u64> {
 }
 
 /// The test of a kernel: `case` for each of the [`seeds`]. Says how many there were, which `./run test exact` counts.
-pub(crate) fn each_case(kernel: &str, quick: u64, case: impl FnMut(u64)) {
+pub(crate) fn each_case(kernel: &str, quick: u64, case: impl Fn(u64) + Sync) {
+    each_group(kernel, quick, 1, |seeds| seeds.for_each(&case));
+}
+
+/// The same for cases that are tried `together`, on all processors: a kernel that takes longer than the others would else
+/// have one in the end.
+pub(crate) fn each_group(kernel: &str, quick: u64, together: u64, group: impl Fn(Range<u64>) + Sync) {
     let (seeds, started) = (seeds(quick), Instant::now());
-    seeds.clone().for_each(case);
+    let next = AtomicU64::new(seeds.start);
+    let work = || {
+        let _others = OthersStop(&next);
+        loop {
+            let first = next.fetch_add(together, Ordering::Relaxed);
+            if first >= seeds.end {
+                break;
+            }
+            group(first..seeds.end.min(first + together));
+        }
+    };
+    thread::scope(|scope| {
+        (0..thread::available_parallelism().map_or(1, usize::from)).for_each(|_| drop(scope.spawn(work)));
+    });
     said(kernel, &seeds, started);
 }
 
-pub(crate) fn said(kernel: &str, seeds: &Range<u64>, started: Instant) {
+/// Once a case has failed no other is begun.
+struct OthersStop<'a>(&'a AtomicU64);
+
+impl Drop for OthersStop<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(u64::MAX / 2, Ordering::Relaxed);
+        }
+    }
+}
+
+fn said(kernel: &str, seeds: &Range<u64>, started: Instant) {
     let (cases, took) = (seeds.end - seeds.start, started.elapsed().as_secs_f64());
     println!("exact: {kernel}: {cases} random cases from seed {} on in {took:.0} s", seeds.start);
 }

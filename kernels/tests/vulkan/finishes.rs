@@ -34,7 +34,7 @@ fn random_turns() {
     agree("vulkan turns", turned);
 }
 
-fn agree(kernel: &str, finish: impl Fn(&mut Noise) -> Finish) {
+fn agree(kernel: &str, finish: impl Fn(&mut Noise) -> Finish + Sync) {
     let Some(gpu) = gpu() else { return };
     each_case(kernel, 200, |seed| {
         let Case { input, sizes, filter, mut noise } = random_case(seed);

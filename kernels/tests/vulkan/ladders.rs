@@ -2,14 +2,13 @@
 
 use crate::cases::{Case, random_case};
 use crate::gpu;
-use crate::noise::{Noise, said, seeds};
+use crate::noise::{Noise, each_group};
 use crate::pictures::{Input, Output};
 use headframe_kernels::vulkan::{Gpu, LadderScaler, Task, scale_together};
 use headframe_kernels::{Filter, Format, Source, Yuv420Mut, reference};
-use std::time::Instant;
 
 /// Cases of one submission.
-const TOGETHER: usize = 64;
+const TOGETHER: u64 = 64;
 
 fn views(outputs: &mut [Output]) -> Vec<Yuv420Mut<'_>> {
     outputs.iter_mut().map(Output::view).collect()
@@ -49,21 +48,17 @@ impl Trial {
 #[test]
 fn random_ladders() {
     let Some(gpu) = gpu() else { return };
-    let (seeds, started) = (seeds(2_000), Instant::now());
-    let mut numbers = seeds.clone();
-    while numbers.start < numbers.end {
-        let some: Vec<u64> = numbers.by_ref().take(TOGETHER).collect();
+    each_group("vulkan scaling", 2_000, TOGETHER, |seeds| {
         let trial = |seed: u64| {
             let Case { input, sizes, filter, mut noise } = random_case(seed);
             Trial::new(gpu, input, &sizes, filter, &mut noise, format!("seed {seed}"))
         };
-        let mut trials: Vec<Trial> = some.into_iter().map(trial).collect();
+        let mut trials: Vec<Trial> = seeds.map(trial).collect();
         // Twice through one scaler: what a first picture left behind must not show in the second.
         for _ in 0..2 {
             together(&mut trials);
         }
-    }
-    said("vulkan scaling", &seeds, started);
+    });
 }
 
 fn together(trials: &mut [Trial]) {

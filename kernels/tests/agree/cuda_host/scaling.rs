@@ -10,7 +10,7 @@ use headframe_kernels::cuda::batch::Batch;
 use headframe_kernels::cuda::plan::{Kernel, Layout, Plan};
 use headframe_kernels::reference::{self, NEUTRAL};
 use headframe_kernels::{Filter, Format, Source};
-use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Scales the pictures in one batch, on the host, and compares everything that was or was not written.
 fn agree_on(inputs: &[Input], plan: &Plan, filter: Filter, noise: &mut Noise, what: &str) {
@@ -95,15 +95,24 @@ impl RandomBatch {
 
 #[test]
 fn random_ladders() {
-    let mut kernels: HashMap<Kernel, usize> = HashMap::new();
-    let mut count = 0;
+    let count = AtomicU64::new(0);
+    let launches = Kernel::ALL.map(|_| AtomicU64::new(0));
     each_case("cuda scaling", 2500, |seed| {
-        count += 1;
+        count.fetch_add(1, Ordering::Relaxed);
         let RandomBatch { inputs, plan, filter, mut noise, what } = RandomBatch::new(seed);
-        plan.stages.iter().for_each(|stage| *kernels.entry(stage.kernel).or_default() += 1);
+        for stage in &plan.stages {
+            let at = Kernel::ALL.iter().position(|kernel| *kernel == stage.kernel).unwrap();
+            launches[at].fetch_add(1, Ordering::Relaxed);
+        }
         agree_on(&inputs, &plan, filter, &mut noise, &what);
     });
-    assert!(count < 1000 || kernels.len() == Kernel::ALL.len(), "some kernel never ran: {kernels:?}");
+    let launches = launches.map(AtomicU64::into_inner);
+    let named = Kernel::ALL.iter().zip(&launches).map(|(kernel, count)| format!("{} {count}", kernel.name()));
+    println!("launches: {}", named.collect::<Vec<_>>().join(", "));
+    assert!(
+        count.into_inner() < 1000 || launches.iter().all(|count| *count > 0),
+        "some kernel never ran: {launches:?}"
+    );
 }
 
 #[test]
