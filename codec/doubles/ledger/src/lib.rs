@@ -16,7 +16,7 @@ mod table;
 
 pub use control::{Control, Report};
 pub use faults::Ledger;
-pub use library::{LIBRARIES, install};
+pub use library::{LIBRARIES, install, real};
 pub use sibling::cuda;
 pub use system::{Engines, System, modelled, takes, wait_until};
 pub use table::{Table, number, pointer};
