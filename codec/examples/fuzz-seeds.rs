@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{clip, small};
+use common::{clip, fragmented, small};
 use headframe_codec::worker::ipc::{Answer, RenditionHead, Request};
 use headframe_codec::{EngineError, Ladder, Limits, engine};
 use mangle::{KINDS, NAL_KINDS, Random};
@@ -26,6 +26,15 @@ const SOURCES: [&str; 6] = [
     "-g 3 -c:a aac -ar 22050 -ac 1",
 ];
 
+/// The same, in fragmented MP4.
+const FRAGMENTED: [&str; 5] = [
+    "-bf 2 -movflags frag_keyframe+default_base_moof+delay_moov -c:a ac3",
+    "-c:v libx265 -x265-params log-level=none -c:a libopus -strict -2",
+    "-c:v libsvtav1 -preset 12",
+    "-an -c:v libaom-av1 -cpu-used 8 -pix_fmt yuv420p10le",
+    "-an -c:v libvpx-vp9 -cpu-used 8 -lag-in-frames 4",
+];
+
 fn main() {
     let folder: PathBuf = std::env::args_os().nth(1).expect("usage: fuzz-seeds FOLDER").into();
     let put = |target: &str, name: &str, bytes: &[u8]| {
@@ -36,6 +45,11 @@ fn main() {
     for (number, source) in sources.iter().enumerate() {
         put("demux", &format!("clip-{number}"), source);
         put("engine", &format!("clip-{number}"), source);
+    }
+    for (number, options) in FRAGMENTED.iter().enumerate() {
+        let source = fragmented("96x64", "10", 0.4, options);
+        put("demux", &format!("fragmented-{number}"), &source);
+        put("engine", &format!("fragmented-{number}"), &source);
     }
     for (number, (_, damage)) in KINDS.iter().chain(&NAL_KINDS).enumerate() {
         let broken = damage(&sources[0], &sources[1], &mut Random(number as u64));

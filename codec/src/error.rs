@@ -55,13 +55,20 @@ pub enum EngineError {
         /// What was looked for.
         missing: String,
     },
+    /// MP4 that makes no sense, or is not what a segment has to be.
+    #[error("the MP4 file cannot be read: {what}; send fragmented MP4 that begins with its initialisation segment")]
+    Mp4 {
+        /// What is wrong.
+        what: String,
+    },
     /// There is sound and no picture.
-    #[error("the segment has audio only; a ladder needs H.264 or HEVC video")]
+    #[error("the segment has audio only; a ladder needs video: H.264 or HEVC, in MP4 also AV1 or VP9")]
     AudioOnly,
     /// Neither video nor audio that we know.
-    #[error("the programme has no H.264 or HEVC video (stream types found: {found}); send H.264 or HEVC")]
+    #[error("the segment has no video that is read (found: {found}); send H.264 or HEVC, in MP4 also AV1 or VP9")]
     NoVideo {
-        /// Stream types of the programme map, hexadecimal, those of other video with their names.
+        /// Stream types of the programme map, hexadecimal, those of other video with their names. Of MP4, names of sample
+        /// entries.
         found: String,
     },
     /// Another video codec takes over on the way.
@@ -185,6 +192,7 @@ impl EngineError {
         match self {
             Self::Empty
             | Self::NotTransportStream { .. }
+            | Self::Mp4 { .. }
             | Self::AudioOnly
             | Self::NoVideo { .. }
             | Self::VideoChanges { .. }

@@ -12,8 +12,9 @@
 //! | [`units`] | units that several modules share |
 //! | [`error`] | what can go wrong, and whose fault it is |
 //! | `ts` | MPEG transport streams, read and written in safe Rust |
-//! | `cmaf` | fragmented MP4, written |
-//! | `syntax` | headers of H.264, HEVC and AV1, as far as a container needs them |
+//! | `cmaf`, `mp4` | fragmented MP4, written and read |
+//! | `source` | which of the two containers a segment has |
+//! | `syntax` | headers of H.264, HEVC, AV1 and VP9, as far as a container needs them |
 //! | `engine` | decode once, scale with [`headframe_kernels`](../headframe_kernels/index.html), encode every rung |
 //! | `nvidia` | cards of NVIDIA: what they can do, decoders, encoder sessions, memory |
 //! | `verify` | whether a rendition is what was ordered: the verification predicate |
@@ -37,11 +38,15 @@ pub mod error;
 mod ffi;
 pub mod ladder;
 #[cfg(feature = "engine")]
+pub mod mp4;
+#[cfg(feature = "engine")]
 pub mod nvidia;
 pub mod pace;
 pub mod placement;
 pub mod segment;
 pub mod sessions;
+#[cfg(feature = "engine")]
+pub mod source;
 #[cfg(feature = "engine")]
 mod syntax;
 #[cfg(feature = "engine")]

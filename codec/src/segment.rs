@@ -22,7 +22,8 @@ pub struct SegmentIn<'a> {
     pub stream: &'a str,
     /// Its number in the stream.
     pub number: u64,
-    /// MPEG-TS, beginning with PAT, PMT and an IDR picture, independently decodable.
+    /// Beginning with an IDR or key picture, independently decodable. MPEG-TS, beginning with PAT and PMT: H.264 or HEVC. Or
+    /// fragmented MP4, beginning with the initialisation segment: H.264, HEVC, AV1 or VP9.
     pub bytes: &'a [u8],
 }
 

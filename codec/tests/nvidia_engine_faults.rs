@@ -8,7 +8,7 @@ mod doubles;
 
 use std::time::Duration;
 
-use common::{decoded, segments, shown, small};
+use common::{decoded, fragmented, segments, shown, small};
 use doubles::{Doubles, alone};
 use headframe_codec::engine::nvidia::{Card, Choice, Engine, choose};
 use headframe_codec::{
@@ -87,6 +87,35 @@ fn a_driver_that_does_not_reconfigure_only_costs_time() {
             doubles.set("nvenc", "clear", "");
         }
     });
+}
+
+#[test]
+fn every_codec_in_mp4_is_decoded_on_the_card() {
+    alone("every_codec_in_mp4_is_decoded_on_the_card", |doubles| every_codec(doubles, Engine::Direct));
+}
+
+#[test]
+fn every_codec_in_mp4_is_decoded_on_the_card_by_ffmpeg() {
+    let test = "every_codec_in_mp4_is_decoded_on_the_card_by_ffmpeg";
+    alone(test, |doubles| every_codec(doubles, Engine::Ffmpeg));
+}
+
+/// Decoded and scaled by the card and encoded by the processors, it is what the processors make of it, to the byte.
+fn every_codec(doubles: &Doubles, engine: Engine) {
+    let card = with(doubles, engine).leave_encoding();
+    let x265 = "-c:v libx265 -x265-params log-level=none";
+    let (av1, vp9) = ("-c:v libsvtav1 -preset 12 -crf 40", "-c:v libvpx-vp9 -cpu-used 8 -lag-in-frames 12");
+    let coded = ["-c:v libx264 -bf 2", x265, av1, vp9].map(|coding| (coding, "yuv420p"));
+    let deep = [x265, av1, vp9].map(|coding| (coding, "yuv420p10le"));
+    for (i, (coding, format)) in coded.into_iter().chain(deep).enumerate() {
+        let source = fragmented("320x180", "30", 0.8, &format!("{coding} -pix_fmt {format}"));
+        let have = make(&card, &source).unwrap();
+        let want = engine::transcode(&ladder(), &source, &[], &limits()).unwrap();
+        assert!(have.renditions == want.renditions, "{coding} {format}");
+        assert_eq!((have.source.frames, have.source.damaged, &have.source), (24, 0, &want.source), "{coding} {format}");
+        let done = card.tally();
+        assert_eq!((done.segments_left, done.rungs_on_host), (0, 3 * (i as u64 + 1)), "{coding} {format}: {done:?}");
+    }
 }
 
 fn with(doubles: &Doubles, engine: Engine) -> Card {

@@ -6,6 +6,7 @@
 mod cases {
     mod colour;
     mod corpora;
+    mod fragments;
     mod ladder;
     mod pictures;
     mod segments;

@@ -244,6 +244,22 @@ fn a_fixed_rate_and_other_sizes_pass() {
     }
 }
 
+#[test]
+fn a_source_in_mp4_is_judged_like_any_other() {
+    if !has_reference() {
+        return;
+    }
+    let limits = Limits { wall: Duration::from_secs(120), ..Limits::default() };
+    let ladder = Ladder::new(vec![order()]).unwrap();
+    for coding in ["libx264 -bf 2 -crf 18", "libvpx-vp9 -cpu-used 8 -crf 20 -b:v 0", "libsvtav1 -preset 12 -crf 20"] {
+        let source = common::fragmented("640x360", "25", 2.0, &format!("-c:v {coding}"));
+        let made = transcode(&ladder, &source, &[], &limits).unwrap().renditions.remove(0).bytes;
+        let judged = |bytes| verify(&source, bytes, &profile(), &limits, How::default()).unwrap().verdict;
+        assert_eq!(judged(&made), Verdict::Pass, "{coding}");
+        assert!(matches!(judged(&made_by_engine(Preset::Live)), Verdict::Fail { .. }), "{coding}: of another source");
+    }
+}
+
 /// At a rate that leaves little of the pictures nobody vouches for a rendition; what is plainly wrong still fails.
 #[test]
 fn a_starving_order_is_not_vouched_for() {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{clip, small_ladder};
+use common::{clip, fragmented, small_ladder};
 use headframe_codec::worker::sandbox::attack::{ATTACKS, Held};
 use headframe_codec::worker::sandbox::lie::LIES;
 use headframe_codec::worker::{self, Death, Pool, PoolConfig};
@@ -72,6 +72,20 @@ fn a_worker_makes_what_the_engine_makes() {
     assert!(!std::path::Path::new(&format!("/proc/{}", stats.pids[0])).exists());
     let error = pool.transcode(&small_ladder(), segment(quick(), 2), LONG).unwrap_err();
     assert!(matches!(error, TranscodeError::ShuttingDown { .. }));
+}
+
+#[test]
+fn codecs_that_only_mp4_has_are_decoded_in_the_sandbox() {
+    let pool = pool(1, LONG);
+    for (number, coding) in ["-c:v libsvtav1 -preset 12", "-c:v libvpx-vp9 -cpu-used 8"].into_iter().enumerate() {
+        let source = fragmented("320x180", "30", 0.5, coding);
+        let out = pool.transcode(&small_ladder(), segment(&source, number as u64), LONG).unwrap();
+        let here = engine::transcode(&small_ladder(), &source, &[], &Limits::default()).unwrap();
+        assert!(out.renditions == here.renditions && out.source == here.source, "{coding}");
+        let error = pool.transcode(&small_ladder(), segment(&source[..500], 9), LONG).unwrap_err();
+        assert!(matches!(&error, TranscodeError::Engine { source: EngineError::Mp4 { .. }, .. }), "{error}");
+    }
+    assert_eq!(pool.stats().restarts_total(), 0);
 }
 
 #[test]

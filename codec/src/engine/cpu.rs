@@ -86,7 +86,7 @@ fn decode(job: &Job<'_>, video: Vec<Unit>, ladder: &Ladder, scaling: Scaling<'_>
         scaling,
         decoder: Decoder::new(kind, job.limits.frame_pixels)?,
         intake: Intake::new(job, ladder, &units),
-        turning: Turning::new(kind),
+        turning: Turning::new(kind, job.media.orientation),
     };
     let count = units.len();
     for (at, unit) in units.into_iter().enumerate() {

@@ -138,6 +138,14 @@ fn stream_config(bits: &mut Bits<'_>) -> Result<Config, Trouble> {
     Ok(Config { profile, rate_index, channels, frames })
 }
 
+/// Profile, index of the rate and channels of the core, of an `AudioSpecificConfig()` by itself; `None` where ADTS has no words
+/// for them.
+pub(crate) fn core(config: &[u8]) -> Option<(u8, u8, u8)> {
+    // An extension may end behind what is read last.
+    let padded = [config, &[0; 4]].concat();
+    sound_config(&mut Bits::new(&padded)).ok()
+}
+
 /// `AudioSpecificConfig()`: profile, rate and channels of the core.
 fn sound_config(bits: &mut Bits<'_>) -> Result<(u8, u8, u8), Trouble> {
     let mut object = take(bits, 5)?;

@@ -11,7 +11,7 @@ mod codecs;
 mod cpu;
 mod intake;
 mod job;
-mod latm;
+pub(crate) mod latm;
 mod memory;
 pub mod nvidia;
 pub(crate) mod orientation;
@@ -36,7 +36,8 @@ use crate::ffi::encoder;
 use crate::ladder::{Codec, Ladder};
 use crate::pace::Pace;
 use crate::segment::SegmentOut;
-use crate::ts::{self, Media};
+use crate::source;
+use crate::ts::Media;
 
 pub use output::{Event, Sink};
 
@@ -107,7 +108,7 @@ fn prepare(ladder: &Ladder, input: Cow<'_, [u8]>, limits: &Limits, started: Inst
         return Err(EngineError::NoEncoder { encoder: rendition.codec.encoder().to_owned() });
     }
     memory::check(ladder, limits)?;
-    let mut media = ts::demux(&input)?;
+    let mut media = source::demux(&input)?;
     drop(input);
     sound::to_aac(&mut media, limits, started)?;
     Ok(media)

@@ -11,12 +11,15 @@ pub(crate) struct Turning {
     kind: VideoKind,
     /// Times of pictures that begin a sequence and were not shown yet.
     starts: Vec<i64>,
+    /// What holds where a sequence says nothing.
+    usual: Orientation,
     current: Orientation,
 }
 
 impl Turning {
-    pub(crate) fn new(kind: VideoKind) -> Self {
-        Self { kind, starts: Vec::new(), current: Orientation::UPRIGHT }
+    /// For pictures that are `usual`ly turned so.
+    pub(crate) fn new(kind: VideoKind, usual: Orientation) -> Self {
+        Self { kind, starts: Vec::new(), usual, current: usual }
     }
 
     /// Notes an access unit on its way to the decoder.
@@ -32,7 +35,7 @@ impl Turning {
         let begins = self.starts.iter().position(|start| pts == Some(*start));
         if let Some(begins) = begins {
             self.starts.swap_remove(begins);
-            self.current = Orientation::UPRIGHT;
+            self.current = self.usual;
         }
         self.current = picture.said_orientation().unwrap_or(self.current);
         self.current
@@ -44,6 +47,8 @@ fn begins_sequence(kind: VideoKind, unit: &[u8]) -> bool {
     let types = unit.windows(4).filter(|w| w[..3] == [0, 0, 1]).map(|w| match kind {
         VideoKind::H264 => (matches!(w[3] & 0x1f, 1..=5), w[3] & 0x1f == 5),
         VideoKind::Hevc => (w[3] >> 1 & 0x3f < 32, matches!(w[3] >> 1 & 0x3f, 16..=20)),
+        // They say nothing of it.
+        VideoKind::Av1 | VideoKind::Vp9 => (false, false),
     });
     types.into_iter().find(|(slice, _)| *slice).is_some_and(|(_, begins)| begins)
 }

@@ -20,6 +20,9 @@ impl Tail {
 
     /// The payload to parse instead of `data`.
     pub(super) fn moved<'a>(&mut self, data: &'a [u8]) -> Cow<'a, [u8]> {
+        if !self.kind.has_nals() {
+            return Cow::Borrowed(data);
+        }
         let (picture, sei) = data.split_at(self.end_of_picture(data));
         if self.turns(sei) {
             // What it says is meant for the picture it came with: ffmpeg's own filter puts it there.

@@ -215,7 +215,7 @@ impl Encoding {
 
 /// The header of one AAC frame of `len` bytes, at most 8184 (13818-7 6.2): `profile` is the object type less one, `rate` the
 /// number of the rate.
-pub(super) fn adts(profile: u8, rate: u8, channels: u8, len: usize) -> [u8; 7] {
+pub(crate) fn adts(profile: u8, rate: u8, channels: u8, len: usize) -> [u8; 7] {
     let len = len + 7;
     [
         0xff,

@@ -4,6 +4,8 @@ use super::job::Job;
 use super::sei::Tail;
 use crate::error::EngineError;
 use crate::ffi::decoder::{Parser, Unit};
+use crate::syntax::{av1, vp9};
+use crate::ts::VideoKind;
 
 /// Pictures are reordered by at most 16.
 const REORDERED: i64 = 16;
@@ -45,6 +47,7 @@ pub(super) fn cut<T: AsRef<[u8]>>(job: &Job<'_>, video: impl IntoIterator<Item =
     let mut parser = Parser::new(kind)?;
     let mut units = Vec::with_capacity(job.timeline.times.len());
     let mut tail = Tail::new(kind);
+    let mut vp9 = vp9::Reader::default();
     let all = video.into_iter().zip(&job.timeline.times).map(|(data, time)| (Some(data), *time));
     for (data, time) in all.chain([(None, None)]) {
         job.check_time()?;
@@ -54,7 +57,20 @@ pub(super) fn cut<T: AsRef<[u8]>>(job: &Job<'_>, video: impl IntoIterator<Item =
         if data.is_empty() && !end {
             continue;
         }
-        parser.feed(&tail.moved(data), time, |unit| {
+        parser.feed(&tail.moved(data), time, |mut unit| {
+            match kind {
+                VideoKind::H264 | VideoKind::Hevc => {}
+                VideoKind::Av1 if av1::all_sized(&unit.data) => {}
+                VideoKind::Av1 => unit.format = None,
+                VideoKind::Vp9 => {
+                    let said = vp9.read(&unit.data);
+                    (unit.key, unit.format, unit.size) = (said.key, said.format, said.size);
+                }
+            }
+            let (width, height) = unit.size;
+            if u64::from(width) * u64::from(height) > job.limits.frame_pixels {
+                return Err(EngineError::FramePixels { width, height, limit: job.limits.frame_pixels });
+            }
             // A picture may come as two fields.
             if units.len() >= 2 * job.limits.frames as usize {
                 return Err(EngineError::Frames { limit: job.limits.frames });

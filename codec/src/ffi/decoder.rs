@@ -119,6 +119,8 @@ fn codec_id(kind: VideoKind) -> ffi::AVCodecID {
     match kind {
         VideoKind::H264 => ffi::AVCodecID::AV_CODEC_ID_H264,
         VideoKind::Hevc => ffi::AVCodecID::AV_CODEC_ID_HEVC,
+        VideoKind::Av1 => ffi::AVCodecID::AV_CODEC_ID_AV1,
+        VideoKind::Vp9 => ffi::AVCodecID::AV_CODEC_ID_VP9,
     }
 }
 

@@ -43,6 +43,12 @@ fn obus(mut rest: &[u8]) -> impl Iterator<Item = Obu<'_>> {
     })
 }
 
+/// Whether every unit of it says its size, as decoders on cards may want it; of ISO files the last may do without (AV1 in ISOBMFF
+/// 2.4).
+pub(crate) fn all_sized(unit: &[u8]) -> bool {
+    obus(unit).map(|obu| obu.whole.len()).sum::<usize>() == unit.len()
+}
+
 /// A temporal unit as ISO files hold it (AV1 in ISOBMFF 2.4): without its delimiter.
 pub(crate) fn without_delimiters(unit: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(unit.len());

@@ -1,9 +1,9 @@
-//! Headers inside elementary streams, as far as a container or a playlist has to know them. Reads what our own encoders
-//! wrote; foreign bytes give `None`, never a panic.
+//! Headers inside elementary streams, as far as a container, a playlist or an engine has to know them. Foreign bytes give `None`, never a panic.
 
 pub(crate) mod av1;
 pub(crate) mod h264;
 pub(crate) mod hevc;
+pub(crate) mod vp9;
 
 /// The NAL units between Annex B start codes, headers included, zeros in front of the next start code excluded.
 pub(crate) fn nals(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -1,11 +1,13 @@
 //! From transport packets to access units.
 
+use headframe_kernels::Orientation;
+
 use super::packets::{Packet, Packets, is_scrambled};
 use super::tables::{AudioCoding, Entry, Map, VideoKind, coding, programmes, versions};
 use crate::error::EngineError;
 
 /// Audio tracks kept; further ones are left out.
-const MAX_AUDIO: usize = 8;
+pub(crate) const MAX_AUDIO: usize = 8;
 
 /// The payload of one PES packet: for video usually one access unit, for audio a few frames.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,11 +38,13 @@ impl AudioTrack {
     }
 }
 
-/// The first programme with video of a transport stream.
+/// The video and the sound of a segment: of a transport stream, the first programme with video.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Media {
     /// What the video units hold.
     pub kind: VideoKind,
+    /// How the container says that pictures are turned, unless they say so themselves.
+    pub orientation: Orientation,
     /// Video in decoding order.
     pub video: Vec<Unit>,
     /// Tracks of AAC, and of what [`AudioCoding`] lists.
@@ -99,7 +103,8 @@ pub fn demux(bytes: &[u8]) -> Result<Media, EngineError> {
         descriptors: entry.descriptors.clone(),
         units,
     });
-    Ok(Media { kind, video, audio: audio.filter(|track| !track.units.is_empty()).collect(), lost })
+    let orientation = Orientation::UPRIGHT;
+    Ok(Media { kind, orientation, video, audio: audio.filter(|track| !track.units.is_empty()).collect(), lost })
 }
 
 /// Video that takes the place of the one that is read.

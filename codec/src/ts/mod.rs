@@ -8,6 +8,7 @@ mod mux;
 mod packets;
 mod tables;
 
+pub(crate) use demux::MAX_AUDIO;
 pub use demux::{AudioTrack, Media, Unit, demux};
 pub use mux::{Muxer, VideoUnit, mux};
 pub(crate) use tables::described;

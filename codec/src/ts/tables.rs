@@ -13,14 +13,25 @@ pub enum VideoKind {
     H264,
     /// ITU-T H.265.
     Hevc,
+    /// AV1, in MP4 only.
+    Av1,
+    /// VP9, in MP4 only.
+    Vp9,
 }
 
 impl VideoKind {
+    /// Whether it comes in NAL units behind start codes.
+    pub(crate) fn has_nals(self) -> bool {
+        matches!(self, Self::H264 | Self::Hevc)
+    }
+
     /// For people.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::H264 => "H.264",
             Self::Hevc => "HEVC",
+            Self::Av1 => "AV1",
+            Self::Vp9 => "VP9",
         }
     }
 }

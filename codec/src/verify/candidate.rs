@@ -102,7 +102,7 @@ impl Candidate {
         }
         check_keys(&units, &contents, profile, order)?;
         let slice_bytes = contents.iter().map(|content| content.slice_bytes).sum();
-        let pictures = Pictures::new(media.kind, units, most).map_err(Refused::Machine)?;
+        let pictures = Pictures::new(media.kind, media.orientation, units, most).map_err(Refused::Machine)?;
         Ok(Self { pictures, taken: 0, offset: 0, slice_bytes })
     }
 

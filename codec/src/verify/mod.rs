@@ -32,7 +32,7 @@ pub(crate) mod spans;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use headframe_kernels::{Isa, Yuv420Ref};
+use headframe_kernels::{Isa, Orientation, Yuv420Ref};
 use thiserror::Error;
 
 pub use bounds::Bounds;
@@ -47,7 +47,7 @@ use crate::engine::timeline::Timeline;
 use crate::error::EngineError;
 use crate::ffi::picture::Picture;
 use crate::ladder::Rendition;
-use crate::ts;
+use crate::{source, ts};
 use candidate::{Candidate, Order, Refused};
 use findings::{Shared, Trio};
 use ordered::{Ordered, Shown};
@@ -139,6 +139,7 @@ pub fn examine(
 /// A source, cut into access units and not decoded yet.
 pub(crate) struct Sent {
     kind: ts::VideoKind,
+    orientation: Orientation,
     units: Vec<pictures::AccessUnit>,
     /// The clock that engines go by.
     pub(crate) clock: SourceClock,
@@ -147,17 +148,23 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    pub(crate) fn open(source: &[u8], limits: &Limits) -> Result<Self, VerifyError> {
-        if source.len() as u64 > limits.input_bytes {
-            let error = EngineError::InputBytes { bytes: source.len() as u64, limit: limits.input_bytes };
+    pub(crate) fn open(bytes: &[u8], limits: &Limits) -> Result<Self, VerifyError> {
+        if bytes.len() as u64 > limits.input_bytes {
+            let error = EngineError::InputBytes { bytes: bytes.len() as u64, limit: limits.input_bytes };
             return Err(VerifyError::Source(error));
         }
-        let media = ts::demux(source).map_err(VerifyError::of)?;
+        let media = source::demux(bytes).map_err(VerifyError::of)?;
         let timeline = Timeline::of(&media.video);
         let pieces = media.video.iter().zip(&timeline.times).map(|(unit, time)| (&unit.data[..], *time));
         let units =
             pictures::cut(media.kind, pieces, limits.frame_pixels, limits.frames).map_err(VerifyError::Source)?;
-        Ok(Self { kind: media.kind, units, clock: SourceClock::of(timeline), lost: media.lost })
+        Ok(Self {
+            kind: media.kind,
+            orientation: media.orientation,
+            units,
+            clock: SourceClock::of(timeline),
+            lost: media.lost,
+        })
     }
 
     /// What it orders of a rendition.
@@ -179,7 +186,7 @@ impl Sent {
     }
 
     pub(crate) fn pictures(self, limits: &Limits) -> Result<Pictures, VerifyError> {
-        Pictures::new(self.kind, self.units, limits.frame_pixels).map_err(VerifyError::of)
+        Pictures::new(self.kind, self.orientation, self.units, limits.frame_pixels).map_err(VerifyError::of)
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 
+use headframe_kernels::Orientation;
+
 use crate::engine::orientation::Turning;
 use crate::error::EngineError;
 use crate::ffi::decoder::{Decoder, Parser, Sent};
 use crate::ffi::picture::Picture;
 use crate::ts::{Media, VideoKind, nearest};
 
-/// One access unit in Annex B form.
+/// One access unit in Annex B form, or a temporal unit.
 pub(crate) struct AccessUnit {
     pub(crate) data: Vec<u8>,
     /// On the source's timeline, without wraps.
@@ -57,10 +59,15 @@ pub(crate) struct Pictures {
 }
 
 impl Pictures {
-    pub(crate) fn new(kind: VideoKind, units: Vec<AccessUnit>, max_pixels: u64) -> Result<Self, EngineError> {
+    pub(crate) fn new(
+        kind: VideoKind,
+        usual: Orientation,
+        units: Vec<AccessUnit>,
+        max_pixels: u64,
+    ) -> Result<Self, EngineError> {
         let mut decoder = Decoder::new(kind, max_pixels)?;
         decoder.export_quantisers();
-        Ok(Self { decoder, units: units.into(), turning: Turning::new(kind), flushed: false, refused: 0 })
+        Ok(Self { decoder, units: units.into(), turning: Turning::new(kind, usual), flushed: false, refused: 0 })
     }
 
     /// The next picture in the order in which they are shown.

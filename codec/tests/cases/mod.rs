@@ -4,6 +4,7 @@
 mod carriage;
 mod colour;
 mod corpora;
+mod fragments;
 mod ladder;
 mod pictures;
 mod segments;

@@ -429,7 +429,7 @@ fn not_a_transport_stream() {
         assert!(matches!(refused(bytes), EngineError::NotTransportStream { .. }));
     }
     let mp4 = [&b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2avc1mp41\0\0\0\x08free"[..], &[0; 2000]].concat();
-    assert!(matches!(refused(&mp4), EngineError::NotTransportStream { .. }));
+    assert!(matches!(refused(&mp4), EngineError::Mp4 { .. }));
 }
 
 #[test]

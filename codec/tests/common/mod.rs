@@ -61,6 +61,18 @@ pub(crate) fn clip(size: &str, rate: &str, seconds: f64, options: &str) -> Vec<u
     made(&arguments, "mpegts")
 }
 
+/// The same pictures and sound in fragmented MP4, in one file with its initialisation segment.
+pub(crate) fn fragmented(size: &str, rate: &str, seconds: f64, options: &str) -> Vec<u8> {
+    let picture = format!("testsrc2=size={size}:rate={rate}:duration={seconds}");
+    let tone = format!("sine=frequency=440:sample_rate=48000:duration={seconds}");
+    let mut arguments = vec!["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &tone];
+    let usual = "-c:v libx264 -preset ultrafast -g 300 -pix_fmt yuv420p -c:a aac -video_track_timescale 90000 \
+                 -frag_duration 200000 -movflags +frag_keyframe+default_base_moof+empty_moov";
+    arguments.extend(usual.split_whitespace());
+    arguments.extend(options.split_whitespace());
+    made(&arguments, "mp4")
+}
+
 /// A moving test picture of half a second with the sound of a file, which is copied; `format` is ffmpeg's name of the
 /// file's.
 pub(crate) fn clip_with_sound(sound: &Path, format: &str) -> Vec<u8> {

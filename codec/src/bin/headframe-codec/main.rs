@@ -26,8 +26,8 @@ use headframe_codec::worker::{card as card_worker, serve};
     version,
     about = "Transcodes video segments in a sandbox",
     long_about = "Transcodes video segments in a sandbox.\n\n\
-        One segment of MPEG-TS (H.264 or HEVC video, AAC sound or none) goes in, one MPEG-TS or CMAF segment per \
-        rendition comes out, with the same timestamps and every GOP beginning with an IDR picture. Decoding and encoding run in a child \
+        One segment goes in: MPEG-TS (H.264 or HEVC video), or fragmented MP4 with its initialisation segment in front (AV1 \
+        and VP9 too), with AAC, MPEG audio, AC-3, Opus or no sound. One MPEG-TS or CMAF segment per rendition comes out, with the same timestamps and every GOP beginning with an IDR picture. Decoding and encoding run in a child \
         process that can open no file and no network connection. `headframe` starts such children itself; this program \
         is for trying things out.",
     after_help = "Examples:\n  \
@@ -54,7 +54,7 @@ enum Command {
         To play it:\n  \
         cat out/720p-init.mp4 out/720p.m4s > 720p.mp4")]
     Transcode {
-        /// MPEG-TS file, at most 32 MiB, beginning with an IDR picture
+        /// MPEG-TS or fragmented MP4 file, at most 32 MiB, beginning with an IDR or key picture
         input: PathBuf,
         /// Folder for NAME.ts (or NAME-init.mp4 and NAME.m4s) of every rendition; made if it does not exist
         #[arg(long)]

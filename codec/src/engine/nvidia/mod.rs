@@ -36,7 +36,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use headframe_kernels::Format;
+use headframe_kernels::{Format, Orientation};
 
 use super::intake::{Intake, Seen};
 use super::job::{Job, Stop, Threads};
@@ -277,7 +277,9 @@ impl Card {
         if units.iter().any(|unit| !matches!(unit.format, Some(Format::Yuv420 | Format::Yuv420Ten))) {
             return Err(Halt::Unfit("pictures that are not 4:2:0 in 8 or 10 bits"));
         }
-        if units.iter().any(|unit| turned::says_so(job.media.kind, &unit.data)) {
+        if job.media.orientation != Orientation::UPRIGHT
+            || units.iter().any(|unit| turned::says_so(job.media.kind, &unit.data))
+        {
             return Err(Halt::Unfit("pictures that are to be turned"));
         }
         let codec = VideoCodec::from(job.media.kind);

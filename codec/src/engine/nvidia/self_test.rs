@@ -1,7 +1,7 @@
 //! A short stream made here, run through a card and judged: whether an engine works on it at all.
 
-use headframe_kernels::hash;
 use headframe_kernels::metric::{psnr_db, squared_error};
+use headframe_kernels::{Orientation, hash};
 
 use super::Card;
 use super::decoding::Decoded;
@@ -153,7 +153,7 @@ fn units(bytes: &[u8]) -> Result<(VideoKind, Vec<AccessUnit>), EngineError> {
 /// Decodes a segment with the processors.
 fn pictures(bytes: &[u8]) -> Result<Vec<Picture>, EngineError> {
     let (kind, units) = units(bytes)?;
-    let mut left = Pictures::new(kind, units, limits().frame_pixels)?;
+    let mut left = Pictures::new(kind, Orientation::UPRIGHT, units, limits().frame_pixels)?;
     let mut pictures = Vec::new();
     while let Some(picture) = left.next()? {
         pictures.push(picture);

@@ -28,6 +28,8 @@ impl From<VideoKind> for VideoCodec {
         match kind {
             VideoKind::H264 => Self::H264,
             VideoKind::Hevc => Self::Hevc,
+            VideoKind::Av1 => Self::Av1,
+            VideoKind::Vp9 => Self::Vp9,
         }
     }
 }
