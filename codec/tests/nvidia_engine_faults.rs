@@ -118,6 +118,24 @@ fn every_codec(doubles: &Doubles, engine: Engine) {
     }
 }
 
+#[test]
+fn streams_of_other_sizes_do_not_wait_for_each_other() {
+    alone("streams_of_other_sizes_do_not_wait_for_each_other", |doubles| {
+        let sources = ["640x360", "320x180"].map(|size| segments(size, "30", 1, "-bf 0").remove(0));
+        let card = Card::new(doubles.device());
+        let round = || sources.iter().for_each(|source| drop(make(&card, source).unwrap()));
+        round();
+        // What is allocated is kept, and for what is freed the driver would wait until the card is idle.
+        let calls = |call: &str| doubles.report("cuda").calls.get(call).copied().unwrap_or(0);
+        // Memory of decoders, surfaces and tables is among that.
+        let lasting = ["cuMemAlloc_v2", "cuMemAllocPitch_v2", "cuMemFree_v2", "cuCtxSynchronize", "cuModuleLoadData"];
+        let before = lasting.map(calls);
+        (0..3).for_each(|_| round());
+        assert_eq!(lasting.map(calls), before, "{lasting:?}");
+        assert!(calls("cuStreamSynchronize") > 0);
+    });
+}
+
 fn with(doubles: &Doubles, engine: Engine) -> Card {
     if engine == Engine::Ffmpeg {
         doubles.serve_ffmpeg();

@@ -33,6 +33,12 @@ integer! {
 }
 
 integer! {
+    CUctx_flags(u32) {
+        CU_CTX_SCHED_BLOCKING_SYNC = 4,
+    }
+}
+
+integer! {
     CUdevice_attribute(u32) {
         CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16,
         CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75,
@@ -90,6 +96,7 @@ functions! {
         fn cuDeviceGetAttribute(value: *mut c_int, attribute: CUdevice_attribute, device: CUdevice) -> CUresult;
         fn cuDeviceTotalMem_v2(bytes: *mut usize, device: CUdevice) -> CUresult;
         fn cuDevicePrimaryCtxRetain(context: *mut CUcontext, device: CUdevice) -> CUresult;
+        fn cuDevicePrimaryCtxSetFlags_v2(device: CUdevice, flags: CUctx_flags) -> CUresult;
         fn cuDevicePrimaryCtxRelease_v2(device: CUdevice) -> CUresult;
         fn cuCtxPushCurrent_v2(context: CUcontext) -> CUresult;
         fn cuCtxPopCurrent_v2(context: *mut CUcontext) -> CUresult;

@@ -18,6 +18,8 @@ const PTX: &str = concat!(include_str!("../../ptx/headframe.ptx"), "\0");
 const LEAST: (i32, i32) = (6, 1);
 /// `CU_STREAM_NON_BLOCKING`: not ordered behind the stream that everybody shares.
 const NON_BLOCKING: u32 = 1;
+/// `CU_EVENT_DISABLE_TIMING`: cheapest where queues only wait for each other.
+const UNTIMED: u32 = 2;
 
 /// The name of a card for good, as `nvidia-smi -L` prints it: `GPU-` and five groups of digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -414,22 +416,22 @@ impl Queue {
 
     /// A mark behind everything queued so far.
     pub fn record(&self) -> Result<Event, CudaError> {
-        self.mark(self.stream)
+        self.mark(self.stream, 0)
     }
 
     /// Everything queued from now on waits, on the card, for what is queued by now in the default stream, which the whole
     /// process shares and queues do not wait for otherwise. NVDEC copies its pictures out there unless it is given a stream.
     pub fn wait_for_shared(&self) -> Result<(), CudaError> {
-        let mark = self.mark(std::ptr::null_mut())?;
+        let mark = self.mark(std::ptr::null_mut(), UNTIMED)?;
         self.wait(&mark)
     }
 
     /// A mark behind everything queued so far in `stream`, of this context.
-    fn mark(&self, stream: sys::CUstream) -> Result<Event, CudaError> {
+    fn mark(&self, stream: sys::CUstream, flags: u32) -> Result<Event, CudaError> {
         let driver = self.gpu.current()?;
         let mut event = std::ptr::null_mut();
         // SAFETY: `event` is a place for one handle; `Event` gives it back.
-        check("cuEventCreate", unsafe { (driver.event_create)(&mut event, 0) })?;
+        check("cuEventCreate", unsafe { (driver.event_create)(&mut event, flags) })?;
         let event = Event { gpu: self.gpu.clone(), event };
         // SAFETY: both handles are of this context.
         check("cuEventRecord", unsafe { (driver.event_record)(event.event, stream) })?;

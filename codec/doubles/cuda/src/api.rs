@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 use headframe_double_ledger::{number, pointer, same_types};
 use headframe_nv_sys::cuda::*;
 
-use crate::{CONTEXT, CURRENT, LEDGER, context, memory, retained, with, work};
+use crate::{CONTEXT, CURRENT, LEDGER, context, memory, retained, waits, with, work};
 
 /// Rows of pitched memory begin at multiples of this, as on real cards; so do textures.
 const PITCH: usize = 512;
@@ -47,7 +47,8 @@ same_types!(
     cuDeviceGetUuid
 );
 same_types!(cuDeviceGetPCIBusId, cuDeviceGetAttribute, cuDeviceTotalMem_v2, cuDevicePrimaryCtxRetain);
-same_types!(cuDevicePrimaryCtxRelease_v2, cuCtxPushCurrent_v2, cuCtxPopCurrent_v2, cuCtxGetCurrent, cuMemGetInfo_v2);
+same_types!(cuDevicePrimaryCtxSetFlags_v2, cuDevicePrimaryCtxRelease_v2, cuCtxPushCurrent_v2, cuCtxPopCurrent_v2);
+same_types!(cuCtxGetCurrent, cuMemGetInfo_v2);
 same_types!(cuMemAllocPitch_v2, cuMemFree_v2, cuMemGetAddressRange_v2);
 
 fn devices() -> c_int {
@@ -208,6 +209,19 @@ pub(crate) unsafe extern "C" fn cuDevicePrimaryCtxRetain(context: *mut CUcontext
 }
 
 #[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn cuDevicePrimaryCtxSetFlags_v2(device: CUdevice, flags: CUctx_flags) -> CUresult {
+    enter!("cuDevicePrimaryCtxSetFlags_v2");
+    if !known("cuDevicePrimaryCtxSetFlags_v2", device) {
+        return CUDA_ERROR_INVALID_DEVICE;
+    }
+    with(|state| match flags {
+        CU_CTX_SCHED_BLOCKING_SYNC => state.sleeping.insert(device),
+        _ => state.sleeping.remove(&device),
+    });
+    CUDA_SUCCESS
+}
+
+#[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn cuDevicePrimaryCtxRelease_v2(device: CUdevice) -> CUresult {
     let failure = LEDGER.enter("cuDevicePrimaryCtxRelease_v2");
     let released = with(|state| match state.retained.get_mut(&device) {
@@ -284,7 +298,8 @@ pub(crate) unsafe extern "C" fn cuCtxSetCurrent(context: CUcontext) -> CUresult 
 /// Everything is done already.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn cuCtxSynchronize() -> CUresult {
-    enter!("cuCtxSynchronize", current);
+    let context = enter!("cuCtxSynchronize", current);
+    waits(context, "cuCtxSynchronize");
     CUDA_SUCCESS
 }
 

@@ -33,7 +33,7 @@ mod looked_up;
 mod work;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use headframe_double_ledger::Ledger;
@@ -51,6 +51,8 @@ struct State {
     started: bool,
     /// Times that each device's primary context is retained.
     retained: BTreeMap<i32, u32>,
+    /// Devices on which a thread that waits sleeps.
+    sleeping: BTreeSet<i32>,
     memory: Arena,
 }
 
@@ -95,6 +97,14 @@ fn context(function: &str) -> Result<u64, CUresult> {
         None => LEDGER.violation(format!("{function} without a current context")),
     }
     Err(CUDA_ERROR_INVALID_CONTEXT)
+}
+
+/// A thread waits for a card. It must not spin, as the driver has it do unless it is told otherwise.
+fn waits(context: u64, function: &str) {
+    let device = i32::try_from(context.wrapping_sub(CONTEXT)).unwrap_or(-1);
+    if !with(|state| state.sleeping.contains(&device)) {
+        LEDGER.violation(format!("{function} in a context in which threads spin while they wait"));
+    }
 }
 
 fn live() -> [(&'static str, usize); 6] {

@@ -10,7 +10,7 @@ use std::time::Instant;
 use headframe_double_ledger::{Table, modelled, number, pointer};
 use headframe_nv_sys::cuda::*;
 
-use crate::{LEDGER, context, launch, with};
+use crate::{LEDGER, context, launch, waits, with};
 
 /// A module, function or event as C has it.
 type Handle = Option<NonNull<c_void>>;
@@ -193,6 +193,7 @@ pub(crate) unsafe extern "C" fn cuStreamSynchronize(stream: CUstream) -> CUresul
     if !self::stream(context, stream, "cuStreamSynchronize") {
         return CUDA_ERROR_INVALID_HANDLE;
     }
+    waits(context, "cuStreamSynchronize");
     CUDA_SUCCESS
 }
 
@@ -233,6 +234,7 @@ pub(crate) unsafe extern "C" fn cuEventRecord(event: Handle, stream: CUstream) -
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn cuEventSynchronize(event: Handle) -> CUresult {
     let context = enter!("cuEventSynchronize", current);
+    waits(context, "cuEventSynchronize");
     if self::event(context, event, "cuEventSynchronize") { CUDA_SUCCESS } else { CUDA_ERROR_INVALID_HANDLE }
 }
 
@@ -342,6 +344,10 @@ mod tests {
             );
             assert_eq!(own, [0; 4]);
             assert_eq!(cuStreamSynchronize(module), CUDA_ERROR_INVALID_HANDLE);
+            // The first wait is one that spins.
+            assert_eq!(cuStreamSynchronize(stream), CUDA_SUCCESS);
+            assert_eq!(cuDevicePrimaryCtxSetFlags_v2(0, CU_CTX_SCHED_BLOCKING_SYNC), CUDA_SUCCESS);
+            assert_eq!(cuStreamSynchronize(stream), CUDA_SUCCESS);
             // What FFmpeg does besides is wrong unless it is said to be the client.
             let copy = |rows, offset| {
                 let it = CUDA_MEMCPY2D {
@@ -366,7 +372,7 @@ mod tests {
         }
         assert!(report().starts_with("live 3 memory\nlive 1 context\nlive 1 module\nlive 1 stream\n"), "{}", report());
         let seen = report().lines().filter(|line| line.starts_with("violation")).count();
-        assert_eq!(seen, 9 + 2, "{}", report());
+        assert_eq!(seen, 10 + 2, "{}", report());
         unsafe {
             assert_eq!([a, b, sums].map(|address| cuMemFree_v2(address)), [CUDA_SUCCESS; 3]);
             assert_eq!((cuModuleUnload(module), cuStreamDestroy_v2(stream)), (CUDA_SUCCESS, CUDA_SUCCESS));

@@ -74,7 +74,8 @@ impl Card {
         limits: &Limits,
         mut take: impl FnMut(&Picture) -> Result<(), NvidiaError>,
     ) -> Result<u64, EngineError> {
-        let mut decoder = self.warm.direct_decoder(&self.device, reel.codec, limits.frame_pixels)?;
+        let opening = super::opening(reel.codec, &reel.units);
+        let mut decoder = self.warm.direct_decoder(&self.device, &opening, limits.frame_pixels)?;
         let mut count = 0;
         let mut sink = |picture: Picture| {
             count += 1;

@@ -128,7 +128,7 @@ impl<'a> OnCard<'a> {
         units: &mut Vec<EncodedPicture>,
     ) -> Result<(), Failed> {
         let mut keys = Keys::new(self.rendition, self.job.timeline.frame);
-        let mut scaler = card.warm.scaler(&card.device)?;
+        let mut copier = card.warm.copier(&card.device)?;
         for (surface, times) in &self.pictures {
             for time in times {
                 let late = self.job.check_time().err();
@@ -144,12 +144,12 @@ impl<'a> OnCard<'a> {
                     let full = NvidiaError::Full { what: "surfaces of the encoder session", limit };
                     units.push(session.output()?.ok_or(full)?);
                 }
-                scaler.copy(&surface.planes(self.size()), &session.input()?)?;
+                copier.copy(&surface.planes(self.size()), &session.input()?)?;
                 session.encode(*time, keys.due(*time))?;
             }
         }
         units.extend(session.drain()?);
-        card.warm.keep_scaler(scaler);
+        card.warm.keep_copier(copier);
         Ok(())
     }
 

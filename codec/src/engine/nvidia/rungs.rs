@@ -68,7 +68,12 @@ where
         let begun = thread_time();
         let (mut rungs, mut scaler) = match self.begun.take() {
             Some(begun) => begun,
-            None => (self.begin(card, &picture.format)?, card.warm.scaler(&card.device)?),
+            None => {
+                let format = &picture.format;
+                let sizes: Vec<_> = self.ladder.renditions().iter().map(|rung| (rung.width, rung.height)).collect();
+                let scaler = card.warm.scaler_for(&card.device, (format.size, format.bit_depth), &sizes)?;
+                (self.begin(card, format)?, scaler)
+            }
         };
         show(&mut rungs, self.last, pts)?;
         let blanks = rungs.iter_mut().map(|rung| rung.blank(card)).collect::<Result<Vec<_>, _>>()?;

@@ -16,7 +16,11 @@ use crate::nvidia::{
 
 /// Decoders and scalers that are kept: as many segments as one worker has in work.
 const KEPT: usize = 16;
-/// Sessions that are kept: more than any consumer driver gives.
+/// As many may lie about prepared for pictures that nobody sends any more, before one of them is prepared anew.
+const IDLE: usize = 8;
+/// The same of decoders, which have a lot of memory: 60 MB for 1080p.
+const IDLE_DECODERS: usize = 4;
+/// Sessions that are kept, and what copies into their surfaces: more than any consumer driver gives.
 const KEPT_SESSIONS: usize = 64;
 
 #[derive(Default)]
@@ -25,7 +29,10 @@ pub(super) struct Warm {
     /// FFmpeg's part, made when it is first needed. Of decoders and sessions it keeps none.
     libav: OnceLock<Arc<Libav>>,
     decoders: Mutex<Vec<(VideoCodec, u64, Decoder)>>,
+    /// The one that was kept last is at the end.
     scalers: Mutex<Vec<Scaler>>,
+    /// Those that only copy, and have no tables.
+    copiers: Mutex<Vec<Scaler>>,
     sessions: Mutex<Vec<EncoderSession>>,
     surfaces: Mutex<Shelf<Surface>>,
     encodes: OnceLock<Vec<Encodes>>,
@@ -75,7 +82,7 @@ impl Warm {
         frame_pixels: u64,
     ) -> Result<Decoding, NvidiaError> {
         match self.engine {
-            Engine::Direct => self.direct_decoder(device, opening.codec, frame_pixels).map(Decoding::Direct),
+            Engine::Direct => self.direct_decoder(device, opening, frame_pixels).map(Decoding::Direct),
             Engine::Ffmpeg => libav::Decoder::open(self.libav(device)?, opening).map(Decoding::Ffmpeg),
         }
     }
@@ -84,12 +91,17 @@ impl Warm {
     pub(super) fn direct_decoder(
         &self,
         device: &Arc<Device>,
-        codec: VideoCodec,
+        &Opening { codec, size, ten_bit }: &Opening,
         frame_pixels: u64,
     ) -> Result<Decoder, NvidiaError> {
         let mut kept = locked(&self.decoders);
-        if let Some(at) = kept.iter().rposition(|(of, pixels, _)| (*of, *pixels) == (codec, frame_pixels)) {
-            let mut decoder = kept.swap_remove(at).2;
+        let depth = if ten_bit { 10 } else { 8 };
+        let suits = |(of, pixels, _): &(_, _, Decoder)| (*of, *pixels) == (codec, frame_pixels);
+        let fits = kept.iter().rposition(|one| suits(one) && one.2.is_for(size, depth));
+        // Of pictures of another size the driver would make the decoder anew, and wait for the whole card before that.
+        let any = || (kept.len() >= IDLE_DECODERS).then(|| kept.iter().position(suits)).flatten();
+        if let Some(at) = fits.or_else(any) {
+            let mut decoder = kept.remove(at).2;
             drop(kept);
             decoder.restart()?;
             return Ok(decoder);
@@ -109,6 +121,31 @@ impl Warm {
     pub(super) fn scaler(&self, device: &Arc<Device>) -> Result<Scaler, NvidiaError> {
         let kept = locked(&self.scalers).pop();
         kept.map_or_else(|| Scaler::open(device), Ok)
+    }
+
+    /// One that is prepared for such pictures, if it can be had. To prepare one anew frees what it was prepared with, for which
+    /// the driver waits until the card has nothing to do at all: other streams would stand still.
+    pub(super) fn scaler_for(
+        &self,
+        device: &Arc<Device>,
+        source: ((u32, u32), u8),
+        outputs: &[(u32, u32)],
+    ) -> Result<Scaler, NvidiaError> {
+        let mut kept = locked(&self.scalers);
+        let at = kept.iter().rposition(|scaler| scaler.is_for(source, outputs));
+        let found = at.or((kept.len() >= IDLE).then_some(0)).map(|at| kept.remove(at));
+        drop(kept);
+        found.map_or_else(|| Scaler::open(device), Ok)
+    }
+
+    /// One to copy with.
+    pub(super) fn copier(&self, device: &Arc<Device>) -> Result<Scaler, NvidiaError> {
+        let kept = locked(&self.copiers).pop();
+        kept.map_or_else(|| Scaler::open(device), Ok)
+    }
+
+    pub(super) fn keep_copier(&self, copier: Scaler) {
+        keep(&self.copiers, copier, KEPT_SESSIONS);
     }
 
     pub(super) fn keep_scaler(&self, scaler: Scaler) {

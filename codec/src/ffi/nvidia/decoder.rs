@@ -434,6 +434,13 @@ impl Decoder {
         Ok(it)
     }
 
+    /// Whether what it decoded last was like this, so that the driver's decoder may stay.
+    pub fn is_for(&self, size: (u32, u32), bit_depth: u8) -> bool {
+        // SAFETY: live and ours alone: no callback runs outside of `parse`.
+        let engine = unsafe { &self.stream.as_ref().engine };
+        engine.as_ref().is_some_and(|(_, format)| (format.size, format.bit_depth) == (size, bit_depth))
+    }
+
     /// Begins with another stream of the same codec: parameter sets and pictures of the one before are forgotten; the
     /// decoder itself stays, if it can decode what comes. To be called after [`Self::flush`].
     pub fn restart(&mut self) -> Result<(), NvidiaError> {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use headframe_kernels::cuda::Uuid;
 use headframe_nv_sys::cuda::{
-    CU_MEMORYTYPE_DEVICE, CU_MEMORYTYPE_HOST, CUDA_MEMCPY2D, CUDA_SUCCESS, CUcontext, CUdevice, CUdeviceptr,
+    CU_CTX_SCHED_BLOCKING_SYNC, CU_MEMORYTYPE_DEVICE, CU_MEMORYTYPE_HOST, CUDA_MEMCPY2D, CUDA_SUCCESS, CUcontext,
+    CUdevice, CUdeviceptr,
 };
 
 use super::driver::{DeviceInfo, Driver};
@@ -33,6 +34,13 @@ impl Device {
     /// Takes a card into use.
     pub fn open(driver: &Arc<Driver>, uuid: Uuid) -> Result<Arc<Self>, NvidiaError> {
         let (handle, info) = driver.find(uuid)?;
+        // Left alone the driver may spin while a thread waits for the card, with the whole of a core for each stream. What it
+        // says to this is no reason to do without the card.
+        // SAFETY: no memory is passed; also allowed where the context is in use already.
+        let code = unsafe { (driver.cuda.cuDevicePrimaryCtxSetFlags_v2)(handle, CU_CTX_SCHED_BLOCKING_SYNC) };
+        if let Err(error) = driver.check("cuDevicePrimaryCtxSetFlags_v2", code) {
+            tracing::warn!(reason = %error, "threads may spin while they wait for the card");
+        }
         let mut context: CUcontext = None;
         // SAFETY: writes one handle; every success is undone by one release, in `drop`.
         let code = unsafe { (driver.cuda.cuDevicePrimaryCtxRetain)(&mut context, handle) };

@@ -41,6 +41,15 @@ impl Scaler {
         Ok(Self { device: Arc::clone(device), kernels })
     }
 
+    /// Whether it is prepared for such pictures: their size and depth, and the sizes of the outputs.
+    pub fn is_for(&self, source: ((u32, u32), u8), outputs: &[(u32, u32)]) -> bool {
+        let ladder = self.kernels.as_ref().and_then(|kernels| kernels.ladder.as_ref());
+        ladder.is_some_and(|ladder| {
+            let Source { width, height, format } = ladder.source();
+            ((width, height), format.bits()) == (source.0, source.1.into()) && ladder.outputs() == outputs
+        })
+    }
+
     /// Makes all `outputs` of `source`, in 8 bits, and returns when the card is done, with the time it took by the card's own clock. Bicubic (Catmull-Rom), as
     /// [`headframe_kernels::reference`] defines it. What changes in size or depth from the call before is prepared for anew,
     /// which costs milliseconds.
