@@ -441,6 +441,7 @@ fn claim_view(id: ClaimId, claim: &IClaimBook::Claim) -> ClaimView {
     ClaimView {
         id,
         job: JobId(claim.jobId),
+        client: claim.client,
         operator: claim.operator,
         first: SegmentNo(claim.first),
         count: claim.count,

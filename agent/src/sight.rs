@@ -7,6 +7,7 @@ use crate::wiring::Unsafe;
 use headframe_chain::Head;
 use headframe_guard::Sight;
 use headframe_guard::protocol::SeenClaim;
+use headframe_market::machine::ClaimView;
 use headframe_market::{Address, BlockNo, ClaimId, Role};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -54,9 +55,9 @@ impl Lookout {
             for (id, seen) in self.chain.claims_made(self.me, from, head).await? {
                 if self.known.get(&id) != Some(&seen) {
                     let said = self.chain.claim_said(id).await?;
-                    let shown = said.value.first().map(|claim| (claim.root, claim.count));
+                    let is_it = |claim: &ClaimView| claim.is_of(seen.root) && claim.count == seen.count;
                     sure &= said.quorum;
-                    if !said.quorum || shown != Some((seen.root, seen.count)) {
+                    if !said.quorum || !said.value.first().is_some_and(is_it) {
                         tracing::warn!(claim = %id, "an event tells of a claim that a quorum does not show");
                         continue;
                     }

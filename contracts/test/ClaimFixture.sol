@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {HeaderRlp} from "./HeaderRlp.sol";
 import {JudgeDouble} from "./JudgeDouble.sol";
 import {MarketFixture} from "./MarketFixture.sol";
+import {Packed} from "./Packed.sol";
 import {Tree} from "./Tree.sol";
 import {IClaimBook} from "../src/interfaces/IClaimBook.sol";
 import {IJobMarket} from "../src/interfaces/IJobMarket.sol";
@@ -131,6 +132,10 @@ abstract contract ClaimFixture is MarketFixture {
         return HeaderRlp.header(keccak256(abi.encode(number)), 4, mixOf(number), 7);
     }
 
+    function seedOf(uint256 seedBlock, bytes32 preimage, uint64 claimId) internal pure returns (bytes32) {
+        return bytes32(uint256(uint80(uint256(keccak256(abi.encode(mixOf(seedBlock), preimage, claimId))))));
+    }
+
     function mixOf(uint256 number) internal pure returns (uint256) {
         return uint256(keccak256(abi.encode("prevrandao", number)));
     }
@@ -179,7 +184,7 @@ abstract contract ClaimFixture is MarketFixture {
         Work.Opening[] memory openings = honest(claimId);
         bytes32[] memory commitments = commitmentsOf(claimId);
         vm.prank(operator);
-        book.answer(claimId, openings, commitments);
+        book.answer(claimId, Packed.openings(claimId, openings), commitments);
     }
 
     function reveal(uint64 claimId) internal {

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {ClaimFixture} from "./ClaimFixture.sol";
 import {Board} from "./DisputeFixture.sol";
 import {JudgeDouble} from "./JudgeDouble.sol";
+import {Packed} from "./Packed.sol";
 import {IClaimBook} from "../src/interfaces/IClaimBook.sol";
 import {IDisputeGame} from "../src/interfaces/IDisputeGame.sol";
 import {IJury} from "../src/interfaces/IJury.sol";
@@ -86,7 +87,7 @@ abstract contract DisputedClaimFixture is ClaimFixture {
         }
         IClaimBook.Answered memory a = IClaimBook.Answered(hashesOf(claimId), commitments);
         vm.prank(operator);
-        book.answer(claimId, openings, commitments);
+        book.answer(claimId, Packed.openings(claimId, openings), commitments);
         vm.warp(book.claimInfo(claimId).attestUntil + 1);
         vm.prank(operator);
         book.reveal(claimId, a, digests, salts_);

@@ -229,7 +229,7 @@ abstract contract MarketFixture is StakeFixture {
     function reserve(uint64 jobId, uint256 i, uint32 count, uint64 units) internal returns (uint128 fee) {
         uint64 first = market.job(jobId).nextSeq;
         vm.prank(address(market.book()));
-        (, fee,,) = market.reserve(jobId, rig(i), first, count, units);
+        (,, fee,,) = market.reserve(jobId, rig(i), first, count, units);
     }
 
     // ---- auctions and elections ----

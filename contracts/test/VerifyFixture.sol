@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Contents} from "./Contents.sol";
 import {HeaderRlp} from "./HeaderRlp.sol";
 import {MarketFixture} from "./MarketFixture.sol";
+import {Packed} from "./Packed.sol";
 import {StepVectors} from "./StepVectors.sol";
 import {Tree} from "./Tree.sol";
 import {IChallengeManager} from "../src/interfaces/IChallengeManager.sol";
@@ -217,7 +218,7 @@ abstract contract VerifyFixture is MarketFixture, StepVectors {
             commitments[j] = keccak256(abi.encode(digest, bytes32("salt"), claimId, j, operator));
         }
         vm.prank(operator);
-        book.answer(claimId, openings, commitments);
+        book.answer(claimId, Packed.openings(claimId, openings), commitments);
     }
 
     function revealClaim(uint64 claimId) internal {

@@ -2,12 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use alloy::primitives::{Address, B256, Signature, U256, keccak256};
-use alloy::sol_types::SolValue;
-use headframe_market::machine::{drawn, draws};
+use alloy::primitives::{Address, B256, Signature, U256};
+use headframe_market::machine::{drawn, draws, seed};
 use headframe_market::merkle::{Leaf, Node, SumTree, open};
 use headframe_market::typed_data::Domain;
-use headframe_market::{Bid, JobId, JobOrder, Price, Receipt, Segment, SegmentNo, Timestamp, Units};
+use headframe_market::{Bid, ClaimId, JobId, JobOrder, Price, Receipt, Segment, SegmentNo, Timestamp, Units};
 use serde::Deserialize;
 
 fn read<T: for<'a> Deserialize<'a>>(name: &str) -> T {
@@ -221,7 +220,7 @@ fn seeds_and_draws_agree() {
     let all: Vec<DrawVector> = read("draws.json");
     assert!(all.iter().any(|one| one.draws.len() == 8) && all.iter().any(|one| !one.preimage.is_zero()));
     for one in &all {
-        assert_eq!(keccak256((one.prevrandao, one.preimage, one.claim_id).abi_encode()), one.seed);
+        assert_eq!(seed(one.prevrandao, one.preimage, ClaimId(one.claim_id)), one.seed);
         let expected = draws(one.seed, drawn(one.k, one.count), Units(one.total_units));
         assert_eq!(expected, one.draws, "claim {}", one.claim_id);
     }

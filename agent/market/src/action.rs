@@ -42,7 +42,7 @@ pub(crate) mod abi {
         function reclaim(uint64 jobId);
         function claim(uint64 jobId, uint64 first, uint32 count, bytes32 root, uint64 totalUnits);
         function seal(uint64 claimId, bytes header, bytes32 preimage);
-        function answer(uint64 claimId, Opening[] openings, bytes32[] commitments);
+        function answer(uint64 claimId, bytes openings, bytes32[] commitments);
         function reveal(uint64 claimId, Answered answered, bytes32[] digests, bytes32[] salts);
         function settle(uint64 claimId);
         function routeFees(address operator);
@@ -248,7 +248,7 @@ impl Action {
                 book(abi::sealCall { claimId: claim.0, header: header.clone(), preimage: *preimage }.abi_encode())
             }
             Self::Answer { claim, operator, openings, secrets } => {
-                let openings = openings.iter().map(Opening::abi).collect();
+                let openings = crate::packed::pack(*claim, openings);
                 let commitments = commitments(*claim, *operator, secrets);
                 book(abi::answerCall { claimId: claim.0, openings, commitments }.abi_encode())
             }

@@ -12,6 +12,7 @@ pub mod economics;
 pub mod machine;
 pub mod merkle;
 pub mod order;
+pub mod packed;
 pub mod pricing;
 pub mod profile;
 pub mod proof;

@@ -2,7 +2,8 @@
 //! opens exactly one leaf, and no count can be inflated without showing.
 
 use crate::units::{JobId, SegmentNo, Units};
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::{Address, B256, keccak256};
+use alloy_sol_types::SolValue;
 use headframe_commit::tree;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,11 @@ pub struct Node {
     pub hash: B256,
     /// The units below it.
     pub sum: u64,
+}
+
+/// What the chain keeps of a claim's tree: its top, bound to who ordered the work and who did it.
+pub fn bound(top: B256, client: Address, operator: Address) -> B256 {
+    keccak256((top, client, operator).abi_encode())
 }
 
 /// A claim's tree, kept whole: claims have at most 4096 leaves.

@@ -7,7 +7,7 @@ use headframe_market::action::Secret;
 use headframe_market::machine::claim::{self, Evidence};
 use headframe_market::machine::operator::{self, ClaimRules, Local, Step};
 use headframe_market::machine::{ClaimState, ClaimView, JobState, JobView, Now};
-use headframe_market::merkle::{Leaf, SumTree};
+use headframe_market::merkle::{Leaf, SumTree, bound};
 use headframe_market::{
     Action, Address, B256, BlockNo, Bytes, ClaimId, JobId, Price, SegmentNo, Timestamp, Units, Wei,
 };
@@ -35,12 +35,13 @@ fn g4_an_answer_to_another_draw_is_none() {
     let sealed = ClaimView {
         id: ClaimId(2),
         job: JobId(1),
+        client: Address::ZERO,
         operator: ME,
         first: SegmentNo(0),
         count: 11,
         units: Units(root.sum),
         state: ClaimState::Sealed,
-        root: root.hash,
+        root: bound(root.hash, Address::ZERO, ME),
         drawn: 4,
         seed: B256::repeat_byte(9),
         seed_block: BlockNo(100),

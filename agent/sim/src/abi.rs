@@ -2,23 +2,18 @@
 
 use alloy::primitives::{Address, B256, Bytes};
 use alloy::sol_types::{SolCall, SolValue};
-use headframe_market::action::Opening;
-use headframe_market::merkle::Node;
 use headframe_market::rules::Call;
-use headframe_market::{Addresses, ClaimId, JobId, Receipt, SegmentNo, Units};
+use headframe_market::{Addresses, ClaimId, JobId};
 
 mod wire {
     #![allow(missing_docs)]
     alloy::sol! {
-        struct Sibling { bytes32 hash; uint64 sum; }
-        struct Receipt { uint64 jobId; uint64 seq; bytes32 srcRoot; bytes32 outRoot; uint64 units; uint64 outBytes; }
-        struct Opening { Receipt leaf; uint64 srcBytes; uint32 durationMs; bytes clientSig; Sibling[] path; }
         struct Answered { bytes32[] openings; bytes32[] digests; }
         function startJob(uint64 jobId);
         function releaseJob(uint64 jobId);
         function claim(uint64 jobId, uint64 first, uint32 count, bytes32 root, uint64 totalUnits);
         function seal(uint64 claimId, bytes header, bytes32 preimage);
-        function answer(uint64 claimId, Opening[] openings, bytes32[] commitments);
+        function answer(uint64 claimId, bytes openings, bytes32[] commitments);
         function reveal(uint64 claimId, Answered answered, bytes32[] digests, bytes32[] salts);
         function settle(uint64 claimId);
         function routeFees(address operator);
@@ -64,7 +59,7 @@ impl Deed {
         match &**call {
             Call::Claim { .. } => 130_000,
             Call::Seal { .. } | Call::Reveal { .. } => 80_000,
-            Call::Answer { openings, .. } => 80_000 + 25_000 * openings.len() as u64,
+            Call::Answer { commitments, .. } => 60_000 + 25_000 * commitments.len() as u64,
             Call::Settle { .. } => 90_000,
             _ => 60_000,
         }
@@ -98,8 +93,7 @@ pub(crate) fn read(at: &Addresses, to: Address, input: &[u8]) -> Option<Deed> {
         }
         wire::answerCall::SELECTOR if to == at.book => {
             let call = wire::answerCall::abi_decode(input).ok()?;
-            let openings = call.openings.into_iter().map(opening).collect();
-            Call::Answer { claim: ClaimId(call.claimId), openings, commitments: call.commitments }
+            Call::Answer { claim: ClaimId(call.claimId), openings: call.openings, commitments: call.commitments }
         }
         wire::revealCall::SELECTOR if to == at.book => {
             let call = wire::revealCall::abi_decode(input).ok()?;
@@ -117,24 +111,6 @@ pub(crate) fn read(at: &Addresses, to: Address, input: &[u8]) -> Option<Deed> {
         _ => return None,
     };
     Some(Deed::Call(Box::new(call)))
-}
-
-fn opening(one: wire::Opening) -> Opening {
-    let leaf = one.leaf;
-    Opening {
-        receipt: Receipt {
-            job: JobId(leaf.jobId),
-            seq: SegmentNo(leaf.seq),
-            src_root: leaf.srcRoot,
-            out_root: leaf.outRoot,
-            units: Units(leaf.units),
-            out_bytes: leaf.outBytes,
-        },
-        src_bytes: one.srcBytes,
-        duration_ms: one.durationMs,
-        client_signature: one.clientSig,
-        path: one.path.into_iter().map(|node| Node { hash: node.hash, sum: node.sum }).collect(),
-    }
 }
 
 /// A hash of whatever can be encoded.

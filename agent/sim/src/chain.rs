@@ -372,6 +372,7 @@ fn claim_view(id: ClaimId, claim: &Claim) -> ClaimView {
     ClaimView {
         id,
         job: id.job(),
+        client: claim.client,
         operator: claim.operator,
         first: id.first(),
         count: claim.count,
@@ -380,7 +381,7 @@ fn claim_view(id: ClaimId, claim: &Claim) -> ClaimView {
         root: claim.root,
         drawn: claim.drawn.into(),
         seed: claim.seed,
-        seed_block: claim.seed_block,
+        seed_block: claim.seed_block_shown(),
         answer_until: Timestamp(claim.answer_until()),
         attest_until: Timestamp(claim.attest_until()),
         reveal_until: Timestamp(claim.reveal_until()),

@@ -92,7 +92,12 @@ impl Checker {
                 };
                 self.claim(claim);
             }
-            Call::Answer { claim, openings, commitments } => self.answer(*claim, openings, commitments, chain),
+            Call::Answer { claim, openings, commitments } => {
+                match headframe_market::packed::unpack(*claim, openings, commitments.len()) {
+                    Some(openings) => self.answer(*claim, &openings, commitments, chain),
+                    None => self.violation("an answer that nobody can read", format!("claim {claim}")),
+                }
+            }
             Call::Reveal { claim, openings, commitments, digests, .. } => {
                 if !self.answers.contains(&(*claim, openings.clone(), commitments.clone())) {
                     self.violation("a reveal of what was not answered", format!("claim {claim}"));
@@ -207,7 +212,8 @@ fn fits(id: ClaimId, claim: &Claim, openings: &[Opening]) -> bool {
         let leaf = opening.receipt.leaf();
         let index = leaf.seq.0.checked_sub(id.first().0)?;
         let (root, before) = headframe_market::merkle::open(&leaf, index, &opening.path)?;
-        Some(root.hash == claim.root && offset >= before && offset - before < leaf.units.0)
+        let bound = headframe_market::merkle::bound(root.hash, claim.client, claim.operator);
+        Some(bound == claim.root && offset >= before && offset - before < leaf.units.0)
     };
     openings.len() == drawn.len() && openings.iter().zip(drawn).all(|pair| fit(pair) == Some(true))
 }

@@ -70,6 +70,7 @@ fn nothing_punishable_happens_and_everything_that_may_go_wrong_does() {
     println!("{summary}");
     let happened = [
         "claims settled",
+        "claims told to the signer",
         "crash: between two steps of the outbox",
         "crash: before the guard's record",
         "crash: between the guard's record and its answer",

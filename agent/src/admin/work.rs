@@ -292,6 +292,7 @@ mod tests {
         let revealed = ClaimView {
             id: ClaimId(9),
             job: JobId(1),
+            client: Address::ZERO,
             operator: Address::ZERO,
             first: SegmentNo(0),
             count: 1,

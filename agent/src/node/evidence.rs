@@ -399,6 +399,7 @@ mod tests {
         ClaimView {
             id,
             job: JOB,
+            client: headframe_market::Address::ZERO,
             operator: headframe_market::Address::ZERO,
             first: SegmentNo(0),
             count: 1,
@@ -429,7 +430,9 @@ mod tests {
             client_signature: headframe_market::Bytes::new(),
         });
         let units = Units(root.sum);
-        let view = ClaimView { count: 2, units, root: root.hash, ..lost(ClaimId(9)) };
+        let nobody = headframe_market::Address::ZERO;
+        let root = headframe_market::merkle::bound(root.hash, nobody, nobody);
+        let view = ClaimView { count: 2, units, root, ..lost(ClaimId(9)) };
         let second = |seed: &B256| draws(*seed, 1, units)[0] >= units.0 / 2;
         let (two, one) = (1..=255).map(B256::repeat_byte).partition(second);
         (view, evidence.into(), [one, two])

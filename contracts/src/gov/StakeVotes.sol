@@ -32,14 +32,15 @@ contract StakeVotes is IStakeVotes {
         require(msg.sender == address(registry), NotRegistry(msg.sender));
         Entry memory was = _entries[operator];
         if (was.owner == owner && was.amount == amount) return;
-        _entries[operator] = Entry(owner, amount.toUint96());
+        _entries[operator] = Entry(owner, uint96(amount)); // fits: the registry keeps it in as many bits
+        uint48 now_ = clock();
         if (was.owner == owner) {
-            _move(_votes[owner], was.amount, amount);
+            _move(_votes[owner], now_, was.amount, amount);
         } else {
-            _move(_votes[was.owner], was.amount, 0);
-            _move(_votes[owner], 0, amount);
+            _move(_votes[was.owner], now_, was.amount, 0);
+            _move(_votes[owner], now_, 0, amount);
         }
-        _move(_total, was.amount, amount);
+        _move(_total, now_, was.amount, amount);
         emit VotesRecorded(operator, owner, amount);
     }
 
@@ -91,9 +92,10 @@ contract StakeVotes is IStakeVotes {
 
     // ---- steps ----
 
-    function _move(Checkpoints.Trace208 storage trace, uint256 less, uint256 more) private {
+    /// @dev Sums of amounts of 96 bits, of which there are fewer than 2^112.
+    function _move(Checkpoints.Trace208 storage trace, uint48 now_, uint256 less, uint256 more) private {
         if (less == more) return;
-        trace.push(clock(), (uint256(trace.latest()) + more - less).toUint208());
+        trace.push(now_, uint208(trace.latest() + more - less));
     }
 
     /// @dev What holds at the end of a second is known when it is over.

@@ -44,17 +44,18 @@ interface IClaimBook {
 
     struct Claim {
         uint64 jobId;
+        address client;
         address operator;
         uint64 first;
         uint32 count;
         uint64 totalUnits;
-        bytes32 root;
+        bytes32 root; // keccak256(abi.encode(top of the tree, client, operator))
         ClaimState state;
         uint16 drawn; // how many segments
         uint128 fee;
         uint128 lock;
-        uint64 seedBlock;
-        bytes32 seed; // 0 until sealed
+        uint64 seedBlock; // 0 once answered
+        bytes32 seed; // 80 bits; 0 until sealed
         uint16 epoch; // in which it was made; verifiers are drawn by its weights
         uint40 answerUntil; // last second for each
         uint40 attestUntil; // these are 0 until answered
@@ -75,13 +76,13 @@ interface IClaimBook {
         uint64 indexed jobId,
         address indexed operator,
         uint32 count,
-        bytes32 root,
+        bytes32 root, // as it was given, not bound
         uint64 totalUnits,
         uint256 fee,
         uint64 seedBlock
     );
     event ClaimSealed(uint64 indexed claimId, bytes32 seed);
-    event ClaimAnswered(uint64 indexed claimId, bytes32[] openings, bytes32[] commitments, uint40 attestUntil);
+    event ClaimAnswered(uint64 indexed claimId, bytes32[] openings, bytes32[] commitments);
     event ClaimRevealed(uint64 indexed claimId, bytes32[] digests);
     event ClaimSettled(uint64 indexed claimId, address indexed operator, uint256 fee);
     event ClaimMissed(uint64 indexed claimId, address indexed operator, uint256 taken);
@@ -102,22 +103,22 @@ interface IClaimBook {
     error PreimageTooLate(uint64 claimId, uint256 last);
     error WrongLength(uint64 claimId, uint256 expected, uint256 given);
     error OpeningOutsideClaim(uint64 jobId, uint64 seq);
-    error WrongPathLength(uint64 seq, uint256 expected, uint256 given);
-    error NotInClaim(uint64 jobId, uint64 seq);
+    error NotInClaim(uint64 jobId, uint64 seq); // not its leaf, not ordered by its client, or not opened by its operator
     error DrawNotCovered(uint64 seq, uint64 drawn, uint64 offset, uint64 units);
-    error WrongClientSignature(uint64 jobId, uint64 seq, address signer);
     error NotWhatWasAnswered(uint64 claimId);
     error WrongReveal(uint64 claimId, uint256 slot);
     error Held(uint64 claimId, uint256 holds);
     error NotHeld(uint64 claimId, address judge);
 
     /// @notice Operator: asks payment for segments [first, first + count) of a job, which start at its nextSeq.
+    /// @param root Top of their tree. The book keeps it bound to the client and the operator.
     /// @return claimId jobId << 32 | first.
     function claim(uint64 jobId, uint64 first, uint32 count, bytes32 root, uint64 totalUnits)
         external
         returns (uint64 claimId);
 
-    /// @notice Anyone, after seedBlock, up to answerUntil: seed = keccak256(abi.encode(prevrandao of seedBlock, preimage, claimId)).
+    /// @notice Anyone, after seedBlock, up to answerUntil: seed = the lowest 80 bits of
+    /// keccak256(abi.encode(prevrandao of seedBlock, preimage, claimId)).
     /// The claims of a job are sealed in their order, so that nobody chooses which link of the chain goes into which claim;
     /// one that was not sealed in time keeps up those behind it to its answerUntil.
     /// @param header RLP of seedBlock's header, which the chain's history of hashes proves.
@@ -126,8 +127,11 @@ interface IClaimBook {
 
     /// @notice Operator, up to answerUntil: opens the drawn segments, opening j covering unit draws(claimId)[j], and commits
     /// to what it says of each: keccak256(abi.encode(digest, salt, claimId, j, operator)).
-    /// The book keeps keccak256(abi.encode(Answered(hashes of the openings, commitments))).
-    function answer(uint64 claimId, Work.Opening[] calldata openings, bytes32[] calldata commitments) external;
+    /// The book keeps keccak256(abi.encode(Answered(hashes of the openings, commitments))), a hash being
+    /// keccak256(abi.encode(Work.Opening)).
+    /// @param openings One behind the other without padding, big-endian: place in the claim 2 bytes, srcRoot 32, outRoot 32,
+    /// units 8, outBytes 8, srcBytes 8, durationMs 4, the client's signature 65, and for each level hash 32 and sum 8.
+    function answer(uint64 claimId, bytes calldata openings, bytes32[] calldata commitments) external;
 
     /// @notice Operator, after attestUntil, up to revealUntil: the digests, each the hash of an Answers.Answer.
     /// The book keeps keccak256(abi.encode(Answered(hashes of the openings, digests))).

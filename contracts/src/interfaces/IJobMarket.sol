@@ -264,13 +264,14 @@ interface IJobMarket {
 
     /// @notice Checks that `caller` signs for the job's operator and may claim [first, first + count) now, and holds the fee.
     /// The book checks the count.
+    /// @return client The job's.
     /// @return operator The job's.
     /// @return fee units * price, in wei.
     /// @return k How many segments are drawn of a long claim.
     /// @return before Count of the job's claim before this one, 0 for the first.
     function reserve(uint64 jobId, address caller, uint64 first, uint32 count, uint64 units)
         external
-        returns (address operator, uint128 fee, uint8 k, uint32 before);
+        returns (address client, address operator, uint128 fee, uint8 k, uint32 before);
 
     /// @notice The claim is settled: `toVerifiers` of the fee goes to the challenge manager, the rest waits in feesOf.
     function pay(uint64 jobId, uint64 claimId, uint128 fee, uint128 toVerifiers) external;

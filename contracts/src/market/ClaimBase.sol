@@ -24,8 +24,7 @@ abstract contract ClaimBase is ClaimParams {
     struct Record {
         Head head;
         bytes32 root;
-        bytes32 seed;
-        bytes32 answers;
+        bytes32 word; // 0 until sealed, then the seed; once answered the hash of what was
     }
 
     /// @dev Whose a claim is and what it is worth.
@@ -59,10 +58,6 @@ abstract contract ClaimBase is ClaimParams {
         s.lock = _lockOf(_terms[h.version()].lock, s.fee, h.count(), h.drawn());
     }
 
-    function _answerUntil(Head h) internal view returns (uint40) {
-        return h.claimedAt() + _terms[h.version()].answerWindow;
-    }
-
     function _attestUntil(Head h) internal view returns (uint40) {
         return h.answeredAt() + _terms[h.version()].attestWindow;
     }
@@ -83,10 +78,29 @@ abstract contract ClaimBase is ClaimParams {
         return (h.claimedAt() / 1 days - _dayZero).toUint16();
     }
 
+    /// @dev Sealing writes no head, so that a sealed claim's says Submitted.
+    function _stateOf(Record storage c, Head h) internal view returns (ClaimState state) {
+        state = h.state();
+        if (state == ClaimState.Submitted && c.word != 0) state = ClaimState.Sealed;
+    }
+
+    /// @return 0 until sealed.
+    function _seedOf(Record storage c, Head h) internal view returns (bytes32) {
+        return h.wasAnswered() ? bytes32(uint256(h.seed())) : c.word;
+    }
+
+    /// @return 0 until answered.
+    function _answersOf(Record storage c, Head h) internal view returns (bytes32) {
+        return h.wasAnswered() ? c.word : bytes32(0);
+    }
+
     /// @return h Of a claim in this state.
     function _requireState(uint64 claimId, ClaimState wanted) internal view returns (Head h) {
-        h = _claims[claimId].head;
-        require(h.state() == wanted, ClaimNotInState(claimId, h.state()));
+        Record storage c = _claims[claimId];
+        h = c.head;
+        if (wanted > ClaimState.Sealed && h.state() == wanted) return h; // without a look at the word
+        ClaimState state = _stateOf(c, h);
+        require(state == wanted, ClaimNotInState(claimId, state));
     }
 
     function _requireAfter(uint64 claimId, uint256 last) internal view {

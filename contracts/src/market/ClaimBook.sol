@@ -9,6 +9,7 @@ import {IDisputeGame} from "../interfaces/IDisputeGame.sol";
 import {IJobMarket} from "../interfaces/IJobMarket.sol";
 import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
 import {BlockHeader} from "../lib/BlockHeader.sol";
+import {MerkleSum} from "../lib/MerkleSum.sol";
 import {SignedTypes} from "../lib/SignedTypes.sol";
 import {Work} from "../lib/Work.sol";
 import {ClaimBase} from "./ClaimBase.sol";
@@ -27,6 +28,7 @@ contract ClaimBook is ClaimFaults {
 
     /// @dev What the market says of a new claim.
     struct Reserved {
+        address client;
         address operator;
         uint128 fee;
         uint8 k;
@@ -53,15 +55,15 @@ contract ClaimBook is ClaimFaults {
     {
         require(count > 0 && count <= MAX_COUNT, BadCount(count, MAX_COUNT));
         require(totalUnits > 0, ZeroUnits());
-        claimId = uint64(uint256(jobId).toUint32()) << 32 | uint256(first).toUint32();
         Reserved memory r;
-        (r.operator, r.fee, r.k, r.before) = market.reserve(jobId, msg.sender, first, count, totalUnits);
+        (r.client, r.operator, r.fee, r.k, r.before) = market.reserve(jobId, msg.sender, first, count, totalUnits);
+        claimId = jobId << 32 | first; // the market knows no job and no segment beyond 32 bits
         r.drawn = _drawn(count, r.k);
         Lock memory l = _latest;
         uint40 seedBlock = (block.number + l.seedDelay).toUint40();
         Head h = ClaimHead.submitted(totalUnits, count, r.before, r.drawn, l.version);
-        _claims[claimId].head = h.claimed(seedBlock, block.timestamp.toUint40());
-        _claims[claimId].root = root;
+        _claims[claimId].head = h.claimed(seedBlock, block.timestamp.toUint40(), l.answerWindow);
+        _claims[claimId].root = MerkleSum.bound(root, r.client, r.operator);
         emit ClaimSubmitted(claimId, jobId, r.operator, count, root, totalUnits, r.fee, seedBlock);
         registry.lock(r.operator, _lockOf(l, r.fee, count, r.drawn));
     }
@@ -71,43 +73,60 @@ contract ClaimBook is ClaimFaults {
     function seal(uint64 claimId, bytes calldata header, bytes32 preimage) external {
         Head h = _requireState(claimId, ClaimState.Submitted);
         require(block.number > h.seedBlock(), TooEarly(claimId, h.seedBlock()));
-        Terms storage t = _terms[h.version()];
-        _requireBy(claimId, h.claimedAt() + t.answerWindow);
+        _requireBy(claimId, h.answerUntil());
         _requireInOrder(claimId, h.before());
-        uint256 preimageUntil = h.claimedAt() + t.preimageWindow;
-        bytes32 seed = keccak256(abi.encode(BlockHeader.prevrandao(header, h.seedBlock()), preimage, claimId));
-        _claims[claimId].head = h.to(ClaimState.Sealed);
-        _claims[claimId].seed = seed;
+        uint256 preimageUntil = h.claimedAt() + _terms[h.version()].preimageWindow;
+        bytes32 seed = _seed(BlockHeader.prevrandao(header, h.seedBlock()), preimage, claimId);
+        _claims[claimId].word = seed;
         emit ClaimSealed(claimId, seed);
         // Within the window with the link and behind it without: at no time is there a choice of two seeds.
         if (block.timestamp <= preimageUntil) market.popSeed(_jobOf(claimId), preimage);
         else require(preimage == 0, PreimageTooLate(claimId, preimageUntil));
     }
 
+    /// @dev As many bits as the head has room for once it is answered. Nobody chooses any of them, so what matters is that
+    /// they cannot be foreseen.
+    function _seed(uint256 random, bytes32 preimage, uint64 claimId) private pure returns (bytes32) {
+        return bytes32(uint256(uint80(uint256(keccak256(abi.encode(random, preimage, claimId))))));
+    }
+
     /// @dev The job's previous claim has its seed, or can never have one. So who holds a link of the client's chain cannot try
     /// it on several claims.
     function _requireInOrder(uint64 claimId, uint16 before) private view {
         if (before == 0) return;
-        Head p = _claims[claimId - before].head;
-        bool done = p.state() != ClaimState.Submitted || block.timestamp > _answerUntil(p);
-        require(done, EarlierClaimUnsealed(claimId, claimId - before));
+        Record storage earlier = _claims[claimId - before];
+        Head p = earlier.head;
+        if (p.state() != ClaimState.Submitted || block.timestamp > p.answerUntil()) return;
+        require(earlier.word != 0, EarlierClaimUnsealed(claimId, claimId - before));
     }
 
     // ---- answer and reveal ----
 
-    function answer(uint64 claimId, Work.Opening[] calldata openings, bytes32[] calldata commitments) external {
-        Head h = _requireState(claimId, ClaimState.Sealed);
-        _requireBy(claimId, _answerUntil(h));
-        _requireLength(claimId, h.drawn(), openings.length);
+    function answer(uint64 claimId, bytes calldata openings, bytes32[] calldata commitments) external {
+        Record storage c = _claims[claimId];
+        (Head h, bytes32 seed) = (c.head, c.word);
+        bool sealed_ = h.state() == ClaimState.Submitted && seed != 0;
+        require(sealed_, ClaimNotInState(claimId, _stateOf(c, h)));
+        _requireBy(claimId, h.answerUntil());
         _requireLength(claimId, h.drawn(), commitments.length);
-        (address client, address operator,) = market.parties(_jobOf(claimId));
-        _requireSigner(claimId, operator);
 
-        bytes32[] memory hashes = Openings.check(_claimed(claimId, h, client), openings);
-        h = h.answered(block.timestamp.toUint40());
-        _claims[claimId].head = h;
-        _claims[claimId].answers = keccak256(abi.encode(Answered(hashes, commitments)));
-        emit ClaimAnswered(claimId, hashes, commitments, _attestUntil(h));
+        Openings.Claimed memory claimed = Openings.Claimed({
+            domain: SignedTypes.domain(address(market)),
+            operator: keys.operatorOf(msg.sender), // or somebody, whose root it is not
+            claimId: claimId,
+            count: h.count(),
+            totalUnits: h.totalUnits(),
+            root: c.root,
+            seed: seed
+        });
+        bytes memory answered = Openings.check(claimed, openings, commitments);
+        c.head = h.answered(block.timestamp.toUint40(), uint80(uint256(seed)));
+        c.word = keccak256(answered);
+        bytes32 topic = ClaimAnswered.selector;
+        assembly ("memory-safe") {
+            // emit ClaimAnswered(claimId, hashes, commitments): the same bytes, but for the struct's offset.
+            log2(add(answered, 0x40), sub(mload(answered), 0x20), topic, claimId)
+        }
     }
 
     function reveal(uint64 claimId, Answered calldata answered, bytes32[] calldata digests, bytes32[] calldata salts)
@@ -126,21 +145,8 @@ contract ClaimBook is ClaimFaults {
             require(commitment == answered.digests[j], WrongReveal(claimId, j));
         }
         _claims[claimId].head = h.to(ClaimState.Revealed);
-        _claims[claimId].answers = keccak256(abi.encode(Answered(answered.openings, digests)));
+        _claims[claimId].word = keccak256(abi.encode(Answered(answered.openings, digests)));
         emit ClaimRevealed(claimId, digests);
-    }
-
-    function _claimed(uint64 claimId, Head h, address client) private view returns (Openings.Claimed memory) {
-        return Openings.Claimed({
-            domain: market.domainSeparator(),
-            client: client,
-            jobId: _jobOf(claimId),
-            first: _firstOf(claimId),
-            count: h.count(),
-            totalUnits: h.totalUnits(),
-            root: _claims[claimId].root,
-            seed: _claims[claimId].seed
-        });
     }
 
     /// @dev A replaced key signs for nobody.
@@ -175,13 +181,17 @@ contract ClaimBook is ClaimFaults {
         Record storage c = _claims[claimId];
         Head h = c.head;
         if (h.state() == ClaimState.None) return out;
-        Stakes memory s = _stakes(claimId, h);
+        (address client, address operator, uint96 price) = market.parties(_jobOf(claimId));
+        Stakes memory s = _worth(h, operator, price);
         (out.jobId, out.first, out.count) = (_jobOf(claimId), _firstOf(claimId), h.count());
-        (out.operator, out.fee, out.lock) = (s.operator, s.fee, s.lock);
-        (out.totalUnits, out.root, out.seed, out.answers) = (h.totalUnits(), c.root, c.seed, c.answers);
-        (out.state, out.drawn, out.holds) = (h.state(), h.drawn(), _sum(h.holds()));
-        (out.seedBlock, out.epoch, out.answerUntil) = (h.seedBlock(), _epochOf(h), _answerUntil(h));
-        if (h.answeredAt() == 0) return out;
+        (out.client, out.operator, out.fee, out.lock) = (client, operator, s.fee, s.lock);
+        (out.totalUnits, out.root, out.seed, out.answers) = (h.totalUnits(), c.root, _seedOf(c, h), _answersOf(c, h));
+        (out.state, out.drawn, out.holds, out.epoch) = (_stateOf(c, h), h.drawn(), _sum(h.holds()), _epochOf(h));
+        out.answerUntil = h.claimedAt() + _terms[h.version()].lock.answerWindow;
+        if (!h.wasAnswered()) {
+            out.seedBlock = h.seedBlock();
+            return out;
+        }
         (out.attestUntil, out.revealUntil, out.contestUntil) = (_attestUntil(h), _revealUntil(h), _contestUntil(h));
     }
 
@@ -190,14 +200,12 @@ contract ClaimBook is ClaimFaults {
     }
 
     function contest(uint64 claimId)
-        public
+        external
         view
         returns (ClaimState state, uint40 until, uint8 held, bytes32 answers)
     {
         Record storage c = _claims[claimId];
-        Head h = c.head;
-        if (h.answeredAt() != 0) until = _contestUntil(h);
-        return (h.state(), until, _sum(h.holds()), c.answers);
+        return _contest(c, c.head);
     }
 
     function contestAndLock(uint64 claimId)
@@ -205,13 +213,21 @@ contract ClaimBook is ClaimFaults {
         view
         returns (ClaimState state, uint40 until, uint8 held, bytes32 answers, uint128 lock)
     {
-        (state, until, held, answers) = contest(claimId);
-        if (state == ClaimState.Revealed) lock = _stakes(claimId, _claims[claimId].head).lock;
+        Record storage c = _claims[claimId];
+        Head h = c.head;
+        (state, until, held, answers) = _contest(c, h);
+        if (state == ClaimState.Revealed) lock = _stakes(claimId, h).lock;
+    }
+
+    function _contest(Record storage c, Head h) private view returns (ClaimState, uint40 until, uint8, bytes32) {
+        if (h.wasAnswered()) until = _contestUntil(h);
+        return (_stateOf(c, h), until, _sum(h.holds()), _answersOf(c, h));
     }
 
     function draws(uint64 claimId) external view returns (uint64[] memory out) {
         Record storage c = _claims[claimId];
-        (Head h, bytes32 seed) = (c.head, c.seed);
+        Head h = c.head;
+        bytes32 seed = _seedOf(c, h);
         require(seed != 0, ClaimNotInState(claimId, h.state()));
         out = new uint64[](h.drawn());
         for (uint256 j = 0; j < out.length; ++j) {
@@ -221,7 +237,8 @@ contract ClaimBook is ClaimFaults {
 
     function requireAnswered(uint64 claimId, Answered calldata answered) public view {
         bytes32 given = keccak256(abi.encode(answered));
-        require(given == _claims[claimId].answers, NotWhatWasAnswered(claimId));
+        Record storage c = _claims[claimId];
+        require(given == _answersOf(c, c.head), NotWhatWasAnswered(claimId));
     }
 
     function verifiersPart(uint64 claimId) external view returns (uint128) {
@@ -248,6 +265,6 @@ contract ClaimBook is ClaimFaults {
     }
 
     function _digest(bytes32 structHash) private view returns (bytes32) {
-        return MessageHashUtils.toTypedDataHash(market.domainSeparator(), structHash);
+        return MessageHashUtils.toTypedDataHash(SignedTypes.domain(address(market)), structHash);
     }
 }

@@ -31,9 +31,8 @@ abstract contract ClaimFaults is ClaimBase {
         if (h.state() == ClaimState.Answered) {
             _requireAfter(claimId, _revealUntil(h));
         } else {
-            bool open = h.state() == ClaimState.Submitted || h.state() == ClaimState.Sealed;
-            require(open, ClaimNotInState(claimId, h.state()));
-            _requireAfter(claimId, _answerUntil(h));
+            require(h.state() == ClaimState.Submitted, ClaimNotInState(claimId, h.state())); // or sealed
+            _requireAfter(claimId, h.answerUntil());
         }
         _claims[claimId].head = h.to(ClaimState.Missed);
         (address client, address operator, uint96 price) = market.parties(_jobOf(claimId));

@@ -7,7 +7,7 @@ import {IClaimBook} from "../interfaces/IClaimBook.sol";
 
 /// @title The parameters of claims: every version there was, and the bounds of all to come.
 /// @dev A claim keeps the number of the version it was made under, so its clocks, its lock and its verifiers' share never
-/// change. Two words a version; what `claim` needs of the running one is a word that is kept once more.
+/// change. Two words a version; the running one's first, all that `claim` needs of it, is kept once more.
 abstract contract ClaimParams is IClaimBook {
     using SafeCast for uint256;
 
@@ -31,7 +31,6 @@ abstract contract ClaimParams is IClaimBook {
     struct Terms {
         Lock lock;
         uint24 preimageWindow;
-        uint24 answerWindow;
         uint24 attestWindow;
         uint24 revealWindow;
         uint24 contestWindow;
@@ -42,9 +41,10 @@ abstract contract ClaimParams is IClaimBook {
         uint16 version;
         uint16 seedDelay;
         uint64 num;
-        uint64 den;
-        uint48 least; // in LOCK_UNIT
-        uint48 verifier;
+        uint56 den;
+        uint40 least; // in LOCK_UNIT
+        uint40 verifier;
+        uint24 answerWindow;
     }
 
     /// @dev Bounds that contradict themselves let no first version in.
@@ -72,7 +72,7 @@ abstract contract ClaimParams is IClaimBook {
         return Params({
             seedDelay: t.lock.seedDelay,
             preimageWindow: t.preimageWindow,
-            answerWindow: t.answerWindow,
+            answerWindow: t.lock.answerWindow,
             attestWindow: t.attestWindow,
             revealWindow: t.revealWindow,
             contestWindow: t.contestWindow,
@@ -124,13 +124,13 @@ abstract contract ClaimParams is IClaimBook {
         t.lock.version = version;
         t.lock.seedDelay = p.seedDelay;
         t.preimageWindow = uint256(p.preimageWindow).toUint24();
-        t.answerWindow = uint256(p.answerWindow).toUint24();
         t.attestWindow = uint256(p.attestWindow).toUint24();
         t.revealWindow = uint256(p.revealWindow).toUint24();
         t.contestWindow = uint256(p.contestWindow).toUint24();
         t.verifierShare = p.verifierShare;
-        (t.lock.num, t.lock.den) = (p.lockNum, p.lockDen);
-        t.lock.least = (p.minLock / LOCK_UNIT).toUint48();
-        t.lock.verifier = (p.verifierLock / LOCK_UNIT).toUint48();
+        t.lock.answerWindow = uint256(p.answerWindow).toUint24();
+        (t.lock.num, t.lock.den) = (p.lockNum, uint256(p.lockDen).toUint56());
+        t.lock.least = (p.minLock / LOCK_UNIT).toUint40();
+        t.lock.verifier = (p.verifierLock / LOCK_UNIT).toUint40();
     }
 }

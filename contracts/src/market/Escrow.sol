@@ -51,11 +51,11 @@ abstract contract Escrow is MarketClock {
     function reserve(uint64 jobId, address caller, uint64 first, uint32 count, uint64 units)
         external
         onlyBook
-        returns (address operator, uint128 fee, uint8 k, uint32 before)
+        returns (address client, address operator, uint128 fee, uint8 k, uint32 before)
     {
         JobRecord storage j = _jobs[jobId];
         _requireClaimable(jobId, j, _running());
-        operator = j.operator;
+        (client, operator) = (j.client, j.operator);
         require(keys.operatorOf(caller) == operator, NotOperator(jobId, caller));
         k = j.k;
         uint256 wei_ = uint256(units) * j.price;

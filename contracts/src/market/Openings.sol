@@ -6,16 +6,23 @@ import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/Messa
 import {IClaimBook} from "../interfaces/IClaimBook.sol";
 import {MerkleSum} from "../lib/MerkleSum.sol";
 import {SignedTypes} from "../lib/SignedTypes.sol";
-import {Work} from "../lib/Work.sol";
 
 /// @title Whether an opening is the segment that was drawn, as it was claimed and ordered.
+/// @notice The claim's root is bound to its client and its operator, so one comparison tells whether the leaf is in the tree,
+/// the order is the client's and the opening the operator's.
+/// @notice Openings come packed, because the chain's price of a call is that of its bytes (EIP-7623): see IClaimBook.answer.
+/// @dev The fields are read where they stand, and the preimages of leaf and nodes are copied from there: they are packed in
+/// the same order; assembly cuts off what the compiler leaves above a number. A field is as wide as its type, so none has bits that do not belong to it. From the beginning of an
+/// opening: place 0, srcRoot 2, outRoot 34, units 66, outBytes 74, srcBytes 82, durationMs 90, signature 94 (r, s, v), path 159.
 library Openings {
+    uint256 private constant PATH = 159; // where it begins
+    uint256 private constant SIBLING = 40;
+
     /// What an opening is held against.
     struct Claimed {
         bytes32 domain; // EIP-712 separator of the market
-        address client; // whose key orders segments
-        uint64 jobId;
-        uint64 first;
+        address operator; // who opens
+        uint64 claimId;
         uint32 count;
         uint64 totalUnits;
         bytes32 root;
@@ -23,73 +30,144 @@ library Openings {
     }
 
     /// @notice The unit that the seed draws for a slot: so many units lie before it.
-    function drawn(bytes32 seed, uint256 slot, uint64 totalUnits) internal pure returns (uint64) {
-        return uint64(uint256(keccak256(abi.encode(seed, slot))) % totalUnits); // below totalUnits
-    }
-
-    /// @notice Reverts unless opening j is the segment that covers unit drawn(seed, j), is in the claim, and was signed by the client.
-    /// @return hashes keccak256(abi.encode(opening)) of each: of what it says, however the caller laid it out.
-    function check(Claimed memory c, Work.Opening[] calldata openings) internal pure returns (bytes32[] memory hashes) {
-        uint256 levels = MerkleSum.depth(c.count);
-        hashes = new bytes32[](openings.length);
-        for (uint256 i = 0; i < openings.length; ++i) {
-            Work.Opening calldata o = openings[i];
-            Work.Receipt memory leaf = o.leaf;
-            _requirePlace(c, levels, drawn(c.seed, i, c.totalUnits), leaf, o.path);
-            _requireOrder(c, leaf, o);
-            hashes[i] = _hash(o, o.clientSig, o.path);
+    function drawn(bytes32 seed, uint256 slot, uint64 totalUnits) internal pure returns (uint64 unit) {
+        assembly ("memory-safe") {
+            mstore(0, seed)
+            mstore(0x20, slot)
+            unit := mod(keccak256(0, 0x40), and(totalUnits, 0xffffffffffffffff))
         }
     }
 
-    /// @dev The leaf is in the claim's tree, where its number says, and covers the drawn unit.
-    function _requirePlace(
-        Claimed memory c,
-        uint256 levels,
-        uint64 draw,
-        Work.Receipt memory leaf,
-        Work.Sibling[] calldata path
-    ) private pure {
-        uint64 seq = leaf.seq;
-        bool inside = leaf.jobId == c.jobId && seq >= c.first && seq - c.first < c.count;
-        require(inside, IClaimBook.OpeningOutsideClaim(leaf.jobId, seq));
-        require(path.length == levels, IClaimBook.WrongPathLength(seq, levels, path.length));
-        (bytes32 root, uint64 total, uint64 offset) = MerkleSum.climb(_leafHash(leaf), leaf.units, seq - c.first, path);
-        require(root == c.root && total == c.totalUnits, IClaimBook.NotInClaim(leaf.jobId, seq));
-        bool covered = draw >= offset && draw - offset < leaf.units;
-        require(covered, IClaimBook.DrawNotCovered(seq, draw, offset, leaf.units));
+    /// @notice Reverts unless there is an opening for each commitment, and opening j is the segment that covers unit
+    /// drawn(seed, j), is in the claim of that operator, and was signed by its client.
+    /// @return answered abi.encode(IClaimBook.Answered(hashes of the openings, commitments)).
+    function check(Claimed memory c, bytes calldata packed, bytes32[] calldata commitments)
+        internal
+        pure
+        returns (bytes memory answered)
+    {
+        (uint256 n, uint256 size) = (commitments.length, PATH + SIBLING * MerkleSum.depth(c.count));
+        require(packed.length == n * size, IClaimBook.WrongLength(c.claimId, n * size, packed.length));
+        answered = _answered(commitments);
+        uint256 o;
+        assembly ("memory-safe") {
+            o := packed.offset
+        }
+        for (uint256 i = 0; i < n; ++i) {
+            bytes32 hash = _check(c, o, i, size);
+            o += size;
+            assembly ("memory-safe") {
+                mstore(add(add(answered, 0xa0), shl(5, i)), hash)
+            }
+        }
     }
 
-    function _requireOrder(Claimed memory c, Work.Receipt memory leaf, Work.Opening calldata o) private pure {
-        bytes32 order = SignedTypes.segment(leaf.jobId, leaf.seq, leaf.srcRoot, o.srcBytes, o.durationMs);
-        bytes32 digest = MessageHashUtils.toTypedDataHash(c.domain, order);
-        // 65 bytes with a low s, or else the signer is 0, which no client is.
-        (address signer,,) = ECDSA.tryRecoverCalldata(digest, o.clientSig);
-        require(signer == c.client, IClaimBook.WrongClientSignature(leaf.jobId, leaf.seq, signer));
+    /// @return answered abi.encode(IClaimBook.Answered(as many hashes, each 0, commitments)).
+    function _answered(bytes32[] calldata commitments) private pure returns (bytes memory answered) {
+        uint256 bytes_ = 32 * commitments.length;
+        answered = new bytes(32 * 5 + 2 * bytes_);
+        assembly ("memory-safe") {
+            mstore(add(answered, 0x20), 0x20)
+            mstore(add(answered, 0x40), 0x40) // where the hashes are,
+            mstore(add(answered, 0x60), add(0x60, bytes_)) // and the commitments
+            mstore(add(answered, 0x80), commitments.length)
+            let to := add(add(answered, 0xa0), bytes_)
+            mstore(to, commitments.length)
+            calldatacopy(add(to, 0x20), commitments.offset, bytes_)
+        }
     }
 
-    function _leafHash(Work.Receipt memory leaf) private pure returns (bytes32) {
-        return MerkleSum.leaf(leaf.jobId, leaf.seq, leaf.srcRoot, leaf.outRoot, leaf.units, leaf.outBytes);
+    function _check(Claimed memory c, uint256 o, uint256 slot, uint256 size) private pure returns (bytes32) {
+        uint64 jobId = c.claimId >> 32;
+        uint256 m; // behind all that is in use: Work.Opening is put there
+        assembly ("memory-safe") {
+            m := add(mload(0x40), 0x80) // and what else is hashed, before it
+        }
+        (uint64 seq, bytes32 top) = _place(c, o, drawn(c.seed, slot, c.totalUnits), o + size, m + 0x200);
+        address client = _signer(c.domain, o, jobId, seq);
+        if (MerkleSum.bound(top, client, c.operator) != c.root) revert IClaimBook.NotInClaim(jobId, seq);
+        return _hash(m, o, jobId, seq, size);
     }
 
-    /// @dev keccak256(abi.encode(o)) of an opening whose fields have been read, so that each is within its type, and whose
-    /// signature has 65 bytes. Copied in four pieces: the compiler's encoder goes through the path word by word.
-    function _hash(Work.Opening calldata o, bytes calldata signature, Work.Sibling[] calldata path)
+    /// @dev Reverts unless the leaf covers the drawn unit, in a tree of so many units.
+    /// @return seq Of the segment.
+    /// @return top Of the tree in which the leaf stands at its place.
+    function _place(Claimed memory c, uint256 o, uint64 draw, uint256 end, uint256 copy)
         private
         pure
-        returns (bytes32 hash)
+        returns (uint64 seq, bytes32 top)
     {
+        uint256 place;
+        uint64 units;
         assembly ("memory-safe") {
-            let m := mload(0x40) // behind what is in use
+            place := shr(240, calldataload(o))
+            units := shr(192, calldataload(add(o, 66)))
+        }
+        require(place < c.count, IClaimBook.OpeningOutsideClaim(c.claimId >> 32, uint32(c.claimId) + uint64(place)));
+        seq = uint32(c.claimId) + uint64(place);
+        bytes32 leaf = _leaf(o, c.claimId >> 32, seq);
+        (uint256 total, uint256 offset) = (0, 0);
+        (top, total, offset) = MerkleSum.climb(leaf, units, place, o + PATH, end, copy);
+        if (total != c.totalUnits) revert IClaimBook.NotInClaim(c.claimId >> 32, seq);
+        if (draw < offset || draw - offset >= units) {
+            revert IClaimBook.DrawNotCovered(seq, draw, uint64(offset), units); // it is part of the total
+        }
+    }
+
+    /// @return signer Of the order for the segment; 0, which no client is, unless s is low.
+    function _signer(bytes32 domain, uint256 o, uint64 jobId, uint64 seq) private pure returns (address signer) {
+        bytes32 srcRoot;
+        uint64 srcBytes;
+        uint32 durationMs;
+        assembly ("memory-safe") {
+            srcRoot := calldataload(add(o, 2))
+            srcBytes := shr(192, calldataload(add(o, 82)))
+            durationMs := shr(224, calldataload(add(o, 90)))
+        }
+        bytes32 order = SignedTypes.segment(jobId, seq, srcRoot, srcBytes, durationMs);
+        bytes32 digest = MessageHashUtils.toTypedDataHash(domain, order);
+        bytes32 r;
+        bytes32 s;
+        uint8 v;
+        assembly ("memory-safe") {
+            r := calldataload(add(o, 94))
+            s := calldataload(add(o, 126))
+            v := byte(0, calldataload(add(o, 158)))
+        }
+        (signer,,) = ECDSA.tryRecover(digest, v, r, s);
+    }
+
+    /// @dev As MerkleSum.leaf.
+    function _leaf(uint256 o, uint64 jobId, uint64 seq) private pure returns (bytes32 leaf) {
+        assembly ("memory-safe") {
+            let m := mload(0x40) // 97 bytes behind what is in use
+            // Behind a byte of 0, LEAF.
+            mstore(m, or(shl(184, and(jobId, 0xffffffffffffffff)), shl(120, and(seq, 0xffffffffffffffff))))
+            calldatacopy(add(m, 17), add(o, 2), 80) // srcRoot, outRoot, units, outBytes
+            leaf := keccak256(m, 97)
+        }
+    }
+
+    /// @param m Where the path stands from 0x200 on.
+    /// @return hash keccak256(abi.encode(Work.Opening)).
+    function _hash(uint256 m, uint256 o, uint64 jobId, uint64 seq, uint256 size) private pure returns (bytes32 hash) {
+        assembly ("memory-safe") {
             mstore(m, 0x20)
-            calldatacopy(add(m, 0x20), o, 0x100) // leaf, srcBytes, durationMs
+            mstore(add(m, 0x20), and(jobId, 0xffffffffffffffff))
+            mstore(add(m, 0x40), and(seq, 0xffffffffffffffff))
+            calldatacopy(add(m, 0x60), add(o, 2), 0x40) // srcRoot, outRoot
+            mstore(add(m, 0xa0), shr(192, calldataload(add(o, 66)))) // units
+            mstore(add(m, 0xc0), shr(192, calldataload(add(o, 74)))) // outBytes
+            mstore(add(m, 0xe0), shr(192, calldataload(add(o, 82)))) // srcBytes
+            mstore(add(m, 0x100), shr(224, calldataload(add(o, 90)))) // durationMs
             mstore(add(m, 0x120), 0x140) // where the signature is,
             mstore(add(m, 0x140), 0x1c0) // and the path
             mstore(add(m, 0x160), 65)
             mstore(add(m, 0x1c0), 0)
-            calldatacopy(add(m, 0x180), signature.offset, 65)
-            mstore(add(m, 0x1e0), path.length)
-            calldatacopy(add(m, 0x200), path.offset, shl(6, path.length))
-            hash := keccak256(m, add(0x200, shl(6, path.length)))
+            calldatacopy(add(m, 0x180), add(o, 94), 65)
+            let levels := div(sub(size, PATH), SIBLING)
+            mstore(add(m, 0x1e0), levels)
+            hash := keccak256(m, add(0x200, shl(6, levels)))
         }
     }
 }

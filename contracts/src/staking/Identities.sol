@@ -35,7 +35,7 @@ abstract contract Identities is StakeBase {
         (identity.owner, identity.proposedOwner) = (msg.sender, address(0));
         emit OwnerChanged(operator, msg.sender);
         Account storage a = _accounts[operator];
-        if (a.flags & ENROLLED != 0) _tellVotes(operator, a);
+        if (a.flags & ENROLLED != 0) _tellVotes(operator, a, true);
     }
 
     function enrol(address operator, bool on) external {
@@ -43,7 +43,7 @@ abstract contract Identities is StakeBase {
         Account storage a = _accounts[operator];
         a.flags = on ? a.flags | ENROLLED : a.flags & ~ENROLLED;
         emit Enrolled(operator, on);
-        _tellVotes(operator, a);
+        _tellVotes(operator, a, on);
     }
 
     function announceCuts(address operator, uint16 rewardCut, uint16 feeCut) external {

@@ -59,6 +59,12 @@ abstract contract Slashers is StakeBase {
         if (!s.active || s.retiredAt != 0) revert SlasherInState(slasher, slasherState(slasher));
     }
 
+    /// @dev As _requireState with Active and Retired, for the call that slashes.
+    function _requireJudge(address slasher) internal view {
+        Slasher storage s = _slashers[slasher];
+        if (!s.active || s.retiredAt != 0) _requireState(slasher, SlasherState.Retired, SlasherState.Retired);
+    }
+
     function _requireState(address slasher, SlasherState least, SlasherState most) internal view {
         SlasherState state = slasherState(slasher);
         require(state >= least && state <= most, SlasherInState(slasher, state));

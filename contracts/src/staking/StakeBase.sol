@@ -262,13 +262,13 @@ abstract contract StakeBase is IStakeRegistry {
     /// @dev After every change of stake or standing.
     function _update(address operator, Account storage a, bool enter) internal {
         activeSet.update(operator, _weight(a), _eligible(a), enter);
-        if (a.flags & ENROLLED != 0) _tellVotes(operator, a);
+        if (a.flags & ENROLLED != 0) _tellVotes(operator, a, true);
     }
 
     /// @dev What happens there stays there: no revert, no appetite for gas and no data from it can undo a slash. Who
     /// starves it of gas by sending too little undoes the whole call instead, so no slash leaves votes behind.
-    function _tellVotes(address operator, Account storage a) internal {
-        bool counts = a.flags & ENROLLED != 0 && a.status == Status.Joined && block.timestamp >= a.jailedUntil;
+    function _tellVotes(address operator, Account storage a, bool enrolled) internal {
+        bool counts = enrolled && a.status == Status.Joined && block.timestamp >= a.jailedUntil;
         uint256 amount = counts ? a.bonded : 0;
         bytes memory data = abi.encodeCall(IStakeVotes.record, (operator, ownerOf(operator), amount));
         address to = _settings.votes;

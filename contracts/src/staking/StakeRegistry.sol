@@ -61,12 +61,12 @@ contract StakeRegistry is Delegation, Slashers {
         external
         returns (uint256 taken)
     {
-        _requireState(msg.sender, SlasherState.Active, SlasherState.Retired);
+        _requireJudge(msg.sender);
         Account storage a = _accounts[operator];
         _accrue(operator, a);
         if (unlock > 0) {
             uint96 held = _locks[operator][msg.sender];
-            _unlock(operator, msg.sender, held, Math.min(unlock, held).toUint96());
+            _unlock(operator, msg.sender, held, uint96(Math.min(unlock, held)));
         }
         uint256 fromSelf = _takeSelf(operator, a, amount);
         uint256 fromDelegators = fromSelf < amount ? _takeDelegated(operator, a, amount - fromSelf) : 0;

@@ -10,6 +10,8 @@ library ClaimTree {
     /// The segments [first, first + count) of a job, as somebody claimed them.
     struct Claim {
         uint64 jobId;
+        address client;
+        address operator;
         uint64 first;
         uint32 count;
         uint64 totalUnits;
@@ -29,6 +31,6 @@ library ClaimTree {
         bytes32 top;
         uint256 total;
         (top, total, offset) = SumPath.climb(leaf, r.units, index, path);
-        yes = top == claim.root && total == claim.totalUnits;
+        yes = MerkleSum.bound(top, claim.client, claim.operator) == claim.root && total == claim.totalUnits;
     }
 }

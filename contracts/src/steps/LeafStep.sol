@@ -33,8 +33,7 @@ contract LeafStep is IStepVerifier {
     /// A unit of a claim that was drawn, and what the operator answered.
     struct Drawn {
         bytes32 domain; // EIP-712 domain separator of the market
-        address client; // whose key orders segments
-        ClaimTree.Claim claim;
+        ClaimTree.Claim claim; // its client orders segments
         uint64 draw; // units before the drawn one
         bytes32 opening; // hash of the Opening
         bytes32 answer; // hash of the Answers.Answer; 0 if there is none yet
@@ -93,7 +92,7 @@ contract LeafStep is IStepVerifier {
         if (d.draw < offset || d.draw - offset >= leaf.units) return NOT_DRAWN;
         bytes32 order = SignedTypes.segment(leaf.jobId, leaf.seq, leaf.srcRoot, o.srcBytes, o.durationMs);
         bytes32 digest = MessageHashUtils.toTypedDataHash(d.domain, order);
-        return Signatures.isFrom(d.client, digest, o.clientSig) ? bytes32(0) : NOT_ORDERED;
+        return Signatures.isFrom(d.claim.client, digest, o.clientSig) ? bytes32(0) : NOT_ORDERED;
     }
 
     function units(Drawn memory d, Units memory u) private pure returns (bytes32) {

@@ -112,10 +112,8 @@ abstract contract Proofs is Availability {
         returns (bytes32)
     {
         IClaimBook.Claim memory c = book.claimInfo(claimId);
-        (address client,,) = market.parties(c.jobId);
         LeafStep.Drawn memory drawn = LeafStep.Drawn({
             domain: market.domainSeparator(),
-            client: client,
             claim: _claim(c),
             draw: book.draws(claimId)[slot],
             opening: opening,
@@ -130,7 +128,7 @@ abstract contract Proofs is Availability {
     }
 
     function _claim(IClaimBook.Claim memory c) private pure returns (ClaimTree.Claim memory) {
-        return ClaimTree.Claim(c.jobId, c.first, c.count, c.totalUnits, c.root);
+        return ClaimTree.Claim(c.jobId, c.client, c.operator, c.first, c.count, c.totalUnits, c.root);
     }
 
     // ---- consequences ----

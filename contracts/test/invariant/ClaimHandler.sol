@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {ClaimFixture} from "../ClaimFixture.sol";
 import {JudgeDouble} from "../JudgeDouble.sol";
+import {Packed} from "../Packed.sol";
 import {Tree} from "../Tree.sol";
 import {IClaimBook} from "../../src/interfaces/IClaimBook.sol";
 import {IJobMarket} from "../../src/interfaces/IJobMarket.sol";
@@ -354,7 +355,7 @@ contract ClaimHandler is ClaimFixture {
         bytes32 seed = book.claimInfo(id).seed;
         ghosts[id].seed = seed;
         ghosts[id].draws = keccak256(abi.encode(book.draws(id)));
-        if (seed != keccak256(abi.encode(mixOf(c.seedBlock), preimage, id))) broken = "seed of block and link alone";
+        if (seed != seedOf(c.seedBlock, preimage, id)) broken = "seed of block and link alone";
     }
 
     function nextLink(bytes32 tip) internal pure returns (bytes32) {
@@ -381,7 +382,7 @@ contract ClaimHandler is ClaimFixture {
         Work.Opening[] memory openings = honest(id);
         bool wrong = dice >> 128 & 3 == 0;
         if (wrong) openings[0].leaf.outBytes ^= 1;
-        bytes memory data = abi.encodeCall(book.answer, (id, openings, commitments(id)));
+        bytes memory data = abi.encodeCall(book.answer, (id, Packed.openings(id, openings), commitments(id)));
         ok = send(rigOf(id), address(book), 0, data);
         if (ok && wrong) broken = "a wrong answer was taken";
     }

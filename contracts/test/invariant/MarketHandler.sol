@@ -411,8 +411,11 @@ contract MarketHandler is MarketFixture {
         if (!ok) return false;
         notWhilePaused();
         if (dice % 8 == 0) breaks("a gap between claims");
-        (address operator, uint128 fee, uint8 k, uint32 before) = abi.decode(out, (address, uint128, uint8, uint32));
-        if (operator != j.operator || fee != uint256(units) * j.price || k != j.k) breaks("another fee");
+        (address from, address operator, uint128 fee, uint8 k, uint32 before) =
+            abi.decode(out, (address, address, uint128, uint8, uint32));
+        if (from != j.client || operator != j.operator || fee != uint256(units) * j.price || k != j.k) {
+            breaks("another fee");
+        }
         if (before != lastCount[id]) breaks("another count before");
         lastCount[id] = count;
         claims.push(Claim(id, first, count, fee, true));

@@ -8,6 +8,7 @@ import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
 import {BlockHashes} from "../../src/lib/BlockHashes.sol";
 import {MerkleSum} from "../../src/lib/MerkleSum.sol";
 import {Work} from "../../src/lib/Work.sol";
+import {Packed} from "../Packed.sol";
 
 /// @dev What went wrong elsewhere, by name: traps of Livepeer's protocol (v1, Streamflow) and findings of others' audits
 /// that bear on claims. docs/protocol.md names the sources.
@@ -24,7 +25,7 @@ contract ClaimRegressions is ClaimFixture {
         vm.roll(uint256(seedBlock) + 5000);
         vm.assertEq(blockhash(seedBlock), 0, "out of the opcode's reach");
         book.seal(claimId, header(seedBlock), 0);
-        vm.assertEq(book.claimInfo(claimId).seed, keccak256(abi.encode(mixOf(seedBlock), bytes32(0), claimId)));
+        vm.assertEq(book.claimInfo(claimId).seed, seedOf(seedBlock, 0, claimId));
         answer(claimId);
         vm.assertTrue(claimState(claimId) == IClaimBook.ClaimState.Answered);
     }
@@ -133,12 +134,12 @@ contract ClaimRegressions is ClaimFixture {
         for (uint256 i = 0; i < 2; ++i) {
             o.clientSig = foreign[i];
             vm.prank(operator);
-            vm.expectPartialRevert(IClaimBook.WrongClientSignature.selector);
-            book.answer(claimId, openings, commitments);
+            vm.expectPartialRevert(IClaimBook.NotInClaim.selector);
+            book.answer(claimId, Packed.openings(claimId, openings), commitments);
         }
         o.clientSig = signed(CLIENT_KEY, here);
         vm.prank(operator);
-        book.answer(claimId, openings, commitments);
+        book.answer(claimId, Packed.openings(claimId, openings), commitments);
         vm.assertTrue(claimState(claimId) == IClaimBook.ClaimState.Answered);
     }
 

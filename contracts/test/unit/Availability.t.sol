@@ -182,6 +182,7 @@ contract AvailabilityTest is VerifyFixture {
             IChallengeManager.Missing(false, 2, 0)
         ];
         for (uint256 i = 0; i < 3; ++i) {
+            vm.roll(block.number + 5); // to seeds that find somebody for both seats
             uint64 claimId = toDemanded(missing[i]);
             shows(claimId, missing[i]);
         }

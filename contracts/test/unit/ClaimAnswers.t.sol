@@ -5,6 +5,7 @@ import {ClaimFixture} from "../ClaimFixture.sol";
 import {Tree} from "../Tree.sol";
 import {IClaimBook} from "../../src/interfaces/IClaimBook.sol";
 import {Work} from "../../src/lib/Work.sol";
+import {Packed} from "../Packed.sol";
 
 /// @dev Answers and reveals.
 contract ClaimAnswersTest is ClaimFixture {
@@ -15,7 +16,17 @@ contract ClaimAnswersTest is ClaimFixture {
         bytes32[] memory commitments = commitmentsOf(claimId);
         vm.prank(operator);
         vm.expectRevert(why);
-        book.answer(claimId, openings, commitments);
+        book.answer(claimId, Packed.openings(claimId, openings), commitments);
+    }
+
+    /// @param levels Of each opening's path.
+    function wrongLength(uint64 claimId, uint256 wanted, uint256 given, uint256 levels)
+        internal
+        pure
+        returns (bytes memory)
+    {
+        uint256 size = 159 + 40 * levels;
+        return abi.encodeWithSelector(IClaimBook.WrongLength.selector, claimId, wanted * size, given * size);
     }
 
     function rekey() internal {
@@ -33,12 +44,16 @@ contract ClaimAnswersTest is ClaimFixture {
         vm.assertEq(openings.length, 8);
         bytes32[] memory commitments = commitmentsOf(claimId);
         uint40 until = uint40(block.timestamp + 500);
+        bytes32 seed = book.claimInfo(claimId).seed;
         vm.expectEmit(address(book));
-        emit IClaimBook.ClaimAnswered(claimId, hashesOf(claimId), commitments, until);
+        emit IClaimBook.ClaimAnswered(claimId, hashesOf(claimId), commitments);
         vm.prank(operator);
-        book.answer(claimId, openings, commitments);
+        book.answer(claimId, Packed.openings(claimId, openings), commitments);
         IClaimBook.Claim memory c = book.claimInfo(claimId);
         vm.assertTrue(c.state == IClaimBook.ClaimState.Answered);
+        vm.assertEq(c.seed, seed);
+        vm.assertEq(c.seedBlock, 0, "its place is the seed's now");
+        vm.assertEq(c.answerUntil, until + 500);
         vm.assertEq(c.attestUntil, until);
         vm.assertEq(c.revealUntil, until + 200);
         vm.assertEq(c.contestUntil, until + 1000);
@@ -71,11 +86,11 @@ contract ClaimAnswersTest is ClaimFixture {
         uint64[] memory drawn = book.draws(claimId);
         vm.assertTrue(drawn.length == 2 && drawn[0] != drawn[1], "two units");
         vm.assertTrue(drawn[0] > 0 && drawn[1] > 0, "of one segment");
-        refusesAnswer(
-            abi.encodeWithSelector(IClaimBook.WrongLength.selector, claimId, 2, 1), claimId, new Work.Opening[](1)
-        );
+        Work.Opening[] memory one = new Work.Opening[](1);
+        one[0] = openings[0];
+        refusesAnswer(wrongLength(claimId, 2, 1, 1), claimId, one);
         vm.prank(operator);
-        book.answer(claimId, openings, commitments);
+        book.answer(claimId, Packed.openings(claimId, openings), commitments);
         vm.assertTrue(claimState(claimId) == IClaimBook.ClaimState.Answered);
     }
 
@@ -94,14 +109,18 @@ contract ClaimAnswersTest is ClaimFixture {
         refusesAnswer(inState(9, IClaimBook.ClaimState.None), 9, new Work.Opening[](2));
     }
 
+    function notIts(uint64 claimId, Work.Opening[] memory openings) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IClaimBook.NotInClaim.selector, claimId >> 32, openings[0].leaf.seq);
+    }
+
     function test_answer_revertsForOthers() public {
         uint64 claimId = submitAndSeal(activeJob(1 ether, 4), 5);
         (Work.Opening[] memory openings, bytes32[] memory commitments) = (honest(claimId), commitmentsOf(claimId));
         address[3] memory others = [rig(1), client, STRANGER];
         for (uint256 i = 0; i < 3; ++i) {
             vm.prank(others[i]);
-            vm.expectRevert(abi.encodeWithSelector(IClaimBook.NotOperator.selector, claimId >> 32, others[i]));
-            book.answer(claimId, openings, commitments);
+            vm.expectRevert(notIts(claimId, openings));
+            book.answer(claimId, Packed.openings(claimId, openings), commitments);
         }
     }
 
@@ -110,10 +129,10 @@ contract ClaimAnswersTest is ClaimFixture {
         rekey();
         (Work.Opening[] memory openings, bytes32[] memory commitments) = (honest(claimId), commitmentsOf(claimId));
         vm.prank(operator);
-        vm.expectRevert(abi.encodeWithSelector(IClaimBook.NotOperator.selector, claimId >> 32, operator));
-        book.answer(claimId, openings, commitments);
+        vm.expectRevert(notIts(claimId, openings));
+        book.answer(claimId, Packed.openings(claimId, openings), commitments);
         vm.prank(vm.addr(NEW_KEY));
-        book.answer(claimId, openings, commitments);
+        book.answer(claimId, Packed.openings(claimId, openings), commitments);
         // The commitments bind the operator, whichever key sends them.
         (bytes32[] memory digests, bytes32[] memory salts_) = (digestsOf(claimId), saltsOf(claimId));
         IClaimBook.Answered memory a = answered(claimId);
@@ -128,29 +147,27 @@ contract ClaimAnswersTest is ClaimFixture {
     function test_answer_revertsOnAnyOtherNumberOfOpenings() public {
         uint64 claimId = submitAndSeal(activeJob(1 ether, 4), 5);
         Work.Opening[] memory openings = honest(claimId);
-        refusesAnswer(
-            abi.encodeWithSelector(IClaimBook.WrongLength.selector, claimId, 2, 1), claimId, new Work.Opening[](1)
-        );
-        refusesAnswer(
-            abi.encodeWithSelector(IClaimBook.WrongLength.selector, claimId, 2, 3), claimId, new Work.Opening[](3)
-        );
+        Work.Opening[] memory one = new Work.Opening[](1);
+        one[0] = openings[0];
+        refusesAnswer(wrongLength(claimId, 2, 1, 3), claimId, one);
+        Work.Opening[] memory three = new Work.Opening[](3);
+        (three[0], three[1], three[2]) = (openings[0], openings[1], openings[0]);
+        refusesAnswer(wrongLength(claimId, 2, 3, 3), claimId, three);
+        refusesAnswer(wrongLength(claimId, 2, 0, 3), claimId, new Work.Opening[](0));
         vm.prank(operator);
         vm.expectRevert(abi.encodeWithSelector(IClaimBook.WrongLength.selector, claimId, 2, 1));
-        book.answer(claimId, openings, new bytes32[](1));
+        book.answer(claimId, Packed.openings(claimId, openings), new bytes32[](1));
     }
 
     function test_answer_revertsWhenTheOpeningIsOutsideTheClaim() public {
         uint64 id = activeJob(1 ether, 4);
         submitAndSeal(id, 5);
         uint64 claimId = submitAndSeal(id, 5);
-        uint64[3] memory jobs = [id + 1, id, id];
-        uint64[3] memory seqs = [uint64(5), 4, 10];
+        uint16[3] memory places = [5, 6, type(uint16).max];
         for (uint256 i = 0; i < 3; ++i) {
             Work.Opening[] memory openings = honest(claimId);
-            (openings[1].leaf.jobId, openings[1].leaf.seq) = (jobs[i], seqs[i]);
-            refusesAnswer(
-                abi.encodeWithSelector(IClaimBook.OpeningOutsideClaim.selector, jobs[i], seqs[i]), claimId, openings
-            );
+            uint64 seq = openings[1].leaf.seq = 5 + uint64(places[i]);
+            refusesAnswer(abi.encodeWithSelector(IClaimBook.OpeningOutsideClaim.selector, id, seq), claimId, openings);
         }
     }
 
@@ -159,11 +176,10 @@ contract ClaimAnswersTest is ClaimFixture {
         for (uint256 length = 2; length < 5; length += 2) {
             Work.Opening[] memory openings = honest(claimId);
             openings[0].path = new Work.Sibling[](length);
-            refusesAnswer(
-                abi.encodeWithSelector(IClaimBook.WrongPathLength.selector, openings[0].leaf.seq, 3, length),
-                claimId,
-                openings
-            );
+            uint256 size = 2 * (159 + 3 * 40);
+            bytes memory why =
+                abi.encodeWithSelector(IClaimBook.WrongLength.selector, claimId, size, size + 40 * length - 120);
+            refusesAnswer(why, claimId, openings);
         }
     }
 
@@ -216,28 +232,25 @@ contract ClaimAnswersTest is ClaimFixture {
     function test_answer_revertsWithoutTheClientsSignature() public {
         uint64 id = activeJob(1 ether, 4);
         uint64 claimId = submitAndSeal(id, 5);
-        for (uint256 i = 0; i < 6; ++i) {
+        for (uint256 i = 0; i < 5; ++i) {
             Work.Opening[] memory openings = honest(claimId);
             Work.Opening memory o = openings[1];
             bytes32 digest = segmentDigest(o);
             (uint8 v, bytes32 r, bytes32 s) = vm.sign(CLIENT_KEY, digest);
             if (i == 0) o.clientSig = signed(RIG_KEY, digest);
             if (i == 1) o.clientSig = abi.encodePacked(r, bytes32(N - uint256(s)), v == 27 ? 28 : 27); // high s
-            if (i == 2) o.clientSig = abi.encodePacked(r, bytes32(uint256(s) | (v == 27 ? 0 : 1 << 255))); // EIP-2098
-            if (i == 3) o.clientSig = bytes.concat(o.clientSig, hex"00");
-            if (i == 4) o.srcBytes += 1;
-            if (i == 5) o.durationMs += 1;
+            if (i == 2) o.clientSig = abi.encodePacked(r, s, v - 27);
+            if (i == 3) o.srcBytes += 1;
+            if (i == 4) o.durationMs += 1;
             bytes32[] memory commitments = commitmentsOf(claimId);
             vm.prank(operator);
-            vm.expectPartialRevert(IClaimBook.WrongClientSignature.selector);
-            book.answer(claimId, openings, commitments);
+            vm.expectRevert(abi.encodeWithSelector(IClaimBook.NotInClaim.selector, id, o.leaf.seq));
+            book.answer(claimId, Packed.openings(claimId, openings), commitments);
         }
         Work.Opening[] memory unsigned_ = honest(claimId);
-        unsigned_[0].clientSig = "";
+        unsigned_[0].clientSig = new bytes(65);
         refusesAnswer(
-            abi.encodeWithSelector(IClaimBook.WrongClientSignature.selector, id, unsigned_[0].leaf.seq, address(0)),
-            claimId,
-            unsigned_
+            abi.encodeWithSelector(IClaimBook.NotInClaim.selector, id, unsigned_[0].leaf.seq), claimId, unsigned_
         );
     }
 
@@ -327,7 +340,7 @@ contract ClaimAnswersTest is ClaimFixture {
         uint64 b = submitAndSeal(id, 5);
         (Work.Opening[] memory openings, bytes32[] memory copied) = (honest(b), commitmentsOf(a));
         vm.prank(operator);
-        book.answer(b, openings, copied);
+        book.answer(b, Packed.openings(b, openings), copied);
         vm.warp(book.claimInfo(b).attestUntil + 1);
         IClaimBook.Answered memory kept = IClaimBook.Answered(hashesOf(b), copied);
         (bytes32[] memory digests, bytes32[] memory salts_) = (digestsOf(a), saltsOf(a));

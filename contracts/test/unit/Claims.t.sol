@@ -42,7 +42,8 @@ contract ClaimsTest is ClaimFixture {
         vm.assertEq(c.count, 300);
         vm.assertEq(c.totalUnits, 30_000_000);
         vm.assertEq(c.operator, operator);
-        vm.assertEq(c.root, keccak256("root"));
+        vm.assertEq(c.root, keccak256(abi.encode(keccak256("root"), client, operator)));
+        vm.assertEq(c.client, client);
         vm.assertEq(c.drawn, 4);
         vm.assertEq(c.fee, 0.03 ether);
         vm.assertEq(c.lock, 5e18 + 4 * 2 * 5e18, "0.03 ether x 1000 / 3 / 2, and four segments verified twice");
@@ -102,9 +103,11 @@ contract ClaimsTest is ClaimFixture {
     }
 
     function test_claim_revertsWhenNumbersDoNotFitTheId() public {
-        bytes4 tooLarge = bytes4(keccak256("SafeCastOverflowedUintDowncast(uint8,uint256)"));
-        refusesClaim(abi.encodeWithSelector(tooLarge, 32, 1 << 32), 1 << 32, 0, 1, 1);
-        refusesClaim(abi.encodeWithSelector(tooLarge, 32, 1 << 32), 1, 1 << 32, 1, 1);
+        uint64 id = activeJob(1 ether, 4);
+        bytes memory none =
+            abi.encodeWithSelector(IJobMarket.JobNotInState.selector, id + 2 ** 32, IJobMarket.JobState.None);
+        refusesClaim(none, id + 2 ** 32, 0, 1, 1);
+        refusesClaim(abi.encodeWithSelector(IJobMarket.NotNextSegment.selector, id, 0, 2 ** 32), id, 2 ** 32, 1, 1);
     }
 
     function test_claim_revertsWhenRangeOverlapsOrLeavesAGap() public {
@@ -147,7 +150,7 @@ contract ClaimsTest is ClaimFixture {
         uint64 claimId = submit(activeJob(1 ether, 4), 5);
         uint64 seedBlock = book.claimInfo(claimId).seedBlock;
         rollPast(seedBlock);
-        bytes32 seed = keccak256(abi.encode(mixOf(seedBlock), bytes32(0), claimId));
+        bytes32 seed = seedOf(seedBlock, bytes32(0), claimId);
         vm.expectEmit(address(book));
         emit IClaimBook.ClaimSealed(claimId, seed);
         vm.prank(STRANGER);
@@ -215,7 +218,7 @@ contract ClaimsTest is ClaimFixture {
         refusesSeal(gone, claimId, header(seedBlock), 0);
         vm.roll(uint256(seedBlock) + 8191);
         book.seal(claimId, header(seedBlock), 0);
-        vm.assertEq(book.claimInfo(claimId).seed, keccak256(abi.encode(mixOf(seedBlock), bytes32(0), claimId)));
+        vm.assertEq(book.claimInfo(claimId).seed, seedOf(seedBlock, bytes32(0), claimId));
     }
 
     // ---- the client's chain ----
@@ -226,7 +229,7 @@ contract ClaimsTest is ClaimFixture {
         uint64 seedBlock = book.claimInfo(claimId).seedBlock;
         seal(claimId, link(LINKS - 1));
         vm.assertEq(market.job(id).seedTip, link(LINKS - 1));
-        vm.assertEq(book.claimInfo(claimId).seed, keccak256(abi.encode(mixOf(seedBlock), link(LINKS - 1), claimId)));
+        vm.assertEq(book.claimInfo(claimId).seed, seedOf(seedBlock, link(LINKS - 1), claimId));
         claimId = submit(id, 5);
         seal(claimId, link(LINKS - 2));
         vm.assertEq(market.job(id).seedTip, link(LINKS - 2));
@@ -259,7 +262,7 @@ contract ClaimsTest is ClaimFixture {
         vm.warp(block.timestamp + 100);
         seal(claimId, link(LINKS - 1));
         IClaimBook.Claim memory c = book.claimInfo(claimId);
-        vm.assertEq(c.seed, keccak256(abi.encode(mixOf(c.seedBlock), link(LINKS - 1), claimId)), "drawn with the link");
+        vm.assertEq(c.seed, seedOf(c.seedBlock, link(LINKS - 1), claimId), "drawn with the link");
         vm.assertEq(market.job(id).seedTip, link(LINKS - 1), "which is used up");
     }
 

@@ -41,7 +41,8 @@ contract EquivocationTest is VerifyFixture {
         (d.receipt, d.leaf) = (another(c.jobId, c.first + index), r[index]);
         d.signature = signedReceipt(RIG_KEY, d.receipt);
         d.path = abi.decode(abi.encode(Tree.path(r, index)), (SumPath.Node[]));
-        ClaimTree.Claim memory tree = ClaimTree.Claim(c.jobId, c.first, c.count, c.totalUnits, c.root);
+        ClaimTree.Claim memory tree =
+            ClaimTree.Claim(c.jobId, c.client, c.operator, c.first, c.count, c.totalUnits, c.root);
         EquivocationStep.Accused memory accused = EquivocationStep.Accused(market.domainSeparator(), operator, tree);
         return abi.encode(EquivocationStep.Evidence(accused, EquivocationStep.Kind.ReceiptAndLeaf, abi.encode(d)));
     }

@@ -318,12 +318,14 @@ contract JobsTest is MarketFixture {
     function test_reserve_holdsTheFee() public {
         uint64 jobId = openActive(1 ether, 0);
         vm.startPrank(BOOK);
-        (address operator, uint128 fee, uint8 k, uint32 before) = market.reserve(jobId, rig(0), 0, 7, 1000);
+        (address from, address operator, uint128 fee, uint8 k, uint32 before) =
+            market.reserve(jobId, rig(0), 0, 7, 1000);
+        vm.assertEq(from, client);
         vm.assertEq(operator, rig(0));
         vm.assertEq(fee, 1000 * PRICE);
         vm.assertEq(k, 4);
         vm.assertEq(before, 0);
-        (,,, before) = market.reserve(jobId, rig(0), 7, 2, 500);
+        (,,,, before) = market.reserve(jobId, rig(0), 7, 2, 500);
         vm.assertEq(before, 7);
         vm.stopPrank();
         IJobMarket.Job memory j = market.job(jobId);

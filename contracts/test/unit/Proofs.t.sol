@@ -203,8 +203,7 @@ contract ProofsTest is VerifyFixture {
         IClaimBook.Claim memory c = info(claimId);
         return LeafStep.Drawn({
             domain: market.domainSeparator(),
-            client: client,
-            claim: ClaimTree.Claim(c.jobId, c.first, c.count, c.totalUnits, c.root),
+            claim: ClaimTree.Claim(c.jobId, c.client, c.operator, c.first, c.count, c.totalUnits, c.root),
             draw: book.draws(claimId)[0],
             opening: keccak256(abi.encode(openingsOf(claimId)[0])),
             answer: digestFor(answer())

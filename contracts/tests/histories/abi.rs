@@ -6,18 +6,13 @@ use alloy::primitives::{Address, U256};
 use alloy::sol_types::SolCall;
 use headframe_contracts::bindings::StakeRegistry;
 use headframe_contracts::bindings::{ClaimBook, IClaimBook, IJobMarket, IStakeRegistry, JobMarket, OperatorKeys};
-use headframe_market::action::Opening;
 use headframe_market::rules::{Call, Cut};
 use headframe_market::{Bid, JobOrder};
 
 /// Calls of the book whose types the bindings keep to themselves.
 mod book {
     alloy::sol! {
-        struct Sibling { bytes32 hash; uint64 sum; }
-        struct Receipt { uint64 jobId; uint64 seq; bytes32 srcRoot; bytes32 outRoot; uint64 units; uint64 outBytes; }
-        struct Opening { Receipt leaf; uint64 srcBytes; uint32 durationMs; bytes clientSig; Sibling[] path; }
         struct Cut { address to; uint16 share; }
-        function answer(uint64 claimId, Opening[] openings, bytes32[] commitments);
         function punish(uint64 claimId, uint8 fault, Cut[] cuts);
     }
 }
@@ -80,8 +75,7 @@ pub(crate) fn transaction(site: &Site, call: &Call) -> (Address, u128, Vec<u8>) 
             to_book(ClaimBook::sealCall { claimId: claim.0, header, preimage }.abi_encode())
         }
         Call::Answer { claim, openings, commitments } => {
-            let openings = openings.iter().map(opening_abi).collect();
-            to_book(book::answerCall { claimId: claim.0, openings, commitments }.abi_encode())
+            to_book(ClaimBook::answerCall { claimId: claim.0, openings, commitments }.abi_encode())
         }
         Call::Reveal { claim, openings, commitments, digests, salts } => {
             let answered = IClaimBook::Answered { openings, digests: commitments };
@@ -138,22 +132,4 @@ fn bid_abi(bid: &Bid) -> IJobMarket::Bid {
 
 fn cut_abi(cut: &Cut) -> IStakeRegistry::Cut {
     IStakeRegistry::Cut { to: cut.to, share: cut.share }
-}
-
-fn opening_abi(opening: &Opening) -> book::Opening {
-    let receipt = &opening.receipt;
-    book::Opening {
-        leaf: book::Receipt {
-            jobId: receipt.job.0,
-            seq: receipt.seq.0,
-            srcRoot: receipt.src_root,
-            outRoot: receipt.out_root,
-            units: receipt.units.0,
-            outBytes: receipt.out_bytes,
-        },
-        srcBytes: opening.src_bytes,
-        durationMs: opening.duration_ms,
-        clientSig: opening.client_signature.clone(),
-        path: opening.path.iter().map(|node| book::Sibling { hash: node.hash, sum: node.sum }).collect(),
-    }
 }

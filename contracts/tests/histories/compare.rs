@@ -68,13 +68,13 @@ pub(crate) fn one_job(site: &Site, evm: &mut Evm, id: JobId, job: &Job) {
 pub(crate) fn one_claim(site: &Site, evm: &mut Evm, id: ClaimId, claim: &Claim) {
     let seen: IClaimBook::Claim = evm.view(site.at.book, &ClaimBook::claimInfoCall { claimId: id.0 });
     let model = (
-        (id.job().0, id.first().0, claim.operator, claim.count, claim.units, claim.root),
+        ((id.job().0, id.first().0), (claim.client, claim.operator), claim.count, claim.units, claim.root),
         (claim.state as u8, u16::from(claim.drawn), claim.fee, claim.lock, claim.holds.iter().sum::<u8>()),
-        (claim.seed_block.0, claim.seed, claim.day() - site.epoch_zero, claim.answers),
+        (claim.seed_block_shown().0, claim.seed, claim.day() - site.epoch_zero, claim.answers),
         (claim.answer_until(), claim.attest_until(), claim.reveal_until(), claim.contest_until()),
     );
     let chain = (
-        (seen.jobId, seen.first, seen.operator, seen.count, seen.totalUnits, seen.root),
+        ((seen.jobId, seen.first), (seen.client, seen.operator), seen.count, seen.totalUnits, seen.root),
         (seen.state, seen.drawn, seen.fee, seen.lock, seen.holds),
         (seen.seedBlock, seen.seed, u64::from(seen.epoch), seen.answers),
         (seen.answerUntil.to(), seen.attestUntil.to(), seen.revealUntil.to(), seen.contestUntil.to()),

@@ -5,7 +5,7 @@ use alloy::primitives::{B256, U256};
 use headframe_market::action::Opening;
 use headframe_market::merkle::Node;
 use headframe_market::rules::{Call, Cut};
-use headframe_market::{ClaimId, Price, Timestamp};
+use headframe_market::{ClaimId, Price, Timestamp, packed};
 
 impl History<'_> {
     /// One argument is not what it should be.
@@ -48,7 +48,11 @@ impl History<'_> {
                 6 => *units += 1,
                 _ => *root = B256::repeat_byte(4),
             },
-            Call::Answer { openings, commitments, .. } => self.spoil_answer(openings, commitments, n),
+            Call::Answer { claim, openings, commitments } => {
+                let Some(mut all) = packed::unpack(*claim, openings, commitments.len()) else { return };
+                self.spoil_answer(&mut all, commitments, n);
+                *openings = packed::pack(*claim, &all);
+            }
             Call::Reveal { openings, commitments, digests, salts, .. } => {
                 let list = [digests, salts, openings, commitments].into_iter().nth(n % 4);
                 if let Some(list) = list

@@ -9,7 +9,7 @@ use headframe_market::machine::{ClaimState, JobState, draws};
 use headframe_market::merkle::SumTree;
 use headframe_market::receipt::Segment;
 use headframe_market::rules::{Call, Claim, Cut, Fault, Job};
-use headframe_market::{ClaimId, JobId, Receipt, SegmentNo, Units};
+use headframe_market::{ClaimId, JobId, Receipt, SegmentNo, Units, packed};
 
 impl History<'_> {
     pub(crate) fn for_work(&mut self, id: JobId, job: &Job) -> Step {
@@ -155,7 +155,7 @@ impl History<'_> {
         if let Some(work) = self.works.get_mut(&id) {
             work.said = Some((openings.iter().map(Opening::hash).collect(), secrets));
         }
-        Call::Answer { claim: id, openings, commitments }
+        Call::Answer { claim: id, openings: packed::pack(id, &openings), commitments }
     }
 
     pub(crate) fn reveal(&mut self, id: ClaimId) -> Call {

@@ -30,6 +30,11 @@ impl Keys {
         Self { client: key(1), operator: key(2) }
     }
 
+    /// A claim from its tree.
+    pub(crate) fn claim(&self, count: u32, tree: &SumTree) -> Claim {
+        leaf::claim((JOB, self.client.address()), self.operator.address(), FIRST, count, tree)
+    }
+
     /// Each in the other's place.
     pub(crate) fn swapped() -> Self {
         let Self { client, operator } = Self::new();
@@ -104,7 +109,7 @@ impl Work {
         dice: &mut Dice,
     ) -> Self {
         let tree = SumTree::new(&leaves).unwrap();
-        let claim = leaf::claim(JOB, FIRST, leaves.len() as u32, &tree);
+        let claim = keys.claim(leaves.len() as u32, &tree);
         let signature = sign(&keys.client, order(&leaves[index]).signing_hash(&DOMAIN));
         let opening = leaf::opening(&leaves[index], &order(&leaves[index]), &signature, &tree, index).unwrap();
         let before: u64 = leaves[..index].iter().map(|leaf| leaf.units.0).sum();
@@ -118,7 +123,6 @@ impl Work {
     pub(crate) fn bind(&mut self, draw: u64) {
         self.drawn = Drawn {
             domain: DOMAIN.separator(),
-            client: self.keys.client.address(),
             claim: self.claim,
             draw,
             opening: leaf::opening_hash(&self.opening),
@@ -272,7 +276,7 @@ fn leaves_in_the_wrong_place_are_convicted() {
             continue;
         }
         let tree = SumTree::new(&leaves).unwrap();
-        let drawn = Drawn { claim: leaf::claim(JOB, FIRST, count, &tree), ..work.drawn };
+        let drawn = Drawn { claim: work.keys.claim(count, &tree), ..work.drawn };
         let accusation = leaf::accuse_places(&drawn, &leaves).unwrap();
         assert_eq!(step.prove(&accusation).0, fault("wrong place"));
     }

@@ -90,7 +90,7 @@ pub fn openings(claim: &ClaimView, evidence: &[Evidence]) -> Result<Vec<Opening>
     let wrong_root = AnswerError::Root { claim: id };
     let tree = SumTree::new(&leaves).ok_or(wrong_root.clone())?;
     let right_range = leaves.iter().zip(claim.first.0..).all(|(leaf, seq)| leaf.seq == SegmentNo(seq));
-    if tree.root().hash != claim.root || tree.root().sum != claim.units.0 || !right_range {
+    if !claim.is_of(tree.root().hash) || tree.root().sum != claim.units.0 || !right_range {
         return Err(wrong_root);
     }
     let open = |offset| {
@@ -108,7 +108,7 @@ pub fn answers(claim: &ClaimView, answer: &Action) -> bool {
         let index = leaf.seq.0.checked_sub(claim.first.0)?;
         let (root, before) = crate::merkle::open(&leaf, index, &opening.path)?;
         let covers = (before..before.saturating_add(leaf.units.0)).contains(&offset);
-        Some(root.hash == claim.root && covers)
+        Some(claim.is_of(root.hash) && covers)
     };
     let drawn = draws(claim.seed, claim.drawn, claim.units);
     *id == claim.id
@@ -177,12 +177,13 @@ mod tests {
         ClaimView {
             id: ClaimId(2),
             job: JobId(1),
-            operator: Address::ZERO,
+            client: Address::repeat_byte(0xc1),
+            operator: Address::repeat_byte(0x09),
             first: SegmentNo(5),
             count: evidence.len() as u32,
             units: Units(root.sum),
             state,
-            root: root.hash,
+            root: merkle::bound(root.hash, Address::repeat_byte(0xc1), Address::repeat_byte(0x09)),
             drawn: 4,
             seed: B256::repeat_byte(9),
             seed_block: BlockNo(100),
@@ -225,7 +226,8 @@ mod tests {
         for (opening, offset) in openings.iter().zip(drawn) {
             let index = opening.receipt.seq.0 - claim.first.0;
             let (root, before) = merkle::open(&opening.receipt.leaf(), index, &opening.path).unwrap();
-            assert_eq!((root.hash, root.sum), (claim.root, claim.units.0));
+            assert!(claim.is_of(root.hash));
+            assert_eq!(root.sum, claim.units.0);
             assert!((before..before + opening.receipt.units.0).contains(&offset));
         }
     }
@@ -241,6 +243,7 @@ mod tests {
         assert!(!answers(&redrawn, &kept), "another block drew other units");
         assert!(!answers(&ClaimView { id: ClaimId(3), ..sealed.clone() }, &kept));
         assert!(!answers(&ClaimView { drawn: 3, ..sealed.clone() }, &kept));
+        assert!(!answers(&ClaimView { client: Address::ZERO, ..sealed.clone() }, &kept));
         assert!(!answers(&ClaimView { root: B256::ZERO, ..sealed.clone() }, &kept));
         assert!(!answers(&sealed, &reveal(&kept).unwrap()));
     }

@@ -8,6 +8,7 @@ pub mod claim;
 pub mod client;
 pub mod operator;
 
+use crate::merkle::bound;
 use crate::units::{BlockNo, ClaimId, JobId, Price, SegmentNo, Timestamp, Units, Wei};
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::SolValue;
@@ -136,6 +137,8 @@ pub struct ClaimView {
     pub id: ClaimId,
     /// Its job.
     pub job: JobId,
+    /// Who ordered the work.
+    pub client: Address,
     /// Who claimed.
     pub operator: Address,
     /// First segment of the range.
@@ -146,13 +149,13 @@ pub struct ClaimView {
     pub units: Units,
     /// Its stage.
     pub state: ClaimState,
-    /// Root of the Merkle-sum tree.
+    /// Top of the Merkle-sum tree, [bound](crate::merkle::bound) to client and operator.
     pub root: B256,
     /// How many segments are drawn.
     pub drawn: u16,
     /// The draw's seed, zero before it is sealed.
     pub seed: B256,
-    /// The block whose randomness draws.
+    /// The block whose randomness draws; zero once answered.
     pub seed_block: BlockNo,
     /// Last second for seal and answer.
     pub answer_until: Timestamp,
@@ -168,10 +171,24 @@ pub struct ClaimView {
     pub fee: Wei,
 }
 
+impl ClaimView {
+    /// Whether this is the top of its tree.
+    pub fn is_of(&self, top: B256) -> bool {
+        bound(top, self.client, self.operator) == self.root
+    }
+}
+
 /// How many segments are drawn of a claim of `count` segments.
 pub fn drawn(samples: u8, count: u32) -> u16 {
     let all = if count < LONG_CLAIM { samples.min(2) } else { samples };
     u32::from(all).min(count) as u16 // at most 255
+}
+
+/// The seed of a claim: the lowest 80 bits of `keccak256(abi.encode(prevrandao, preimage, claim))`.
+pub fn seed(prevrandao: B256, preimage: B256, claim: ClaimId) -> B256 {
+    let mut seed = keccak256((prevrandao, preimage, U256::from(claim.0)).abi_encode());
+    seed[..22].fill(0);
+    seed
 }
 
 /// The unit offsets that a sealed claim must open, each `keccak256(abi.encode(seed, j)) mod units`.

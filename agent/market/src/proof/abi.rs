@@ -66,14 +66,16 @@ alloy_sol_types::sol! {
 
     // ClaimTree.sol, LeafStep.sol
     #[derive(Debug, Default, PartialEq, Eq, Copy)]
-    struct Claim { uint64 jobId; uint64 first; uint32 count; uint64 totalUnits; bytes32 root; }
+    struct Claim {
+        uint64 jobId; address client; address operator; uint64 first; uint32 count; uint64 totalUnits; bytes32 root;
+    }
     #[derive(Debug, Default, PartialEq, Eq)]
     struct Leaf {
         uint64 jobId; uint64 seq; bytes32 srcRoot; bytes32 outRoot; uint64 units; uint64 outBytes;
     }
     #[derive(Debug, Default, PartialEq, Eq, Copy)]
     struct Drawn {
-        bytes32 domain; address client; Claim claim; uint64 draw; bytes32 opening; bytes32 answer;
+        bytes32 domain; Claim claim; uint64 draw; bytes32 opening; bytes32 answer;
     }
     #[derive(Debug, Default, PartialEq, Eq)]
     struct Opening { Leaf leaf; uint64 srcBytes; uint32 durationMs; bytes clientSig; SumNode[] path; }

@@ -5,11 +5,11 @@ use super::abi::{
 };
 use super::{Accusation, openings};
 use crate::commit::Pictures;
-use crate::merkle::{Leaf, SumTree, open};
+use crate::merkle::{Leaf, SumTree, bound, open};
 use crate::receipt::Segment;
 use crate::typed_data::Domain;
 use crate::units::{JobId, SegmentNo, Units};
-use alloy_primitives::{B256, Bytes, Signature, keccak256};
+use alloy_primitives::{Address, B256, Bytes, Signature, keccak256};
 use alloy_sol_types::SolValue;
 
 /// What the evidence shows, in the contract's order.
@@ -31,10 +31,17 @@ pub struct Answered<'a> {
     pub opening: &'a Opening,
 }
 
-/// A claim from its tree.
-pub fn claim(job: JobId, first: SegmentNo, count: u32, tree: &SumTree) -> Claim {
-    let root = tree.root();
-    Claim { jobId: job.0, first: first.0, count, totalUnits: root.sum, root: root.hash }
+/// A claim of `operator` on the job of `client` from its tree.
+pub fn claim(
+    (job, client): (JobId, Address),
+    operator: Address,
+    first: SegmentNo,
+    count: u32,
+    tree: &SumTree,
+) -> Claim {
+    let top = tree.root();
+    let root = bound(top.hash, client, operator);
+    Claim { jobId: job.0, client, operator, first: first.0, count, totalUnits: top.sum, root }
 }
 
 /// The opening of one segment of a claim, with the client's signature over its order.
@@ -114,7 +121,7 @@ impl Answered<'_> {
             duration_ms: self.opening.durationMs,
         };
         let signer = signature(&self.opening.clientSig).and_then(|signature| order.signer(&self.domain, &signature));
-        covers && signer == Some(self.drawn.client)
+        covers && signer == Some(claim.client)
     }
 }
 
@@ -151,7 +158,7 @@ fn holds(claim: &Claim, leaf: &Leaf, index: u64, path: &[SumNode]) -> Option<u64
     let depth = claim.count.max(1).next_power_of_two().trailing_zeros() as usize;
     let path: Vec<_> = path.iter().map(|node| crate::merkle::Node { hash: node.hash, sum: node.sum }).collect();
     let (root, before) = open(leaf, index, &path).filter(|_| path.len() == depth)?;
-    (root.hash == claim.root && root.sum == claim.totalUnits).then_some(before)
+    (bound(root.hash, claim.client, claim.operator) == claim.root && root.sum == claim.totalUnits).then_some(before)
 }
 
 fn accusation(drawn: &Drawn, kind: Kind, detail: Vec<u8>) -> Accusation {

@@ -4,27 +4,30 @@ use super::{Claim, Refusal, ensure, orders};
 use crate::action::Opening;
 use crate::machine::draws;
 use crate::merkle;
+use crate::packed::unpack;
 use crate::receipt::Segment;
 use crate::typed_data::Domain;
 use crate::units::{ClaimId, Units};
 use alloy_primitives::Address;
 
+/// What the packed openings of a claim say, if `operator` may say it.
 pub(super) fn check(
     domain: &Domain,
-    client: Address,
+    operator: Option<Address>,
     id: ClaimId,
     claim: &Claim,
-    openings: &[Opening],
-) -> Result<(), Refusal> {
+    packed: &[u8],
+) -> Result<Vec<Opening>, Refusal> {
     let levels = claim.count.next_power_of_two().trailing_zeros() as usize;
+    let openings = unpack(id, packed, claim.drawn.into()).ok_or(Refusal::WrongLength)?;
+    ensure(openings.iter().all(|opening| opening.path.len() == levels), Refusal::WrongLength)?;
     let drawn = draws(claim.seed, claim.drawn.into(), Units(claim.units));
     for (opening, offset) in openings.iter().zip(drawn) {
         let receipt = &opening.receipt;
-        let index = receipt.seq.0.checked_sub(id.first().0).filter(|&index| index < claim.count.into());
-        let index = index.filter(|_| receipt.job == id.job()).ok_or(Refusal::OpeningOutsideClaim)?;
-        ensure(opening.path.len() == levels, Refusal::WrongPathLength)?;
+        let index = receipt.seq.0 - id.first().0;
+        ensure(index < claim.count.into(), Refusal::OpeningOutsideClaim)?;
         let (root, before) = merkle::open(&receipt.leaf(), index, &opening.path).ok_or(Refusal::SumTooLarge)?;
-        ensure(root.hash == claim.root && root.sum == claim.units, Refusal::NotInClaim)?;
+        ensure(root.sum == claim.units, Refusal::NotInClaim)?;
         let covered = offset >= before && offset - before < receipt.units.0;
         ensure(covered, Refusal::DrawNotCovered)?;
         let order = Segment {
@@ -34,8 +37,11 @@ pub(super) fn check(
             src_bytes: opening.src_bytes,
             duration_ms: opening.duration_ms,
         };
-        let signer = orders::signer(order.signing_hash(domain), &opening.client_signature);
-        ensure(signer == Some(client), Refusal::WrongClientSignature)?;
+        // One comparison tells that the leaf is in the tree, the order the client's and the opening the operator's.
+        let client =
+            orders::signer(order.signing_hash(domain), &opening.client_signature).ok_or(Refusal::NotInClaim)?;
+        let operator = operator.ok_or(Refusal::NotInClaim)?;
+        ensure(merkle::bound(root.hash, client, operator) == claim.root, Refusal::NotInClaim)?;
     }
-    Ok(())
+    Ok(openings)
 }

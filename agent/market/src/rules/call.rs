@@ -1,7 +1,6 @@
 //! The calls that the model knows, named after the contracts' functions; `value` is the wei sent along.
 
 use super::params::{ClaimParams, MarketParams};
-use crate::action::Opening;
 use crate::order::{Bid, JobOrder};
 use crate::units::{ClaimId, JobId, Timestamp};
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -154,7 +153,8 @@ pub enum Call {
     },
     Answer {
         claim: ClaimId,
-        openings: Vec<Opening>,
+        /// [Packed](crate::packed).
+        openings: Bytes,
         commitments: Vec<B256>,
     },
     Reveal {

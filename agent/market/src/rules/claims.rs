@@ -4,6 +4,7 @@ use super::params::ClaimParams;
 use super::{DAY, Market, Now, Refusal, answers, ensure, header};
 use crate::action::{Opening, Secret};
 use crate::machine::{ClaimState, MAX_CLAIM};
+use crate::merkle;
 use crate::units::{BlockNo, ClaimId, JobId};
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::SolValue;
@@ -15,10 +16,12 @@ pub struct Claim {
     pub state: ClaimState,
     pub count: u32,
     pub units: u64,
+    /// Bound to client and operator.
     pub root: B256,
     pub drawn: u8,
     pub fee: u128,
     pub lock: u128,
+    pub client: Address,
     pub operator: Address,
     pub seed_block: BlockNo,
     /// Zero until sealed.
@@ -38,6 +41,11 @@ impl Claim {
     /// Last second for seal and answer.
     pub fn answer_until(&self) -> u64 {
         self.claimed_at + u64::from(self.params.answer_window)
+    }
+
+    /// The block whose randomness draws, as the chain shows it: zero once answered.
+    pub fn seed_block_shown(&self) -> BlockNo {
+        if self.answered_at.is_some() { BlockNo(0) } else { self.seed_block }
     }
 
     /// Last second for the client's link.
@@ -94,8 +102,9 @@ impl Market {
     ) -> Result<ClaimId, Refusal> {
         ensure((1..=MAX_CLAIM).contains(&count), Refusal::BadCount)?;
         ensure(units > 0, Refusal::ZeroUnits)?;
-        let id = ClaimId::of(job, crate::units::SegmentNo(first)).ok_or(Refusal::SafeCastOverflowedUintDowncast)?;
         let reserved = self.reserve(now, caller, job, (first, count), units)?;
+        // The market knows no job and no segment beyond 32 bits.
+        let id = ClaimId::of(job, crate::units::SegmentNo(first)).ok_or(Refusal::Panic)?;
         let params = self.claim_params.current().clone();
         let drawn = ClaimParams::drawn(count, reserved.samples);
         let lock = params.lock(reserved.fee, count, drawn).ok_or(Refusal::SafeCastOverflowedUintDowncast)?;
@@ -103,10 +112,11 @@ impl Market {
             state: ClaimState::Submitted,
             count,
             units,
-            root,
+            root: merkle::bound(root, reserved.client, reserved.operator),
             drawn,
             fee: reserved.fee,
             lock,
+            client: reserved.client,
             operator: reserved.operator,
             seed_block: now.block.after(params.seed_delay.into()),
             seed: B256::ZERO,
@@ -143,7 +153,7 @@ impl Market {
         }
         let claim = self.claim_mut(id)?;
         claim.state = ClaimState::Sealed;
-        claim.seed = keccak256((random, preimage, alloy_primitives::U256::from(id.0)).abi_encode());
+        claim.seed = crate::machine::seed(random, preimage, id);
         Ok(())
     }
 
@@ -156,17 +166,14 @@ impl Market {
         now: &Now<'_>,
         caller: Address,
         id: ClaimId,
-        openings: &[Opening],
+        openings: &[u8],
         commitments: &[B256],
     ) -> Result<(), Refusal> {
         let claim = self.claim_mut(id)?.clone();
         claim.in_state(ClaimState::Sealed)?;
         ensure(now.time.0 <= claim.answer_until(), Refusal::TooLate)?;
-        let wanted = usize::from(claim.drawn);
-        ensure(openings.len() == wanted && commitments.len() == wanted, Refusal::WrongLength)?;
-        self.require_claimant(&claim, caller)?;
-        let client = self.job_mut(id.job())?.client;
-        answers::check(&self.domain, client, id, &claim, openings)?;
+        ensure(commitments.len() == usize::from(claim.drawn), Refusal::WrongLength)?;
+        let openings = answers::check(&self.domain, self.stake.operator_of(caller), id, &claim, openings)?;
         let hashes: Vec<B256> = openings.iter().map(Opening::hash).collect();
         let claim = self.claim_mut(id)?;
         claim.state = ClaimState::Answered;

@@ -7,6 +7,7 @@ use alloy_primitives::{Address, B256};
 
 /// What the book learns of a job when it makes a claim.
 pub(super) struct Reserved {
+    pub(super) client: Address,
     pub(super) operator: Address,
     pub(super) fee: u128,
     pub(super) samples: u8,
@@ -56,7 +57,7 @@ impl Market {
         job.reserved += fee;
         (job.next_seq, job.before) = (SegmentNo(next.into()), count);
         job.open_claims += 1;
-        Ok(Reserved { operator: job.operator, fee, samples: job.samples, before })
+        Ok(Reserved { client: job.client, operator: job.operator, fee, samples: job.samples, before })
     }
 
     /// The claim is settled. What goes to the challenge manager leaves the market.

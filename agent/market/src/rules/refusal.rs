@@ -39,8 +39,7 @@ refusals! {
     ZeroValue, NothingOwed, UnknownProfile,
     // the book's
     NotJudge, BadCount, ZeroUnits, ClaimNotInState, TooEarly, TooLate, EarlierClaimUnsealed, PreimageTooLate, WrongLength,
-    OpeningOutsideClaim, WrongPathLength, NotInClaim, DrawNotCovered, WrongClientSignature, NotWhatWasAnswered,
-    WrongReveal, Held, NotHeld, HeaderOutOfReach, WrongHeader, BadHeader, SumTooLarge,
+    OpeningOutsideClaim, NotInClaim, DrawNotCovered, NotWhatWasAnswered, WrongReveal, Held, NotHeld, HeaderOutOfReach, WrongHeader, BadHeader, SumTooLarge,
     // the registry's and the keys'
     ZeroAmount, InsufficientFree, ReleaseTooLarge, SlasherInState, CutsTooLarge, NotOwner, NotProposed, KeyInUse,
     // the language's and its libraries'

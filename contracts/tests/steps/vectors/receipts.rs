@@ -11,7 +11,6 @@ use headframe_market::proof::abi::{
     EquivocationEvidence, LeafEvidence, Opening, PlaceDetail, ReceiptAndLeaf, TwoReceipts, UnitsDetail,
 };
 use headframe_market::proof::{Accusation, Drawn, equivocation, leaf};
-use headframe_market::{JobId, SegmentNo};
 
 /// Puts some leaf elsewhere.
 type Move = fn(&mut Vec<Leaf>);
@@ -80,7 +79,11 @@ fn vectors_of_leaf_step() {
     convicted("a unit before it", |work| work.drawn.draw = 0, "not drawn");
     convicted("another length", |work| work.opening.srcBytes += 1, "not ordered");
     convicted("no signature", |work| work.opening.clientSig = Default::default(), "not ordered");
-    convicted("another client", |work| work.keys = crate::receipts::Keys::swapped(), "not ordered");
+    let anothers = |work: &mut Work| {
+        work.keys = crate::receipts::Keys::swapped();
+        work.claim = work.keys.claim(work.leaves.len() as u32, &work.tree);
+    };
+    convicted("another client", anothers, "not ordered");
 
     let units = honest.answered().look_at_units(&honest.answer, &honest.renditions);
     file.add("the units of the pictures", &units, "NothingWrong");
@@ -111,7 +114,7 @@ fn vectors_of_leaf_step() {
         let mut leaves = honest.leaves.clone();
         change(&mut leaves);
         let tree = SumTree::new(&leaves).unwrap();
-        let claim = leaf::claim(JobId(honest.claim.jobId), SegmentNo(honest.claim.first), 5, &tree);
+        let claim = honest.keys.claim(5, &tree);
         let drawn = Drawn { claim, ..honest.drawn };
         file.add(name, &leaf::accuse_places(&drawn, &leaves).unwrap(), "wrong place");
     }
