@@ -147,11 +147,15 @@ pub(super) fn note_generation(path: &Path, generation: u64) -> Result<(), NotSaf
     })
 }
 
+/// How long a signer waits for another to let go of the database: one whose agent was killed is about to end, and the agent may
+/// be started again before it has.
+const TAKE_OVER: std::time::Duration = std::time::Duration::from_secs(5);
+
 fn connect(path: &Path) -> Result<Connection, NotSafe> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let db = Connection::open_with_flags(path, flags)?;
-        db.busy_timeout(std::time::Duration::ZERO)?;
+        db.busy_timeout(TAKE_OVER)?;
         // Else a statement with a parameter in its LIMIT is prepared anew whenever that changes.
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         db.set_prepared_statement_cache_capacity(64); // all there are

@@ -90,7 +90,13 @@ pub(super) async fn left(market: &mut Market) {
     let key = claimed["key"].as_str().unwrap();
     assert!(key.starts_with("claim:1:") && claimed["intent"]["key"] == key, "{claimed}");
     market.mined(key).await;
-    let claims = market.answer(&["claims", "list", "--limit", "1"]).await;
+    let mut claims = Value::Null;
+    market
+        .until("the claim is listed", 30, async |market: &Market| {
+            claims = market.answer(&["claims", "list", "--limit", "1"]).await;
+            !claims["claims"][0].is_null()
+        })
+        .await;
     let id = claims["claims"][0]["id"].to_string();
     let claim = market.answer(&["claims", "show", &id]).await;
     assert_eq!(claim["claim"]["job"], 1, "{claim}");
