@@ -168,6 +168,17 @@ fn a_second_opener_finds_it_locked() {
 }
 
 #[test]
+fn a_second_opener_waits_for_one_that_is_about_to_end() {
+    let (Rig { folder: _folder, store, key }, path) = raw();
+    let ends = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        drop(store);
+    });
+    headframe_guard::store::Store::open(&path, key.address(), headframe_market::Role::Operator).unwrap();
+    ends.join().unwrap();
+}
+
+#[test]
 fn settings_and_modes_are_those_that_survive_a_power_cut() {
     use std::os::unix::fs::PermissionsExt;
     let (rig, path) = raw();
