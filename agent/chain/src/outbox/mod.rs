@@ -389,7 +389,7 @@ impl Outbox {
                         (State::Failed, _) if looked => entry.intent.done_block,
                         (State::Reverted, _) if looked => entry.intent.block,
                         (state, _) if looked && !quorum && state.is_mined() => entry.intent.block,
-                        (State::Sent, Some(Doubt::Spent(since))) => Some(since),
+                        (state, Some(Doubt::Spent(since))) if state.is_in_flight() => Some(since),
                         _ => None,
                     };
                     let failed = entry.intent.state == State::Failed;

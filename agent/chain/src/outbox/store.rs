@@ -273,7 +273,7 @@ impl Store {
         self.write_for(action, |tx| {
             let unsigned = "DELETE FROM intents WHERE id = ?1 AND key = ?2 AND state = 'failed' AND nonce IS NULL";
             let spent = "UPDATE intents SET key = key || '@' || nonce WHERE id = ?1 AND key = ?2 AND nonce IS NOT NULL \
-                         AND state IN ('failed', 'sent', 'mined', 'reverted', 'safe', 'final')";
+                         AND state IN ('failed', 'signed', 'sent', 'mined', 'reverted', 'safe', 'final')";
             for before in [unsigned, spent] {
                 if tx.execute(before, params![entry.id, entry.intent.key])? == 1 {
                     insert(tx, action, deadline, head)?;

@@ -99,6 +99,16 @@ fn a_nonce_is_spent_by_a_signature_and_not_before() {
     store.retry(&failed, &Action::Withdraw { nth: 2 }, Deadline::NONE, HEAD).unwrap();
     assert_eq!(store.get("withdraw:2").unwrap().unwrap().intent.state, State::Queued);
     assert_eq!(store.list(100).unwrap().len(), rows);
+
+    // One that was signed anew, with higher fees, has been sent before.
+    let sent = sign(&mut store, 3);
+    let attempt = Attempt { hash: B256::repeat_byte(0xee), raw: vec![4].into() };
+    store.signed(&sent, Fees { max_fee: 200, max_priority: 20 }, &attempt, HEAD, DAY).unwrap();
+    let signed = store.get("withdraw:3").unwrap().unwrap();
+    assert_eq!(signed.intent.state, State::Signed);
+    store.retry(&signed, &Action::Withdraw { nth: 3 }, Deadline::NONE, HEAD).unwrap();
+    assert_eq!(store.get("withdraw:3").unwrap().unwrap().intent.nonce, None);
+    assert_eq!(store.get("withdraw:3@7").unwrap().unwrap().id, sent.id);
 }
 
 fn nonces(entries: &[Entry]) -> Vec<u64> {
