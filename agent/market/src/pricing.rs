@@ -86,7 +86,7 @@ impl ClaimWork {
     /// Gas of claim, seal, answer, reveal and settlement together: what `contracts/snapshots/claims.json` measures for
     /// claims of 1800 segments, never less.
     pub fn gas(&self) -> u64 {
-        380_000 + 23_500 * u64::from(self.drawn)
+        381_000 + 24_000 * u64::from(self.drawn)
     }
 
     /// What a unit pays of the claim's gas. `None` for no work and on overflow.
@@ -218,15 +218,15 @@ mod tests {
 
     #[test]
     fn cost_and_margin_are_asked_but_never_less_than_the_floor() {
-        // 72e12 / 3.6e6 * 500 / 1e5 = 100_000 of energy; 427_000 gas over 1e7 units are 0.0427 gas a unit.
+        // 72e12 / 3.6e6 * 500 / 1e5 = 100_000 of energy; 429_000 gas over 1e7 units are 0.0429 gas a unit.
         let gas = Some(Wei(10 * GWEI));
-        let cost = Some(UnitCost { energy: Wei(100_000), gas: Wei(427_000_000) });
-        assert_eq!(rule(0, 0).ask(CLAIM, gas), Ok(Ask { price: price(427_100_000), cost }));
-        assert_eq!(rule(0, 25).ask(CLAIM, gas), Ok(Ask { price: price(533_875_000), cost }));
+        let cost = Some(UnitCost { energy: Wei(100_000), gas: Wei(429_000_000) });
+        assert_eq!(rule(0, 0).ask(CLAIM, gas), Ok(Ask { price: price(429_100_000), cost }));
+        assert_eq!(rule(0, 25).ask(CLAIM, gas), Ok(Ask { price: price(536_375_000), cost }));
         assert_eq!(rule(GWEI, 25).ask(CLAIM, gas), Ok(Ask { price: price(GWEI), cost }));
         assert_eq!(rule(0, 25).ask(CLAIM, Some(Wei(0))).unwrap().price, price(125_000));
         let refused = rule(0, 0).bid(price(5), CLAIM, gas).unwrap_err().to_string();
-        assert!(refused.ends_with("asks 427100000: a unit costs 100000 of energy and 427000000 of gas"), "{refused}");
+        assert!(refused.ends_with("asks 429100000: a unit costs 100000 of energy and 429000000 of gas"), "{refused}");
     }
 
     #[test]

@@ -20,20 +20,9 @@ library SignedTypes {
     function segment(uint64 jobId, uint64 seq, bytes32 srcRoot, uint64 srcBytes, uint32 durationMs)
         internal
         pure
-        returns (bytes32 hash)
+        returns (bytes32)
     {
-        bytes32 kind = SEGMENT;
-        // keccak256(abi.encode(SEGMENT, jobId, seq, srcRoot, srcBytes, durationMs)), for a third of the compiler's price.
-        assembly ("memory-safe") {
-            let m := mload(0x40) // behind what is in use
-            mstore(m, kind)
-            mstore(add(m, 0x20), and(jobId, 0xffffffffffffffff))
-            mstore(add(m, 0x40), and(seq, 0xffffffffffffffff))
-            mstore(add(m, 0x60), srcRoot)
-            mstore(add(m, 0x80), and(srcBytes, 0xffffffffffffffff))
-            mstore(add(m, 0xa0), and(durationMs, 0xffffffff))
-            hash := keccak256(m, 0xc0)
-        }
+        return keccak256(abi.encode(SEGMENT, jobId, seq, srcRoot, srcBytes, durationMs));
     }
 
     function receipt(Work.Receipt memory r) internal pure returns (bytes32) {

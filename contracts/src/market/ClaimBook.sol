@@ -119,14 +119,10 @@ contract ClaimBook is ClaimFaults {
             root: c.root,
             seed: seed
         });
-        bytes memory answered = Openings.check(claimed, openings, commitments);
+        bytes32[] memory hashes = Openings.check(claimed, openings, commitments.length);
         c.head = h.answered(block.timestamp.toUint40(), uint80(uint256(seed)));
-        c.word = keccak256(answered);
-        bytes32 topic = ClaimAnswered.selector;
-        assembly ("memory-safe") {
-            // emit ClaimAnswered(claimId, hashes, commitments): the same bytes, but for the struct's offset.
-            log2(add(answered, 0x40), sub(mload(answered), 0x20), topic, claimId)
-        }
+        c.word = keccak256(abi.encode(Answered(hashes, commitments)));
+        emit ClaimAnswered(claimId, hashes, commitments);
     }
 
     function reveal(uint64 claimId, Answered calldata answered, bytes32[] calldata digests, bytes32[] calldata salts)

@@ -17,6 +17,7 @@ import {SignedTypes} from "../lib/SignedTypes.sol";
 library Openings {
     uint256 private constant PATH = 159; // where it begins
     uint256 private constant SIBLING = 40;
+    uint256 private constant ENCODED = 0x200; // bytes of abi.encode(Work.Opening) before its siblings
 
     /// What an opening is held against.
     struct Claimed {
@@ -30,60 +31,32 @@ library Openings {
     }
 
     /// @notice The unit that the seed draws for a slot: so many units lie before it.
-    function drawn(bytes32 seed, uint256 slot, uint64 totalUnits) internal pure returns (uint64 unit) {
-        assembly ("memory-safe") {
-            mstore(0, seed)
-            mstore(0x20, slot)
-            unit := mod(keccak256(0, 0x40), and(totalUnits, 0xffffffffffffffff))
-        }
+    function drawn(bytes32 seed, uint256 slot, uint64 totalUnits) internal pure returns (uint64) {
+        return uint64(uint256(keccak256(abi.encode(seed, slot))) % totalUnits); // below totalUnits
     }
 
-    /// @notice Reverts unless there is an opening for each commitment, and opening j is the segment that covers unit
-    /// drawn(seed, j), is in the claim of that operator, and was signed by its client.
-    /// @return answered abi.encode(IClaimBook.Answered(hashes of the openings, commitments)).
-    function check(Claimed memory c, bytes calldata packed, bytes32[] calldata commitments)
-        internal
-        pure
-        returns (bytes memory answered)
-    {
-        (uint256 n, uint256 size) = (commitments.length, PATH + SIBLING * MerkleSum.depth(c.count));
+    /// @notice Reverts unless there are n openings, and opening j is the segment that covers unit drawn(seed, j), is in the claim
+    /// of that operator, and was signed by its client.
+    /// @return hashes keccak256(abi.encode(Work.Opening)) of each.
+    function check(Claimed memory c, bytes calldata packed, uint256 n) internal pure returns (bytes32[] memory hashes) {
+        uint256 levels = MerkleSum.depth(c.count);
+        uint256 size = PATH + SIBLING * levels;
         require(packed.length == n * size, IClaimBook.WrongLength(c.claimId, n * size, packed.length));
-        answered = _answered(commitments);
-        uint256 o;
+        hashes = new bytes32[](n);
+        bytes memory room = new bytes(ENCODED + 64 * levels); // for one Work.Opening at a time
+        (uint256 o, uint256 m) = (0, 0);
         assembly ("memory-safe") {
             o := packed.offset
+            m := add(room, 0x20)
         }
         for (uint256 i = 0; i < n; ++i) {
-            bytes32 hash = _check(c, o, i, size);
-            o += size;
-            assembly ("memory-safe") {
-                mstore(add(add(answered, 0xa0), shl(5, i)), hash)
-            }
+            hashes[i] = _check(c, o + i * size, i, size, m);
         }
     }
 
-    /// @return answered abi.encode(IClaimBook.Answered(as many hashes, each 0, commitments)).
-    function _answered(bytes32[] calldata commitments) private pure returns (bytes memory answered) {
-        uint256 bytes_ = 32 * commitments.length;
-        answered = new bytes(32 * 5 + 2 * bytes_);
-        assembly ("memory-safe") {
-            mstore(add(answered, 0x20), 0x20)
-            mstore(add(answered, 0x40), 0x40) // where the hashes are,
-            mstore(add(answered, 0x60), add(0x60, bytes_)) // and the commitments
-            mstore(add(answered, 0x80), commitments.length)
-            let to := add(add(answered, 0xa0), bytes_)
-            mstore(to, commitments.length)
-            calldatacopy(add(to, 0x20), commitments.offset, bytes_)
-        }
-    }
-
-    function _check(Claimed memory c, uint256 o, uint256 slot, uint256 size) private pure returns (bytes32) {
+    function _check(Claimed memory c, uint256 o, uint256 slot, uint256 size, uint256 m) private pure returns (bytes32) {
         uint64 jobId = c.claimId >> 32;
-        uint256 m; // behind all that is in use: Work.Opening is put there
-        assembly ("memory-safe") {
-            m := add(mload(0x40), 0x80) // and what else is hashed, before it
-        }
-        (uint64 seq, bytes32 top) = _place(c, o, drawn(c.seed, slot, c.totalUnits), o + size, m + 0x200);
+        (uint64 seq, bytes32 top) = _place(c, o, drawn(c.seed, slot, c.totalUnits), o + size, m + ENCODED);
         address client = _signer(c.domain, o, jobId, seq);
         if (MerkleSum.bound(top, client, c.operator) != c.root) revert IClaimBook.NotInClaim(jobId, seq);
         return _hash(m, o, jobId, seq, size);
@@ -148,7 +121,7 @@ library Openings {
         }
     }
 
-    /// @param m Where the path stands from 0x200 on.
+    /// @param m Room for Work.Opening, in which the siblings stand already.
     /// @return hash keccak256(abi.encode(Work.Opening)).
     function _hash(uint256 m, uint256 o, uint64 jobId, uint64 seq, uint256 size) private pure returns (bytes32 hash) {
         assembly ("memory-safe") {
@@ -167,7 +140,7 @@ library Openings {
             calldatacopy(add(m, 0x180), add(o, 94), 65)
             let levels := div(sub(size, PATH), SIBLING)
             mstore(add(m, 0x1e0), levels)
-            hash := keccak256(m, add(0x200, shl(6, levels)))
+            hash := keccak256(m, add(ENCODED, shl(6, levels)))
         }
     }
 }
