@@ -39,8 +39,7 @@ abstract contract ClaimFixture is MarketFixture {
         return address(book);
     }
 
-    function deployMarket() internal virtual override {
-        super.deployMarket();
+    function nameBook() internal virtual override {
         vm.assertEq(address(book.market()), address(market));
         registry.announceSlasher(address(book), book.reach()); // active at once: nobody has bonded
     }

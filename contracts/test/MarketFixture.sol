@@ -66,10 +66,16 @@ abstract contract MarketFixture is StakeFixture {
         });
         market = new JobMarket(parts, leastParams(), mostParams(), marketParams());
         registry.announceSlasher(address(market), market.reach()); // active at once: nobody has bonded
+        nameBook();
+        super.nameThisSlasher();
         profileId = profiles.add(testProfile());
         vm.deal(client, 1e6 ether);
         vm.deal(STRANGER, 1e6 ether);
     }
+
+    function nameThisSlasher() internal override {} // not yet
+
+    function nameBook() internal virtual {}
 
     function challengesAddress() internal virtual returns (address) {
         return address(new ChallengesDouble());
@@ -229,7 +235,7 @@ abstract contract MarketFixture is StakeFixture {
     function reserve(uint64 jobId, uint256 i, uint32 count, uint64 units) internal returns (uint128 fee) {
         uint64 first = market.job(jobId).nextSeq;
         vm.prank(address(market.book()));
-        (,, fee,,) = market.reserve(jobId, rig(i), first, count, units);
+        (,, fee,,) = market.reserve(jobId, first, count, units);
     }
 
     // ---- auctions and elections ----

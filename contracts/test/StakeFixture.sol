@@ -40,13 +40,18 @@ abstract contract StakeFixture is Base {
         keys = registry.keys();
         router = new FeeRouter(registry, TREASURY, 100);
         registry.setRouter(address(router));
-        registry.announceSlasher(address(this), REACH);
+        nameThisSlasher();
         for (uint256 i = 0; i < 8; ++i) {
             fund(op(i));
         }
         fund(ALICE);
         fund(BOB);
         token.approve(address(registry), type(uint256).max);
+    }
+
+    /// @dev Where there is a market, it and its book come first, as they do in a deployment.
+    function nameThisSlasher() internal virtual {
+        registry.announceSlasher(address(this), REACH);
     }
 
     function newRegistry(uint256 slots) internal virtual returns (StakeRegistry) {
@@ -120,6 +125,10 @@ abstract contract StakeFixture is Base {
     /// @dev To the first second of the next epoch.
     function nextEpoch() internal {
         vm.warp((block.timestamp / 1 days + 1) * 1 days);
+    }
+
+    function weightOf(address operator) internal view returns (uint256 weight) {
+        (weight,) = registry.standing(operator);
     }
 
     function info(address operator) internal view returns (IStakeRegistry.Operator memory) {

@@ -65,7 +65,6 @@ abstract contract VerifyFixture is MarketFixture, StepVectors {
         contents.push(Contents.root(Contents.fill(100)));
         contents.push(Contents.root(Contents.fill(20_000)));
         deployMarket();
-        announce();
         profileId = profiles.add(profile());
         join(operator, 10 * MIN_SELF);
         for (uint256 i = 0; i < CROWD; ++i) {
@@ -100,7 +99,7 @@ abstract contract VerifyFixture is MarketFixture, StepVectors {
         return address(book);
     }
 
-    function announce() internal {
+    function nameBook() internal override {
         vm.assertEq(address(book.market()), address(market));
         vm.assertEq(book.challenges(), address(challenges));
         registry.announceSlasher(address(book), book.reach());

@@ -86,7 +86,7 @@ impl ClaimWork {
     /// Gas of claim, seal, answer, reveal and settlement together: what `contracts/snapshots/claims.json` measures for
     /// claims of 1800 segments, never less.
     pub fn gas(&self) -> u64 {
-        381_000 + 24_000 * u64::from(self.drawn)
+        366_000 + 24_000 * u64::from(self.drawn)
     }
 
     /// What a unit pays of the claim's gas. `None` for no work and on overflow.

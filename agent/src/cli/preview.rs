@@ -269,7 +269,7 @@ mod tests {
     fn a_job_that_pays_too_little_shows_the_loss_and_no_bid() {
         let poor = preview(&standard(Some(320_000_000)), &rig(), Some(Wei(20_000_000_000)));
         assert!(!poor.would_bid && poor.reason.as_ref().unwrap().contains("pays at most 320000000"));
-        assert_eq!(poor.margin_percent, Some(-44.1));
+        assert_eq!(poor.margin_percent, Some(-42.1));
         assert!(text(&poor).contains("left    -0.") && text(&poor).ends_with("of gas\n"), "{}", text(&poor));
     }
 

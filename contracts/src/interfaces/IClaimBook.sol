@@ -71,15 +71,14 @@ interface IClaimBook {
         bytes32[] digests; // commitments, once revealed the digests
     }
 
+    /// @dev `root` as it was given, not bound. What follows from the job's price and the parameters is in claimInfo.
     event ClaimSubmitted(
         uint64 indexed claimId,
         uint64 indexed jobId,
         address indexed operator,
         uint32 count,
-        bytes32 root, // as it was given, not bound
-        uint64 totalUnits,
-        uint256 fee,
-        uint64 seedBlock
+        bytes32 root,
+        uint64 totalUnits
     );
     event ClaimSealed(uint64 indexed claimId, bytes32 seed);
     event ClaimAnswered(uint64 indexed claimId, bytes32[] openings, bytes32[] commitments);

@@ -262,14 +262,14 @@ interface IJobMarket {
 
     // ---- the claim book alone ----
 
-    /// @notice Checks that `caller` signs for the job's operator and may claim [first, first + count) now, and holds the fee.
-    /// The book checks the count.
+    /// @notice Checks that [first, first + count) may be claimed now, and holds the fee. The book checks the count and who
+    /// claims.
     /// @return client The job's.
     /// @return operator The job's.
     /// @return fee units * price, in wei.
     /// @return k How many segments are drawn of a long claim.
     /// @return before Count of the job's claim before this one, 0 for the first.
-    function reserve(uint64 jobId, address caller, uint64 first, uint32 count, uint64 units)
+    function reserve(uint64 jobId, uint64 first, uint32 count, uint64 units)
         external
         returns (address client, address operator, uint128 fee, uint8 k, uint32 before);
 

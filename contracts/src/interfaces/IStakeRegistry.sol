@@ -82,8 +82,6 @@ interface IStakeRegistry {
     event Undelegated(address indexed operator, address indexed owner, uint256 amount, uint256 shares, uint40 readyAt);
     event DelegationWithdrawn(address indexed operator, address indexed owner, uint256 amount);
     event Exiting(address indexed operator);
-    event Locked(address indexed operator, address indexed slasher, uint256 amount);
-    event Released(address indexed operator, address indexed slasher, uint256 amount);
     event Slashed(
         address indexed operator, address indexed slasher, uint256 fromSelf, uint256 fromDelegators, uint256 burned
     );
@@ -122,6 +120,7 @@ interface IStakeRegistry {
     error CutsTooLarge(uint256 sum, uint256 limit);
     error NotRouter(address caller);
     error NotToken(address caller);
+    error NotKeys(address caller);
     error RouterAlreadySet(address router);
     error VotesAlreadySet(address votes);
     error OutOfGas(); // the votes of an enrolled operator need up to 260k more
@@ -161,6 +160,9 @@ interface IStakeRegistry {
 
     function acceptOwner(address operator) external;
 
+    /// @notice The contract of the keys alone.
+    function setSigner(address operator, address signer) external;
+
     /// @notice Its owner: which part of their rewards and fees delegators leave to the operator. Holds after `unbond`
     /// seconds, so that they can leave first.
     function announceCuts(address operator, uint16 rewardCut, uint16 feeCut) external;
@@ -194,7 +196,12 @@ interface IStakeRegistry {
     function lock(address operator, uint128 amount) external;
 
     /// @notice The same, if the operator is active; or else nothing.
-    function lockActive(address operator, uint128 amount) external returns (bool active);
+    /// @return active Whether it is.
+    /// @return signer Who signs for it now.
+    function lockActive(address operator, uint128 amount) external returns (bool active, address signer);
+
+    /// @notice The same, if this key signs for the operator now; or else nothing.
+    function lockSigned(address operator, address key, uint128 amount) external returns (bool signs);
 
     /// @notice Slasher: undoes its own lock.
     function release(address operator, uint128 amount) external;
@@ -265,19 +272,21 @@ interface IStakeRegistry {
     function feesOf(address operator, address account, uint32 nonce) external view returns (uint256);
     function bounty(address account) external view returns (uint256);
 
-    /// @notice Weight, and whether it may hold a slot: joined, not jailed, and with minSelf bonded.
+    /// @notice Weight, min(bonded + delegated, 4 x bonded), and whether it may hold a slot: joined, not jailed, and with minSelf
+    /// bonded.
     function standing(address operator) external view returns (uint256 weight, bool eligible);
 
-    /// @notice min(bonded + delegated, 4 x bonded).
-    function weightOf(address operator) external view returns (uint256);
-
     function ownerOf(address operator) external view returns (address);
+
+    /// @notice The hot key that acts for it now. It stands here and not with the other keys, because every bid and every claim
+    /// asks for it together with a lock.
+    function signerOf(address operator) external view returns (address);
     function isOperator(address account) external view returns (bool);
 
     /// @notice Slots and draws.
     function activeSet() external view returns (IActiveSet);
 
-    /// @notice Hot keys and peer identities.
+    /// @notice Hot keys, present and replaced, and peer identities.
     function keys() external view returns (IOperatorKeys);
     function slasherState(address slasher) external view returns (SlasherState);
     function params() external view returns (Params memory);

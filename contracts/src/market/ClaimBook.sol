@@ -56,7 +56,7 @@ contract ClaimBook is ClaimFaults {
         require(count > 0 && count <= MAX_COUNT, BadCount(count, MAX_COUNT));
         require(totalUnits > 0, ZeroUnits());
         Reserved memory r;
-        (r.client, r.operator, r.fee, r.k, r.before) = market.reserve(jobId, msg.sender, first, count, totalUnits);
+        (r.client, r.operator, r.fee, r.k, r.before) = market.reserve(jobId, first, count, totalUnits);
         claimId = jobId << 32 | first; // the market knows no job and no segment beyond 32 bits
         r.drawn = _drawn(count, r.k);
         Lock memory l = _latest;
@@ -64,8 +64,9 @@ contract ClaimBook is ClaimFaults {
         Head h = ClaimHead.submitted(totalUnits, count, r.before, r.drawn, l.version);
         _claims[claimId].head = h.claimed(seedBlock, block.timestamp.toUint40(), l.answerWindow);
         _claims[claimId].root = MerkleSum.bound(root, r.client, r.operator);
-        emit ClaimSubmitted(claimId, jobId, r.operator, count, root, totalUnits, r.fee, seedBlock);
-        registry.lock(r.operator, _lockOf(l, r.fee, count, r.drawn));
+        emit ClaimSubmitted(claimId, jobId, r.operator, count, root, totalUnits);
+        bool signs = registry.lockSigned(r.operator, msg.sender, _lockOf(l, r.fee, count, r.drawn));
+        require(signs, NotOperator(jobId, msg.sender));
     }
 
     // ---- seal ----

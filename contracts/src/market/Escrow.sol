@@ -48,7 +48,7 @@ abstract contract Escrow is MarketClock {
 
     // ---- the book alone ----
 
-    function reserve(uint64 jobId, address caller, uint64 first, uint32 count, uint64 units)
+    function reserve(uint64 jobId, uint64 first, uint32 count, uint64 units)
         external
         onlyBook
         returns (address client, address operator, uint128 fee, uint8 k, uint32 before)
@@ -56,7 +56,6 @@ abstract contract Escrow is MarketClock {
         JobRecord storage j = _jobs[jobId];
         _requireClaimable(jobId, j, _running());
         (client, operator) = (j.client, j.operator);
-        require(keys.operatorOf(caller) == operator, NotOperator(jobId, caller));
         k = j.k;
         uint256 wei_ = uint256(units) * j.price;
         Account memory a = j.account;

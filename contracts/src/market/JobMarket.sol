@@ -277,10 +277,12 @@ contract JobMarket is Orders, Escrow {
         uint40 now_ = _running();
         _requireInTime(j, now_);
         require(bid.price <= j.maxPrice, PriceTooHigh(bid.price, j.maxPrice));
-        _useBid(bid, signature);
+        _useBid(bid);
         Settings memory s = _settings;
         _assign(jobId, j, bid.operator, bid.price, s.version, now_ + s.startWindow);
-        require(registry.lockActive(bid.operator, s.startLock), NotActive(bid.operator));
+        (bool active, address signer) = registry.lockActive(bid.operator, s.startLock);
+        require(active, NotActive(bid.operator));
+        _requireSignature(signer, bidHash(bid), signature);
     }
 
     /// @dev The job is cancelled before its auction was awarded.

@@ -48,18 +48,18 @@ abstract contract Orders is MarketClock, EIP712 {
         _relayed[id] = true;
     }
 
-    /// @dev The bid's nonce is used up. Its signer counts now: a key that was replaced since binds nobody.
-    function _useBid(Bid memory bid, bytes calldata signature) internal {
+    /// @dev The bid's nonce is used up.
+    function _useBid(Bid memory bid) internal {
         require(block.timestamp <= bid.expiry, BidExpired(bid.expiry));
-        _requireSignature(keys.signerOf(bid.operator), bidHash(bid), signature);
         (uint256 word, uint256 bit) = (bid.nonce >> 8, 1 << (bid.nonce & 0xff));
         uint256 used = _usedNonces[bid.operator][word];
         require(used & bit == 0, BidUsed(bid.operator, bid.nonce));
         _usedNonces[bid.operator][word] = used | bit;
     }
 
-    /// @dev 65 bytes with a low s, or the recovered signer is 0, which nobody is.
-    function _requireSignature(address signer, bytes32 digest, bytes calldata signature) private pure {
+    /// @dev 65 bytes with a low s, or the recovered signer is 0, which nobody is. Who signs for an operator counts as it is
+    /// now: a key that was replaced since binds nobody.
+    function _requireSignature(address signer, bytes32 digest, bytes calldata signature) internal pure {
         (address given,,) = ECDSA.tryRecoverCalldata(digest, signature);
         require(given == signer && given != address(0), WrongSignature(signer, given));
     }

@@ -6,13 +6,14 @@ import {StakeBase} from "./StakeBase.sol";
 /// @title The owner of an operator, where it serves, and what it keeps of its delegators' income.
 /// @dev At first an operator is its own owner. A cold one lets a rig hold no key that can take stake out.
 abstract contract Identities is StakeBase {
-    uint256 public constant MAX_URI_BYTES = 256;
+    uint256 internal constant MAX_URI_BYTES = 256;
 
     mapping(address operator => Identity) internal _identities;
 
     struct Identity {
         address owner; // 0: the operator itself
         address proposedOwner;
+        address signer; // 0: the operator itself
         string serviceUri;
     }
 
@@ -21,6 +22,11 @@ abstract contract Identities is StakeBase {
         require(length <= MAX_URI_BYTES, ServiceUriTooLong(length, MAX_URI_BYTES));
         _identities[msg.sender].serviceUri = serviceUri;
         emit Registered(msg.sender, serviceUri);
+    }
+
+    function setSigner(address operator, address signer) external {
+        require(msg.sender == address(keys), NotKeys(msg.sender));
+        _identities[operator].signer = signer;
     }
 
     function proposeOwner(address operator, address owner) external {
@@ -61,5 +67,10 @@ abstract contract Identities is StakeBase {
     function ownerOf(address operator) public view override returns (address) {
         address owner = _identities[operator].owner;
         return owner == address(0) ? operator : owner;
+    }
+
+    function signerOf(address operator) public view returns (address) {
+        address signer = _identities[operator].signer;
+        return signer == address(0) ? operator : signer;
     }
 }

@@ -6,14 +6,13 @@ import {IOperatorKeys} from "../interfaces/IOperatorKeys.sol";
 import {IStakeRegistry} from "../interfaces/IStakeRegistry.sol";
 
 /// @title Hot keys and peer identities of operators: see IOperatorKeys.
-/// @dev Holds no stake; the owners are the registry's.
+/// @dev Holds no stake; owners and present signers are the registry's.
 contract OperatorKeys is IOperatorKeys {
     using SafeCast for uint256;
 
     IStakeRegistry public immutable registry;
     mapping(address operator => bytes32) public peerOf;
     mapping(address operator => address) public proposedSigner;
-    mapping(address operator => address) private _signers; // 0: the operator itself
     mapping(address key => Key) private _keys;
 
     struct Key {
@@ -45,13 +44,13 @@ contract OperatorKeys is IOperatorKeys {
         require(unused || bound == operator || msg.sender == operator, KeyInUse(msg.sender, bound));
         _keys[signerOf(operator)] = Key(operator, block.timestamp.toUint40());
         _keys[msg.sender] = Key(operator, 0);
-        (_signers[operator], proposedSigner[operator]) = (msg.sender, address(0));
+        proposedSigner[operator] = address(0);
         emit SignerChanged(operator, msg.sender);
+        registry.setSigner(operator, msg.sender);
     }
 
     function signerOf(address operator) public view returns (address) {
-        address signer = _signers[operator];
-        return signer == address(0) ? operator : signer;
+        return registry.signerOf(operator);
     }
 
     function operatorOf(address key) public view returns (address) {

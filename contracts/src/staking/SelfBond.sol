@@ -71,7 +71,7 @@ abstract contract SelfBond is Identities {
         require(amount > 0, ZeroAmount());
         Account storage a = _accounts[operator];
         if (a.status == Status.Exiting) {
-            require(a.locked == 0, NotAccepting(operator, State.Exiting));
+            require(_locked(a) == 0, NotAccepting(operator, State.Exiting));
             _requireOwner(operator); // a stolen hot key must not undo an exit
         }
         _accrue(operator, a);
@@ -104,7 +104,7 @@ abstract contract SelfBond is Identities {
         require(removed > 0, NothingToWithdraw(operator));
         (uint96 amount, uint96 dust) = a.selfThaw.redeem(shares);
         // After a slash the bonded stake can be smaller than the locks; thawed stake then stands in for it.
-        uint96 kept = Math.min(amount, Math.saturatingSub(a.locked, a.bonded)).toUint96();
+        uint96 kept = Math.min(amount, Math.saturatingSub(_locked(a), a.bonded)).toUint96();
         _absorb(operator, a, kept + dust);
         emit Withdrawn(operator, amount - kept);
         token.safeTransfer(msg.sender, amount - kept);

@@ -17,6 +17,7 @@ abstract contract Slashers is StakeBase {
         uint40 announcedAt;
         bool active;
         uint40 retiredAt;
+        uint8 place; // its locks are in Account.places from this bit less 1; 0 for those in _locks
     }
 
     function announceSlasher(address slasher, uint32 reach) external onlyAdmin {
@@ -54,9 +55,15 @@ abstract contract Slashers is StakeBase {
     }
 
     /// @dev As _requireState with Active alone, for the calls that lock.
-    function _requireActive(address slasher) internal view {
+    /// @return Its place.
+    function _requireActive(address slasher) internal view returns (uint256) {
         Slasher storage s = _slashers[slasher];
         if (!s.active || s.retiredAt != 0) revert SlasherInState(slasher, slasherState(slasher));
+        return s.place;
+    }
+
+    function _placeOf(address slasher) internal view returns (uint256) {
+        return _slashers[slasher].place;
     }
 
     /// @dev As _requireState with Active and Retired, for the call that slashes.
@@ -70,8 +77,11 @@ abstract contract Slashers is StakeBase {
         require(state >= least && state <= most, SlasherInState(slasher, state));
     }
 
+    /// @dev The first two, which are the market and its book, lock and release with every job and every claim.
     function _activate(address slasher, Slasher storage s) private {
         s.active = true;
+        uint8 taken = _settings.places;
+        if (taken < PLACES) (s.place, _settings.places) = (96 * taken + 1, taken + 1);
         emit SlasherActivated(slasher);
     }
 

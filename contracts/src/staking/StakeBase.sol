@@ -20,19 +20,20 @@ abstract contract StakeBase is IStakeRegistry {
     using SafeCast for uint256;
     using VestingStream for VestingStream.Stream;
 
-    uint256 public constant WEIGHT_CAP = 4;
-    uint256 public constant MAX_SUPPLY = SumTree.MAX_TOTAL * 4e18; // 4.29e9 tokens, in ActiveSet.WEIGHT_UNIT
-    uint256 public constant MIN_DELEGATION = 1e18;
+    uint256 internal constant WEIGHT_CAP = 4;
+    uint256 internal constant MAX_SUPPLY = SumTree.MAX_TOTAL * 4e18; // 4.29e9 tokens, in ActiveSet.WEIGHT_UNIT
+    uint256 internal constant MIN_DELEGATION = 1e18;
     uint256 public constant MARGIN = 2 days; // that stakers have beyond any window
     uint256 internal constant WHOLE = 1e4;
+    uint8 internal constant PLACES = 2;
     uint256 internal constant FEE_SHIFT = 64;
     uint256 internal constant VOTES_GAS = 250_000; // what telling the votes may cost; they need about 160k at most
 
     // What governance may set: see setParams.
-    uint256 public constant LEAST_MIN_SELF = 100e18;
-    uint256 public constant MOST_MIN_SELF = 1e6 * 1e18;
-    uint256 public constant LEAST_UNBOND = 7 days;
-    uint256 public constant MOST_UNBOND = 60 days;
+    uint256 internal constant LEAST_MIN_SELF = 100e18;
+    uint256 internal constant MOST_MIN_SELF = 1e6 * 1e18;
+    uint256 internal constant LEAST_UNBOND = 7 days;
+    uint256 internal constant MOST_UNBOND = 60 days;
 
     Token public immutable token;
     IActiveSet public immutable activeSet;
@@ -56,6 +57,7 @@ abstract contract StakeBase is IStakeRegistry {
         uint32 unbond;
         uint32 longestUnbond;
         uint32 longestReach;
+        uint8 places; // given to slashers
     }
 
     enum Status {
@@ -68,11 +70,12 @@ abstract contract StakeBase is IStakeRegistry {
     /// that changes stake.
     struct Account {
         uint96 bonded;
-        uint96 locked;
+        uint96 locked; // by slashers without a place
         uint40 jailedUntil;
         Status status;
         uint8 strikes;
         uint8 flags; // the bits below; the others are free
+        uint256 places; // locks of the first two slashers, 96 bits each: one word to write instead of two
         SharePool.Pool active;
         SharePool.Pool thaw;
         SharePool.Pool selfThaw;
@@ -96,13 +99,14 @@ abstract contract StakeBase is IStakeRegistry {
         uint128 feeIndex;
     }
 
+    // Each check is code once, not once for each function: the registry is as large as a contract may be.
     modifier onlyAdmin() {
-        require(msg.sender == admin, NotAdmin(msg.sender));
+        _requireAdmin();
         _;
     }
 
     modifier onlyRouter() {
-        require(msg.sender == router, NotRouter(msg.sender));
+        _requireRouter();
         _;
     }
 
@@ -164,6 +168,14 @@ abstract contract StakeBase is IStakeRegistry {
 
     function _requireWithin(uint256 value, uint256 least, uint256 most) internal pure {
         require(value >= least && value <= most, ParamOutOfBounds(value, least, most));
+    }
+
+    function _requireAdmin() private view {
+        require(msg.sender == admin, NotAdmin(msg.sender));
+    }
+
+    function _requireRouter() private view {
+        require(msg.sender == router, NotRouter(msg.sender));
     }
 
     // ---- rewards and fees ----
@@ -247,10 +259,6 @@ abstract contract StakeBase is IStakeRegistry {
         return (_weight(a), _eligible(a));
     }
 
-    function weightOf(address operator) external view returns (uint256) {
-        return _weight(_accounts[operator]);
-    }
-
     function isActive(address operator) public view returns (bool) {
         return _eligible(_accounts[operator]) && activeSet.seated(operator);
     }
@@ -280,7 +288,7 @@ abstract contract StakeBase is IStakeRegistry {
 
     function _state(address operator, Account storage a) internal view returns (State) {
         if (a.status == Status.None) return State.None;
-        if (a.status == Status.Exiting) return a.locked == 0 ? State.Exited : State.Exiting;
+        if (a.status == Status.Exiting) return _locked(a) == 0 ? State.Exited : State.Exiting;
         if (block.timestamp < a.jailedUntil) return State.Jailed;
         if (a.bonded < _settings.minSelf) return State.Idle;
         return activeSet.seated(operator) ? State.Active : State.Standby;
@@ -309,7 +317,12 @@ abstract contract StakeBase is IStakeRegistry {
     }
 
     function _free(Account storage a) internal view returns (uint256) {
-        return Math.saturatingSub(a.bonded, a.locked);
+        return Math.saturatingSub(a.bonded, _locked(a));
+    }
+
+    function _locked(Account storage a) internal view returns (uint256) {
+        uint256 places = a.places;
+        return uint256(a.locked) + uint96(places) + (places >> 96);
     }
 
     function _weight(Account storage a) internal view returns (uint256) {

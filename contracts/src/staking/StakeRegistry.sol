@@ -21,7 +21,7 @@ contract StakeRegistry is Delegation, Slashers {
     using ThawQueue for ThawQueue.Queue;
 
     uint256 public constant MAX_CUTS = WHOLE / 2; // the rest is burned, so that slashing oneself is no way out
-    uint256 public constant DELEGATORS_RISK = 10; // they lose at most one part in so many at once
+    uint256 internal constant DELEGATORS_RISK = 10; // they lose at most one part in so many at once
     uint256 private constant JAIL_SHORT = 3 days;
     uint256 private constant JAIL_FIRST = 14 days;
     uint256 private constant JAIL_SECOND = 60 days;
@@ -31,30 +31,32 @@ contract StakeRegistry is Delegation, Slashers {
 
     constructor(Token token_, uint256 slots_, Params memory p) StakeBase(token_, slots_, p) {}
 
-    function lockActive(address operator, uint128 amount) external returns (bool active) {
-        active = isActive(operator);
+    function lockActive(address operator, uint128 amount) external returns (bool active, address signer) {
+        (active, signer) = (isActive(operator), signerOf(operator));
         if (active) lock(operator, amount);
     }
 
+    function lockSigned(address operator, address key, uint128 amount) external returns (bool signs) {
+        signs = key == signerOf(operator);
+        if (signs) lock(operator, amount);
+    }
+
     function lock(address operator, uint128 amount) public {
-        _requireActive(msg.sender);
+        uint256 place = _requireActive(msg.sender);
         Account storage a = _accounts[operator];
-        uint96 part = _requireFree(operator, a, amount);
-        a.locked += part;
-        _locks[operator][msg.sender] += part;
-        emit Locked(operator, msg.sender, amount);
+        uint256 part = _requireFree(operator, a, amount);
+        _changeLock(operator, a, msg.sender, place, part);
     }
 
     function release(address operator, uint128 amount) external {
-        uint96 held = _locks[operator][msg.sender];
+        uint256 held = lockedBy(operator, msg.sender);
         require(amount <= held, ReleaseTooLarge(operator, held, amount));
-        _unlock(operator, msg.sender, held, uint96(amount));
+        _unlock(operator, msg.sender, amount);
     }
 
     function freeEnded(address operator, address slasher) external {
         _requireState(slasher, SlasherState.Ended, SlasherState.Ended);
-        uint96 held = _locks[operator][slasher];
-        _unlock(operator, slasher, held, held);
+        _unlock(operator, slasher, lockedBy(operator, slasher));
     }
 
     function slash(address operator, uint128 amount, uint128 unlock, Cut[] calldata cuts, Jail jail)
@@ -64,10 +66,7 @@ contract StakeRegistry is Delegation, Slashers {
         _requireJudge(msg.sender);
         Account storage a = _accounts[operator];
         _accrue(operator, a);
-        if (unlock > 0) {
-            uint96 held = _locks[operator][msg.sender];
-            _unlock(operator, msg.sender, held, uint96(Math.min(unlock, held)));
-        }
+        if (unlock > 0) _unlock(operator, msg.sender, Math.min(unlock, lockedBy(operator, msg.sender)));
         uint256 fromSelf = _takeSelf(operator, a, amount);
         uint256 fromDelegators = fromSelf < amount ? _takeDelegated(operator, a, amount - fromSelf) : 0;
         taken = fromSelf + fromDelegators;
@@ -103,8 +102,10 @@ contract StakeRegistry is Delegation, Slashers {
         return uint256(a.bonded) + a.selfThaw.assets;
     }
 
-    function lockedBy(address operator, address slasher) external view returns (uint256) {
-        return _locks[operator][slasher];
+    function lockedBy(address operator, address slasher) public view returns (uint256) {
+        uint256 place = _placeOf(slasher);
+        if (place == 0) return _locks[operator][slasher];
+        return uint96(_accounts[operator].places >> place - 1);
     }
 
     function nextDeadline(address operator) external view returns (uint256 due) {
@@ -119,7 +120,7 @@ contract StakeRegistry is Delegation, Slashers {
         out.state = _state(operator, a);
         out.owner = ownerOf(operator);
         out.bonded = a.bonded;
-        out.locked = a.locked;
+        out.locked = uint128(_locked(a));
         out.thawing = a.selfThaw.assets;
         out.delegated = a.active.assets;
         out.delegatedShares = a.active.shares;
@@ -136,10 +137,23 @@ contract StakeRegistry is Delegation, Slashers {
 
     // ---- steps of a slash ----
 
-    function _unlock(address operator, address slasher, uint96 held, uint96 amount) private {
-        _locks[operator][slasher] = held - amount;
-        _accounts[operator].locked -= amount;
-        emit Released(operator, slasher, amount);
+    /// @param amount No more than it has locked.
+    function _unlock(address operator, address slasher, uint256 amount) private {
+        unchecked {
+            _changeLock(operator, _accounts[operator], slasher, _placeOf(slasher), 0 - amount);
+        }
+    }
+
+    /// @param change Modulo 2^256. What one slasher has locked, and so what all have, stays within 0 and 2^92.
+    function _changeLock(address operator, Account storage a, address slasher, uint256 place, uint256 change) private {
+        unchecked {
+            if (place != 0) {
+                a.places += change << place - 1;
+            } else {
+                a.locked = uint96(a.locked + change);
+                _locks[operator][slasher] = uint96(_locks[operator][slasher] + change);
+            }
+        }
     }
 
     /// @dev Bonded and thawing stake bear it in proportion; the thawing part is rounded up.

@@ -407,7 +407,7 @@ contract MarketHandler is MarketFixture {
         calls[uint256(current)] += 1;
         vm.prank(BOOK);
         bytes memory out;
-        (ok, out) = address(market).call(abi.encodeCall(market.reserve, (id, j.operator, first, count, units)));
+        (ok, out) = address(market).call(abi.encodeCall(market.reserve, (id, first, count, units)));
         if (!ok) return false;
         notWhilePaused();
         if (dice % 8 == 0) breaks("a gap between claims");

@@ -40,6 +40,7 @@ contract OpenRegistry is StakeRegistry {
 contract StakeHandler is StakeFixture {
     uint256 internal constant OPERATORS = 4;
     uint256 internal constant DELEGATORS = 3;
+    uint256 public constant SLASHERS = 3;
     uint256 internal constant STEPS = 20;
 
     enum Step {
@@ -68,7 +69,7 @@ contract StakeHandler is StakeFixture {
     uint256[STEPS] public calls; // that reached a contract; a step that finds nothing to act on makes none
     uint256[STEPS] public successes;
     string public broken; // the first rule that a step broke
-    mapping(address operator => uint256) public lockedNow; // sum of locks given and not given up
+    mapping(address operator => mapping(address slasher => uint256)) public lockedNow; // given and not given up
     mapping(uint256 epoch => uint256) internal frozen; // total weight + 1, when first seen
     uint256 public burned;
     uint256 public claimed; // wei that delegators took from the router
@@ -96,6 +97,25 @@ contract StakeHandler is StakeFixture {
 
     function parts() external view returns (OpenRegistry, IActiveSet, Token, FeeRouter) {
         return (OpenRegistry(address(registry)), set, token, router);
+    }
+
+    /// @dev One more than have their locks in one word.
+    function nameThisSlasher() internal override {
+        for (uint256 i = 0; i < SLASHERS; ++i) {
+            registry.announceSlasher(slasher(i), REACH);
+        }
+    }
+
+    function slasher(uint256 i) public view returns (address) {
+        return i % SLASHERS == 0 ? address(this) : address(uint160(0x51A500 + i % SLASHERS));
+    }
+
+    /// @return by One that has a lock, if any has: without that the walk would strand its operators behind locks.
+    function locker(uint256 dice, address operator) internal view returns (address by) {
+        for (uint256 i = 0; i < SLASHERS; ++i) {
+            by = slasher((dice >> 128) % SLASHERS + i);
+            if (lockedNow[operator][by] > 0) return by;
+        }
     }
 
     function operators() external pure returns (address[] memory out) {
@@ -248,9 +268,9 @@ contract StakeHandler is StakeFixture {
         }
         registry.poke(other);
         registry.poke(who);
-        uint256 theirs = registry.weightOf(other);
-        if (registry.weightOf(who) * 10 < theirs * 11 && dice % 4 != 0) {
-            uint256 lacking = theirs * 11 / 10 + 1 - registry.weightOf(who);
+        uint256 theirs = weightOf(other);
+        if (weightOf(who) * 10 < theirs * 11 && dice % 4 != 0) {
+            uint256 lacking = theirs * 11 / 10 + 1 - weightOf(who);
             vm.prank(who);
             try registry.bond(uint128(lacking)) {} catch {} // an exiting one may not
         }
@@ -258,7 +278,7 @@ contract StakeHandler is StakeFixture {
         if (other == address(0)) return false;
         bool working = registry.isActive(other);
         ok = send(who, address(set), abi.encodeCall(set.displace, (who, slot)));
-        bool enough = registry.weightOf(who) * 10 >= theirs * 11;
+        bool enough = weightOf(who) * 10 >= theirs * 11;
         if (!ok && enough && standby(who) && held() == 2) breaks("refused one with enough");
         if (!ok) return false;
         if (!enough) breaks("displaced with less than a tenth more");
@@ -296,16 +316,19 @@ contract StakeHandler is StakeFixture {
         address to = address(registry);
         uint128 amount = uint128(dice % 300e18);
         if (current == Step.Lock) {
-            ok = send(address(this), to, abi.encodeCall(registry.lock, (operator, amount)));
-            if (ok) lockedNow[operator] += amount;
+            address by = slasher(dice >> 128);
+            ok = send(by, to, abi.encodeCall(registry.lock, (operator, amount)));
+            if (ok) lockedNow[operator][by] += amount;
             if (ok && info(operator).locked > info(operator).bonded) breaks("locked more than there is");
             return ok;
         }
         if (current == Step.Release) {
-            if (lockedNow[operator] == 0) return false;
-            amount = uint128(1 + dice % lockedNow[operator]);
-            ok = send(address(this), to, abi.encodeCall(registry.release, (operator, amount)));
-            if (ok) lockedNow[operator] -= amount;
+            address by = locker(dice, operator);
+            uint256 held = lockedNow[operator][by];
+            if (held == 0) return false;
+            amount = uint128(dice % 4 == 0 ? held : 1 + dice % held);
+            ok = send(by, to, abi.encodeCall(registry.release, (operator, amount)));
+            if (ok) lockedNow[operator][by] -= amount;
             return ok;
         }
         return slashStep(dice, operator, amount);
@@ -319,14 +342,13 @@ contract StakeHandler is StakeFixture {
         uint256 bounties = registry.bounty(FINDER);
         IStakeRegistry.Cut[] memory cuts = new IStakeRegistry.Cut[](1);
         cuts[0] = IStakeRegistry.Cut(FINDER, uint16(dice % 5001));
-        uint128 unlock = uint128(lockedNow[operator] / (1 + dice % 3));
+        address by = locker(dice, operator);
+        uint128 unlock = uint128(lockedNow[operator][by] / (1 + dice % 3));
         IStakeRegistry.Operator memory before = info(operator);
-        IStakeRegistry.Jail how = IStakeRegistry.Jail(dice % 24 == 0 ? 2 : dice % 24 == 1 ? 1 : 0);
-        ok = send(
-            address(this), address(registry), abi.encodeCall(registry.slash, (operator, amount, unlock, cuts, how))
-        );
+        IStakeRegistry.Jail how = IStakeRegistry.Jail(dice % 48 == 0 ? 2 : dice % 24 == 1 ? 1 : 0);
+        ok = send(by, address(registry), abi.encodeCall(registry.slash, (operator, amount, unlock, cuts, how)));
         if (!ok) breaks("a slash reverted");
-        lockedNow[operator] -= unlock;
+        lockedNow[operator][by] -= unlock;
         uint256 taken = amount < most ? amount : most;
         uint256 gone = supply - token.totalSupply();
         burned += gone;
@@ -379,7 +401,9 @@ contract StakeHandler is StakeFixture {
         if (due == 0) return false;
         (uint256 paid, uint256 pushers) = (account.balance, pusher.balance);
         ok = send(pusher, address(router), abi.encodeCall(router.withdrawFor, (account)));
-        if (account.balance - paid != due || router.owed(account) != 0) breaks("an account was not paid what it was owed");
+        if (account.balance - paid != due || router.owed(account) != 0) {
+            breaks("an account was not paid what it was owed");
+        }
         if (pusher.balance != pushers) breaks("somebody else was paid");
     }
 

@@ -71,7 +71,7 @@ contract MarketAuditsTest is MarketFixture {
         reserve(poor, 0, 1, 1000);
         vm.prank(BOOK);
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.EscrowTooSmall.selector, poor, 0, uint256(PRICE)));
-        market.reserve(poor, rig(0), 1, 1, 1);
+        market.reserve(poor, 1, 1, 1);
     }
 
     /// Skipping a number cost the transcoder a claim for each range (protocol#182 and others): here ranges have no gaps.
@@ -80,10 +80,10 @@ contract MarketAuditsTest is MarketFixture {
         reserve(jobId, 0, 10, 1);
         vm.startPrank(BOOK);
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.NotNextSegment.selector, jobId, 10, 9));
-        market.reserve(jobId, rig(0), 9, 1, 1);
+        market.reserve(jobId, 9, 1, 1);
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.NotNextSegment.selector, jobId, 10, 11));
-        market.reserve(jobId, rig(0), 11, 1, 1);
-        market.reserve(jobId, rig(0), 10, 1, 1);
+        market.reserve(jobId, 11, 1, 1);
+        market.reserve(jobId, 10, 1, 1);
         vm.stopPrank();
     }
 
@@ -96,7 +96,7 @@ contract MarketAuditsTest is MarketFixture {
         pass(1);
         vm.prank(BOOK);
         vm.expectPartialRevert(IJobMarket.DrainWindowOver.selector);
-        market.reserve(jobId, rig(0), 1, 1, 1);
+        market.reserve(jobId, 1, 1, 1);
     }
 
     /// A job that nobody claimed in 256 blocks was lost (go-livepeer#521).
@@ -118,7 +118,7 @@ contract MarketAuditsTest is MarketFixture {
         market.topUp{value: 1}(jobId);
         vm.prank(BOOK);
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.EscrowTooSmall.selector, jobId, 1, 1000 * uint256(PRICE)));
-        market.reserve(jobId, rig(0), 0, 1, 1000);
+        market.reserve(jobId, 0, 1, 1000);
         vm.assertEq(market.job(jobId).nextSeq, 0, "nothing is used up");
         vm.prank(client);
         market.topUp{value: 1000 * uint256(PRICE)}(jobId);

@@ -31,9 +31,7 @@ contract ClaimsTest is ClaimFixture {
         uint64 id = activeJob(1 ether, 4);
         uint256 lockedBefore = info(operator).locked;
         vm.expectEmit(address(book));
-        emit IClaimBook.ClaimSubmitted(
-            id << 32, id, operator, 300, keccak256("root"), 30_000_000, 0.03 ether, uint64(block.number + 3)
-        );
+        emit IClaimBook.ClaimSubmitted(id << 32, id, operator, 300, keccak256("root"), 30_000_000);
         uint64 claimId = claimAs(operator, id, 0, 300, 30_000_000);
         vm.assertEq(claimId, id << 32);
         IClaimBook.Claim memory c = book.claimInfo(claimId);
@@ -122,6 +120,20 @@ contract ClaimsTest is ClaimFixture {
         uint64 id = activeJob(1 ether, 4);
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.NotOperator.selector, id, rig(1)));
         claimAs(rig(1), id, 0, 1, 1);
+    }
+
+    /// Nor for a key that was replaced, the operator's own included.
+    function test_claim_isForTheSignerOfTheMoment() public {
+        uint64 id = activeJob(1 ether, 4);
+        vm.prank(operator);
+        keys.proposeSigner(operator, rig(5));
+        vm.prank(rig(5));
+        keys.acceptSigner(operator);
+        vm.expectRevert(abi.encodeWithSelector(IJobMarket.NotOperator.selector, id, operator));
+        claimAs(operator, id, 0, 1, 1);
+        vm.assertEq(market.job(id).nextSeq, 0);
+        claimAs(rig(5), id, 0, 1, 1);
+        vm.assertEq(market.job(id).nextSeq, 1);
     }
 
     function test_claim_revertsWithoutEnoughFreeStake() public {

@@ -16,9 +16,9 @@ contract DelegationTest is StakeFixture {
         vm.assertEq(delegate(ALICE, op(0), 500e18), 500e18 * PAR);
         vm.assertEq(worthOf(ALICE, op(0)), 500e18);
         vm.assertEq(info(op(0)).delegated, 500e18);
-        vm.assertEq(registry.weightOf(op(0)), 1500e18);
+        vm.assertEq(weightOf(op(0)), 1500e18);
         delegate(BOB, op(0), 9000e18);
-        vm.assertEq(registry.weightOf(op(0)), 4000e18, "capped");
+        vm.assertEq(weightOf(op(0)), 4000e18, "capped");
         vm.assertEq(info(op(0)).delegatedShares, 9500e18 * PAR);
     }
 
@@ -35,7 +35,7 @@ contract DelegationTest is StakeFixture {
         undelegate(ALICE, op(0), shares / 5);
         vm.assertEq(info(op(0)).delegated, 400e18);
         vm.assertEq(info(op(0)).delegatedThawing, 100e18);
-        vm.assertEq(registry.weightOf(op(0)), 1400e18);
+        vm.assertEq(weightOf(op(0)), 1400e18);
         vm.assertEq(registry.delegationThaws(op(0), ALICE)[0].amount, 100e18);
         vm.assertEq(registry.delegationThaws(op(0), ALICE)[0].readyAt, block.timestamp + UNBOND);
         pass(UNBOND - 1);

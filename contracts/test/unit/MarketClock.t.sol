@@ -11,7 +11,7 @@ contract MarketClockTest is MarketFixture {
     function refuseClaim(uint64 jobId, uint64 first, uint64 units, bytes memory why) internal {
         vm.prank(BOOK);
         vm.expectRevert(why);
-        market.reserve(jobId, rig(0), first, 1, units);
+        market.reserve(jobId, first, 1, units);
     }
 
     // ---- the clock and its pauses ----

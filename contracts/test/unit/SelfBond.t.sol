@@ -24,7 +24,7 @@ contract SelfBondTest is StakeFixture {
         vm.assertTrue(registry.isActive(op(0)));
         vm.assertEq(info(op(0)).slot, 1);
         vm.assertEq(registry.free(op(0)), MIN_SELF);
-        vm.assertEq(registry.weightOf(op(0)), MIN_SELF);
+        vm.assertEq(weightOf(op(0)), MIN_SELF);
         vm.assertEq(token.balanceOf(address(registry)), MIN_SELF);
     }
 

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {StakeFixture} from "../StakeFixture.sol";
 import {IStakeRegistry} from "../../src/interfaces/IStakeRegistry.sol";
+import {StakeRegistry} from "../../src/staking/StakeRegistry.sol";
 
 contract StakeSlashingTest is StakeFixture {
     function setUp() public override {
@@ -30,12 +31,71 @@ contract StakeSlashingTest is StakeFixture {
     }
 
     function test_lockActive_locksNothingOfWhoIsNotActive() public {
-        vm.assertTrue(registry.lockActive(op(0), 700e18));
+        (bool active, address signer) = registry.lockActive(op(0), 700e18);
+        vm.assertTrue(active && signer == op(0));
         vm.assertEq(registry.lockedBy(op(0), address(this)), 700e18);
         jail(op(0), IStakeRegistry.Jail.Short);
-        vm.assertTrue(!registry.lockActive(op(0), 1));
-        vm.assertTrue(!registry.lockActive(ALICE, 1), "no operator");
+        (active,) = registry.lockActive(op(0), 1);
+        vm.assertTrue(!active);
+        (active,) = registry.lockActive(ALICE, 1);
+        vm.assertTrue(!active, "no operator");
         vm.assertEq(info(op(0)).locked, 700e18);
+    }
+
+    function test_lockSigned_locksNothingForAnotherKey() public {
+        vm.assertTrue(registry.lockSigned(op(0), op(0), 700e18));
+        vm.assertEq(info(op(0)).locked, 700e18);
+        vm.assertTrue(!registry.lockSigned(op(0), ALICE, 1));
+        vm.prank(op(0));
+        keys.proposeSigner(op(0), ALICE);
+        vm.prank(ALICE);
+        keys.acceptSigner(op(0));
+        vm.assertTrue(!registry.lockSigned(op(0), op(0), 1), "replaced");
+        vm.assertTrue(registry.lockSigned(op(0), ALICE, 1));
+        vm.assertEq(info(op(0)).locked, 700e18 + 1);
+        vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.NotKeys.selector, address(this)));
+        registry.setSigner(op(0), op(0));
+    }
+
+    /// The first two slashers have their locks in one word, all others in words of their own; none touches another's.
+    function test_lock_ofFourSlashersAreApart() public {
+        StakeRegistry later = newRegistry(1);
+        address[4] memory slashers = [address(0xA), address(0xB), address(0xC), address(0xD)];
+        for (uint256 i = 0; i < 4; ++i) {
+            later.announceSlasher(slashers[i], REACH);
+        }
+        vm.startPrank(op(1));
+        token.approve(address(later), MIN_SELF);
+        later.bond(MIN_SELF);
+        uint128[4] memory amounts = [uint128(MIN_SELF - 111), 1, 10, 100];
+        for (uint256 i = 0; i < 4; ++i) {
+            vm.startPrank(slashers[i]);
+            later.lock(op(1), amounts[i]);
+        }
+        vm.assertEq(later.operatorInfo(op(1)).locked, MIN_SELF);
+        vm.assertEq(later.free(op(1)), 0);
+        for (uint256 i = 0; i < 4; ++i) {
+            vm.assertEq(later.lockedBy(op(1), slashers[i]), amounts[i]);
+            vm.startPrank(slashers[i]);
+            vm.expectRevert(
+                abi.encodeWithSelector(IStakeRegistry.ReleaseTooLarge.selector, op(1), amounts[i], amounts[i] + 1)
+            );
+            later.release(op(1), amounts[i] + 1);
+            later.release(op(1), amounts[i]);
+            vm.assertEq(later.lockedBy(op(1), slashers[i]), 0);
+            vm.assertEq(later.free(op(1)), amounts[i]);
+            later.lock(op(1), amounts[i]);
+        }
+        vm.stopPrank();
+        for (uint256 i = 0; i < 4; ++i) {
+            later.retireSlasher(slashers[i]);
+        }
+        pass(REACH + 1);
+        for (uint256 i = 0; i < 4; ++i) {
+            later.freeEnded(op(1), slashers[i]);
+            vm.assertEq(later.lockedBy(op(1), slashers[i]), 0);
+        }
+        vm.assertEq(later.free(op(1)), MIN_SELF);
     }
 
     function test_lock_andSlashAreForSlashersAlone() public {

@@ -102,7 +102,7 @@ impl Market {
     ) -> Result<ClaimId, Refusal> {
         ensure((1..=MAX_CLAIM).contains(&count), Refusal::BadCount)?;
         ensure(units > 0, Refusal::ZeroUnits)?;
-        let reserved = self.reserve(now, caller, job, (first, count), units)?;
+        let reserved = self.reserve(now, job, (first, count), units)?;
         // The market knows no job and no segment beyond 32 bits.
         let id = ClaimId::of(job, crate::units::SegmentNo(first)).ok_or(Refusal::Panic)?;
         let params = self.claim_params.current().clone();
@@ -128,6 +128,7 @@ impl Market {
             params,
         };
         self.claims.insert(id, claim);
+        ensure(self.stake.signer_of(reserved.operator) == caller, Refusal::NotOperator)?;
         self.stake.lock(now, self.roles.book, reserved.operator, lock)?;
         Ok(id)
     }

@@ -38,7 +38,6 @@ impl Market {
     pub(super) fn reserve(
         &mut self,
         now: &Now<'_>,
-        caller: Address,
         id: JobId,
         (first, count): (u64, u32),
         units: u64,
@@ -46,7 +45,6 @@ impl Market {
         let clock = self.running(now)?;
         let job = self.job_mut(id)?.clone();
         self.claimable(&job, clock)?;
-        ensure(self.stake.operator_of(caller) == Some(job.operator), Refusal::NotOperator)?;
         ensure(first == job.next_seq.0, Refusal::NotNextSegment)?;
         let fee = u128::from(units).checked_mul(job.price).filter(|&fee| fee <= job.escrow);
         let fee = fee.ok_or(Refusal::EscrowTooSmall)?; // all of it or nothing

@@ -41,15 +41,15 @@ impl Market {
         let job = self.job_mut(id)?;
         job.in_time(clock)?;
         ensure(bid.price.wei() <= job.max_price, Refusal::PriceTooHigh)?;
-        self.use_bid(now, bid, signature)?;
+        self.use_bid(now, bid)?;
         ensure(self.stake.is_active(now, bid.operator), Refusal::NotActive)?;
-        self.bind(now, id, bid.operator, bid.price.wei(), clock)
+        self.bind(now, id, bid.operator, bid.price.wei(), clock)?;
+        let by = signer(bid.signing_hash(&self.domain), signature);
+        ensure(by == Some(self.stake.signer_of(bid.operator)), Refusal::WrongSignature)
     }
 
-    fn use_bid(&mut self, now: &Now<'_>, bid: &Bid, signature: &[u8]) -> Result<(), Refusal> {
+    fn use_bid(&mut self, now: &Now<'_>, bid: &Bid) -> Result<(), Refusal> {
         ensure(now.time <= bid.expiry, Refusal::BidExpired)?;
-        let by = signer(bid.signing_hash(&self.domain), signature);
-        ensure(by == Some(self.stake.signer_of(bid.operator)), Refusal::WrongSignature)?;
         let (word, bit) = (bid.nonce >> 8, bid.nonce & U256::from(0xff));
         let mask = self.cancelled.get(&(bid.operator, word)).copied().unwrap_or_default();
         ensure(mask >> bit & U256::ONE == U256::ZERO, Refusal::BidUsed)?;
