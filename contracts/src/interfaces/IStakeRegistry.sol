@@ -89,6 +89,7 @@ interface IStakeRegistry {
     );
     event Jailed(address indexed operator, uint40 until, uint8 strikes);
     event PoolWiped(address indexed operator, uint32 nonce, bool thawing);
+    /// @dev By `notify` alone: of new tokens IRewards.Rewarded tells, and the token's Transfer.
     event Notified(address indexed operator, uint256 amount);
     event Vested(address indexed operator, uint256 toSelf, uint256 toDelegators);
     event FeesCredited(address indexed operator, uint256 amount, uint256 toDelegators);
@@ -122,6 +123,7 @@ interface IStakeRegistry {
     error CutsTooLarge(uint256 sum, uint256 limit);
     error NotRouter(address caller);
     error NotToken(address caller);
+    error AlreadyRewarded(address operator, uint256 epoch);
     error RouterAlreadySet(address router);
     error VotesAlreadySet(address votes);
     error OutOfGas(); // the votes of an enrolled operator need up to 260k more
@@ -182,8 +184,9 @@ interface IStakeRegistry {
     /// @notice Anyone: gives the operator and its delegators a reward of at least MIN_DELEGATION that vests over a day.
     function notify(address operator, uint128 amount) external;
 
-    /// @notice The token alone, which has just minted the amount for the registry: the same.
-    function notifyMinted(address operator, uint128 amount) external;
+    /// @notice The token alone, which has just minted the amount for the registry: the operator's reward for an epoch, of any
+    /// size. Reverts for an epoch that is not after the last one it was rewarded for.
+    function notifyMinted(address operator, uint128 amount, uint16 epoch) external;
 
     /// @notice Pays out what the caller got of slashes.
     function takeBounty() external;
@@ -256,6 +259,9 @@ interface IStakeRegistry {
     /// @notice The caller-facing deadline of an operator: when the first thaw that is not void is ready or the jail opens;
     /// 0 for none.
     function nextDeadline(address operator) external view returns (uint256);
+
+    /// @notice The last epoch for which new tokens were minted for the operator; 0 for none.
+    function lastRewarded(address operator) external view returns (uint256 epoch);
 
     /// @notice Shares in the current pool and what they are worth.
     function delegation(address operator, address account) external view returns (uint256 shares, uint256 amount);
