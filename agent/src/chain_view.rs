@@ -278,8 +278,8 @@ impl ChainView {
         let set = self.at.active_set;
         let epoch: U256 = self.call(set, ActiveSet::epochCall {}).await?;
         let last = epoch.saturating_sub(U256::ONE);
-        let rewarded = self.call(self.at.rewards, Rewards::rewardedCall { operator }).await?;
-        if last.is_zero() || rewarded.epoch >= last {
+        let rewarded: U256 = self.call(self.at.rewards, Rewards::rewardedCall { operator }).await?;
+        if last.is_zero() || rewarded >= last {
             return Ok(None);
         }
         let weight: U256 = self.call(set, ActiveSet::weightInCall { during: last, operator }).await?;

@@ -12,6 +12,7 @@ struct Gas {
 
 /// @dev The cheatcodes our tests use; the assertions are native cheatcodes too.
 interface Vm {
+    function accesses(address account) external view returns (bytes32[] memory reads, bytes32[] memory writes);
     function addr(uint256 key) external pure returns (address);
     function assertEq(address a, address b) external pure;
     function assertEq(address a, address b, string calldata why) external pure;
@@ -41,6 +42,7 @@ interface Vm {
     function getNonce(address account) external view returns (uint64);
     function lastCallGas() external view returns (Gas memory);
     function prank(address sender) external;
+    function record() external;
     function readFile(string calldata path) external view returns (string memory);
     function roll(uint256 blockNumber) external;
     function setBlockhash(uint256 blockNumber, bytes32 blockHash) external;

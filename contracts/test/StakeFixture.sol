@@ -127,6 +127,12 @@ abstract contract StakeFixture is Base {
         vm.warp((block.timestamp / 1 days + 1) * 1 days);
     }
 
+    /// @dev What a slash can take at most.
+    function slashable(address operator) internal view returns (uint256) {
+        IStakeRegistry.Operator memory o = info(operator);
+        return uint256(o.bonded) + o.thawing + (uint256(o.delegated) + o.delegatedThawing) / 10;
+    }
+
     function weightOf(address operator) internal view returns (uint256 weight) {
         (weight,) = registry.standing(operator);
     }

@@ -63,7 +63,7 @@ async fn the_deployer_has_no_right_left_and_neither_has_the_governor_by_itself()
     let role = Timelock::new(at.timelock, &net.provider).PROPOSER_ROLE().call().await.unwrap();
     let params = IStakeRegistry::Params { minSelf: net.params.registry.min_self, unbond: 14 * 86_400 };
     let rewards = IRewards::Params { target: 5000, step: 1, most: 1 };
-    let reward = Token::mintRewardCall { registry: at.registry, operator: at.token, amount: 1 };
+    let reward = Token::mintRewardCall { registry: at.registry, operator: at.token, amount: 1, epoch: 1 };
     for who in [net.deployer, at.governor, at.guardian] {
         let calls: [(&str, Address, Vec<u8>); 12] = [
             ("setParams", at.registry, StakeRegistry::setParamsCall { p: params.clone() }.abi_encode()),

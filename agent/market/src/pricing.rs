@@ -218,15 +218,15 @@ mod tests {
 
     #[test]
     fn cost_and_margin_are_asked_but_never_less_than_the_floor() {
-        // 72e12 / 3.6e6 * 500 / 1e5 = 100_000 of energy; 429_000 gas over 1e7 units are 0.0429 gas a unit.
+        // 72e12 / 3.6e6 * 500 / 1e5 = 100_000 of energy; 414_000 gas over 1e7 units are 0.0414 gas a unit.
         let gas = Some(Wei(10 * GWEI));
-        let cost = Some(UnitCost { energy: Wei(100_000), gas: Wei(429_000_000) });
-        assert_eq!(rule(0, 0).ask(CLAIM, gas), Ok(Ask { price: price(429_100_000), cost }));
-        assert_eq!(rule(0, 25).ask(CLAIM, gas), Ok(Ask { price: price(536_375_000), cost }));
+        let cost = Some(UnitCost { energy: Wei(100_000), gas: Wei(414_000_000) });
+        assert_eq!(rule(0, 0).ask(CLAIM, gas), Ok(Ask { price: price(414_100_000), cost }));
+        assert_eq!(rule(0, 25).ask(CLAIM, gas), Ok(Ask { price: price(517_625_000), cost }));
         assert_eq!(rule(GWEI, 25).ask(CLAIM, gas), Ok(Ask { price: price(GWEI), cost }));
         assert_eq!(rule(0, 25).ask(CLAIM, Some(Wei(0))).unwrap().price, price(125_000));
         let refused = rule(0, 0).bid(price(5), CLAIM, gas).unwrap_err().to_string();
-        assert!(refused.ends_with("asks 429100000: a unit costs 100000 of energy and 429000000 of gas"), "{refused}");
+        assert!(refused.ends_with("asks 414100000: a unit costs 100000 of energy and 414000000 of gas"), "{refused}");
     }
 
     #[test]

@@ -22,18 +22,18 @@ interface IRewards {
     }
 
     event EpochSettled(uint256 indexed epoch, uint256 rate, uint256 mint, uint256 weight);
-    /// @dev `part` is the operator's of this epoch; `handed` went to the registry, with what was carried before.
-    event Rewarded(address indexed operator, uint256 indexed epoch, uint256 part, uint256 handed);
+    /// @dev `part` is the operator's of this epoch, 1e-18 tokens. The registry tells nothing of its own when it gets it.
+    event Rewarded(address indexed operator, uint256 indexed epoch, uint256 part);
     event ParamsChanged(uint16 target, uint32 step, uint32 most);
 
     error NotAdmin(address caller);
     error ParamOutOfBounds(uint256 value, uint256 least, uint256 most);
     error NotActiveThen(address operator, uint256 epoch);
-    error AlreadyRewarded(address operator, uint256 epoch);
 
-    /// @notice Anyone, once for each operator and epoch: mints its part of the last epoch and hands it to
-    /// the registry. A sum too small for that (below a token) is carried to the operator's next reward. Reverts
-    /// for an operator that was not active when the epoch began or is exiting now. A day not called for is lost.
+    /// @notice Anyone, once for each operator and epoch: mints its part of the last epoch for the registry, however small.
+    /// A part of 0 (at a rate of 0, or under a full cap) counts as paid like any other. Reverts for an operator that
+    /// was not active when the epoch began or is exiting now, and with the registry's AlreadyRewarded. A day not
+    /// called for is lost.
     function reward(address operator) external returns (uint256 part);
 
     /// @notice The same for one that has lost its slot since: which it held when the epoch began.
@@ -50,6 +50,6 @@ interface IRewards {
 
     function lastEpoch() external view returns (Epoch memory);
 
-    /// @notice The last epoch an operator was rewarded for (0 for none), and what is carried to its next reward.
-    function rewarded(address operator) external view returns (uint256 epoch, uint256 carried);
+    /// @notice The last epoch an operator was rewarded for; 0 for none. The registry knows it.
+    function rewarded(address operator) external view returns (uint256 epoch);
 }

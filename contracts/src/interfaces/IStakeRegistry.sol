@@ -87,6 +87,7 @@ interface IStakeRegistry {
     );
     event Jailed(address indexed operator, uint40 until, uint8 strikes);
     event PoolWiped(address indexed operator, uint32 nonce, bool thawing);
+    /// @dev By `notify` alone: of new tokens IRewards.Rewarded tells, and the token's Transfer.
     event Notified(address indexed operator, uint256 amount);
     event Vested(address indexed operator, uint256 toSelf, uint256 toDelegators);
     event FeesCredited(address indexed operator, uint256 amount, uint256 toDelegators);
@@ -121,6 +122,7 @@ interface IStakeRegistry {
     error NotRouter(address caller);
     error NotToken(address caller);
     error NotKeys(address caller);
+    error AlreadyRewarded(address operator, uint256 epoch);
     error RouterAlreadySet(address router);
     error VotesAlreadySet(address votes);
     error OutOfGas(); // the votes of an enrolled operator need up to 260k more
@@ -184,8 +186,9 @@ interface IStakeRegistry {
     /// @notice Anyone: gives the operator and its delegators a reward of at least MIN_DELEGATION that vests over a day.
     function notify(address operator, uint128 amount) external;
 
-    /// @notice The token alone, which has just minted the amount for the registry: the same.
-    function notifyMinted(address operator, uint128 amount) external;
+    /// @notice The token alone, which has just minted the amount for the registry: the operator's reward for an epoch, of any
+    /// size. Reverts for an epoch that is not after the last one it was rewarded for.
+    function notifyMinted(address operator, uint128 amount, uint16 epoch) external;
 
     /// @notice Pays out what the caller got of slashes.
     function takeBounty() external;
@@ -206,7 +209,7 @@ interface IStakeRegistry {
     /// @notice Slasher: undoes its own lock.
     function release(address operator, uint128 amount) external;
 
-    /// @notice Slasher: gives up its own lock of `unlock` (or what is left of it) and takes min(amount, slashable): first
+    /// @notice Slasher: gives up its own lock of `unlock` (or what is left of it) and takes `amount` or what there is: first
     /// of the operator's stake, bonded and thawing alike, then up to a tenth of the delegators'. `cuts` are credited
     /// (half of the loss at most), the rest is burned. Never reverts for lack of stake.
     function slash(address operator, uint128 amount, uint128 unlock, Cut[] calldata cuts, Jail jail)
@@ -253,7 +256,6 @@ interface IStakeRegistry {
 
     /// @notice bonded - locked, or 0 when a slash took stake from under a lock.
     function free(address operator) external view returns (uint256);
-    function slashable(address operator) external view returns (uint256);
 
     /// @notice The operator's, bonded and thawing, without its delegators'.
     function ownStake(address operator) external view returns (uint256);
@@ -263,6 +265,9 @@ interface IStakeRegistry {
     /// @notice The caller-facing deadline of an operator: when the first thaw that is not void is ready or the jail opens;
     /// 0 for none.
     function nextDeadline(address operator) external view returns (uint256);
+
+    /// @notice The last epoch for which new tokens were minted for the operator; 0 for none.
+    function lastRewarded(address operator) external view returns (uint256 epoch);
 
     /// @notice Shares in the current pool and what they are worth.
     function delegation(address operator, address account) external view returns (uint256 shares, uint256 amount);

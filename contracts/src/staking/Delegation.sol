@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {Token} from "../token/Token.sol";
@@ -62,36 +63,49 @@ abstract contract Delegation is SelfBond {
     }
 
     function notify(address operator, uint128 amount) external {
-        _notify(operator, amount);
+        _requireWorth(amount);
+        VestingStream.Stream memory s = _accounts[operator].rewards.load();
+        _addReward(operator, amount, s);
+        emit Notified(operator, amount);
         token.safeTransferFrom(msg.sender, address(this), amount);
     }
 
-    function notifyMinted(address operator, uint128 amount) external {
+    function notifyMinted(address operator, uint128 amount, uint16 epoch) external {
         require(msg.sender == address(token), NotToken(msg.sender));
-        _notify(operator, amount);
+        VestingStream.Stream memory s = _accounts[operator].rewards.load();
+        require(epoch > s.epoch, AlreadyRewarded(operator, epoch));
+        s.epoch = epoch;
+        _addReward(operator, amount, s);
     }
 
-    function _notify(address operator, uint128 amount) private {
-        _requireWorth(amount);
+    /// @dev The weight in draws follows with the next change or poke.
+    function _addReward(address operator, uint128 amount, VestingStream.Stream memory s) private {
         Account storage a = _accounts[operator];
         if (a.status != Status.Joined) _refuse(operator, a);
-        // The weight in draws follows with the next change or poke.
-        if (a.flags & REWARDS_VEST != 0) _accrueRewards(operator, a);
-        a.rewards.add(amount);
-        a.flags |= REWARDS_VEST;
-        emit Notified(operator, amount);
+        _vestRewards(operator, a, s);
+        s.add(amount);
+        _writeRewards(a, s);
     }
 
     function creditFees(address operator, uint128 amount) external onlyRouter returns (uint128 toDelegators) {
         Account storage a = _accounts[operator];
-        if (a.flags & FEES_VEST != 0) _accrueFees(operator, a);
-        (, uint16 feeCut) = _cuts(a);
-        toDelegators = _delegatorsPart(a, amount, feeCut).toUint128();
-        if (toDelegators > 0) {
-            a.fees.add(toDelegators);
-            a.flags |= FEES_VEST;
-        }
+        // Without delegators, and without what earlier ones left behind, there is nothing to divide.
+        if (a.active.shares > 0 || a.flags & FEES_VEST != 0) toDelegators = _addFee(operator, a, amount);
         emit FeesCredited(operator, amount, toDelegators);
+    }
+
+    /// @dev There are no coins that 96 bits could not count; if there were, what is too much would be the owner's.
+    function _addFee(address operator, Account storage a, uint128 amount) private returns (uint128 toDelegators) {
+        VestingStream.Stream memory s = a.fees.load();
+        _vestFees(operator, a, s);
+        uint256 part = _delegatorsPart(a, amount, s.cutNow());
+        toDelegators = uint128(Math.min(part, type(uint96).max - s.left));
+        s.add(toDelegators);
+        _writeFees(a, s);
+    }
+
+    function lastRewarded(address operator) external view returns (uint256 epoch) {
+        return _accounts[operator].rewards.epoch;
     }
 
     function takeFees(address operator, address account, uint32 nonce) external onlyRouter returns (uint256 amount) {

@@ -2,10 +2,13 @@
 pragma solidity 0.8.37;
 
 import {StakeBase} from "./StakeBase.sol";
+import {VestingStream} from "./VestingStream.sol";
 
 /// @title The owner of an operator, where it serves, and what it keeps of its delegators' income.
 /// @dev At first an operator is its own owner. A cold one lets a rig hold no key that can take stake out.
 abstract contract Identities is StakeBase {
+    using VestingStream for VestingStream.Stream;
+
     uint256 internal constant MAX_URI_BYTES = 256;
 
     mapping(address operator => Identity) internal _identities;
@@ -58,9 +61,10 @@ abstract contract Identities is StakeBase {
         require(feeCut <= WHOLE, CutTooLarge(feeCut, WHOLE));
         Account storage a = _accounts[operator];
         _accrue(operator, a);
-        (a.rewardCut, a.feeCut) = _cuts(a);
-        (a.nextRewardCut, a.nextFeeCut, a.cutsFrom) = (rewardCut, feeCut, _readyAt());
-        emit CutsAnnounced(operator, rewardCut, feeCut, a.cutsFrom);
+        uint40 from = _readyAt();
+        a.rewards.announceCut(rewardCut, from);
+        a.fees.announceCut(feeCut, from);
+        emit CutsAnnounced(operator, rewardCut, feeCut, from);
         _update(operator, a, false);
     }
 

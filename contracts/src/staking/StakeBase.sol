@@ -80,16 +80,11 @@ abstract contract StakeBase is IStakeRegistry {
         SharePool.Pool thaw;
         SharePool.Pool selfThaw;
         uint128 feeIndex; // wei of each share of the active pool, times 2^64
-        uint16 rewardCut;
-        uint16 feeCut;
-        uint16 nextRewardCut;
-        uint16 nextFeeCut;
-        uint40 cutsFrom; // when the next ones hold; 0 for none
         VestingStream.Stream rewards;
         VestingStream.Stream fees; // the delegators' part, wei
     }
 
-    // Without the first two the streams are empty and need not be read; with the third the votes are told of every change.
+    // Without the first two the streams are empty and need not vest; with the third the votes are told of every change.
     uint8 internal constant REWARDS_VEST = 1;
     uint8 internal constant FEES_VEST = 2;
     uint8 internal constant ENROLLED = 4;
@@ -187,25 +182,52 @@ abstract contract StakeBase is IStakeRegistry {
         if (flags & FEES_VEST != 0) _accrueFees(operator, a);
     }
 
-    function _accrueRewards(address operator, Account storage a) internal {
-        if (a.bonded == 0 && a.active.shares == 0) return a.rewards.pause();
-        (uint128 amount, bool over) = a.rewards.settle();
-        if (over) a.flags &= ~REWARDS_VEST;
+    function _accrueRewards(address operator, Account storage a) private {
+        VestingStream.Stream memory s = a.rewards.load();
+        _vestRewards(operator, a, s);
+        _writeRewards(a, s);
+    }
+
+    /// @dev What has vested becomes stake. The caller writes the stream.
+    function _vestRewards(address operator, Account storage a, VestingStream.Stream memory s) internal {
+        uint256 bonded = a.bonded;
+        if (bonded == 0 && a.active.shares == 0) return s.pause();
+        uint256 amount = s.settle();
         if (amount == 0) return;
-        (uint16 rewardCut,) = _cuts(a);
-        uint256 toDelegators = _delegatorsPart(a, amount, rewardCut);
-        a.bonded += (amount - toDelegators).toUint96();
-        a.active.assets += toDelegators.toUint96();
+        uint256 toDelegators = _delegatorsPart(a, amount, s.cutNow());
+        a.bonded = (bonded + amount - toDelegators).toUint96();
+        if (toDelegators > 0) a.active.assets += uint96(toDelegators);
         emit Vested(operator, amount - toDelegators, toDelegators);
     }
 
     function _accrueFees(address operator, Account storage a) internal {
-        (uint128 amount, bool over) = a.fees.settle();
-        if (over) a.flags &= ~FEES_VEST;
+        VestingStream.Stream memory s = a.fees.load();
+        _vestFees(operator, a, s);
+        _writeFees(a, s);
+    }
+
+    function _vestFees(address operator, Account storage a, VestingStream.Stream memory s) internal {
+        uint128 amount = s.settle();
         if (amount == 0) return;
         uint128 shares = a.active.shares;
         if (shares == 0) _feesEarned[operator][ownerOf(operator)] += amount;
         else a.feeIndex = _indexAfter(a.feeIndex, amount, shares);
+    }
+
+    function _writeRewards(Account storage a, VestingStream.Stream memory s) internal {
+        a.rewards = s;
+        _flag(a, REWARDS_VEST, s.left > 0);
+    }
+
+    function _writeFees(Account storage a, VestingStream.Stream memory s) internal {
+        a.fees = s;
+        _flag(a, FEES_VEST, s.left > 0);
+    }
+
+    function _flag(Account storage a, uint8 bit, bool on) private {
+        uint8 was = a.flags;
+        uint8 flags = on ? was | bit : was & ~bit;
+        if (flags != was) a.flags = flags;
     }
 
     /// @dev What the index of the pool of this nonce would be if its fees were accrued now.
@@ -213,7 +235,7 @@ abstract contract StakeBase is IStakeRegistry {
         if (nonce != a.active.nonce) return _lastFeeIndex[operator][nonce];
         index = a.feeIndex;
         uint128 shares = a.active.shares;
-        if (shares != 0) index = _indexAfter(index, a.fees.vested(block.timestamp), shares);
+        if (shares != 0) index = _indexAfter(index, a.fees.load().vested(block.timestamp), shares);
     }
 
     /// @dev It stops at the largest value rather than revert: no amount of coins may keep a slash from going through.
@@ -221,17 +243,18 @@ abstract contract StakeBase is IStakeRegistry {
         return Math.min(index + (uint256(amount) << FEE_SHIFT) / shares, type(uint128).max).toUint128();
     }
 
-    /// @dev Their part by stake, less the operator's cut, rounded down.
-    function _delegatorsPart(Account storage a, uint128 amount, uint16 cut) internal view returns (uint256) {
-        if (a.active.shares == 0) return 0;
-        uint256 delegated = a.active.assets;
-        uint256 byStake = amount * delegated / (delegated + a.bonded);
-        return byStake * (WHOLE - cut) / WHOLE;
+    /// @dev Their part by stake, less the operator's cut, rounded down. `amount` fits into 128 bits, all others into 96.
+    function _delegatorsPart(Account storage a, uint256 amount, uint256 cut) internal view returns (uint256) {
+        (uint256 delegated, uint256 shares) = (a.active.assets, a.active.shares);
+        if (shares == 0) return 0;
+        unchecked {
+            uint256 byStake = amount * delegated / (delegated + a.bonded);
+            return byStake * (WHOLE - cut) / WHOLE;
+        }
     }
 
     function _cuts(Account storage a) internal view returns (uint16 rewardCut, uint16 feeCut) {
-        if (a.cutsFrom != 0 && block.timestamp >= a.cutsFrom) return (a.nextRewardCut, a.nextFeeCut);
-        return (a.rewardCut, a.feeCut);
+        return (a.rewards.load().cutNow(), a.fees.load().cutNow());
     }
 
     /// @dev Comes before every change of the position's shares.

@@ -91,12 +91,6 @@ contract StakeRegistry is Delegation, Slashers {
         return _free(_accounts[operator]);
     }
 
-    function slashable(address operator) external view returns (uint256) {
-        Account storage a = _accounts[operator];
-        uint256 delegated = uint256(a.active.assets) + a.thaw.assets;
-        return uint256(a.bonded) + a.selfThaw.assets + delegated / DELEGATORS_RISK;
-    }
-
     function ownStake(address operator) external view returns (uint256) {
         Account storage a = _accounts[operator];
         return uint256(a.bonded) + a.selfThaw.assets;

@@ -3,18 +3,21 @@ pragma solidity 0.8.37;
 
 /// @title Weights of up to 512 leaves, for draws in proportion to them, readable as they were in three epochs.
 /// @dev Eight leaves make a group and eight groups a span; the spans stand in a row. A version of a group or span is one
-/// word: its eight sums of 30 bits, the first lowest, under the epoch from which they hold (16 bits). The newest version
-/// has a place of its own, so that a second write within an epoch touches one word of each. What the version of an epoch
-/// replaces goes to one of two more places, by whether that epoch is odd: with writes only ever for epoch e + 1 while e
-/// is running, the versions of e - 1, e and e + 1 can all be read, and a draw does not move when stake does. Nothing here
-/// can overflow: sums stay within MAX_TOTAL.
+/// word: its eight sums of 30 bits, the first lowest; above them one bit that is set if the version replaced one of the
+/// epoch just before its own, and the epoch from which it holds (15 bits). The newest version has a place of its own, so
+/// that a second write within an epoch touches one word of each. What the version of an epoch replaces goes to one of two
+/// more places, by whether that epoch is odd: with writes only ever for epoch e + 1 while e is running, the versions of
+/// e - 1, e and e + 1 can all be read, and a draw does not move when stake does. The bit says which place to look in, so
+/// that no read takes more than two words. Nothing here can overflow: sums stay within MAX_TOTAL. In 89 years the epochs
+/// outgrow their bits; from then on reads find the newest version, whatever epoch they ask for.
 library SumTree {
     uint256 internal constant LEAVES = 512;
     uint256 internal constant MAX_TOTAL = 2 ** 30 - 1;
     uint256 internal constant SPAN = 64; // leaves of a span
 
     uint256 private constant BITS = 30;
-    uint256 private constant EPOCH_SHIFT = 240;
+    uint256 private constant NEXT_SHIFT = 240;
+    uint256 private constant EPOCH_SHIFT = 241;
 
     struct Tree {
         uint256[3][8] spans; // of each: the newest, what an even epoch replaced, what an odd one did
@@ -64,9 +67,11 @@ library SumTree {
     function _add(uint256[3] storage node, uint256 child, uint256 change, uint256 epoch) private {
         uint256 word = node[0];
         unchecked {
-            if (word >> EPOCH_SHIFT != epoch) {
+            uint256 since = word >> EPOCH_SHIFT;
+            if (since != epoch) {
                 if (word != 0) node[1 + epoch % 2] = word;
                 word = (word << 16 >> 16) | (epoch << EPOCH_SHIFT);
+                if (since + 1 == epoch) word |= 1 << NEXT_SHIFT;
             }
             node[0] = word + (change << (child * BITS));
         }
@@ -76,9 +81,11 @@ library SumTree {
     function _read(uint256[3] storage node, uint256 epoch) private view returns (uint256 word) {
         word = node[0];
         unchecked {
-            for (uint256 i = 0; i < 2 && word >> EPOCH_SHIFT > epoch; ++i) {
-                word = node[1 + (word >> EPOCH_SHIFT) % 2];
-            }
+            uint256 since = word >> EPOCH_SHIFT;
+            if (since <= epoch) return word;
+            // What the newest replaced, unless that one is of the epoch between the two: then what that one replaced.
+            if (epoch + 1 < since) since -= word >> NEXT_SHIFT & 1;
+            return node[1 + since % 2];
         }
     }
 

@@ -11,7 +11,8 @@ import {Token} from "./Token.sol";
 
 /// @title The token's minter: see IRewards. Several operators are rewarded in one transaction by `multicall`.
 /// @dev Calls only our own token, set and registry. Parts are rounded down and weights of an epoch add up to its total, so
-/// the rewards of an epoch stay within its mint.
+/// the rewards of an epoch stay within its mint. That an operator is paid once for an epoch is the registry's to say: it
+/// writes a word for every reward anyway, and the epoch finds room there.
 contract Rewards is IRewards, Multicall {
     using SafeCast for uint256;
 
@@ -25,7 +26,6 @@ contract Rewards is IRewards, Multicall {
     uint256 private constant EPOCH = 1 days;
     uint256 private constant WHOLE = 1e4;
     uint256 private constant RATE_WHOLE = 1e9;
-    uint256 private constant LEAST_HANDED = 1e18; // MIN_DELEGATION of the registry
 
     StakeRegistry public immutable registry;
     IActiveSet public immutable activeSet;
@@ -35,12 +35,6 @@ contract Rewards is IRewards, Multicall {
 
     Params private _params;
     Epoch private _last;
-    mapping(address operator => Due) private _dues;
-
-    struct Due {
-        uint16 epoch;
-        uint128 carried;
-    }
 
     /// @param rate At first, 1e-9 of the supply in an epoch.
     constructor(StakeRegistry registry_, address admin_, uint32 rate, Params memory p) {
@@ -66,14 +60,9 @@ contract Rewards is IRewards, Multicall {
 
     function _reward(address operator, Epoch memory e, uint256 weight) private returns (uint256 part) {
         require(weight > 0, NotActiveThen(operator, e.number));
-        Due memory due = _dues[operator];
-        require(due.epoch != e.number, AlreadyRewarded(operator, e.number));
         part = e.mint * weight / e.weight;
-        uint256 sum = due.carried + part;
-        uint256 handed = sum < LEAST_HANDED ? 0 : sum;
-        _dues[operator] = Due(e.number, (sum - handed).toUint128());
-        emit Rewarded(operator, e.number, part, handed);
-        if (handed > 0) token.mintReward(registry, operator, handed.toUint128());
+        emit Rewarded(operator, e.number, part);
+        token.mintReward(registry, operator, part.toUint128(), e.number);
     }
 
     function setParams(Params calldata p) external {
@@ -91,9 +80,8 @@ contract Rewards is IRewards, Multicall {
         return _last;
     }
 
-    function rewarded(address operator) external view returns (uint256 epoch, uint256 carried) {
-        Due memory due = _dues[operator];
-        return (due.epoch, due.carried);
+    function rewarded(address operator) external view returns (uint256 epoch) {
+        return registry.lastRewarded(operator);
     }
 
     // ---- steps ----

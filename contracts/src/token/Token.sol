@@ -37,10 +37,11 @@ contract Token is ERC20, ERC20Burnable, ERC20Permit {
         _requireCap();
     }
 
-    /// @notice Minter only: new tokens for the registry, as a reward of an operator. It takes nobody's word for them but ours.
-    function mintReward(IStakeRegistry registry, address operator, uint128 amount) external {
+    /// @notice Minter only: new tokens for the registry, as an operator's reward for an epoch. It takes nobody's word for them
+    /// but ours.
+    function mintReward(IStakeRegistry registry, address operator, uint128 amount, uint16 epoch) external {
         mint(address(registry), amount);
-        registry.notifyMinted(operator, amount);
+        registry.notifyMinted(operator, amount, epoch);
     }
 
     function _requireCap() private view {

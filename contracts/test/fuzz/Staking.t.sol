@@ -48,7 +48,7 @@ contract StakingFuzzTest is StakeFixture {
     {
         unbond(op(0), uint128(bound(thawing, 1, 2 * MIN_SELF)));
         delegate(ALICE, op(0), uint128(bound(delegated, 1e18, 1e24)));
-        uint256 most = registry.slashable(op(0));
+        uint256 most = slashable(op(0));
         IStakeRegistry.Cut[] memory cuts = new IStakeRegistry.Cut[](1);
         cuts[0] = IStakeRegistry.Cut(FINDER, uint16(bound(share, 0, 5000)));
         uint256 supply = token.totalSupply();

@@ -70,6 +70,58 @@ contract SumTreeTest is Base {
         }
     }
 
+    /// Every way in which writes can fall on ten epochs in a row, once or twice in each.
+    function test_everyHistoryOfWritesCanBeRead() public {
+        for (uint256 history = 0; history < 1024; ++history) {
+            uint256 leaf = history % 512; // so that a node's first versions are part of histories, too
+            for (uint256 day = 0; day < 10; ++day) {
+                if (history >> day & 1 != 0) {
+                    write(leaf, history + day + 1);
+                    if (day % 3 == 0) write(leaf, history + day + 2);
+                }
+                for (uint256 epoch = now_ - 1; epoch <= now_ + 1; ++epoch) {
+                    vm.assertEq(tree.weightOf(leaf, epoch), plain[epoch][leaf]);
+                }
+                now_ += 1;
+                plain[now_ + 1][leaf] = plain[now_][leaf];
+            }
+            write(leaf, 0);
+        }
+    }
+
+    function write(uint256 leaf, uint256 weight) internal {
+        tree.set(leaf, weight, now_ + 1);
+        plain[now_ + 1][leaf] = weight;
+    }
+
+    /// After 89 years a weight holds at once, and nothing is refused.
+    function test_epochsThatOutgrowTheirBitsReadTheNewest() public {
+        now_ = 2 ** 15 - 3;
+        for (uint256 i = 0; i < 6; ++i) {
+            tree.set(9, 100 + i, ++now_ + 1);
+            vm.assertEq(tree.weightOf(9, now_ + 1), 100 + i);
+            uint256 last = i == 0 ? 0 : 99 + i;
+            vm.assertEq(tree.weightOf(9, now_), now_ + 1 < 2 ** 15 ? last : 100 + i);
+            vm.assertEq(tree.total(SPANS, now_ + 1), 100 + i);
+            vm.assertEq(tree.find(99 + i, now_ + 1), 9);
+        }
+    }
+
+    /// A draw of the epoch before reads at most two words of a node, and so does everything else.
+    function test_readsTakeTwoWordsAtMost() public {
+        for (uint256 i = 0; i < 3; ++i) {
+            set(7, 5 + i);
+            next();
+        }
+        uint256 last = now_ - 1;
+        for (uint256 back = 0; back < 3; ++back) {
+            vm.record();
+            tree.weightOf(7, last + 1 - back);
+            (bytes32[] memory reads,) = vm.accesses(address(this));
+            vm.assertEq(reads.length, back == 0 ? 1 : 2);
+        }
+    }
+
     function test_theWholeSupplyOnTheLastLeaf() public {
         set(511, SumTree.MAX_TOTAL);
         check(now_ + 1);

@@ -337,7 +337,7 @@ contract StakeHandler is StakeFixture {
     function slashStep(uint256 dice, address operator, uint128 amount) internal returns (bool ok) {
         if (dice % 16 == 0) amount *= 100;
         registry.poke(operator);
-        uint256 most = registry.slashable(operator);
+        uint256 most = slashable(operator);
         uint256 supply = token.totalSupply();
         uint256 bounties = registry.bounty(FINDER);
         IStakeRegistry.Cut[] memory cuts = new IStakeRegistry.Cut[](1);

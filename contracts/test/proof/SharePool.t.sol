@@ -124,11 +124,12 @@ contract SharePoolProof is Proof {
     }
 
     /// What has vested is never more than there is.
-    function check_vestedIsNoMoreThanLeft(uint128 left, uint40 since, uint40 until, uint40 time) public pure {
-        vm.assume(left < 2 ** 124 && since <= time);
-        VestingStream.Stream memory s = VestingStream.Stream(left, since, until);
-        if (time < until) {
-            (uint256 passed, uint256 all) = (time - since, until - since);
+    function check_vestedIsNoMoreThanLeft(uint96 left, uint40 since, uint24 rest, uint40 time) public pure {
+        vm.assume(since <= time);
+        VestingStream.Stream memory s;
+        (s.left, s.since, s.rest) = (left, since, rest);
+        if (time - since < rest) {
+            (uint256 passed, uint256 all) = (time - since, rest);
             lemmaFits(left, passed);
             lemmaFits(passed, left);
             lemmaCommutes(left, passed);
@@ -136,7 +137,7 @@ contract SharePoolProof is Proof {
             unchecked {
                 lemmaQuotient(uint256(left) * passed, all);
                 uint256 q = uint256(left) * passed / all;
-                vm.assume(q < 2 ** 124); // a quotient of less than 2^164 by more than 0 may be larger: then it reverts
+                vm.assume(q < 2 ** 124); // the quotient of a product below 2^120
                 lemmaGrows(left, q, all);
                 lemmaGrows(passed, all, left);
             }

@@ -99,12 +99,12 @@ contract TreesProof is Proof {
     }
 
     /// @dev Writes the newest version again as it is. Sums are added to a word as a whole, and then the solver does not see of
-    /// which epoch the word is, which says where the one before it was put.
+    /// which epoch the word is, and of which the one before it: that says where what it replaced was put.
     function plain(uint256[3] storage node) internal {
         uint256 word = node[0];
-        for (uint256 epoch = 0; epoch <= 2; ++epoch) {
-            if (word >> 240 != epoch) continue;
-            node[0] = (word << 16 >> 16) | (epoch << 240);
+        for (uint256 label = 0; label <= 2 * 2 + 1; ++label) {
+            if (word >> 240 != label) continue;
+            node[0] = (word << 16 >> 16) | (label << 240);
             return;
         }
         assert(false);

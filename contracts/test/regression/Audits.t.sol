@@ -194,6 +194,27 @@ contract AuditsTest is StakeFixture {
         undelegateAll(BOB, op(0));
     }
 
+    /// Shares so few that one fee takes their index to its end, where it stays.
+    function test_graph_noFeesOfAFewSharesBlockASlash() public {
+        unbond(op(0), 2 * MIN_SELF - 1);
+        delegate(BOB, op(0), COIN);
+        for (uint256 i = 0; i < 2; ++i) {
+            token.transfer(BOB, 1e26);
+            vm.prank(BOB);
+            registry.notify(op(0), 1e26);
+            pass(1 days);
+            registry.poke(op(0));
+            (uint256 held, uint256 worth) = registry.delegation(op(0), BOB);
+            undelegate(BOB, op(0), uint128(held - held * 2e18 / worth));
+        }
+        vm.deal(address(this), 2 ** 127);
+        router.route{value: 2 ** 127}(op(0));
+        pass(1 days);
+        vm.assertEq(slash(op(0), 1), 1);
+        vm.assertEq(registry.feesOf(op(0), BOB, 0), uint256(sharesOf(BOB, op(0))) * type(uint128).max >> 64);
+        undelegateAll(BOB, op(0));
+    }
+
     // ---- EigenLayer, slashing ----
 
     /// Slashes rounded down let dust escape; Cantina H-2: a rounded product left a small slash without effect.
@@ -213,7 +234,7 @@ contract AuditsTest is StakeFixture {
         registry.exit(op(0));
         unbond(op(0), 2 * MIN_SELF);
         pass(UNBOND); // ready, not withdrawn
-        vm.assertEq(registry.slashable(op(0)), 2 * MIN_SELF);
+        vm.assertEq(slashable(op(0)), 2 * MIN_SELF);
         vm.assertEq(slash(op(0), MIN_SELF), MIN_SELF);
         uint256 before = token.balanceOf(op(0));
         withdraw(op(0));

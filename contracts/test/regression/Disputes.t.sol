@@ -186,9 +186,9 @@ contract DisputeAuditsTest is JuryFixture {
     /// (40) A bought verdict takes the claim's lock and three days, no more: neither own stake nor a strike.
     function test_trap40_aVerdictTakesNoMoreThanTheLock() public {
         round(5, 0, 15, 15);
-        uint256 before = registry.slashable(op(0));
+        uint256 before = slashable(op(0));
         finish();
-        vm.assertEq(before - registry.slashable(op(0)), LOCK);
+        vm.assertEq(before - slashable(op(0)), LOCK);
         IStakeRegistry.Operator memory o = registry.operatorInfo(op(0));
         vm.assertEq(o.strikes, 0);
         vm.assertEq(o.jailedUntil, block.timestamp + 3 days);

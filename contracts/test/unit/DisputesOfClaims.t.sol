@@ -11,13 +11,13 @@ contract DisputesOfClaimsTest is DisputedClaimFixture {
     function test_dispute_convictedClaimLosesItsLockAndItsFee() public {
         IClaimBook.Claim memory c = book.claimInfo(claimId);
         uint256 escrow = market.job(c.jobId).escrow;
-        uint256 stake = registry.slashable(operator);
+        uint256 stake = slashable(operator);
         uint256 supply = token.totalSupply();
         uint256 id = toTheJury();
         vm.assertEq(disputes.game(id).first, WRONG);
         judge(id, false);
         vm.assertEq(uint256(claimState(claimId)), uint256(IClaimBook.ClaimState.Slashed));
-        vm.assertEq(stake - registry.slashable(operator), c.lock);
+        vm.assertEq(stake - slashable(operator), c.lock);
         vm.assertEq(registry.bounty(ALICE), c.lock / 4);
         vm.assertEq(market.job(c.jobId).escrow, escrow + c.fee);
         vm.assertEq(supply - token.totalSupply(), c.lock - 2 * (c.lock / 4));

@@ -326,7 +326,7 @@ contract JuryTest is JuryFixture {
         round(5, 0, 15, 10);
         finish();
         expectStatus(id, IDisputeGame.Status.OperatorWon);
-        vm.assertEq(registry.slashable(op(0)), 5 * MIN_SELF, "nothing of the operator's stake moves");
+        vm.assertEq(slashable(op(0)), 5 * MIN_SELF, "nothing of the operator's stake moves");
         vm.expectRevert(abi.encodeWithSelector(IJury.NothingToTake.selector, id, 12));
         jury.takeReward(id, 12);
     }

@@ -56,15 +56,15 @@ contract RewardsTest is GovFixture {
         vm.assertEq(e.number, set.epoch() - 1);
         vm.assertEq(e.mint, mint);
         vm.assertEq(e.weight, 4 * MIN_SELF);
-        (uint256 epoch, uint256 carried) = rewards.rewarded(op(1));
-        vm.assertEq(epoch, e.number);
-        vm.assertEq(carried, 0);
+        vm.assertEq(rewards.rewarded(op(1)), e.number);
+        vm.assertEq(registry.lastRewarded(op(1)), e.number);
+        vm.assertEq(rewards.rewarded(op(2)), 0);
     }
 
     function test_reward_isPaidOnceForAnEpoch() public {
         twoForAnEpoch();
         rewards.reward(op(0));
-        bytes memory err = abi.encodeWithSelector(IRewards.AlreadyRewarded.selector, op(0), set.epoch() - 1);
+        bytes memory err = abi.encodeWithSelector(IStakeRegistry.AlreadyRewarded.selector, op(0), set.epoch() - 1);
         vm.expectRevert(err);
         rewards.reward(op(0));
         vm.expectRevert(err);
@@ -82,7 +82,7 @@ contract RewardsTest is GovFixture {
         vm.assertEq(abi.decode(parts[1], (uint256)), info(op(1)).rewardsVesting);
         nextEpoch();
         calls[1] = calls[0];
-        vm.expectPartialRevert(IRewards.AlreadyRewarded.selector);
+        vm.expectPartialRevert(IStakeRegistry.AlreadyRewarded.selector);
         rewards.multicall(calls);
     }
 
@@ -119,9 +119,9 @@ contract RewardsTest is GovFixture {
         vm.assertEq(token.balanceOf(address(registry)), held + part);
         vm.assertEq(info(op(0)).rewardsVesting, part);
         vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.NotToken.selector, address(this)));
-        registry.notifyMinted(op(0), COIN);
+        registry.notifyMinted(op(0), COIN, 100);
         vm.expectRevert(abi.encodeWithSelector(Token.NotMinter.selector, address(this)));
-        token.mintReward(registry, op(0), COIN);
+        token.mintReward(registry, op(0), COIN, 100);
     }
 
     function test_rewardIn_takesTheSlotsHolderAlone() public {
@@ -158,24 +158,65 @@ contract RewardsTest is GovFixture {
         vm.assertEq(token.totalSupply(), supply);
     }
 
-    function test_reward_belowATokenIsCarried() public {
+    /// A stranger's `notify` has to bring a token at least; a part of the mint is whatever it is.
+    function test_reward_belowATokenIsHandedOverAsWell() public {
         token.transfer(op(4), 6e26);
         bond(op(4), 6e26);
         bond(op(0), MIN_SELF);
         epochs(2);
-        uint256 sum = rewards.reward(op(0)); // a sixth of a token
-        uint256 carried;
-        for (uint256 i = 0; sum < 1e18; ++i) {
-            vm.assertLe(i, 7, "days");
-            (, carried) = rewards.rewarded(op(0));
-            vm.assertEq(carried, sum);
-            vm.assertEq(info(op(0)).rewardsVesting, 0);
-            nextEpoch();
-            sum += rewards.reward(op(0));
+        uint256 supply = token.totalSupply();
+        uint256 part = rewards.reward(op(0)); // a sixth of a token
+        vm.assertTrue(part > 0 && part < 1e18);
+        vm.assertEq(token.totalSupply(), supply + part);
+        vm.assertEq(info(op(0)).rewardsVesting, part);
+        epochs(1);
+        registry.poke(op(0));
+        vm.assertEq(info(op(0)).bonded, MIN_SELF + part);
+    }
+
+    function test_reward_ofNothingCountsAsPaid() public {
+        twoForAnEpoch();
+        govern(IRewards.Params(5000, 500, 0));
+        vm.assertEq(rewards.reward(op(0)), 0);
+        vm.assertEq(rewards.rewarded(op(0)), set.epoch() - 1);
+        vm.assertEq(info(op(0)).rewardsVesting, 0);
+        vm.expectPartialRevert(IStakeRegistry.AlreadyRewarded.selector);
+        rewards.reward(op(0));
+    }
+
+    /// Neither a crumb nor nothing puts off what is under way.
+    function test_notifyMinted_aCrumbPutsNothingOff() public {
+        bond(op(0), MIN_SELF);
+        token.transfer(address(registry), 101);
+        minted(101, 1);
+        pass(12 hours);
+        minted(0, 2);
+        vm.assertEq(info(op(0)).rewardsVesting, 51);
+        minted(1, 3); // (51 * 12 + 24) / 52 = 12 hours and 14 minutes from now
+        vm.assertEq(info(op(0)).rewardsVesting, 52);
+        pass(12 hours);
+        minted(0, 4);
+        vm.assertEq(info(op(0)).rewardsVesting, 1);
+        pass(1 hours);
+        minted(0, 5);
+        vm.assertEq(info(op(0)).rewardsVesting, 0);
+        vm.assertEq(info(op(0)).bonded, MIN_SELF + 102);
+    }
+
+    function test_notifyMinted_goesByEpochsInTheirOrder() public {
+        bond(op(0), MIN_SELF);
+        minted(0, 5);
+        minted(0, 7);
+        for (uint16 epoch = 6; epoch < 8; ++epoch) {
+            vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.AlreadyRewarded.selector, op(0), epoch));
+            minted(0, epoch);
         }
-        (, carried) = rewards.rewarded(op(0));
-        vm.assertEq(carried, 0);
-        vm.assertEq(info(op(0)).rewardsVesting, sum);
+        vm.assertEq(registry.lastRewarded(op(0)), 7);
+    }
+
+    function minted(uint128 amount, uint16 epoch) internal {
+        vm.prank(address(token));
+        registry.notifyMinted(op(0), amount, epoch);
     }
 
     // ---- the rate ----

@@ -146,7 +146,7 @@ contract StakeSlashingTest is StakeFixture {
         unbond(op(0), 500e18);
         delegate(ALICE, op(0), 1000e18);
         undelegate(ALICE, op(0), uint128(400e18 * PAR));
-        vm.assertEq(registry.slashable(op(0)), 2000e18 + 100e18);
+        vm.assertEq(slashable(op(0)), 2000e18 + 100e18);
         vm.assertEq(slash(op(0), 1000e18), 1000e18);
         vm.assertEq(info(op(0)).bonded, 750e18, "bonded and thawing alike");
         vm.assertEq(info(op(0)).thawing, 250e18);
