@@ -40,6 +40,7 @@ interface Vm {
     function expectRevert(bytes calldata data) external;
     function parseJson(string calldata json) external pure returns (bytes memory);
     function getNonce(address account) external view returns (uint64);
+    function setNonce(address account, uint64 nonce) external;
     function lastCallGas() external view returns (Gas memory);
     function prank(address sender) external;
     function record() external;

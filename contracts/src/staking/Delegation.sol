@@ -89,8 +89,7 @@ abstract contract Delegation is SelfBond {
 
     function creditFees(address operator, uint128 amount) external onlyRouter returns (uint128 toDelegators) {
         Account storage a = _accounts[operator];
-        // Without delegators, and without what earlier ones left behind, there is nothing to divide.
-        if (a.active.shares > 0 || a.flags & FEES_VEST != 0) toDelegators = _addFee(operator, a, amount);
+        if (a.active.shares > 0) toDelegators = _addFee(operator, a, amount);
         emit FeesCredited(operator, amount, toDelegators);
     }
 
