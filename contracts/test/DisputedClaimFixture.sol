@@ -94,10 +94,14 @@ abstract contract DisputedClaimFixture is ClaimFixture {
     }
 
     function openGame() internal returns (uint256 id) {
+        return openGameAs(ALICE);
+    }
+
+    function openGameAs(address challenger) internal returns (uint256 id) {
         IClaimBook.Answered memory a = IClaimBook.Answered(hashesOf(claimId), withAnswer(digestsOf(claimId)));
         Answers.Answer memory answer_ = answerOf();
         IDisputeGame.Subject memory subject = IDisputeGame.Subject(IDisputeGame.What.Source, 0);
-        vm.prank(ALICE);
+        vm.prank(challenger);
         id = disputes.open(claimId, slot, a, answer_, subject);
     }
 
