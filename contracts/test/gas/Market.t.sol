@@ -33,13 +33,13 @@ contract MarketGas is MarketFixture {
         measure("open a job, with a hash chain", 150_000);
         accept(jobId, 0);
         // Wanted: 80k. The bidder's activity and its lock, both in the registry, are 26k of it.
-        measure("accept a bid", 88_000);
+        measure("accept a bid", 80_000);
         start(jobId, 0);
         measure("start a job", 60_000);
         market.topUp{value: 1}(jobId);
         measure("top up", 45_000);
         uint64 other = openAssigned(1 ether, 1);
-        measure("open with a bid", 205_000);
+        measure("open with a bid", 195_000);
         pass(101);
         market.defaultJob(other);
         measure("default", 180_000); // 117k of it a slash, and the first bounty of the client
