@@ -175,7 +175,7 @@ contract StakeInvariants is Walk {
     /// everybody gets out.
     function test_walk_everyStepSucceedsAndTheLastWithdrawalToo() public {
         for (uint256 i = 0; i < 2500; ++i) {
-            handler.step(uint256(keccak256(abi.encode("other", i))));
+            handler.step(uint256(keccak256(abi.encode("lots", i))));
             if (i % 100 == 0) invariant_everyRuleHolds();
         }
         invariant_everyRuleHolds();
@@ -216,9 +216,13 @@ contract StakeInvariants is Walk {
             vm.assertEq(uint256(o.delegated) + o.delegatedThawing, 0, "delegators");
             vm.startPrank(who[i]);
             if (registry.selfThaws(who[i]).length > 0) registry.withdraw();
-            registry.unbond(registry.operatorInfo(who[i]).bonded);
-            vm.warp(block.timestamp + 61 days);
-            registry.withdraw();
+            uint128 bonded = registry.operatorInfo(who[i]).bonded;
+            if (bonded > 0) {
+                // or else slashes took all of it
+                registry.unbond(bonded);
+                vm.warp(block.timestamp + 61 days);
+                registry.withdraw();
+            }
             vm.stopPrank();
         }
         vm.assertLe(token.balanceOf(address(registry)), registry.bounty(FINDER), "what is left is owed");

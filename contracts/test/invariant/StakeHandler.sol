@@ -345,7 +345,7 @@ contract StakeHandler is StakeFixture {
         address by = locker(dice, operator);
         uint128 unlock = uint128(lockedNow[operator][by] / (1 + dice % 3));
         IStakeRegistry.Operator memory before = info(operator);
-        IStakeRegistry.Jail how = IStakeRegistry.Jail(dice % 48 == 0 ? 2 : dice % 24 == 1 ? 1 : 0);
+        IStakeRegistry.Jail how = IStakeRegistry.Jail(dice % 24 == 0 ? 2 : dice % 24 == 1 ? 1 : 0);
         ok = send(by, address(registry), abi.encodeCall(registry.slash, (operator, amount, unlock, cuts, how)));
         if (!ok) breaks("a slash reverted");
         lockedNow[operator][by] -= unlock;
