@@ -48,7 +48,7 @@ enum Step {
 }
 
 /// Deploys everything from the provider's own account `from`, which nothing else may use meanwhile, and gives `holders`
-/// the first supply of stake (1e-18 tokens each, up to the cap). The timelock becomes the treasury and the admin of all
+/// the first supply of stake (1e-18 tokens each, less than the cap). The timelock becomes the treasury and the admin of all
 /// that has one, and only the governor can make it act.
 ///
 /// Some thirty transactions, one after the other. Dropping the future half way leaves contracts that nobody knows; run it again.
@@ -67,7 +67,9 @@ pub async fn deploy<P: Provider>(
     let governed = StakeRegistry::new(registry, provider);
     let (r, g) = (&params.registry, &params.governance);
 
-    let (accounts, amounts) = holders.iter().copied().unzip();
+    // With a crumb of its own the game's balance is never an empty word, which whoever opens a game while no other is open
+    // would pay for filling.
+    let (accounts, amounts) = holders.iter().copied().chain([(game, U256::ONE)]).unzip();
     let cap = U256::from(params.token.cap);
     let token = Token::deploy_builder(provider, accounts, amounts, rewards, cap);
     let token = site.create(Step::Token, token).await?;

@@ -55,6 +55,7 @@ abstract contract DisputedClaimFixture is ClaimFixture {
             jury.enlist();
         }
         nextEpoch();
+        token.transfer(address(disputes), 1); // as the deployer does
         vm.prank(ALICE);
         token.approve(address(disputes), type(uint256).max);
         claimId = submitAndSeal(activeJob(1 ether, 8), 300);

@@ -190,8 +190,11 @@ interface IStakeRegistry {
     /// size. Reverts for an epoch that is not after the last one it was rewarded for.
     function notifyMinted(address operator, uint128 amount, uint16 epoch) external;
 
-    /// @notice Pays out what the caller got of slashes.
+    /// @notice Pays out what the caller got of slashes, and burns what they left.
     function takeBounty() external;
+
+    /// @notice Anyone: burns what slashes took and credited to nobody. Until then it is in the supply, and nobody's.
+    function burnSlashed() external;
 
     // ---- slashers: markets and dispute games ----
 
@@ -211,7 +214,7 @@ interface IStakeRegistry {
 
     /// @notice Slasher: gives up its own lock of `unlock` (or what is left of it) and takes `amount` or what there is: first
     /// of the operator's stake, bonded and thawing alike, then up to a tenth of the delegators'. `cuts` are credited
-    /// (half of the loss at most), the rest is burned. Never reverts for lack of stake.
+    /// (half of the loss at most), the rest is nobody's and waits for `burnSlashed`. Never reverts for lack of stake.
     function slash(address operator, uint128 amount, uint128 unlock, Cut[] calldata cuts, Jail jail)
         external
         returns (uint256 taken);

@@ -77,6 +77,7 @@ abstract contract SelfBond is Identities {
         _accrue(operator, a);
         a.status = Status.Joined;
         a.bonded += uint256(amount).toUint96();
+        a.places |= KEPT;
         if (!_settings.everBonded) _settings.everBonded = true;
         emit Bonded(operator, amount);
         _update(operator, a, true);

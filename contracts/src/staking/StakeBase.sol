@@ -15,7 +15,8 @@ import {SumTree} from "./SumTree.sol";
 import {VestingStream} from "./VestingStream.sol";
 
 /// @title What every part of the registry shares: accounts, parameters, and the vesting of rewards and fees.
-/// @dev Tokens held = bonded + thawing of all operators + both pools of their delegators + rewards vesting + bounties.
+/// @dev Tokens held = bonded + thawing of all operators + both pools of their delegators + rewards vesting + bounties +
+/// what slashes have taken and nobody has burned yet.
 abstract contract StakeBase is IStakeRegistry {
     using SafeCast for uint256;
     using VestingStream for VestingStream.Stream;
@@ -26,6 +27,7 @@ abstract contract StakeBase is IStakeRegistry {
     uint256 public constant MARGIN = 2 days; // that stakers have beyond any window
     uint256 internal constant WHOLE = 1e4;
     uint8 internal constant PLACES = 2;
+    uint256 internal constant KEPT = 1 << 255; // in Account.places: a lock of an idle operator does not fill an empty word
     uint256 internal constant FEE_SHIFT = 64;
     uint256 internal constant VOTES_GAS = 250_000; // what telling the votes may cost; they need about 160k at most
 
@@ -58,6 +60,7 @@ abstract contract StakeBase is IStakeRegistry {
         uint32 longestUnbond;
         uint32 longestReach;
         uint8 places; // given to slashers
+        uint96 unburned; // taken by slashes and nobody's; a part of the supply, so below MAX_SUPPLY
     }
 
     enum Status {
@@ -75,7 +78,7 @@ abstract contract StakeBase is IStakeRegistry {
         Status status;
         uint8 strikes;
         uint8 flags; // the bits below; the others are free
-        uint256 places; // locks of the first two slashers, 96 bits each: one word to write instead of two
+        uint256 places; // locks of the first two slashers, 96 bits each: one word to write instead of two; and KEPT
         SharePool.Pool active;
         SharePool.Pool thaw;
         SharePool.Pool selfThaw;
@@ -345,7 +348,7 @@ abstract contract StakeBase is IStakeRegistry {
 
     function _locked(Account storage a) internal view returns (uint256) {
         uint256 places = a.places;
-        return uint256(a.locked) + uint96(places) + (places >> 96);
+        return uint256(a.locked) + uint96(places) + uint96(places >> 96);
     }
 
     function _weight(Account storage a) internal view returns (uint256) {

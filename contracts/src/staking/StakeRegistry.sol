@@ -74,11 +74,20 @@ contract StakeRegistry is Delegation, Slashers {
         _update(operator, a, false);
 
         uint256 burned = taken - _credit(taken, cuts);
+        unchecked {
+            _settings.unburned += uint96(burned);
+        }
         emit Slashed(operator, msg.sender, fromSelf, fromDelegators, burned);
-        if (burned > 0) token.burn(burned);
+    }
+
+    function burnSlashed() public {
+        uint256 amount = _settings.unburned;
+        _settings.unburned = 0;
+        token.burn(amount);
     }
 
     function takeBounty() external {
+        burnSlashed();
         uint256 amount = bounty[msg.sender];
         require(amount > 0, NothingToWithdraw(msg.sender));
         bounty[msg.sender] = 0;

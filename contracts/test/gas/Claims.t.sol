@@ -65,7 +65,7 @@ contract ClaimGas is ClaimFixture {
         vm.warp(book.claimInfo(second).answerUntil + 1);
         vm.prank(STRANGER);
         book.slashMissed(first);
-        measure("slash a missed claim, first bounties", 160_000);
+        measure("slash a missed claim, first bounties", 150_000);
         vm.prank(STRANGER);
         book.slashMissed(second);
         measure("slash a missed claim", 150_000);

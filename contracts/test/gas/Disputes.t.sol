@@ -88,7 +88,7 @@ contract DisputedClaimGas is DisputedClaimFixture {
     function test_gas_startOnAClaim() public {
         openGame();
         uint256 used = vm.snapshotGasLastCall("disputes", "start on a claim, two rungs, first game of all");
-        vm.assertLe(used, 155_000, "first game");
+        vm.assertLe(used, 140_000, "first game");
         vm.prank(BOB);
         token.approve(address(disputes), type(uint256).max);
         openGameAs(BOB);

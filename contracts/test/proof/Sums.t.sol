@@ -85,6 +85,7 @@ contract SumsProof is Proof {
         IStakeRegistry.Operator memory o = registry.operatorInfo(OPERATOR);
         assert(o.bonded == (amount < bonded ? bonded - amount : 0));
         assert(uint256(o.bonded) + o.delegated + taken == uint256(bonded) + delegated);
+        registry.burnSlashed();
         assert(token.totalSupply() == supply - taken);
     }
 

@@ -54,6 +54,7 @@ contract AuditsTest is StakeFixture {
         withdrawDelegation(ALICE, op(0));
         IStakeRegistry.Operator memory o = info(op(0));
         vm.assertEq(uint256(o.delegated) + o.delegatedThawing, 0);
+        registry.burnSlashed();
         vm.assertEq(token.balanceOf(address(registry)), o.bonded);
     }
 
@@ -173,6 +174,7 @@ contract AuditsTest is StakeFixture {
         registry.slash(op(0), 2 * MIN_SELF, 0, cuts, IStakeRegistry.Jail.No);
         cuts[1].share = 0;
         registry.slash(op(0), 2 * MIN_SELF, 0, cuts, IStakeRegistry.Jail.No);
+        registry.burnSlashed();
         vm.assertEq(supply - token.totalSupply(), MIN_SELF, "half is burned");
     }
 

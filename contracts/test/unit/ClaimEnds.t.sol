@@ -122,6 +122,7 @@ contract ClaimEndsTest is ClaimFixture {
         vm.assertEq(bonded - info(operator).bonded, c.lock);
         vm.assertEq(registry.bounty(client), c.lock * 4 / 10);
         vm.assertEq(registry.bounty(FINDER), c.lock / 10);
+        registry.burnSlashed();
         vm.assertEq(supply - token.totalSupply(), c.lock / 2);
         vm.assertEq(lockedByBook(), 0);
         vm.assertEq(market.job(id).escrow, 1 ether);

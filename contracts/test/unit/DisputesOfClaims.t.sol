@@ -20,6 +20,7 @@ contract DisputesOfClaimsTest is DisputedClaimFixture {
         vm.assertEq(stake - slashable(operator), c.lock);
         vm.assertEq(registry.bounty(ALICE), c.lock / 4);
         vm.assertEq(market.job(c.jobId).escrow, escrow + c.fee);
+        registry.burnSlashed();
         vm.assertEq(supply - token.totalSupply(), c.lock - 2 * (c.lock / 4));
         vm.assertEq(disputes.owed(ALICE), disputes.bondFor(claimId));
         uint256 reward = jury.trial(id).reward;

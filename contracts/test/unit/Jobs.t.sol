@@ -61,6 +61,7 @@ contract JobsTest is MarketFixture {
         emit IJobMarket.JobDefaulted(jobId, rig(0), START_LOCK);
         market.defaultJob(jobId);
         vm.assertEq(registry.bounty(client), START_LOCK / 2);
+        registry.burnSlashed();
         vm.assertEq(supply - token.totalSupply(), START_LOCK / 2);
         vm.assertEq(info(rig(0)).bonded, MIN_SELF - START_LOCK);
         vm.assertEq(locked(0), 0);

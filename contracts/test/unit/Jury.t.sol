@@ -427,6 +427,7 @@ contract JuryTest is JuryFixture {
         finish();
         expectStatus(id, IDisputeGame.Status.ChallengerWon);
         vm.assertEq(jury.owed(ALICE), APPEAL_BOND / 2);
+        registry.burnSlashed();
         vm.assertEq(supply - token.totalSupply(), APPEAL_BOND / 2 + LOCK / 2);
         // Seats of both rounds share.
         vm.assertEq(jury.trial(id).reward, LOCK / 4 / uint256(34));
@@ -497,6 +498,7 @@ contract JuryTest is JuryFixture {
         address absent = jury.jurorOf(id, 0);
         uint256 supply = token.totalSupply();
         jury.reportAbsent(id, 0);
+        registry.burnSlashed();
         vm.assertEq(supply - token.totalSupply(), JUROR_LOCK / 10);
         IJury.Juror memory j = jury.juror(absent);
         vm.assertEq(j.lock, JUROR_LOCK - JUROR_LOCK / 10);

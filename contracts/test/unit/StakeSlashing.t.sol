@@ -119,17 +119,33 @@ contract StakeSlashingTest is StakeFixture {
         uint256 supply = token.totalSupply();
         vm.assertEq(registry.slash(op(0), 11, 11, cut(FINDER, 5000), IStakeRegistry.Jail.No), 11);
         vm.assertEq(registry.bounty(FINDER), 5, "rounded against the finder");
-        vm.assertEq(token.totalSupply(), supply - 6);
         vm.assertEq(info(op(0)).locked, 0);
         vm.assertEq(info(op(0)).bonded, 2 * MIN_SELF - 11);
+        vm.assertEq(token.totalSupply(), supply, "until somebody burns it");
         vm.prank(FINDER);
         registry.takeBounty();
         vm.assertEq(token.balanceOf(FINDER), 5);
+        vm.assertEq(token.totalSupply(), supply - 6, "with the bounty");
         vm.prank(FINDER);
         vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.NothingToWithdraw.selector, FINDER));
         registry.takeBounty();
         vm.expectRevert(abi.encodeWithSelector(IStakeRegistry.CutsTooLarge.selector, 5001, 5000));
         registry.slash(op(0), 11, 0, cut(FINDER, 5001), IStakeRegistry.Jail.No);
+    }
+
+    function test_burnSlashed_burnsWhatSeveralSlashesLeftAndNothingElse() public {
+        uint256 supply = token.totalSupply();
+        uint256 held = token.balanceOf(address(registry));
+        registry.slash(op(0), 7, 0, cut(FINDER, 5000), IStakeRegistry.Jail.No);
+        registry.slash(op(0), 10, 0, new IStakeRegistry.Cut[](0), IStakeRegistry.Jail.No);
+        vm.prank(BOB);
+        registry.burnSlashed();
+        vm.assertEq(token.totalSupply(), supply - 14);
+        vm.assertEq(token.balanceOf(address(registry)), held - 14);
+        vm.prank(BOB);
+        registry.burnSlashed();
+        vm.assertEq(token.totalSupply(), supply - 14, "once");
+        vm.assertEq(registry.bounty(FINDER), 3, "what is credited stays");
     }
 
     function test_slash_creditsSeveral() public {
