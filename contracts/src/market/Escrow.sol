@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {MarketClock} from "./MarketClock.sol";
 
@@ -10,7 +11,7 @@ import {MarketClock} from "./MarketClock.sol";
 abstract contract Escrow is MarketClock {
     using SafeCast for uint256;
 
-    mapping(address operator => uint256) public feesOf;
+    mapping(address operator => uint256) private _fees; // and 1, from its first job on: to pay one fills no empty word
 
     modifier onlyBook() {
         _requireBook();
@@ -39,11 +40,15 @@ abstract contract Escrow is MarketClock {
     }
 
     function routeFees(address operator) external {
-        uint256 amount = feesOf[operator];
+        uint256 amount = feesOf(operator);
         require(amount > 0, NothingOwed(operator));
-        feesOf[operator] = 0;
+        _fees[operator] = 1;
         emit FeesRouted(operator, amount);
         router.route{value: amount}(operator);
+    }
+
+    function feesOf(address operator) public view returns (uint256) {
+        return Math.saturatingSub(_fees[operator], 1);
     }
 
     // ---- the book alone ----
@@ -74,7 +79,7 @@ abstract contract Escrow is MarketClock {
     function pay(uint64 jobId, uint64 claimId, uint128 fee, uint128 toVerifiers) external onlyBook {
         JobRecord storage j = _jobs[jobId];
         _unreserve(j, uint256(fee).toUint96(), 0);
-        feesOf[j.operator] += fee - toVerifiers;
+        _fees[j.operator] += fee - toVerifiers;
         if (toVerifiers > 0) challenges.deposit{value: toVerifiers}(claimId);
     }
 
@@ -92,6 +97,11 @@ abstract contract Escrow is MarketClock {
     }
 
     // ---- steps ----
+
+    /// @dev Comes before its first fee.
+    function _openFees(address operator) internal {
+        if (_fees[operator] == 0) _fees[operator] = 1;
+    }
 
     function _requireBook() private view {
         require(msg.sender == book, NotBook(msg.sender));

@@ -74,6 +74,7 @@ contract JobMarket is Orders, Escrow {
         address operator = _requireOperator(jobId, j);
         require(_running() <= j.until, StartWindowOver(jobId, j.until));
         (j.until, j.state) = (0, JobState.Active);
+        _openFees(operator);
         emit JobStarted(jobId, operator);
     }
 

@@ -45,6 +45,22 @@ contract ClaimGas is ClaimFixture {
         if (k == 8) measure("settle", 90_000);
     }
 
+    /// The first of a job, by an operator that has nothing locked.
+    function test_gas_firstClaim() public {
+        uint64 id = activeJob(0, 10_000 ether, 8, link(LINKS));
+        uint64 claimId = submit(id, HOUR);
+        measure("claim, the first of a job", 110_000);
+        seal(claimId, link(LINKS - 1));
+        measure("seal, the first of a job", 75_000);
+        answer(claimId);
+        vm.warp(book.claimInfo(claimId).attestUntil + 1);
+        reveal(claimId);
+        judges.reveal(claimId);
+        vm.warp(book.claimInfo(claimId).contestUntil + 1);
+        book.settle(claimId);
+        measure("settle, the first of an operator", 90_000);
+    }
+
     function test_gas_way1() public {
         way(1, 70_000);
     }

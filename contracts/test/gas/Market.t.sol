@@ -32,7 +32,6 @@ contract MarketGas is MarketFixture {
         uint64 jobId = open(1 ether);
         measure("open a job, with a hash chain", 150_000);
         accept(jobId, 0);
-        // Wanted: 80k. The bidder's activity and its lock, both in the registry, are 26k of it.
         measure("accept a bid", 80_000);
         start(jobId, 0);
         measure("start a job", 60_000);
@@ -43,6 +42,16 @@ contract MarketGas is MarketFixture {
         pass(101);
         market.defaultJob(other);
         measure("default", 180_000); // 117k of it a slash, and the first bounty of the client
+    }
+
+    /// A rig with nothing to do pays no more than another one.
+    function test_gas_idleBidder() public {
+        close(1);
+        release(1, 0);
+        vm.assertEq(registry.lockedBy(rig(0), address(market)), 0, "idle");
+        uint64 jobId = open(1 ether);
+        accept(jobId, 0);
+        measure("accept a bid, of an idle operator", 80_000);
     }
 
     function test_gas_openWithoutChain() public {
