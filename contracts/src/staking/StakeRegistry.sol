@@ -70,13 +70,12 @@ contract StakeRegistry is Delegation, Slashers {
         uint256 fromSelf = _takeSelf(operator, a, amount);
         uint256 fromDelegators = fromSelf < amount ? _takeDelegated(operator, a, amount - fromSelf) : 0;
         taken = fromSelf + fromDelegators;
-        if (jail != Jail.No) _jail(operator, a, jail);
-        _update(operator, a, false);
-
         uint256 burned = taken - _credit(taken, cuts);
         unchecked {
             _settings.unburned += uint96(burned);
         }
+        if (jail != Jail.No) _jail(operator, a, jail);
+        _update(operator, a, false);
         emit Slashed(operator, msg.sender, fromSelf, fromDelegators, burned);
     }
 
@@ -87,10 +86,10 @@ contract StakeRegistry is Delegation, Slashers {
     }
 
     function takeBounty() external {
-        burnSlashed();
         uint256 amount = bounty[msg.sender];
         require(amount > 0, NothingToWithdraw(msg.sender));
         bounty[msg.sender] = 0;
+        burnSlashed();
         token.safeTransfer(msg.sender, amount);
     }
 
