@@ -29,7 +29,8 @@
 //! An [`Ask`] waits on the card where its pictures are, and ends in one of three ways: with a lease that the worker reports
 //! done, with [`Effect::Overflow`], or with [`Effect::Gone`] (cancelled, past its deadline, or its worker is gone).
 //! Waiting rungs of a card are in the order of their deadlines. After every event it is worked out when each would be done
-//! (`forecast`): who would be late is sent away at once, while the CPU engine still has time for it. A new rung goes before
+//! (`forecast`): who would be late is sent away at once, while the CPU engine still has time for it. A new rung for which it
+//! has none is taken only if it would be in time even were no session set up beside the work of another. A new rung goes before
 //! one that was taken; a rung that the CPU engine can make in time goes before one that it cannot. A second session for an
 //! engine that is at work begins only where it makes nobody late. Nobody waits past their deadline, so nobody starves.
 //!

@@ -195,21 +195,21 @@ impl Broker {
             let late = (from..queue.len()).find(|place| done[*place] > queue[*place].deadline)?;
             Some((late, done[late] - queue[late].deadline))
         };
-        // A new rung is taken only where it and those behind it would be in time even if the engine waited for every
-        // session to be set up: which of them are set up beside the work of another turns out differently from what was
-        // expected, and what was taken must be made.
+        let saved = |waiting: &Waiting| waiting.ask.cpu.is_some_and(|cpu| self.now.after(cpu) <= waiting.ask.deadline);
+        // A new rung that nobody else could make is taken only where it and those behind it would be in time even if the
+        // engine waited for every session to be set up: which of them are set up beside the work of another turns out
+        // differently from what was expected, and what was taken must be made.
         let slow = |rung: &Queued| {
             let left = rung.work.setup + rung.work.left;
             Queued { work: Work { setup: 0.0, left }, ..*rung }
         };
-        let fresh = card.waiting.keys().position(|(_, id)| Some(*id) == self.fresh);
+        let fresh = card.waiting.iter().position(|((_, id), one)| Some(*id) == self.fresh && !saved(one));
         let new = fresh.and_then(|fresh| first_late(&queue.iter().map(slow).collect::<Vec<_>>(), fresh));
         let (late, by) = new.or_else(|| first_late(&queue, 0))?;
         let why = match Duration::try_from_secs_f64(by) {
             Ok(by) => Overflow::Late { by },
             Err(_) => Overflow::NoSession { cap: self.cap.believed() },
         };
-        let saved = |waiting: &Waiting| waiting.ask.cpu.is_some_and(|cpu| self.now.after(cpu) <= waiting.ask.deadline);
         let before = || card.waiting.iter().take(late + 1);
         // Nobody can make room for one that would be late even if it were the only one.
         if first_late(&queue[late..=late], 0).is_some() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use headframe_codec::units::CardId;
 use headframe_codec::{Codec, Preset};
 
-use super::model::encode_time;
+use super::model::{IN_TIME, encode_time};
 use super::world::{Blow, World};
 
 fn seconds(seconds: u64) -> Duration {
@@ -116,6 +116,18 @@ fn reconfigure_is_refused_and_another_program_waits_for_sessions() {
     let (tally, stats) = (world.tally, world.broker.stats());
     assert_eq!(tally.late, 0, "{tally:?}");
     assert!(stats.cap == 8, "{stats:?}");
+}
+
+/// Half of the time is the processors', which make what the cards cannot: three streams at once on a card, with sessions made
+/// anew for each rung, have no room if the engine waits for every session, and room enough as it does not.
+#[test]
+fn sessions_are_made_anew_beside_the_work_of_others() {
+    for seed in 1..=20 {
+        let mut world = World::new(seed, 8, &[1; 4], 8);
+        world.in_time = IN_TIME / 2.0;
+        let blows = [(10_000, Blow::Reconfigures(false))];
+        all_on_cards(&story("made anew", world, 16, &blows));
+    }
 }
 
 #[test]

@@ -122,6 +122,8 @@ pub(crate) struct World {
     streams: usize,
     /// Streams differ in what is fixed for a session.
     pub(crate) classes: usize,
+    /// The share of a segment's time in which it must be made.
+    pub(crate) in_time: f64,
     until: Duration,
     dice: Dice,
     ids: u64,
@@ -149,6 +151,7 @@ impl World {
             processors: vec![Duration::ZERO; processors],
             streams: 0,
             classes: 1,
+            in_time: IN_TIME,
             until: Duration::ZERO,
             dice: Dice(seed),
             ids: 0,
@@ -329,7 +332,7 @@ impl World {
         if self.now < self.until {
             self.later(SEGMENT, Action::Segment(stream));
         }
-        let deadline = self.now + SEGMENT.mul_f64(IN_TIME);
+        let deadline = self.now + SEGMENT.mul_f64(self.in_time);
         self.tally.asked += 4;
         self.decode(stream, (0..4).collect(), deadline);
     }
