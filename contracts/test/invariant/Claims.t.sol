@@ -35,43 +35,60 @@ contract ClaimInvariants is Walk {
         return (uint256(type(ClaimHandler.Step).max) + 1, NO_KIND);
     }
 
-    /// All rules after every step: one invariant, so that one walk serves them all.
+    /// All rules after every step: one invariant, so that one walk serves them all, and each job and claim is read once.
     function invariant_everyRuleHolds() public view {
         vm.assertEq(handler.broken(), "");
-        moneyAddsUp();
-        claimsTileTheirJobs();
-        locksAddUp();
+        IJobMarket.Job[] memory jobs = allJobs();
+        IClaimBook.Claim[] memory claims = allClaims();
+        moneyAddsUp(jobs);
+        claimsTileTheirJobs(jobs, claims);
+        locksAddUp(claims);
+    }
+
+    /// @return jobs By their ids; there is no job 0.
+    function allJobs() internal view returns (IJobMarket.Job[] memory jobs) {
+        jobs = new IJobMarket.Job[](market.nextJobId());
+        for (uint64 id = 1; id < jobs.length; ++id) {
+            jobs[id] = market.job(id);
+        }
+    }
+
+    /// @return claims In the handler's order.
+    function allClaims() internal view returns (IClaimBook.Claim[] memory claims) {
+        claims = new IClaimBook.Claim[](handler.claimCount());
+        for (uint256 i = 0; i < claims.length; ++i) {
+            claims[i] = book.claimInfo(handler.claims(i));
+        }
     }
 
     /// 14. Coins held = escrow + reserved + owed + fees kept for the router. 15. For each job: deposited = open + paid + refunded.
-    function moneyAddsUp() internal view {
+    function moneyAddsUp(IJobMarket.Job[] memory jobs) internal view {
         uint256 held = market.owed(handler.clientAddress());
         uint256 deposits = 0;
         address[] memory who = handler.rigs();
         for (uint256 i = 0; i < who.length; ++i) {
             held += market.feesOf(who[i]);
         }
-        for (uint64 id = 1; id < market.nextJobId(); ++id) {
-            IJobMarket.Job memory j = market.job(id);
-            held += uint256(j.escrow) + j.reserved;
-            deposits += handler.deposited(id);
-            uint256 sum = uint256(j.escrow) + j.reserved + handler.paid(id) + handler.refunded(id);
-            vm.assertEq(handler.deposited(id), sum, "a job's money");
+        for (uint64 id = 1; id < jobs.length; ++id) {
+            uint256 inside = uint256(jobs[id].escrow) + jobs[id].reserved;
+            uint256 deposited = handler.deposited(id);
+            held += inside;
+            deposits += deposited;
+            vm.assertEq(deposited, inside + handler.paid(id) + handler.refunded(id), "a job's money");
         }
         vm.assertEq(address(market).balance, held, "the market's money");
         vm.assertEq(address(market).balance + handler.paidOut() + address(judges).balance, deposits, "in = held + out");
     }
 
     /// 16, 17. Claims of a job tile [0, nextSeq): so no segment is paid twice. 18. Reserved fees are those of open claims.
-    function claimsTileTheirJobs() internal view {
-        uint64 jobs = market.nextJobId();
-        uint256[] memory next = new uint256[](jobs);
-        uint256[] memory reserved = new uint256[](jobs);
-        uint256[] memory open = new uint256[](jobs);
-        uint256[] memory settled = new uint256[](jobs);
-        for (uint256 i = 0; i < handler.claimCount(); ++i) {
+    function claimsTileTheirJobs(IJobMarket.Job[] memory jobs, IClaimBook.Claim[] memory claims) internal view {
+        uint256[] memory next = new uint256[](jobs.length);
+        uint256[] memory reserved = new uint256[](jobs.length);
+        uint256[] memory open = new uint256[](jobs.length);
+        uint256[] memory settled = new uint256[](jobs.length);
+        for (uint256 i = 0; i < claims.length; ++i) {
             uint64 id = handler.claims(i);
-            IClaimBook.Claim memory c = book.claimInfo(id);
+            IClaimBook.Claim memory c = claims[i];
             vm.assertEq(c.first, next[c.jobId], "ranges tile");
             vm.assertEq(id, c.jobId << 32 | c.first, "the id names the range");
             next[c.jobId] = handler.ghost(id).end;
@@ -81,22 +98,21 @@ contract ClaimInvariants is Walk {
             reserved[c.jobId] += c.fee;
             open[c.jobId] += 1;
         }
-        for (uint64 id = 1; id < jobs; ++id) {
-            IJobMarket.Job memory j = market.job(id);
-            vm.assertEq(j.nextSeq, next[id], "next segment");
-            vm.assertEq(j.reserved, reserved[id], "reserved");
-            vm.assertEq(j.openClaims, open[id], "open claims");
+        for (uint64 id = 1; id < jobs.length; ++id) {
+            vm.assertEq(jobs[id].nextSeq, next[id], "next segment");
+            vm.assertEq(jobs[id].reserved, reserved[id], "reserved");
+            vm.assertEq(jobs[id].openClaims, open[id], "open claims");
             vm.assertEq(handler.paid(id), settled[id], "paid once");
         }
     }
 
     /// 4. What the book has locked of an operator's stake is the sum over its claims that are not over.
-    function locksAddUp() internal view {
+    function locksAddUp(IClaimBook.Claim[] memory claims) internal view {
         address[] memory who = handler.rigs();
         for (uint256 i = 0; i < who.length; ++i) {
             uint256 locked = 0;
-            for (uint256 n = 0; n < handler.claimCount(); ++n) {
-                IClaimBook.Claim memory c = book.claimInfo(handler.claims(n));
+            for (uint256 n = 0; n < claims.length; ++n) {
+                IClaimBook.Claim memory c = claims[n];
                 if (c.operator == who[i] && c.state <= IClaimBook.ClaimState.Revealed) locked += c.lock;
             }
             vm.assertEq(registry.lockedBy(who[i], address(book)), locked, "locks");

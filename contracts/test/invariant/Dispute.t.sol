@@ -32,18 +32,24 @@ contract DisputeInvariants is Walk {
         return (uint256(type(DisputeHandler.Step).max) + 1, uint256(DisputeHandler.Step.OutOfTurn));
     }
 
-    /// All rules after every step: one invariant, so that one walk serves them all.
+    /// All rules after every step: one invariant, so that one walk serves them all, and each game is read once.
     function invariant_everyRuleHolds() public view {
         vm.assertEq(handler.broken(), "");
-        bondsAddUp();
-        holdsAddUp();
+        uint256[] memory ids = new uint256[](handler.total());
+        IDisputeGame.Game[] memory games = new IDisputeGame.Game[](ids.length);
+        for (uint256 i = 0; i < ids.length; ++i) {
+            ids[i] = handler.games(i);
+            games[i] = game.game(ids[i]);
+        }
+        bondsAddUp(games);
+        holdsAddUp(ids, games);
     }
 
     /// 25. What came in went out, was burned, is owed, or is the bond of an open game.
-    function bondsAddUp() internal view {
+    function bondsAddUp(IDisputeGame.Game[] memory games) internal view {
         uint256 held = 0;
-        for (uint256 i = 0; i < handler.total(); ++i) {
-            held += game.game(handler.games(i)).bond;
+        for (uint256 i = 0; i < games.length; ++i) {
+            held += games[i].bond;
         }
         address[4] memory who = handler.accounts();
         for (uint256 i = 0; i < who.length; ++i) {
@@ -54,17 +60,17 @@ contract DisputeInvariants is Walk {
     }
 
     /// 24. In an open game exactly one side is on turn, and its time is bounded; a game holds its claim as long as it is open.
-    function holdsAddUp() internal view {
-        for (uint256 i = 0; i < handler.total(); ++i) {
-            IDisputeGame.Game memory g = game.game(handler.games(i));
-            uint256 until = game.turnUntil(handler.games(i));
+    function holdsAddUp(uint256[] memory ids, IDisputeGame.Game[] memory games) internal view {
+        for (uint256 i = 0; i < games.length; ++i) {
+            IDisputeGame.Game memory g = games[i];
+            uint256 until = game.turnUntil(ids[i]);
             vm.assertTrue((until != 0) == (g.status == IDisputeGame.Status.Open), "turn");
             vm.assertLe(until, uint256(g.lastMove) + 24 hours, "time");
             IClaimBook.Claim memory c = book.claimInfo(g.claimId);
             if (c.state != IClaimBook.ClaimState.Revealed) continue;
             uint256 open = 0;
-            for (uint256 j = 0; j < handler.total(); ++j) {
-                IDisputeGame.Game memory other = game.game(handler.games(j));
+            for (uint256 j = 0; j < games.length; ++j) {
+                IDisputeGame.Game memory other = games[j];
                 bool runs = other.status >= IDisputeGame.Status.Open && other.status <= IDisputeGame.Status.AtCount;
                 if (other.claimId == g.claimId && runs) ++open;
             }

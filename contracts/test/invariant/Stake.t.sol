@@ -33,27 +33,30 @@ contract StakeInvariants is Walk {
         return (uint256(type(StakeHandler.Step).max) + 1, NO_KIND);
     }
 
-    /// All rules after every step: one invariant, so that one walk serves them all.
+    /// All rules after every step: one invariant, so that one walk serves them all, and each operator is read once.
     function invariant_everyRuleHolds() public {
         address[] memory who = handler.operators();
         for (uint256 i = 0; i < who.length; ++i) {
             registry.poke(who[i]); // weights follow rewards that vest, and a higher minimum, only when asked to
         }
         vm.assertEq(handler.broken(), "");
-        tokensAddUp();
-        sharesAddUp();
-        locksAddUp();
-        weightsAddUp();
-        feesAreCovered();
+        IStakeRegistry.Operator[] memory infos = new IStakeRegistry.Operator[](who.length);
+        for (uint256 i = 0; i < who.length; ++i) {
+            infos[i] = registry.operatorInfo(who[i]);
+        }
+        tokensAddUp(infos);
+        sharesAddUp(who, infos);
+        locksAddUp(who, infos);
+        weightsAddUp(who, infos);
+        feesAreCovered(who, infos);
     }
 
     /// 1. Tokens held are those of all stakes, rewards and bounties, and what slashes left to be burned; the supply fell by
     /// what was burned.
-    function tokensAddUp() internal view {
-        address[] memory who = handler.operators();
+    function tokensAddUp(IStakeRegistry.Operator[] memory infos) internal view {
         uint256 held = registry.bounty(FINDER) + handler.unburned();
-        for (uint256 i = 0; i < who.length; ++i) {
-            IStakeRegistry.Operator memory o = registry.operatorInfo(who[i]);
+        for (uint256 i = 0; i < infos.length; ++i) {
+            IStakeRegistry.Operator memory o = infos[i];
             held += uint256(o.bonded) + o.thawing + o.delegated + o.delegatedThawing + o.rewardsVesting;
         }
         vm.assertEq(token.balanceOf(address(registry)), held, "registry tokens");
@@ -61,11 +64,10 @@ contract StakeInvariants is Walk {
     }
 
     /// 2. Shares of all holders are those of the pool, for both pools; 3. they are never worth more than it holds.
-    function sharesAddUp() internal view {
-        address[] memory who = handler.operators();
+    function sharesAddUp(address[] memory who, IStakeRegistry.Operator[] memory infos) internal view {
         address[] memory owners = handler.holders();
         for (uint256 i = 0; i < who.length; ++i) {
-            IStakeRegistry.Operator memory o = registry.operatorInfo(who[i]);
+            IStakeRegistry.Operator memory o = infos[i];
             (uint256 shares, uint256 worth, uint256 thawing) = (0, 0, 0);
             for (uint256 j = 0; j < owners.length; ++j) {
                 (uint256 held, uint256 amount) = registry.delegation(who[i], owners[j]);
@@ -83,25 +85,25 @@ contract StakeInvariants is Walk {
     }
 
     /// 4. Locked is the sum of locks that were not given up.
-    function locksAddUp() internal view {
-        address[] memory who = handler.operators();
+    function locksAddUp(address[] memory who, IStakeRegistry.Operator[] memory infos) internal view {
+        uint256 slashers = handler.SLASHERS();
         for (uint256 i = 0; i < who.length; ++i) {
             uint256 sum = 0;
-            for (uint256 j = 0; j < handler.SLASHERS(); ++j) {
+            for (uint256 j = 0; j < slashers; ++j) {
                 address slasher = handler.slasher(j);
-                vm.assertEq(registry.lockedBy(who[i], slasher), handler.lockedNow(who[i], slasher), "by slasher");
-                sum += handler.lockedNow(who[i], slasher);
+                uint256 locked = handler.lockedNow(who[i], slasher);
+                vm.assertEq(registry.lockedBy(who[i], slasher), locked, "by slasher");
+                sum += locked;
             }
-            vm.assertEq(registry.operatorInfo(who[i]).locked, sum, "locked");
+            vm.assertEq(infos[i].locked, sum, "locked");
         }
     }
 
     /// 12. The next epoch's total is the sum over the slots; every slot has one holder; who may not work has no weight.
-    function weightsAddUp() internal view {
-        address[] memory who = handler.operators();
+    function weightsAddUp(address[] memory who, IStakeRegistry.Operator[] memory infos) internal view {
         (uint256 sum, uint256 taken) = (0, 0);
         for (uint256 i = 0; i < who.length; ++i) {
-            IStakeRegistry.Operator memory o = registry.operatorInfo(who[i]);
+            IStakeRegistry.Operator memory o = infos[i];
             weightsOfBothEpochs(who[i], o.slot);
             if (o.slot == 0) continue;
             vm.assertTrue(taken & (1 << o.slot) == 0, "two in one slot");
@@ -112,7 +114,7 @@ contract StakeInvariants is Walk {
             sum += weight / 4e18 * 4e18;
         }
         vm.assertEq(set.totalWeight(set.epoch() + 1), sum, "weights");
-        membersAreTheActive();
+        membersAreTheActive(who);
     }
 
     /// In the running epoch and the last an operator weighs what its slot says, if that says its name.
@@ -126,8 +128,7 @@ contract StakeInvariants is Walk {
     }
 
     /// Each of them once, and never more than there are slots.
-    function membersAreTheActive() internal view {
-        address[] memory who = handler.operators();
+    function membersAreTheActive(address[] memory who) internal view {
         address[] memory members = set.members();
         uint256 active = 0;
         for (uint256 i = 0; i < who.length; ++i) {
@@ -143,8 +144,7 @@ contract StakeInvariants is Walk {
     }
 
     /// 31. What delegators have taken and could take is within what was put there for them.
-    function feesAreCovered() internal view {
-        address[] memory who = handler.operators();
+    function feesAreCovered(address[] memory who, IStakeRegistry.Operator[] memory infos) internal view {
         uint256 owed = router.owed(address(0x7EA5));
         for (uint256 i = 0; i < who.length; ++i) {
             owed += router.owed(who[i]);
@@ -153,21 +153,21 @@ contract StakeInvariants is Walk {
         uint256 left = address(router).balance - owed;
         vm.assertEq(left, handler.routed() - handler.claimed(), "delegators' part");
         uint256 claimable = 0;
+        address[] memory owners = handler.holders();
         for (uint256 i = 0; i < who.length; ++i) {
-            claimable += claimableOf(who[i], who[i]);
-            address[] memory owners = handler.holders();
+            claimable += claimableOf(who[i], infos[i].poolNonce, who[i]);
             for (uint256 j = 0; j < owners.length; ++j) {
-                claimable += claimableOf(who[i], owners[j]);
+                claimable += claimableOf(who[i], infos[i].poolNonce, owners[j]);
             }
         }
         vm.assertLe(claimable, left, "more than was put there");
     }
 
     /// @dev Over all pools that the operator ever had.
-    function claimableOf(address operator, address account) internal view returns (uint256 sum) {
+    function claimableOf(address operator, uint32 last, address account) internal view returns (uint256 sum) {
         uint256 settled = registry.feesOf(operator, account, type(uint32).max); // of no pool
         sum = settled;
-        for (uint32 nonce = 0; nonce <= registry.operatorInfo(operator).poolNonce; ++nonce) {
+        for (uint32 nonce = 0; nonce <= last; ++nonce) {
             sum += registry.feesOf(operator, account, nonce) - settled;
         }
     }
