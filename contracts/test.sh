@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds and tests the contracts with the pinned tools. The last line reads "N passed, N failed".
-#   --ci         10,000 fuzz runs and 256 walks of 500 steps, with the same seeds each time; hours
+#   --ci         10,000 fuzz runs and 256 walks of 500 steps, with the same seeds each time; an hour or more
 #   --deep       many more of both, with new seeds
 #   --gas        write snapshots/*.json anew instead of failing when a cost has changed (whole transactions, cold storage)
 #   --coverage   instead of testing: which lines and branches of src/ no test reaches; there may be none
