@@ -40,6 +40,15 @@ contract UnnoticedStakeTest is StakeFixture {
         vm.assertEq(stateOf(op(3)), uint256(IStakeRegistry.State.Standby));
     }
 
+    function test_unbond_takesNoFreeSlot() public {
+        fill();
+        bond(op(3), 2000e18);
+        jail(op(0), IStakeRegistry.Jail.Short);
+        unbond(op(3), 1e18);
+        vm.assertTrue(!registry.isActive(op(3)));
+        vm.assertEq(stateOf(op(3)), uint256(IStakeRegistry.State.Standby));
+    }
+
     function test_slash_dustOfAWipedThawIsTheOperatorsAgain() public {
         bond(op(0), MIN_SELF);
         unbond(op(0), MIN_SELF);
