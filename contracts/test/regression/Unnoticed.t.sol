@@ -40,6 +40,19 @@ contract UnnoticedStakeTest is StakeFixture {
         vm.assertEq(stateOf(op(3)), uint256(IStakeRegistry.State.Standby));
     }
 
+    function test_retireSlasher_tellsOfIt() public {
+        vm.expectEmit(address(registry));
+        emit IStakeRegistry.SlasherRetired(address(this));
+        registry.retireSlasher(address(this));
+    }
+
+    function test_unbond_tellsOfIt() public {
+        bond(op(0), MIN_SELF);
+        vm.expectEmit(address(registry));
+        emit IStakeRegistry.Unbonded(op(0), 1e18, uint40(block.timestamp + UNBOND));
+        unbond(op(0), 1e18);
+    }
+
     function test_unbond_takesNoFreeSlot() public {
         fill();
         bond(op(3), 2000e18);
