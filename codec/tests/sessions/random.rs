@@ -21,7 +21,7 @@ fn blow() -> impl Strategy<Value = Blow> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Never more sessions open than believed possible, every lease back, no rung waiting past its time, none lost, no engine
     /// idle beside a free session and a rung that waits: whatever the driver, other programs and dying workers do.

@@ -31,13 +31,18 @@ contract UnnoticedStakeTest is StakeFixture {
         vm.assertTrue(!registry.isActive(op(0)));
     }
 
-    function test_slash_takesNoFreeSlotForTheSlashed() public {
+    /// @dev op(3) came too late for a slot, and then one got free.
+    modifier besideAFreeSlot() {
         fill();
         bond(op(3), 2000e18);
         jail(op(0), IStakeRegistry.Jail.Short);
-        slash(op(3), 1e18);
+        _;
         vm.assertTrue(!registry.isActive(op(3)));
         vm.assertEq(stateOf(op(3)), uint256(IStakeRegistry.State.Standby));
+    }
+
+    function test_slash_takesNoFreeSlotForTheSlashed() public besideAFreeSlot {
+        slash(op(3), 1e18);
     }
 
     function test_retireSlasher_tellsOfIt() public {
@@ -53,13 +58,8 @@ contract UnnoticedStakeTest is StakeFixture {
         unbond(op(0), 1e18);
     }
 
-    function test_unbond_takesNoFreeSlot() public {
-        fill();
-        bond(op(3), 2000e18);
-        jail(op(0), IStakeRegistry.Jail.Short);
+    function test_unbond_takesNoFreeSlot() public besideAFreeSlot {
         unbond(op(3), 1e18);
-        vm.assertTrue(!registry.isActive(op(3)));
-        vm.assertEq(stateOf(op(3)), uint256(IStakeRegistry.State.Standby));
     }
 
     function test_slash_dustOfAWipedThawIsTheOperatorsAgain() public {
