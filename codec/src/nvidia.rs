@@ -8,8 +8,8 @@
 //! that this one does not work on a card:
 //! 1. [`Decoder::feed`] with every access unit, [`Decoder::flush`] at the end, [`Decoder::restart`] before the next stream or
 //!    segment. Its sink gets each [`Picture`] where it lies on the card.
-//! 2. In the sink, for every rung: [`EncoderSession::input`] gives the surface that [`Scaler::scale`] writes; it returns when the
-//!    card is done.
+//! 2. In the sink, for every rung: [`EncoderSession::input`] gives the surface that [`Scaler::scale`] writes, or [`Batcher::scale`]
+//!    together with what other threads have; both return when the card is done.
 //! 3. [`EncoderSession::encode`] with the picture's time and whether it is to be an IDR picture; the picture is dropped.
 //! 4. [`EncoderSession::output`] where [`EncoderSession::has_room`] says no; [`EncoderSession::drain`] at the segment's end.
 //! 5. Between segments, [`EncoderSession::reconfigure`] with the next rung's settings where
@@ -31,9 +31,9 @@
 //! ```
 
 pub use crate::ffi::nvidia::{
-    BrokenDevice, Capabilities, Colour, Decoder, DecoderLimits, Decodes, Device, DeviceCapabilities, DeviceInfo,
-    Driver, EncodedPicture, EncoderSession, EncoderSettings, Encodes, Format, Health, IdleSession, NvidiaError,
-    Picture, Planes, RateControl, Scaler, Surface, Traffic, Tuning, VideoCodec,
+    Batcher, BrokenDevice, Capabilities, Colour, Decoder, DecoderLimits, Decodes, Device, DeviceCapabilities,
+    DeviceInfo, Driver, EncodedPicture, EncoderSession, EncoderSettings, Encodes, Format, Health, IdleSession,
+    NvidiaError, Picture, Planes, RateControl, Scaler, Share, Surface, Traffic, Tuning, VideoCodec,
 };
 pub use headframe_kernels::cuda::Uuid;
 pub use headframe_nv_sys::{Api, LoadError, Source, doubles};

@@ -136,6 +136,38 @@ fn streams_of_other_sizes_do_not_wait_for_each_other() {
     });
 }
 
+#[test]
+fn streams_are_scaled_together() {
+    alone("streams_are_scaled_together", |doubles| scaled_together(doubles, Engine::Direct));
+}
+
+#[test]
+fn streams_of_ffmpeg_are_scaled_together() {
+    alone("streams_of_ffmpeg_are_scaled_together", |doubles| scaled_together(doubles, Engine::Ffmpeg));
+}
+
+/// Six streams at once, of one size: each comes out as it does alone.
+fn scaled_together(doubles: &Doubles, engine: Engine) {
+    let (sources, pattern) = (source(), segments("640x360", "30", 2, "-bf 0"));
+    let card = with(doubles, engine);
+    let sources: Vec<&[u8]> = sources.iter().chain(&pattern).map(Vec::as_slice).collect();
+    let due: Vec<_> = sources.iter().map(|source| make(&card, source).unwrap().renditions).collect();
+    let before = card.scaling();
+    assert_eq!(before.pictures, before.launches, "alone");
+    std::thread::scope(|scope| {
+        let (card, sources) = (&card, &sources);
+        let streams = (0..6).map(|stream| scope.spawn(move || make(card, sources[stream % sources.len()]).unwrap()));
+        let streams: Vec<_> = streams.collect();
+        for (stream, made) in streams.into_iter().enumerate() {
+            assert!(made.join().unwrap().renditions == due[stream % due.len()], "stream {stream}");
+        }
+    });
+    let after = card.scaling();
+    assert_eq!(after.pictures - before.pictures, 6 * 30);
+    let launches = after.launches - before.launches;
+    assert!(launches < 6 * 30, "{launches} for 180 pictures");
+}
+
 fn with(doubles: &Doubles, engine: Engine) -> Card {
     if engine == Engine::Ffmpeg {
         doubles.serve_ffmpeg();
@@ -431,6 +463,7 @@ fn an_owner_can_try_a_card() {
     assert_eq!(code, Some(0), "{report:#}");
     assert_eq!((&report["decodes_and_scales_exactly"], &report["encodes_all_pictures"]), (&true.into(), &true.into()));
     assert!(report["sustained"]["made"]["rungs_on_card"].as_u64().unwrap() >= 3, "{report:#}");
+    assert!(report["sustained"]["pictures_per_launch"].as_f64().unwrap() >= 1.0, "{report:#}");
     assert_eq!((&report["engine"], &report["refused"]), (&"direct".into(), &serde_json::json!([])), "{report:#}");
     // A driver that our own functions do not get along with, once: it is not asked again.
     let (code, report) = tried("sessions=8;client=ffmpeg;fault=NvEncodeAPICreateInstance=15@0x1", "auto");

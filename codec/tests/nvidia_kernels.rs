@@ -10,13 +10,14 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
 use doubles::{Doubles, alone, child, picture, settings};
 use headframe_codec::Class;
 use headframe_codec::nvidia::{
-    Decoder, DecoderLimits, Device, EncoderSession, EncoderSettings, NvidiaError, Planes, Scaler, Surface, VideoCodec,
+    Batcher, Decoder, DecoderLimits, Device, EncoderSession, EncoderSettings, NvidiaError, Planes, Scaler, Share,
+    Surface, VideoCodec,
 };
 use headframe_kernels::cuda::{self, CudaError, CudaLadder, CudaMetric, DevicePicture, Gpu, Job, Layout};
 use headframe_kernels::{Filter, Format, LadderScaler, PlaneMut, Source, SourceRef, Yuv420Mut, hash};
@@ -314,6 +315,105 @@ fn scaled_once(device: &Arc<Device>) -> Result<(), NvidiaError> {
     let rungs = [Surface::new(device, (160, 90), 8)?, Surface::new(device, (80, 45), 8)?];
     device.upload(&source.planes((320, 180)), &picture((320, 180), 1, 8))?;
     scaler.scale(&source.planes((320, 180)), &[rungs[0].planes((160, 90)), rungs[1].planes((80, 45))]).map(drop)
+}
+
+/// What each of eight threads gets of scaling this many pictures, one after the other and each by itself, through one [`Batcher`];
+/// what is there afterwards is what is due wherever it was scaled.
+fn together(device: &Arc<Device>, pictures: u32) -> Vec<Result<Share, NvidiaError>> {
+    const THREADS: u32 = 8;
+    let (size, sizes) = ((320, 180), [(160, 90), (80, 46)]);
+    let batcher = Batcher::open(device, (size, 8), &sizes).unwrap();
+    let each = |thread: u32| {
+        let (batcher, device) = (&batcher, &device);
+        let surface = |size| Surface::new(device, size, 8).unwrap();
+        let sources: Vec<_> = (0..pictures).map(|_| surface(size)).collect();
+        let number = move |at: usize| thread * pictures + at as u32;
+        for (at, source) in sources.iter().enumerate() {
+            device.upload(&source.planes(size), &picture(size, number(at), 8)).unwrap();
+        }
+        let rungs: Vec<_> = sources.iter().map(|_| sizes.map(surface)).collect();
+        move |start: &Barrier| {
+            start.wait();
+            let mut shares = Vec::new();
+            for (source, rungs) in sources.iter().zip(&rungs) {
+                shares
+                    .push(batcher.scale(&source.planes(size), &[rungs[0].planes(sizes[0]), rungs[1].planes(sizes[1])]));
+            }
+            for (at, rungs) in rungs.iter().enumerate().filter(|(at, _)| shares[*at].is_ok()) {
+                let source = Source { width: size.0, height: size.1, format: Format::Nv12 };
+                let due = due(source, &picture(size, number(at), 8), &sizes);
+                let have = [0, 1].map(|rung| device.download(&rungs[rung].planes(sizes[rung])).unwrap());
+                assert!(have[..] == due, "picture {at} of thread {thread}");
+            }
+            shares
+        }
+    };
+    let work: Vec<_> = (0..THREADS).map(each).collect();
+    let start = &Barrier::new(THREADS as usize);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = work.into_iter().map(|work| scope.spawn(move || work(start))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn pictures_of_several_streams_share_launches() {
+    alone("pictures_of_several_streams_share_launches", |doubles| {
+        let device = doubles.device();
+        let before = calls(doubles, "cuLaunchKernel");
+        let shares: Vec<Share> = together(&device, 20).into_iter().map(Result::unwrap).collect();
+        let launches = shares.iter().filter(|share| share.launched > 0).count();
+        assert_eq!(shares.iter().map(|share| share.launched).sum::<usize>(), 160, "each picture is in one");
+        assert_eq!(calls(doubles, "cuLaunchKernel") - before, launches as u64, "both outputs are made at once");
+        // While one launches, the seven others come.
+        assert!(launches < 120 && shares.iter().any(|share| share.launched > 2), "{launches}");
+        assert!(shares.iter().all(|share| share.took > std::time::Duration::ZERO));
+    });
+}
+
+#[test]
+fn an_error_of_a_shared_launch_is_of_one_stream() {
+    alone("an_error_of_a_shared_launch_is_of_one_stream", |doubles| {
+        let device = doubles.device();
+        for function in ["cuEventRecord", "cuLaunchKernel", "cuStreamSynchronize"] {
+            for skip in [0, 5, 11] {
+                doubles.set("cuda", "fault", &format!("{function}=600@{skip}x1"));
+                let failed: Vec<_> = together(&device, 12).into_iter().filter_map(Result::err).collect();
+                doubles.set("cuda", "clear", "");
+                let classes: Vec<_> = failed.iter().map(NvidiaError::class).collect();
+                assert_eq!(classes, [Class::Transient], "{function} after {skip}");
+            }
+        }
+        // What always fails fails for each.
+        doubles.set("cuda", "fault", "cuLaunchKernel=719");
+        let outcomes = together(&device, 2);
+        doubles.set("cuda", "clear", "");
+        assert!(
+            outcomes.iter().all(|it| it.as_ref().is_err_and(|error| error.class() == Class::Device)),
+            "{outcomes:?}"
+        );
+    });
+}
+
+#[test]
+fn a_picture_of_another_kind_is_not_scaled_with_the_others() {
+    alone("a_picture_of_another_kind_is_not_scaled_with_the_others", |doubles| {
+        let device = doubles.device();
+        let batcher = Batcher::open(&device, ((64, 64), 8), &[(32, 32)]).unwrap();
+        let surface = |size, bits| Surface::new(&device, size, bits).unwrap();
+        let (right, deep, half) = (surface((64, 64), 8), surface((64, 64), 10), surface((32, 32), 8));
+        let half = [half.planes((32, 32))];
+        assert_eq!(batcher.scale(&right.planes((64, 64)), &half).map(|share| share.launched), Ok(1));
+        for (source, outputs) in [
+            (right.planes((64, 62)), &half[..]),
+            (deep.planes((64, 64)), &half),
+            (right.planes((64, 64)), &[]),
+            (right.planes((64, 64)), &[right.planes((64, 64))]),
+        ] {
+            let outcome = batcher.scale(&source, outputs);
+            assert!(matches!(outcome, Err(NvidiaError::Unsupported { .. })), "{outcome:?}");
+        }
+    });
 }
 
 /// Calls of a function so far.

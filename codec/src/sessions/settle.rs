@@ -190,29 +190,31 @@ impl Broker {
     fn hopeless(&self, id: CardId) -> Option<((Moment, AskId), Overflow)> {
         let card = &self.cards[&id];
         let queue: Vec<Queued> = card.waiting.values().map(|waiting| self.queued(id, waiting)).collect();
-        let first_late = |queue: &[Queued], from: usize| {
+        let first_late = |queue: &[Queued], counts: &dyn Fn(usize) -> bool| {
             let done = forecast(self.scene(id), queue);
-            let late = (from..queue.len()).find(|place| done[*place] > queue[*place].deadline)?;
+            let late = (0..queue.len()).find(|place| counts(*place) && done[*place] > queue[*place].deadline)?;
             Some((late, done[late] - queue[late].deadline))
         };
         let saved = |waiting: &Waiting| waiting.ask.cpu.is_some_and(|cpu| self.now.after(cpu) <= waiting.ask.deadline);
-        // A new rung that nobody else could make is taken only where it and those behind it would be in time even if the
+        // A new rung is taken only where it and those behind it that nobody else could make would be in time even if the
         // engine waited for every session to be set up: which of them are set up beside the work of another turns out
         // differently from what was expected, and what was taken must be made.
         let slow = |rung: &Queued| {
             let left = rung.work.setup + rung.work.left;
             Queued { work: Work { setup: 0.0, left }, ..*rung }
         };
-        let fresh = card.waiting.iter().position(|((_, id), one)| Some(*id) == self.fresh && !saved(one));
-        let new = fresh.and_then(|fresh| first_late(&queue.iter().map(slow).collect::<Vec<_>>(), fresh));
-        let (late, by) = new.or_else(|| first_late(&queue, 0))?;
+        let new = card.waiting.keys().position(|(_, id)| Some(*id) == self.fresh).and_then(|fresh| {
+            let bound: Vec<bool> = card.waiting.values().map(|waiting| !saved(waiting)).collect();
+            first_late(&queue.iter().map(slow).collect::<Vec<_>>(), &|place| place >= fresh && bound[place])
+        });
+        let (late, by) = new.or_else(|| first_late(&queue, &|_| true))?;
         let why = match Duration::try_from_secs_f64(by) {
             Ok(by) => Overflow::Late { by },
             Err(_) => Overflow::NoSession { cap: self.cap.believed() },
         };
         let before = || card.waiting.iter().take(late + 1);
         // Nobody can make room for one that would be late even if it were the only one.
-        if first_late(&queue[late..=late], 0).is_some() {
+        if first_late(&queue[late..=late], &|_| true).is_some() {
             return before().nth(late).map(|(key, _)| (*key, why));
         }
         // Who came last goes, because what was accepted must not suffer; but first those that the CPU engine makes in time,

@@ -28,15 +28,20 @@ pub(crate) enum Blow {
     Cancel(usize),
 }
 
+/// One rung, of so many samples, that takes so many times what is expected, and has so long; what the processors would take for
+/// it, if they could make it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lone {
+    pub(crate) samples: f64,
+    pub(crate) hardness: f64,
+    pub(crate) window: Duration,
+    pub(crate) cpu: Option<Duration>,
+}
+
 #[derive(Debug)]
 enum Action {
     Segment(usize),
-    /// One rung, of so many samples, that takes so many times what is expected, and has so long.
-    Lone {
-        samples: f64,
-        hardness: f64,
-        window: Duration,
-    },
+    Lone(Lone),
     Pictures {
         stream: usize,
         card: CardId,
@@ -69,6 +74,8 @@ struct Rung {
     samples: f64,
     deadline: Duration,
     stage: Stage,
+    /// What the processors would take for it, if they could.
+    cpu: Option<Duration>,
     cancelled: bool,
 }
 
@@ -129,9 +136,10 @@ pub(crate) struct World {
     ids: u64,
     pub(crate) tally: Tally,
     pub(crate) said: Vec<String>,
-    /// Lone rungs, when asked, until when and for how much work; when any were sent away, and their deadlines.
+    /// Lone rungs, when asked, until when and for how much work; when any were sent away, their deadlines, and
+    /// whether the processors could make them by then.
     pub(crate) lone: Vec<(Duration, Duration, Duration)>,
-    pub(crate) refusals: Vec<(Duration, Duration)>,
+    pub(crate) refusals: Vec<(Duration, Duration, bool)>,
 }
 
 impl World {
@@ -185,8 +193,8 @@ impl World {
         self.at(at, Action::Blow(blow));
     }
 
-    pub(crate) fn ask(&mut self, at: Duration, samples: f64, hardness: f64, window: Duration) {
-        self.at(at, Action::Lone { samples, hardness, window });
+    pub(crate) fn ask(&mut self, at: Duration, lone: Lone) {
+        self.at(at, Action::Lone(lone));
     }
 
     fn later(&mut self, wait: Duration, action: Action) {
@@ -274,7 +282,7 @@ impl World {
     fn act(&mut self, action: Action) {
         match action {
             Action::Segment(stream) => self.segment(stream),
-            Action::Lone { samples, hardness, window } => self.lone(samples, hardness, window),
+            Action::Lone(lone) => self.lone(lone),
             Action::Pictures { stream, card, rungs, deadline } => self.pictures(stream, card, rungs, deadline),
             Action::Raw { rungs, deadline } => {
                 rungs.into_iter().for_each(|index| self.process(samples(index), deadline));
@@ -382,24 +390,24 @@ impl World {
             let spec =
                 Spec { codec, ten_bit: false, bframes, preset, width: rendition.width, height: rendition.height };
             let stage = Stage::Waiting;
-            let rung = Rung { stream, index, card, worker, samples, deadline, stage, cancelled: false };
+            let rung = Rung { stream, index, card, worker, samples, deadline, stage, cpu, cancelled: false };
             self.rungs.insert(id, rung);
             self.tell(Event::Ask(id, Ask { worker, spec, deadline: Moment(deadline), work, cpu }));
         }
     }
 
-    fn lone(&mut self, samples: f64, hardness: f64, window: Duration) {
+    fn lone(&mut self, Lone { samples, hardness, window, cpu }: Lone) {
         let (card, deadline, id) = (CardId(0), self.now + window, AskId(self.id()));
         let worker = self.cards[&card].worker.unwrap();
         let work = Duration::from_secs_f64(encode_time(samples));
         self.tally.asked += 1;
         self.lone.push((self.now, deadline, work));
         let (stage, samples) = (Stage::Waiting, samples * hardness);
-        let rung = Rung { stream: 0, index: 0, card, worker, samples, deadline, stage, cancelled: false };
+        let rung = Rung { stream: 0, index: 0, card, worker, samples, deadline, stage, cpu, cancelled: false };
         self.rungs.insert(id, rung);
         let (codec, preset, ten_bit, bframes) = (Codec::H264, Preset::Live, false, 0);
         let spec = Spec { codec, ten_bit, bframes, preset, width: 1280, height: 720 };
-        self.tell(Event::Ask(id, Ask { worker, spec, deadline: Moment(deadline), work, cpu: None }));
+        self.tell(Event::Ask(id, Ask { worker, spec, deadline: Moment(deadline), work, cpu }));
     }
 
     /// A rung on the processor that is free first.
@@ -584,7 +592,8 @@ impl World {
         let rung = self.rungs.remove(&ask).expect("sent away after it asked");
         self.said.push(format!("{:?} stream {} rung {}: {why}", self.now, rung.stream, rung.index));
         self.tally.overflows += 1;
-        self.refusals.push((self.now, rung.deadline));
+        let saved = rung.cpu.is_some_and(|cpu| self.now + cpu <= rung.deadline);
+        self.refusals.push((self.now, rung.deadline, saved));
         self.process(rung.samples, rung.deadline);
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headframe_codec::engine;
-use headframe_codec::engine::nvidia::{Card, Choice, Engine, NoEngine, Refusal, Tally, choose};
+use headframe_codec::engine::nvidia::{Card, Choice, Engine, NoEngine, Refusal, Scaling, Tally, choose};
 use headframe_codec::nvidia::Device;
 use headframe_codec::{Ladder, Limits, SegmentOut};
 use serde::Serialize;
@@ -65,6 +65,8 @@ struct Sustained {
     /// Seconds of video made into ladders for each second: live ladders, if nothing else were in the way.
     ladders: f64,
     pictures_per_s: f64,
+    /// Of all streams, for each launch of the scaler.
+    pictures_per_launch: f64,
     /// Of the whole process, for a second of video.
     cpu_s_per_video_s: f64,
     memory_mib: [u64; 2],
@@ -180,17 +182,20 @@ fn sustain(
     problems: &mut Vec<String>,
 ) -> Result<Sustained, String> {
     let used = || device.memory().map(|(free, total)| (total - free) >> 20).map_err(|error| error.to_string());
-    let (cpu, memory) = (process_seconds(), used()?);
+    let (cpu, memory, scaled) = (process_seconds(), used()?, card.scaling());
     let length = Duration::from_secs(options.seconds);
     let make = |segment: &[u8]| card.transcode(ladder, segment, &[], &limits()).map_err(|error| error.to_string());
     let done = streams::run(options.streams as usize, length, segments, &make);
     problems.extend(done.errors.iter().map(|error| format!("a stream: {error}")));
     let (wall, video) = (done.wall_s, done.video_s());
+    let Scaling { pictures, launches, .. } = card.scaling();
+    let launches = (launches - scaled.launches).max(1);
     Ok(Sustained {
         streams: options.streams,
         wall_s: wall,
         ladders: video / wall,
         pictures_per_s: done.pictures as f64 / wall,
+        pictures_per_launch: (pictures - scaled.pictures) as f64 / launches as f64,
         cpu_s_per_video_s: (process_seconds() - cpu) / video.max(0.001),
         memory_mib: [memory, used()?],
         made: card.tally(),
@@ -215,6 +220,7 @@ fn print(report: &Report, json: bool) {
         "{} streams for {:.1} s: {:.2} live ladders, {:.0} pictures/s",
         it.streams, it.wall_s, it.ladders, it.pictures_per_s
     );
+    println!("pictures scaled together      {:.2}", it.pictures_per_launch);
     println!("processor time                {:.3} s for a second of video", it.cpu_s_per_video_s);
     println!("card's memory in use          {} MiB before, {} MiB after", it.memory_mib[0], it.memory_mib[1]);
     let Tally { rungs_on_card, rungs_on_host, segments_left } = it.made;

@@ -52,7 +52,7 @@ use crate::ffi::clock::thread_time;
 use crate::ffi::decoder::Unit;
 use crate::ffi::nvidia::libav::Opening;
 use crate::ladder::{Ladder, Rendition};
-use crate::nvidia::{Device, Encodes, NvidiaError, VideoCodec};
+use crate::nvidia::{Device, Encodes, NvidiaError, Share, VideoCodec};
 use crate::pace::Pace;
 use crate::segment::{SegmentOut, SourceInfo, Timings};
 
@@ -87,6 +87,10 @@ pub struct Scaling {
     pub samples: u64,
     /// The card's time for them, by its own clock.
     pub took: Duration,
+    /// Source pictures.
+    pub pictures: u64,
+    /// Launches that they were in: those of several streams may share one.
+    pub launches: u64,
 }
 
 /// Who made what since a [`Card`] was taken into use.
@@ -161,10 +165,12 @@ impl Card {
         *self.scaling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn scaled(&self, (width, height): (u32, u32), took: Duration) {
+    fn scaled(&self, (width, height): (u32, u32), share: Share) {
         let mut scaling = self.scaling.lock().unwrap_or_else(PoisonError::into_inner);
         scaling.samples += u64::from(width) * u64::from(height);
-        scaling.took += took;
+        scaling.took += share.took;
+        scaling.pictures += 1;
+        scaling.launches += u64::from(share.launched > 0);
     }
 
     /// Bytes of the card's memory in use, by whoever has them.

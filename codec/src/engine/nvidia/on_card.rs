@@ -128,7 +128,7 @@ impl<'a> OnCard<'a> {
         units: &mut Vec<EncodedPicture>,
     ) -> Result<(), Failed> {
         let mut keys = Keys::new(self.rendition, self.job.timeline.frame);
-        let mut copier = card.warm.copier(&card.device)?;
+        let mut copier = card.warm.scaler(&card.device)?;
         for (surface, times) in &self.pictures {
             for time in times {
                 let late = self.job.check_time().err();
@@ -149,7 +149,7 @@ impl<'a> OnCard<'a> {
             }
         }
         units.extend(session.drain()?);
-        card.warm.keep_copier(copier);
+        card.warm.keep_scaler(copier);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! All rungs of a segment: each picture is scaled into all of them at once.
 
+use std::sync::Arc;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::error::EngineError;
 use crate::ffi::clock::thread_time;
 use crate::ffi::picture::Look;
 use crate::ladder::{Ladder, Rendition};
-use crate::nvidia::{Format, Planes, Scaler, Surface};
+use crate::nvidia::{Batcher, Format, Planes, Surface};
 use crate::pace::Pace;
 
 enum Rung<'a> {
@@ -48,7 +49,8 @@ pub(super) struct Rungs<'a, F> {
     /// Begins to encode a rung on the host.
     spawn: F,
     /// Made for the first picture.
-    begun: Option<(Vec<Rung<'a>>, Scaler)>,
+    begun: Option<Vec<Rung<'a>>>,
+    batcher: Option<Arc<Batcher>>,
     last: i64,
     scale: Duration,
     encode: Duration,
@@ -60,26 +62,28 @@ where
 {
     pub(super) fn new(job: &'a Job<'a>, ladder: &'a Ladder, paces: &[Pace], spawn: F) -> Self {
         let paces = paces.to_vec();
-        Self { job, ladder, paces, spawn, begun: None, last: 0, scale: Duration::ZERO, encode: Duration::ZERO }
+        let (begun, batcher) = Default::default();
+        Self { job, ladder, paces, spawn, begun, batcher, last: 0, scale: Duration::ZERO, encode: Duration::ZERO }
     }
 
     /// Makes every rung's picture of `picture`, shown at `pts`.
     pub(super) fn take(&mut self, card: &Card, picture: &Decoded<'_>, pts: i64) -> Result<(), Halt> {
         let begun = thread_time();
-        let (mut rungs, mut scaler) = match self.begun.take() {
+        let mut rungs = match self.begun.take() {
             Some(begun) => begun,
-            None => {
-                let format = &picture.format;
-                let sizes: Vec<_> = self.ladder.renditions().iter().map(|rung| (rung.width, rung.height)).collect();
-                let scaler = card.warm.scaler_for(&card.device, (format.size, format.bit_depth), &sizes)?;
-                (self.begin(card, format)?, scaler)
-            }
+            None => self.begin(card, &picture.format)?,
         };
         show(&mut rungs, self.last, pts)?;
         let blanks = rungs.iter_mut().map(|rung| rung.blank(card)).collect::<Result<Vec<_>, _>>()?;
         let before = thread_time();
-        let took = scaler.scale(&picture.planes, &blanks)?;
-        card.scaled(picture.format.size, took);
+        let kind = (picture.planes.size(), picture.planes.bit_depth());
+        let sizes: Vec<_> = blanks.iter().map(Planes::size).collect();
+        let batcher = match self.batcher.take_if(|batcher| batcher.is_for(kind, &sizes)) {
+            Some(batcher) => batcher,
+            None => card.warm.batcher(&card.device, kind, &sizes)?,
+        };
+        let share = self.batcher.insert(batcher).scale(&picture.planes, &blanks)?;
+        card.scaled(picture.format.size, share);
         let scaled = thread_time();
         drop(blanks);
         for rung in &mut rungs {
@@ -88,7 +92,7 @@ where
                 Rung::OnHost(rung) => rung.scaled(&card.device)?,
             }
         }
-        self.begun = Some((rungs, scaler));
+        self.begun = Some(rungs);
         self.last = pts;
         let scale = scaled.saturating_sub(before);
         self.scale += scale;
@@ -120,11 +124,10 @@ where
     /// The last picture ends at `end`. What waits in the card's memory is encoded, each rung for itself.
     pub(super) fn finish(&mut self, card: &Card, end: i64) -> Result<Finished, Halt> {
         let begun = thread_time();
-        let Some((mut rungs, scaler)) = self.begun.take() else {
+        let Some(mut rungs) = self.begun.take() else {
             return Ok(Finished { made: Vec::new(), scale: self.scale, encode: self.encode, own: self.encode });
         };
         show(&mut rungs, self.last, end)?;
-        card.warm.keep_scaler(scaler);
         // Dropped, a rung on the host hears that no more pictures come.
         let on_card = rungs.into_iter().filter_map(|rung| match rung {
             Rung::OnCard(rung) => Some(rung),

@@ -11,14 +11,14 @@ use super::turns::{Tried, Turns, Using};
 use crate::error::Class;
 use crate::ffi::nvidia::libav::{self, Libav, Opening};
 use crate::nvidia::{
-    Decoder, DecoderLimits, Device, EncoderSession, EncoderSettings, Encodes, NvidiaError, Scaler, Surface, VideoCodec,
+    Batcher, Decoder, DecoderLimits, Device, EncoderSession, EncoderSettings, Encodes, NvidiaError, Scaler, Surface,
+    VideoCodec,
 };
 
-/// Decoders and scalers that are kept: as many segments as one worker has in work.
+/// Decoders, and what scales, that are kept: as many segments as one worker has in work.
 const KEPT: usize = 16;
-/// As many may lie about prepared for pictures that nobody sends any more, before one of them is prepared anew.
-const IDLE: usize = 8;
-/// The same of decoders, which have a lot of memory: 60 MB for 1080p.
+/// As many decoders may lie about for pictures that nobody sends any more, before one of them is made anew: each has a lot of
+/// memory, 60 MB for 1080p.
 const IDLE_DECODERS: usize = 4;
 /// Sessions that are kept, and what copies into their surfaces: more than any consumer driver gives.
 const KEPT_SESSIONS: usize = 64;
@@ -29,10 +29,10 @@ pub(super) struct Warm {
     /// FFmpeg's part, made when it is first needed. Of decoders and sessions it keeps none.
     libav: OnceLock<Arc<Libav>>,
     decoders: Mutex<Vec<(VideoCodec, u64, Decoder)>>,
-    /// The one that was kept last is at the end.
+    /// One for each kind of pictures, which all streams share. The one that was asked for last is at the end.
+    batchers: Mutex<Vec<Arc<Batcher>>>,
+    /// What one thread has for itself, to copy, to hash and to measure.
     scalers: Mutex<Vec<Scaler>>,
-    /// Those that only copy, and have no tables.
-    copiers: Mutex<Vec<Scaler>>,
     sessions: Mutex<Vec<EncoderSession>>,
     surfaces: Mutex<Shelf<Surface>>,
     encodes: OnceLock<Vec<Encodes>>,
@@ -123,33 +123,35 @@ impl Warm {
         kept.map_or_else(|| Scaler::open(device), Ok)
     }
 
-    /// One that is prepared for such pictures, if it can be had. To prepare one anew frees what it was prepared with, for which
-    /// the driver waits until the card has nothing to do at all: other streams would stand still.
-    pub(super) fn scaler_for(
+    pub(super) fn keep_scaler(&self, scaler: Scaler) {
+        keep(&self.scalers, scaler, KEPT_SESSIONS);
+    }
+
+    /// What scales such pictures, of all streams. Preparing one takes milliseconds; where one is freed the driver waits until the card
+    /// has nothing to do at all, and other streams stand still, so those of pictures that nobody sends any more go only when
+    /// there are too many.
+    pub(super) fn batcher(
         &self,
         device: &Arc<Device>,
         source: ((u32, u32), u8),
         outputs: &[(u32, u32)],
-    ) -> Result<Scaler, NvidiaError> {
-        let mut kept = locked(&self.scalers);
-        let at = kept.iter().rposition(|scaler| scaler.is_for(source, outputs));
-        let found = at.or((kept.len() >= IDLE).then_some(0)).map(|at| kept.remove(at));
+    ) -> Result<Arc<Batcher>, NvidiaError> {
+        let mut kept = locked(&self.batchers);
+        let mut unused = None;
+        let batcher = match kept.iter().position(|batcher| batcher.is_for(source, outputs)) {
+            Some(at) => kept.remove(at),
+            None => {
+                let found = Arc::new(Batcher::open(device, source, outputs)?);
+                if kept.len() >= KEPT {
+                    unused = kept.iter().position(|one| Arc::strong_count(one) == 1).map(|at| kept.remove(at));
+                }
+                found
+            }
+        };
+        kept.push(Arc::clone(&batcher));
         drop(kept);
-        found.map_or_else(|| Scaler::open(device), Ok)
-    }
-
-    /// One to copy with.
-    pub(super) fn copier(&self, device: &Arc<Device>) -> Result<Scaler, NvidiaError> {
-        let kept = locked(&self.copiers).pop();
-        kept.map_or_else(|| Scaler::open(device), Ok)
-    }
-
-    pub(super) fn keep_copier(&self, copier: Scaler) {
-        keep(&self.copiers, copier, KEPT_SESSIONS);
-    }
-
-    pub(super) fn keep_scaler(&self, scaler: Scaler) {
-        keep(&self.scalers, scaler, KEPT);
+        drop(unused);
+        Ok(batcher)
     }
 
     /// A session that begins with these settings, or `None` with the reason in the log: the processors make that rung.

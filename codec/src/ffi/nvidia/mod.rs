@@ -5,12 +5,13 @@
 //! nothing of this crate; the loader gives both the same library, and a card's primary context is one for the process. They
 //! look for it by its name, which finds what is open under that name already, also where it came from a folder: so the driver
 //! is opened here first. What both meet is written there: [`Uuid`](headframe_kernels::cuda::Uuid) and the class of a code.
-//! [`Scaler`] is where the two come together. [`libav`] is another way to decoders and encoders, through FFmpeg.
+//! [`Scaler`] is where the two come together, and [`Batcher`] streams with each other. [`libav`] is another way to decoders and encoders, through FFmpeg.
 //!
 //! Every object holds what it lives in: a session its device, a device the driver. So things are given back in the right
 //! order however an error unwinds: pictures before their decoder, registrations before the session, memory before the
 //! context.
 
+mod batcher;
 mod decoder;
 mod device;
 mod driver;
@@ -24,6 +25,7 @@ mod session;
 mod settings;
 mod stream;
 
+pub use batcher::{Batcher, Share};
 pub use decoder::{Decoder, DecoderLimits, Format, Picture};
 pub use device::{Device, Planes, Surface};
 pub use driver::{BrokenDevice, Capabilities, Decodes, DeviceCapabilities, DeviceInfo, Driver, Encodes};

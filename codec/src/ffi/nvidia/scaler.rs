@@ -19,6 +19,12 @@ pub struct Scaler {
     kernels: Option<Kernels>,
 }
 
+/// A picture and what is to be made of it.
+pub(super) struct Order<'a> {
+    pub(super) source: Planes<'a>,
+    pub(super) outputs: Vec<Planes<'a>>,
+}
+
 /// What is given back with the context current.
 struct Kernels {
     /// For the pictures that came last.
@@ -41,15 +47,6 @@ impl Scaler {
         Ok(Self { device: Arc::clone(device), kernels })
     }
 
-    /// Whether it is prepared for such pictures: their size and depth, and the sizes of the outputs.
-    pub fn is_for(&self, source: ((u32, u32), u8), outputs: &[(u32, u32)]) -> bool {
-        let ladder = self.kernels.as_ref().and_then(|kernels| kernels.ladder.as_ref());
-        ladder.is_some_and(|ladder| {
-            let Source { width, height, format } = ladder.source();
-            ((width, height), format.bits()) == (source.0, source.1.into()) && ladder.outputs() == outputs
-        })
-    }
-
     /// Makes all `outputs` of `source`, in 8 bits, and returns when the card is done, with the time it took by the card's own clock. Bicubic (Catmull-Rom), as
     /// [`headframe_kernels::reference`] defines it. What changes in size or depth from the call before is prepared for anew,
     /// which costs milliseconds.
@@ -57,13 +54,15 @@ impl Scaler {
     /// # Errors
     /// Class input if a size is too far from another to be scaled. The outputs have any content after an error.
     pub fn scale(&mut self, source: &Planes<'_>, outputs: &[Planes<'_>]) -> Result<Duration, NvidiaError> {
+        self.scale_all(&[Order { source: *source, outputs: outputs.to_vec() }])
+    }
+
+    /// The same with several pictures at once, all of one size and depth and into outputs of the same sizes.
+    pub(super) fn scale_all(&mut self, orders: &[Order<'_>]) -> Result<Duration, NvidiaError> {
         let _current = self.device.current()?;
         let kernels = kernels(&mut self.kernels)?;
-        outputs.iter().chain([source]).try_for_each(|planes| same_card(&self.device, planes))?;
-        if outputs.iter().any(|output| output.bit_depth() != 8) {
-            return Err(NvidiaError::Unsupported { what: "the kernels make pictures of 8 bits only".into() });
-        }
-        let queued = kernels.queue(source, outputs);
+        orders.iter().try_for_each(|order| order.check(&self.device))?;
+        let queued = kernels.queue(orders);
         // Also after an error: what was queued before it must not outlive the borrow of the pictures.
         let done = kernels.queue.finish();
         let (begin, end) = queued?;
@@ -108,22 +107,39 @@ fn same_card(device: &Device, planes: &Planes<'_>) -> Result<(), NvidiaError> {
     if planes.device.context() == device.context() { Ok(()) } else { Err(CudaError::OtherCard.into()) }
 }
 
+impl Order<'_> {
+    /// What can be said before the card is asked.
+    pub(super) fn check(&self, device: &Device) -> Result<(), NvidiaError> {
+        self.outputs.iter().chain([&self.source]).try_for_each(|planes| same_card(device, planes))?;
+        if self.outputs.iter().any(|output| output.bit_depth() != 8) {
+            return Err(NvidiaError::Unsupported { what: "the kernels make pictures of 8 bits only".into() });
+        }
+        Ok(())
+    }
+}
+
 impl Kernels {
     /// Marks before and behind the work.
-    fn queue(&mut self, source: &Planes<'_>, outputs: &[Planes<'_>]) -> Result<(Event, Event), NvidiaError> {
-        let source = picture(&self.gpu, source)?;
-        let mut outputs = outputs.iter().map(|output| picture(&self.gpu, output)).collect::<Result<Vec<_>, _>>()?;
+    fn queue(&mut self, orders: &[Order<'_>]) -> Result<(Event, Event), NvidiaError> {
+        let gpu = &self.gpu;
+        let all =
+            |planes: &[Planes<'_>]| planes.iter().map(|planes| picture(gpu, planes)).collect::<Result<Vec<_>, _>>();
+        let pictures = orders.iter().map(|order| Ok((picture(gpu, &order.source)?, all(&order.outputs)?)));
+        let mut pictures = pictures.collect::<Result<Vec<_>, NvidiaError>>()?;
+        let Some((first, outputs)) = pictures.first() else { return Err(NvidiaError::Broken { what: "scaler" }) };
+        let source = first.source();
         let sizes: Vec<_> = outputs.iter().map(|output| (output.source().width, output.source().height)).collect();
-        let same = |ladder: &mut CudaLadder| ladder.source() == source.source() && ladder.outputs() == sizes;
+        let same = |ladder: &mut CudaLadder| ladder.source() == source && ladder.outputs() == sizes;
         let ladder = match self.ladder.take_if(same) {
             Some(ladder) => ladder,
-            None => CudaLadder::new(&self.gpu, source.source(), &sizes, FILTER, Layout::Nv12)?,
+            None => CudaLadder::new(gpu, source, &sizes, FILTER, Layout::Nv12)?,
         };
         let ladder = self.ladder.insert(ladder);
         // The decoder copies a picture out in the default stream, and may not be done when it is handed over.
         self.queue.wait_for_shared()?;
         let begin = self.queue.record()?;
-        ladder.scale(&self.queue, &mut [Job { source: &source, outputs: &mut outputs }])?;
+        let mut jobs: Vec<_> = pictures.iter_mut().map(|(source, outputs)| Job { source, outputs }).collect();
+        ladder.scale(&self.queue, &mut jobs)?;
         Ok((begin, self.queue.record()?))
     }
 }

@@ -90,7 +90,7 @@ fn no_work_for_cards() -> IpcError {
 
 fn tally(card: &Card) -> Answer {
     let Tally { rungs_on_card, rungs_on_host, segments_left } = card.tally();
-    let Scaling { samples, took } = card.scaling();
+    let Scaling { samples, took, .. } = card.scaling();
     Answer::Tally {
         rungs_on_card,
         rungs_on_host,
