@@ -168,6 +168,22 @@ fn a_lost_card_loses_no_segment_and_comes_back_after_a_probe() {
     assert!(card(&pool.stats(), FIRST).segments > first.segments);
 }
 
+/// What the sandbox knows nothing of fails; the driver goes on, and so does its worker.
+#[test]
+fn a_driver_that_makes_a_call_of_its_own_works_all_the_same() {
+    let rig = Rig::two_cards();
+    let stray = |function: &str| format!("stray={function}={}", libc::SYS_getppid);
+    let cuda = format!("devices=2;{}", stray("cuLaunchKernel"));
+    let (cuvid, nvenc) = (stray("cuvidDecodePicture"), stray("nvEncEncodePicture"));
+    rig.tell(FIRST, &[("CUDA", &cuda), ("CUVID", &cuvid), ("NVENC", &nvenc)]);
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    lending(&pool, 1);
+    streams(&pool, 2, 3);
+    let stats = pool.stats();
+    let first = card(&stats, FIRST);
+    assert_eq!((first.segments, first.rungs_on_card, stats.restarts_total()), (6, 12, 0), "{stats:#?}");
+}
+
 #[test]
 fn a_killed_worker_of_a_card_loses_no_segment() {
     let rig = Rig::two_cards();

@@ -303,6 +303,17 @@ fn the_sandbox_holds_on_this_machine() {
     let twice = attempts.iter().filter(|attempt| attempt["layers"] == "without_seccomp").count();
     assert_eq!(attempts.len(), 2 * ATTACKS.len() - 2 + twice + 2 + LIES.len());
     assert!(attempts.iter().all(|attempt| attempt["blocked"] == true));
+    // What is on no list ends a worker; beside a driver it fails, and is told.
+    let by = |layers: &str| {
+        let of = attempts.iter().find(|attempt| attempt["name"] == "namespace" && attempt["layers"] == layers);
+        of.and_then(|attempt| attempt["by"].as_str()).unwrap().to_owned()
+    };
+    assert_eq!(by("all"), "SIGSYS by seccomp");
+    let (told, number) = (by("card"), libc::SYS_unshare);
+    assert!(
+        told.contains(&format!("refused system call {number} of the driver")) && told.contains("not implemented"),
+        "{told}"
+    );
     assert_eq!(report["blocked"].as_u64(), Some(attempts.len() as u64));
     // Whoever shortens the lists has to come by here.
     assert!(ATTACKS.len() >= 48 && LIES.len() >= 24, "{} attacks, {} lies", ATTACKS.len(), LIES.len());

@@ -13,6 +13,7 @@ use crate::System;
 /// - `fault`: `FUNCTION=CODE`, then if wanted `@SKIP` (calls that still succeed) and `xTIMES` (calls that fail, otherwise
 ///   all). `*` means every function.
 /// - `hang`: a function that does not return until `release`.
+/// - `stray`: `FUNCTION=NUMBER`, a system call without arguments that the function makes each time.
 /// - `clear`: forgets faults, and that any struck.
 /// - `client`: `ffmpeg`, or nothing again, see [`is_for_ffmpeg`](Self::is_for_ffmpeg).
 /// - `system`: the number of the [`System`] that it is a part of.
@@ -30,6 +31,7 @@ struct Inner {
     faults: Vec<Fault>,
     hang: Option<String>,
     hanging: u32,
+    stray: Option<(String, i64)>,
     calls: BTreeMap<&'static str, u64>,
     violations: Vec<String>,
     struck: bool,
@@ -125,6 +127,9 @@ impl Ledger {
     /// Every function of a double begins with this. The error is the code to be returned instead of doing anything.
     pub fn enter(&self, function: &'static str) -> Result<(), u32> {
         let mut guard = self.lock();
+        if let Some((_, number)) = guard.get_or_insert_default().stray.as_ref().filter(|(of, _)| of == function) {
+            call_system(*number);
+        }
         let mut counted = false;
         loop {
             let inner = guard.get_or_insert_default();
@@ -200,6 +205,13 @@ impl Ledger {
 }
 
 /// Ends the process at once: it is exiting already, and destructors have run.
+/// A system call without arguments, whatever comes of it.
+#[allow(unsafe_code, reason = "calls by number have no safe interface")]
+fn call_system(number: i64) {
+    // SAFETY: no memory is passed, and tests choose calls that do nothing without arguments.
+    unsafe { libc::syscall(number, 0, 0, 0, 0, 0, 0) };
+}
+
 #[allow(unsafe_code, reason = "the standard library has no such function")]
 fn end(code: i32) {
     // SAFETY: no preconditions; does not return.
@@ -219,6 +231,11 @@ impl Inner {
             }
             "hang" => self.hang = Some(value.into()),
             "release" => self.hang = None,
+            "stray" => {
+                let stray = value.split_once('=').and_then(|(of, number)| Some((of.to_owned(), number.parse().ok()?)));
+                self.stray = stray;
+                return self.stray.is_some();
+            }
             // Attached at once: later a sandbox may be in the way.
             "system" => {
                 self.system = value.parse().ok().and_then(System::of);

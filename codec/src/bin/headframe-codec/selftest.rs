@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use headframe_codec::worker::sandbox::attack::{ATTACKS, Attack, Held};
+use headframe_codec::worker::sandbox::attack::{ATTACKS, Attack, Held, prepare};
 use headframe_codec::worker::sandbox::lie::{LIES, Lie};
 use headframe_codec::worker::sandbox::{self, Profile};
 use headframe_codec::worker::vitals::Vitals;
@@ -106,6 +106,7 @@ pub(crate) fn attack(name: &str, profile: &Profile, unconfined: bool, card: bool
         eprintln!("{name} is not tried outside of the sandbox");
         return ExitCode::FAILURE;
     }
+    prepare();
     if !unconfined {
         let entered = match card {
             true => sandbox::card::enter(profile, None, || Ok(())).map(|(report, ())| report),

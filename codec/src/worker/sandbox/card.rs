@@ -9,21 +9,22 @@
 //! | descriptors, capabilities, privileges, death with the parent | as with any worker | |
 //! | Landlock | system files can be read, NVIDIA's nodes used, nothing else: no home, no state | NVIDIA's nodes, nothing else |
 //! | limits | | address space: what the driver has reserved by then and as much more as given; more descriptors |
-//! | seccomp | | the same list, with `ioctl` and `openat` as ruled below, and the little in `ALLOWED` |
+//! | seccomp | | the same list, with `ioctl` and `openat` as ruled below, and the little in `ALLOWED`; what is not on it fails with "no such call" and is told once, instead of ending the process ([`refusal`]) |
 //!
 //! seccomp holds for all threads. Landlock's second layer holds for the thread that enters and for all that it starts, the
 //! driver's own threads have the first.
 //!
 //! **No card has been inside yet**: it was tried over doubles of the driver only. What a driver wants beyond it shows when the
-//! worker starts, because it makes a segment of our own before it takes others: the worker ends, and the card is not used.
+//! worker starts, because it makes a segment of our own before it takes others: what was refused is in the log, and where the
+//! driver cannot do without, the worker ends and the card is not used.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use landlock::{ABI, AccessFs, RulesetCreated, RulesetCreatedAttr, path_beneath_rules};
-use seccompiler::{SeccompCmpOp, SeccompRule};
+use seccompiler::{SeccompAction, SeccompCmpOp, SeccompRule};
 
-use super::{Calls, MAX_FILES, Profile, Report, SandboxError, condition, layer};
+use super::{Calls, MAX_FILES, Profile, Report, SandboxError, condition, layer, refusal};
 
 /// Descriptors beyond those that the driver has when the sandbox closes: files of segments in hand, nodes opened once more.
 const MORE_FILES: u64 = 128;
@@ -78,6 +79,7 @@ pub fn enter<T>(
     let memory = address_space()?.saturating_add(profile.memory_bytes);
     super::set_limits(memory, profile.output_bytes, descriptors + MAX_FILES + MORE_FILES)?;
     let nodes = nodes();
+    refusal::install().map_err(layer("refusals"))?;
     let report = super::lock(profile, || super::deny_but(|ruleset| usable(ruleset, nodes)), &calls())?;
     Ok((report, opened))
 }
@@ -129,5 +131,6 @@ fn calls() -> Calls {
             let opening = vec![one(masked(2, making, 0)?)?];
             Ok(vec![(libc::SYS_ioctl, requests), (libc::SYS_openat, opening)])
         },
+        otherwise: SeccompAction::Trap,
     }
 }

@@ -7,7 +7,7 @@
 //! 3. The process dies with its parent, cannot be traced, has no privileges and cannot gain any.
 //! 4. Landlock: no path at all, and where the kernel knows how, no TCP, no signals and no abstract sockets to outside.
 //! 5. seccomp: a list of the calls that transcoding needs; a few that libraries try are refused with an error, anything
-//!    else ends the process (SIGSYS).
+//!    else ends the process (SIGSYS), or is refused and told of where there is a driver whose calls nobody knows ([`card`]).
 //!
 //! All of it happens while there is one thread, so that no thread can be left out. Later threads inherit it. A worker with a
 //! graphics card has a driver with threads of its own by then: [`card`].
@@ -15,6 +15,7 @@
 pub mod attack;
 pub mod card;
 pub mod lie;
+mod refusal;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -363,6 +364,8 @@ struct Calls {
     answered: Vec<i64>,
     /// Allowed where one of the rules fits the arguments.
     ruled: fn() -> Result<Rules, seccompiler::Error>,
+    /// What becomes of all others.
+    otherwise: SeccompAction,
 }
 
 /// Calls, each with its rules.
@@ -370,7 +373,8 @@ type Rules = Vec<(i64, Vec<SeccompRule>)>;
 
 impl Calls {
     fn of_worker() -> Self {
-        Self { allowed: ALLOWED.to_vec(), answered: ANSWERED.to_vec(), ruled: || Ok(vec![]) }
+        let otherwise = SeccompAction::KillProcess;
+        Self { allowed: ALLOWED.to_vec(), answered: ANSWERED.to_vec(), ruled: || Ok(vec![]), otherwise }
     }
 }
 
@@ -410,7 +414,7 @@ fn seccomp(calls: &Calls) -> Result<(), SandboxError> {
         let state = [libc::PR_SET_NAME, libc::PR_GET_SECCOMP, libc::PR_GET_NO_NEW_PRIVS, libc::PR_GET_DUMPABLE];
         rules.insert(libc::SYS_prctl, one_of(0, &state)?);
         let arch = std::env::consts::ARCH.try_into()?;
-        let list = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
+        let list = SeccompFilter::new(rules, calls.otherwise.clone(), SeccompAction::Allow, arch)?;
         let answers = SeccompFilter::new(
             plain(&mut calls.answered.iter()),
             SeccompAction::Allow,
