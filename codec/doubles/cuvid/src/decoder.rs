@@ -92,7 +92,7 @@ impl Decoder {
             LEDGER.violation("a decoder that scales or changes the sample depth, which this double does not");
             return Err(cuda::CUDA_ERROR_INVALID_VALUE);
         }
-        if !(1..=34).contains(&info.ulNumDecodeSurfaces) || !(1..=32).contains(&info.ulNumOutputSurfaces) {
+        if !(1..=32).contains(&info.ulNumDecodeSurfaces) || !(1..=32).contains(&info.ulNumOutputSurfaces) {
             LEDGER.violation("a decoder without surfaces, or with too many");
             return Err(cuda::CUDA_ERROR_INVALID_VALUE);
         }

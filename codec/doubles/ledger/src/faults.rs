@@ -204,7 +204,6 @@ impl Ledger {
     }
 }
 
-/// Ends the process at once: it is exiting already, and destructors have run.
 /// A system call without arguments, whatever comes of it.
 #[allow(unsafe_code, reason = "calls by number have no safe interface")]
 fn call_system(number: i64) {
@@ -212,6 +211,7 @@ fn call_system(number: i64) {
     unsafe { libc::syscall(number, 0, 0, 0, 0, 0, 0) };
 }
 
+/// Ends the process at once: it is exiting already, and destructors have run.
 #[allow(unsafe_code, reason = "the standard library has no such function")]
 fn end(code: i32) {
     // SAFETY: no preconditions; does not return.

@@ -99,14 +99,20 @@ impl Card {
         self.each_picture(reel, limits, |_| Ok(()))
     }
 
-    /// Decodes a segment and scales every picture to all sizes of `ladder`. The number of pictures.
+    /// Decodes a segment and scales every picture to all sizes of `ladder`, as a segment is made: pictures of several threads are
+    /// scaled together. Only the last picture stays. The number of pictures.
     pub fn decode_and_scale(&self, reel: &Reel, ladder: &Ladder, limits: &Limits) -> Result<u64, EngineError> {
-        let mut scaler = self.warm.scaler(&self.device)?;
-        let blanks = self.blanks(ladder)?;
-        let outputs = blanks.iter().zip(ladder.renditions());
-        let outputs: Vec<_> = outputs.map(|(surface, it)| surface.planes((it.width, it.height))).collect();
-        let count = self.each_picture(reel, limits, |picture| scaler.scale(&picture.planes(), &outputs).map(drop))?;
-        self.warm.keep_scaler(scaler);
+        let sizes: Vec<_> = ladder.renditions().iter().map(|it| (it.width, it.height)).collect();
+        let blanks = sizes.iter().map(|size| self.warm.surface(&self.device, *size)).collect::<Result<Vec<_>, _>>()?;
+        let outputs: Vec<_> = blanks.iter().zip(&sizes).map(|(surface, size)| surface.planes(*size)).collect();
+        let count = self.each_picture(reel, limits, |picture| {
+            let planes = picture.planes();
+            let batcher = self.warm.batcher(&self.device, (planes.size(), planes.bit_depth()), &sizes)?;
+            self.scaled(planes.size(), batcher.scale(&planes, &outputs)?);
+            Ok(())
+        })?;
+        drop(outputs);
+        sizes.into_iter().zip(blanks).for_each(|(size, surface)| self.warm.keep_surface(size, surface));
         Ok(count)
     }
 

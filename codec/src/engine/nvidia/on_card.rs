@@ -8,7 +8,7 @@ use super::super::rung::{self, Keys, Made};
 use super::super::scaling::Feed;
 use super::super::timeline::Cadence;
 use super::encoding::Encoding;
-use super::host::copied;
+use super::host::Copier;
 use super::lend::{Failed, Wish};
 use super::{Card, Halt};
 use crate::error::EngineError;
@@ -162,9 +162,13 @@ impl<'a> OnCard<'a> {
             let spawned = thread.spawn_scoped(scope, move || rung::run(rung, job, pace, &waiting));
             let encoder = spawned.map_err(|_| EngineError::Memory { what: "start an encoder thread".to_owned() })?;
             let (mut feed, size) = (feed, self.size());
-            let sent = self.pictures.iter().try_for_each(|(surface, times)| -> Result<(), Halt> {
-                copied(&card.device, &surface.planes(size), &mut feed, self.look)?;
-                Ok(feed.show_at(times.clone())?)
+            let sent = Copier::new(card).and_then(|mut copier| {
+                for (surface, times) in &self.pictures {
+                    copier.copy(&surface.planes(size), &mut feed, self.look)?;
+                    feed.show_at(times.clone())?;
+                }
+                copier.end(card);
+                Ok(())
             });
             // It hears that no more pictures come.
             drop(feed);

@@ -16,12 +16,12 @@ use crate::error::EngineError;
 use crate::ffi::clock::thread_time;
 use crate::ffi::picture::Look;
 use crate::ladder::{Ladder, Rendition};
-use crate::nvidia::{Batcher, Format, Planes, Surface};
+use crate::nvidia::{Batcher, Format, Planes};
 use crate::pace::Pace;
 
 enum Rung<'a> {
     OnCard(Box<OnCard<'a>>),
-    OnHost(OnHost<'a>),
+    OnHost(Box<OnHost<'a>>),
 }
 
 impl Rung<'_> {
@@ -89,7 +89,7 @@ where
         for rung in &mut rungs {
             match rung {
                 Rung::OnCard(rung) => rung.scaled(),
-                Rung::OnHost(rung) => rung.scaled(&card.device)?,
+                Rung::OnHost(rung) => rung.scaled()?,
             }
         }
         self.begun = Some(rungs);
@@ -114,8 +114,7 @@ where
             } else {
                 let (feed, waiting) = Feed::new(rendition);
                 (self.spawn)((index, rendition), waiting)?;
-                let surface = Surface::new(&card.device, (rendition.width, rendition.height), 8)?;
-                Rung::OnHost(OnHost::new(rendition, job, surface, feed, look))
+                Rung::OnHost(Box::new(OnHost::new(rendition, job, card, feed, look)?))
             });
         }
         Ok(rungs)
@@ -128,10 +127,12 @@ where
             return Ok(Finished { made: Vec::new(), scale: self.scale, encode: self.encode, own: self.encode });
         };
         show(&mut rungs, self.last, end)?;
-        // Dropped, a rung on the host hears that no more pictures come.
         let on_card = rungs.into_iter().filter_map(|rung| match rung {
             Rung::OnCard(rung) => Some(rung),
-            Rung::OnHost(_) => None,
+            Rung::OnHost(rung) => {
+                rung.end(card);
+                None
+            }
         });
         let made = thread::scope(|scope| {
             let begin = |rung: Box<OnCard<'a>>| {

@@ -136,19 +136,29 @@ impl Warm {
         source: ((u32, u32), u8),
         outputs: &[(u32, u32)],
     ) -> Result<Arc<Batcher>, NvidiaError> {
-        let mut kept = locked(&self.batchers);
-        let mut unused = None;
-        let batcher = match kept.iter().position(|batcher| batcher.is_for(source, outputs)) {
-            Some(at) => kept.remove(at),
-            None => {
-                let found = Arc::new(Batcher::open(device, source, outputs)?);
-                if kept.len() >= KEPT {
-                    unused = kept.iter().position(|one| Arc::strong_count(one) == 1).map(|at| kept.remove(at));
-                }
-                found
-            }
+        let found = |kept: &mut Vec<Arc<Batcher>>| {
+            let at = kept.iter().position(|batcher| batcher.is_for(source, outputs))?;
+            let batcher = kept.remove(at);
+            kept.push(Arc::clone(&batcher));
+            Some(batcher)
         };
-        kept.push(Arc::clone(&batcher));
+        if let Some(batcher) = found(&mut locked(&self.batchers)) {
+            return Ok(batcher);
+        }
+        // Streams of other pictures go on meanwhile.
+        let made = Arc::new(Batcher::open(device, source, outputs)?);
+        let mut kept = locked(&self.batchers);
+        // Another stream of such pictures may have been faster.
+        let batcher = found(&mut kept).unwrap_or_else(|| {
+            kept.push(Arc::clone(&made));
+            made
+        });
+        let mut unused = Vec::new();
+        while kept.len() > KEPT
+            && let Some(at) = kept.iter().position(|one| Arc::strong_count(one) == 1)
+        {
+            unused.push(kept.remove(at));
+        }
         drop(kept);
         drop(unused);
         Ok(batcher)

@@ -8,9 +8,9 @@ use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use headframe_nv_sys::cuda::{CUDA_SUCCESS, CUstream};
+use headframe_nv_sys::cuda::{CUDA_SUCCESS, CUresult, CUstream};
 use headframe_nv_sys::cuvid::{
     self, Area16, CUVIDDECODECREATEINFO, CUVIDEOFORMAT, CUVIDGETDECODESTATUS, CUVIDPARSERDISPINFO, CUVIDPARSERPARAMS,
     CUVIDPICPARAMS, CUVIDPROCPARAMS, CUVIDSOURCEDATAPACKET, CUvideodecoder, CUvideoparser, Cuvid, VideoSignal,
@@ -20,6 +20,9 @@ use super::device::{Device, Planes};
 use super::failure::NvidiaError;
 use super::settings::Colour;
 use super::stream::VideoCodec;
+
+/// Surfaces that a decoder may have.
+const MOST_SURFACES: c_int = 32;
 
 /// What a stream may ask of a decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +85,15 @@ struct Engine {
     handle: CUvideodecoder,
     shape: Shape,
     surfaces: c_int,
-    /// Pictures that are mapped, of all decoders of one stream.
-    mapped: Arc<AtomicUsize>,
+    mapped: Arc<Mapped>,
+}
+
+/// Pictures that are mapped, of all decoders of one stream.
+#[derive(Default)]
+struct Mapped {
+    count: AtomicUsize,
+    /// Why one could not be given back: where pictures are dropped nobody hears that.
+    refused: AtomicU32,
 }
 
 // SAFETY: the driver's decoder functions may be called from any thread with the context current.
@@ -102,8 +112,8 @@ impl Engine {
         let area = found.display_area;
         let corner = |value: c_int| i16::try_from(value).unwrap_or(i16::MAX);
         let (width, height) = format.size;
-        // Two more than the stream's references, so that one is decoded while another is copied out.
-        let surfaces = c_int::from(found.min_num_decode_surfaces).clamp(1, 32) + 2;
+        // Two more than the stream's references, so that one is decoded while another is copied out, where there may be so many.
+        let surfaces = (c_int::from(found.min_num_decode_surfaces).max(1) + 2).min(MOST_SURFACES);
         let mut info = CUVIDDECODECREATEINFO {
             ulWidth: found.coded_width.into(),
             ulHeight: found.coded_height.into(),
@@ -146,8 +156,8 @@ impl Engine {
         limit: usize,
     ) -> Result<Picture, NvidiaError> {
         let cuvid = self.cuvid()?;
-        if self.mapped.fetch_add(1, Ordering::Relaxed) >= limit {
-            self.mapped.fetch_sub(1, Ordering::Relaxed);
+        if self.mapped.count.fetch_add(1, Ordering::Relaxed) >= limit {
+            self.mapped.count.fetch_sub(1, Ordering::Relaxed);
             return Err(NvidiaError::Full { what: "pictures of the decoder", limit });
         }
         let mut parameters = CUVIDPROCPARAMS {
@@ -165,7 +175,7 @@ impl Engine {
         let code =
             unsafe { (cuvid.cuvidMapVideoFrame64)(self.handle, index, &mut address, &mut pitch, &mut parameters) };
         if let Err(error) = self.device.driver().check("cuvidMapVideoFrame64", code) {
-            self.mapped.fetch_sub(1, Ordering::Relaxed);
+            self.mapped.count.fetch_sub(1, Ordering::Relaxed);
             return Err(error);
         }
         let mut status = CUVIDGETDECODESTATUS::default();
@@ -270,9 +280,9 @@ impl Drop for Picture {
         let (Ok(cuvid), _current) = (self.engine.cuvid(), self.engine.device.current()) else { return };
         // SAFETY: mapped by this decoder, given back once.
         let code = unsafe { (cuvid.cuvidUnmapVideoFrame64)(self.engine.handle, self.address) };
-        self.engine.mapped.fetch_sub(1, Ordering::Relaxed);
+        self.engine.mapped.count.fetch_sub(1, Ordering::Relaxed);
         if code != CUDA_SUCCESS {
-            tracing::warn!(code = code.0, "a decoded picture could not be given back");
+            self.engine.mapped.refused.store(code.0, Ordering::Relaxed);
         }
     }
 }
@@ -284,7 +294,7 @@ struct Stream {
     device: Arc<Device>,
     codec: VideoCodec,
     limits: DecoderLimits,
-    mapped: Arc<AtomicUsize>,
+    mapped: Arc<Mapped>,
     engine: Option<(Arc<Engine>, Format)>,
     /// Set for the time of a call that feeds the parser.
     sink: Option<NonNull<Sink<'static>>>,
@@ -530,6 +540,9 @@ impl Decoder {
             Some(error) => Err(error),
             None => self.device.driver().check("cuvidParseVideoData", code),
         };
+        // What is given back later is heard at the next call.
+        let refused = CUresult(stream.mapped.refused.swap(0, Ordering::Relaxed));
+        let outcome = outcome.and_then(|()| self.device.driver().check("cuvidUnmapVideoFrame64", refused));
         outcome.inspect_err(|error| self.broken = error.class() != crate::error::Class::Input)
     }
 }

@@ -4,9 +4,9 @@ use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use headframe_kernels::cuda::Uuid;
+use headframe_kernels::cuda::{Gpu, Uuid};
 use headframe_nv_sys::cuda::{
     CU_CTX_SCHED_BLOCKING_SYNC, CU_MEMORYTYPE_DEVICE, CU_MEMORYTYPE_HOST, CUDA_MEMCPY2D, CUDA_SUCCESS, CUcontext,
     CUdevice, CUdeviceptr,
@@ -22,6 +22,9 @@ pub struct Device {
     handle: CUdevice,
     context: NonNull<c_void>,
     info: DeviceInfo,
+    /// Loaded when they are first needed, and once: the driver compiles them each time, because a worker in its sandbox has no
+    /// place where that could be kept.
+    kernels: Mutex<Option<Gpu>>,
     pub(super) link: Link,
 }
 
@@ -47,7 +50,8 @@ impl Device {
         driver.check("cuDevicePrimaryCtxRetain", code)?;
         let call = "cuDevicePrimaryCtxRetain";
         let context = context.ok_or(NvidiaError::Nonsense { call, what: "no context" })?;
-        Ok(Arc::new(Self { driver: Arc::clone(driver), handle, context, info, link: Link::default() }))
+        let (kernels, link) = Default::default();
+        Ok(Arc::new(Self { driver: Arc::clone(driver), handle, context, info, kernels, link }))
     }
 
     /// What the card is.
@@ -82,6 +86,15 @@ impl Device {
     /// takes at least its time. For benchmarks.
     pub fn simulate_link(&self, bytes_per_second: Option<NonZeroU64>) {
         self.link.slow_down(bytes_per_second);
+    }
+
+    /// The kernels of this project on this card. The context must be current, and stays so.
+    pub(super) fn kernels(&self) -> Result<Gpu, NvidiaError> {
+        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kernels {
+            Some(gpu) => Ok(gpu.clone()),
+            None => Ok(kernels.insert(Gpu::open(self.info.uuid)?).clone()),
+        }
     }
 
     /// Makes the context current on this thread until the guard is dropped.
@@ -171,6 +184,10 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
+        // Where the card is lost no context can be made current; everything is given back all the same.
+        let current = self.current();
+        *self.kernels.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        drop(current);
         // SAFETY: undoes the one retain of `open`; everything that lived in the context holds this device and is gone.
         unsafe { (self.driver.cuda.cuDevicePrimaryCtxRelease_v2)(self.handle) };
     }

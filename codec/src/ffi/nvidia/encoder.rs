@@ -1,7 +1,7 @@
 //! An encoder session: surfaces to be filled, encoded pictures in the order in which they were filled.
 //!
-//! The session owns its input surfaces and their registrations, so whoever scales writes straight into them and nothing is
-//! copied. It belongs to one thread at a time. Taking an output waits for the card; with several surfaces in flight the
+//! The session owns its input surfaces and their registrations. A picture that waits until there is a session is copied into
+//! one, on the card; one that need not wait can be scaled straight into it. It belongs to one thread at a time. Taking an output waits for the card; with several surfaces in flight the
 //! card is busy meanwhile.
 
 use std::collections::VecDeque;

@@ -1,5 +1,6 @@
 //! The kernels of this project at work on pictures of the decoder and surfaces of the encoder, where they lie.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,14 +36,14 @@ struct Kernels {
 }
 
 impl Scaler {
-    /// Loads the kernels. The first time on a machine the driver compiles them, which takes a second or so.
+    /// Loads the kernels, if nobody has on this device: the driver compiles them then, which takes a second or so.
     ///
     /// # Errors
     /// The driver is older than 525, the card older than compute capability 6.1, or a call failed.
     pub fn open(device: &Arc<Device>) -> Result<Self, NvidiaError> {
         // The kernels make their context current and leave it so; with this the thread has afterwards what it had before.
         let _current = device.current()?;
-        let gpu = Gpu::open(device.info().uuid)?;
+        let gpu = device.kernels()?;
         let kernels = Some(Kernels { ladder: None, hash: CudaHash::new(&gpu), queue: gpu.queue()?, gpu });
         Ok(Self { device: Arc::clone(device), kernels })
     }
@@ -62,11 +63,7 @@ impl Scaler {
         let _current = self.device.current()?;
         let kernels = kernels(&mut self.kernels)?;
         orders.iter().try_for_each(|order| order.check(&self.device))?;
-        let queued = kernels.queue(orders);
-        // Also after an error: what was queued before it must not outlive the borrow of the pictures.
-        let done = kernels.queue.finish();
-        let (begin, end) = queued?;
-        done?;
+        let (begin, end) = kernels.waited(|kernels| kernels.queue(orders))?;
         Ok(end.since(&begin)?)
     }
 
@@ -76,12 +73,11 @@ impl Scaler {
         let kernels = kernels(&mut self.kernels)?;
         same_card(&self.device, picture)?;
         let picture = self::picture(&kernels.gpu, picture)?;
-        // As before scaling.
-        let queued = kernels.queue.wait_for_shared();
-        let hashes = queued.and_then(|()| kernels.hash.pictures(&kernels.queue, &[&picture]));
-        let done = kernels.queue.finish();
-        let hashes = hashes?;
-        done?;
+        let hashes = kernels.waited(|kernels| {
+            // As before scaling.
+            kernels.queue.wait_for_shared()?;
+            Ok(kernels.hash.pictures(&kernels.queue, &[&picture])?)
+        })?;
         hashes.first().copied().ok_or(NvidiaError::Broken { what: "hash" })
     }
 
@@ -91,11 +87,30 @@ impl Scaler {
         let kernels = kernels(&mut self.kernels)?;
         [from, to].into_iter().try_for_each(|planes| same_card(&self.device, planes))?;
         let (from, mut to) = (picture(&kernels.gpu, from)?, picture(&kernels.gpu, to)?);
-        let queued = kernels.queue.copy(&from, &mut to);
-        // As above.
-        let done = kernels.queue.finish();
-        queued?;
-        Ok(done?)
+        kernels.waited(|kernels| Ok(kernels.queue.copy(&from, &mut to)?))
+    }
+
+    /// Copies a picture of 8 bits and an even width from the card, its rows without gaps, luma and then chroma with U and V in
+    /// turn, and returns when that is done. Unlike [`Device::download`] it waits for nothing that others have in work: the picture
+    /// must be there.
+    pub fn download(&mut self, from: &Planes<'_>, to: &mut Vec<u8>) -> Result<(), NvidiaError> {
+        let _current = self.device.current()?;
+        let kernels = kernels(&mut self.kernels)?;
+        same_card(&self.device, from)?;
+        let (width, height) = from.size();
+        if from.bit_depth() != 8 || width % 2 != 0 {
+            return Err(NvidiaError::Unsupported {
+                what: "only pictures of 8 bits and an even width are copied".into(),
+            });
+        }
+        let (row, rows) = (width as usize, height as usize);
+        to.resize(row * (rows + rows.div_ceil(2)), 0);
+        let (luma, chroma) = to.split_at_mut(row * rows);
+        let picture = picture(&kernels.gpu, from)?;
+        // It waits by itself, also after an error.
+        kernels.queue.download(&picture, &mut [(luma, row), (chroma, row)])?;
+        self.device.link.carry(&self.device.link.to_host, to.len());
+        Ok(())
     }
 }
 
@@ -119,6 +134,16 @@ impl Order<'_> {
 }
 
 impl Kernels {
+    /// Queues work and waits for it, also after an error and in a panic: what was queued before that must not outlive the borrow of
+    /// the pictures.
+    fn waited<T>(&mut self, queue: impl FnOnce(&mut Self) -> Result<T, NvidiaError>) -> Result<T, NvidiaError> {
+        let queued = catch_unwind(AssertUnwindSafe(|| queue(self)));
+        let done = self.queue.finish();
+        let queued = queued.unwrap_or_else(|panic| resume_unwind(panic))?;
+        done?;
+        Ok(queued)
+    }
+
     /// Marks before and behind the work.
     fn queue(&mut self, orders: &[Order<'_>]) -> Result<(Event, Event), NvidiaError> {
         let gpu = &self.gpu;

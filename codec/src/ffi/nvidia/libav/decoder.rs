@@ -135,6 +135,10 @@ impl Decoder {
             // SAFETY: an open decoder; a live frame, whose content is released.
             let (code, heard) = self.libav.listen(|| unsafe { ffi::avcodec_receive_frame(context, frame.get_mut()) });
             match code {
+                // FFmpeg forgets what the driver said when it gave a picture back, but for its log.
+                code if heard.contains("cuvidUnmapVideoFrame") => {
+                    return Err(failure(self.libav.device(), WHAT, code, &heard));
+                }
                 AGAIN | ffi::AVERROR_EOF => return Ok(count),
                 code if code < 0 => return Err(failure(self.libav.device(), WHAT, code, &heard)),
                 _ => count += 1,
