@@ -45,6 +45,8 @@ use std::process::ExitCode;
 const TOOL: &str = concat!("headframe-bench ", env!("CARGO_PKG_VERSION"));
 /// Exit code of a keystore, password or signer that does not work.
 const EXIT_CONFIG: u8 = headframe_guard::EXIT_CONFIG;
+/// Exit code of an acceptance that missed nothing but did not measure everything. `scripts/gpu-accept` knows it, too.
+const EXIT_INCOMPLETE: u8 = 3;
 
 fn main() -> ExitCode {
     let outcome = match Options::parse().command {
@@ -61,11 +63,18 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("headframe-bench: {error:#}");
-            match error.downcast_ref::<sign::NotUsable>() {
-                Some(_) => ExitCode::from(EXIT_CONFIG),
-                None => ExitCode::FAILURE,
-            }
+            exit_code(&error)
         }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<sign::NotUsable>() {
+        ExitCode::from(EXIT_CONFIG)
+    } else if error.is::<gpu::Incomplete>() {
+        ExitCode::from(EXIT_INCOMPLETE)
+    } else {
+        ExitCode::FAILURE
     }
 }
 

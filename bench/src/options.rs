@@ -8,8 +8,9 @@ use std::path::PathBuf;
 /// Figures go to standard output, progress to standard error. All work is done by the program headframe-codec in its
 /// sandbox, as on a rig, and its output is decoded again: speed without quality is void.
 ///
-/// Exit codes: 0 done (guard: as fast as wanted; certify: at least one stream sustained; verify: good signature), 1 failure, 2 usage,
-/// 78 keystore, password or signer not usable.
+/// Exit codes: 0 done (gpu --accept: every demand met; guard: as fast as wanted; certify: at least one stream sustained;
+/// verify: good signature), 1 failure, 2 usage, 3 gpu --accept: nothing missed, but not all measured, 78 keystore, password
+/// or signer not usable.
 #[derive(Debug, Parser)]
 #[command(name = "headframe-bench", version, max_term_width = 100)]
 pub(crate) struct Options {
@@ -171,11 +172,12 @@ pub(crate) struct DensityOptions {
 /// our ladders over ffmpeg's: above 1 we are faster.
 ///
 /// With --accept it also compares what the card makes with what the processors make, has its sandboxed worker make the clip,
-/// decodes and scales 24 streams for five minutes, and says of each demand on a card whether it is met: exit code 1 if one is not.
-/// `scripts/gpu-accept` does that for every card of a machine, after having held every kernel to its definition.
+/// decodes and scales 24 streams for five minutes, and says of each demand on a card whether it is met: exit code 1 if one
+/// is missed, 3 if none is but something was not measured; then it says what, and how to get it. `scripts/gpu-accept` does
+/// that for every card of a machine, after having held every kernel to its definition.
 ///
-/// Without a card it says what is missing and exits with 1. None of this has run on a card with encoders yet: please send us what it
-/// finds.
+/// Without a card it says what is missing and exits with 1. None of this has run on a card with encoders yet: please open
+/// an issue of the project with the report attached.
 ///
 /// Nothing else should run on card and machine meanwhile. It takes some minutes.
 #[derive(Debug, Args)]

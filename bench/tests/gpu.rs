@@ -108,6 +108,11 @@ fn over_doubles_it_runs_counts_right_and_says_that_they_are_doubles() {
         assert!(slow["wall_s"].as_f64().unwrap() >= took, "{slow}");
     }
     let live = report["live"].as_array().unwrap();
+    for it in live {
+        let cost = &it["cost"];
+        assert!(cost["pictures"].as_u64().unwrap() > 0 && cost["cpu_s"].as_f64().unwrap() > 0.0, "{it}");
+        assert!(cost["software_encoding_s"].as_f64().is_some(), "{it}");
+    }
     let last = live.last();
     let due = last.map_or(0, |last| if last["on_time"] == true { last["streams"].as_u64().unwrap() } else { 0 });
     assert_eq!(report["sustained_ladders"], due, "{live:?}");
@@ -149,4 +154,7 @@ fn over_doubles_every_demand_has_a_verdict_and_no_card_is_accepted() {
     }
     assert_eq!((verdict("against copying"), verdict("for how long")), ("not_measured".into(), "missed".into()));
     assert!(text(&output).contains("MISSED: 24 for "), "{}", text(&output));
+    // What is missed counts for more than what was not measured, which is told all the same.
+    assert_eq!((verdict("of a core"), &report["conclusion"]), ("not_measured".into(), &"refused".into()));
+    assert!(text(&output).contains("not measured: of a core"), "{}", text(&output));
 }

@@ -1,10 +1,11 @@
 //! Whether a card does what the design asks of one: each demand, what was found, and whether that is enough.
 
-use super::measured::{Measured, Rate};
+use super::Incomplete;
+use super::measured::{Live, Measured, Rate};
 use crate::options::GpuOptions;
 use crate::progress::Progress;
 use crate::stage::Stage;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use headframe_codec::worker::{CardConfig, CardState, Cards, Pool, PoolConfig};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -17,7 +18,9 @@ pub(super) const STREAMS: u32 = 24;
 pub(crate) const SECONDS: u64 = 300;
 /// Of the bandwidth of a copy within the card, each byte counted as read and written once.
 const OF_COPY: f64 = 0.6;
+/// While pictures are decoded and scaled, and of the speed of decoding alone: then the decoder is the limit.
 const DECODERS_BUSY: f64 = 90.0;
+const OF_DECODING: f64 = 0.9;
 /// Of one core, for each live ladder of 1080p at 30 pictures a second, without encoding in software.
 const CORE: f64 = 0.03;
 /// Memory of the card that may come on top after the first fifth of the time.
@@ -26,6 +29,7 @@ const FLAT: u64 = 16 << 20;
 const BATCH: &str = "NV12 to 4 rungs, 64 at once";
 const PICTURES: f64 = 30.0;
 const HD: f64 = 1920.0 * 1080.0;
+const NOT_LIVE: &str = "no live ladder was tried; give --live 60, on a machine that makes one at full speed";
 
 /// How a demand came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -37,11 +41,24 @@ pub(super) enum Verdict {
     NotMeasured,
 }
 
+/// What all demands together say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Conclusion {
+    Accepted,
+    /// Nothing was missed, but not everything was measured.
+    Incomplete,
+    Refused,
+    /// The driver is a test double.
+    NoCard,
+}
+
 /// One demand.
 #[derive(Debug, Serialize)]
 pub(super) struct Demand {
     what: &'static str,
     wanted: String,
+    /// What was not measured: why, and what to do about it.
     found: String,
     verdict: Verdict,
 }
@@ -137,10 +154,14 @@ pub(super) fn judge(it: &Measured, checks: &Checks, size: (u32, u32)) -> Vec<Dem
     if it.encodes {
         demands.push(whole(checks));
     }
-    demands.extend([scaler(it, checks), decoders(it)]);
+    demands.push(scaler(it, checks));
+    demands.extend(decoders(it));
     match &it.soak {
         Some(soak) => demands.extend(long(soak)),
-        None => demands.push(missing("decoding and scaling for long", "24 streams for 300 s".into(), "not tried")),
+        None => {
+            let wanted = format!("{STREAMS} streams for {SECONDS} s");
+            demands.push(missing("decoding and scaling for long", wanted, &format!("give --soak {SECONDS}")));
+        }
     }
     let (made, of) = checks.sandboxed;
     let sandboxed = "segments made by the card's worker in its sandbox";
@@ -167,28 +188,42 @@ fn scaler(it: &Measured, checks: &Checks) -> Demand {
     }
 }
 
-fn decoders(it: &Measured) -> Demand {
-    let (what, wanted) = ("decode engines busy when they are the limit", format!("{DECODERS_BUSY} %"));
-    let busy = it.parts.iter().filter(|rate| rate.part != "encode").filter_map(|rate| rate.decoders_busy_percent);
-    match busy.reduce(f64::max) {
-        Some(most) => demand(what, wanted, most >= DECODERS_BUSY, format!("{most:.0} %")),
-        None => missing(what, wanted, "the driver does not tell"),
-    }
+/// Engines that are busy while they decode alone say nothing of the scaler behind them.
+fn decoders(it: &Measured) -> [Demand; 2] {
+    let both = it.fastest("decode_and_scale");
+    let (what, wanted) = ("decode engines busy while pictures are decoded and scaled", format!("{DECODERS_BUSY} %"));
+    let busy = match both.and_then(|rate| rate.decoders_busy_percent) {
+        Some(busy) => demand(what, wanted, busy >= DECODERS_BUSY, format!("{busy:.1} %")),
+        None => missing(what, wanted, "the driver does not tell; it takes its libnvidia-ml.so.1"),
+    };
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    let (what, wanted) = ("pictures decoded and scaled a second, against decoding alone", percent(OF_DECODING));
+    let alone = it.fastest("decode").filter(|alone| alone.pictures_per_s > 0.0);
+    let speed = match both.zip(alone).map(|(both, alone)| both.pictures_per_s / alone.pictures_per_s) {
+        Some(share) => demand(what, wanted, share >= OF_DECODING, percent(share)),
+        None => missing(what, wanted, "one of the two was not tried; take headframe-codec of the same version"),
+    };
+    [busy, speed]
 }
 
-/// The least that a ladder cost in any run of several; of 1080p30, whatever the clip is.
+/// What a live ladder costs the process that has the engine, in the worst of the runs that were on time; of 1080p30,
+/// whatever the clip is. Runs at full speed do not count: what comes at once costs less than what comes bit by bit.
 fn core(it: &Measured, size: (u32, u32)) -> Demand {
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
-    let what = "of a core for a ladder of 1080p30, but for software encoding";
+    let what = "of a core for a live ladder of 1080p30, but for software encoding";
     let hd = f64::from(size.0) * f64::from(size.1) / HD;
-    let cost = it.own_link(if it.encodes { "card" } else { "processors" }).map(|run| {
-        let seconds = run.pictures as f64 / PICTURES * hd;
-        run.cpu_s_per_video_s * run.video_s / seconds.max(1e-9)
-    });
+    let cost = |run: &Live| {
+        let cost = run.cost.as_ref()?;
+        let seconds = cost.pictures as f64 / PICTURES * hd;
+        (seconds > 0.0).then(|| cost.cpu_s / seconds)
+    };
     let wanted = format!("at most {}", percent(CORE));
-    match cost.reduce(f64::min) {
-        Some(least) => demand(what, wanted, least <= CORE, percent(least)),
-        None => missing(what, wanted, "no ladder was made"),
+    let sustained = || it.live.iter().filter(|run| run.on_time);
+    match sustained().filter_map(cost).reduce(f64::max) {
+        Some(worst) => demand(what, wanted, worst <= CORE, percent(worst)),
+        None if it.live.is_empty() => missing(what, wanted, NOT_LIVE),
+        None if sustained().count() > 0 => missing(what, wanted, "take headframe-codec of the same version"),
+        None => missing(what, wanted, "no live ladder was on time; try again with nothing else running"),
     }
 }
 
@@ -244,12 +279,37 @@ fn long(soak: &Rate) -> [Demand; 4] {
     ]
 }
 
-/// Whether nothing was missed.
-pub(super) fn accepted(demands: &[Demand]) -> bool {
-    demands.iter().all(|demand| demand.verdict != Verdict::Missed)
+/// What the demands say together. Only what meets all of them is accepted.
+pub(super) fn conclude(demands: &[Demand], doubles: bool) -> Conclusion {
+    let any = |verdict| demands.iter().any(|demand| demand.verdict == verdict);
+    if any(Verdict::Missed) {
+        Conclusion::Refused
+    } else if doubles {
+        Conclusion::NoCard
+    } else if any(Verdict::NotMeasured) {
+        Conclusion::Incomplete
+    } else {
+        Conclusion::Accepted
+    }
 }
 
-pub(super) fn text(demands: &[Demand]) -> String {
+/// How the program ends with that.
+pub(super) fn end(demands: &[Demand], conclusion: Conclusion) -> Result<()> {
+    match conclusion {
+        Conclusion::Accepted => Ok(()),
+        Conclusion::Incomplete => Err(Incomplete(open(demands).collect::<Vec<_>>().join("; ")).into()),
+        Conclusion::Refused => bail!("the card misses what is marked above"),
+        Conclusion::NoCard => bail!("no card is accepted by this: the driver is a test double"),
+    }
+}
+
+/// What was not measured, and what to do about it.
+fn open(demands: &[Demand]) -> impl Iterator<Item = String> {
+    let open = demands.iter().filter(|demand| demand.verdict == Verdict::NotMeasured);
+    open.map(|demand| format!("{}: {}", demand.what, demand.found))
+}
+
+pub(super) fn text(demands: &[Demand], conclusion: Conclusion) -> String {
     let mut text = format!("\n{:<66}{:>24}  found\n", "demand", "wanted");
     for Demand { what, wanted, found, verdict } in demands {
         let verdict = match verdict {
@@ -260,11 +320,21 @@ pub(super) fn text(demands: &[Demand]) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{what:<66}{wanted:>24}  {verdict}: {found}");
     }
+    text += match conclusion {
+        Conclusion::Accepted => "\naccepted: every demand is met\n",
+        Conclusion::Incomplete => "\nINCOMPLETE: nothing is missed, but not all was measured\n",
+        Conclusion::Refused => "\nNOT ACCEPTED: something is missed\n",
+        Conclusion::NoCard => "\nNOT ACCEPTED: no card was measured\n",
+    };
+    for line in open(demands) {
+        let _ = writeln!(text, "not measured: {line}");
+    }
     text
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::measured::LiveCost;
     use super::super::measured::tests::{measured, run};
     use super::*;
 
@@ -282,25 +352,36 @@ mod tests {
         }
     }
 
+    /// A card that meets everything.
+    fn good() -> Measured {
+        let mut it = measured(vec![run("card", 1, 5.0, 400)], &[]);
+        it.parts[2].decoders_busy_percent = Some(95.0);
+        let mut soak = it.parts[2].clone();
+        (soak.at_once, soak.seconds, soak.hd_pictures_per_s) = (24, 300.5, 900.0);
+        it.soak = Some(soak);
+        it.live = vec![live(4, true, 0.2)];
+        it
+    }
+
+    /// Ten seconds of one ladder in all, with so much processor time.
+    fn live(streams: usize, on_time: bool, cpu_s: f64) -> Live {
+        let cost = LiveCost { pictures: 300, cpu_s, software_encoding_s: 1.0 };
+        Live { streams, segments: 5, late: 0, p99: 0.5, worst: 0.5, on_time, cost: Some(cost) }
+    }
+
+    fn demands(it: &Measured, checks: &Checks) -> Vec<Demand> {
+        judge(it, checks, (1920, 1080))
+    }
+
     /// Which demands were missed, by their number.
     fn missed(it: &Measured, checks: &Checks) -> Vec<usize> {
-        let demands = judge(it, checks, (1920, 1080));
+        let demands = demands(it, checks);
         demands.iter().enumerate().filter(|(_, it)| it.verdict == Verdict::Missed).map(|(i, _)| i).collect()
     }
 
     #[test]
     fn each_demand_can_be_missed_alone() {
-        let good = || {
-            let mut it = measured(vec![run("card", 1, 5.0, 400)], &[]);
-            it.ladders[0].pictures = 150;
-            it.parts[1].decoders_busy_percent = Some(95.0);
-            let mut soak = it.parts[1].clone();
-            (soak.at_once, soak.seconds, soak.hd_pictures_per_s) = (24, 300.5, 900.0);
-            it.soak = Some(soak);
-            it
-        };
         assert_eq!(missed(&good(), &checks(0.61)), [0usize; 0]);
-        assert!(accepted(&judge(&good(), &checks(0.61), (1920, 1080))));
         let with = |change: fn(&mut Measured)| {
             let mut it = good();
             change(&mut it);
@@ -314,13 +395,69 @@ mod tests {
         assert_eq!(not(|it| it.test.decodes_and_scales_exactly = false), [0]);
         assert_eq!(not(|it| it.test.encodes_all_pictures = false), [1]);
         assert_eq!(missed(&good(), &checks(0.59)), [2]);
-        assert_eq!(with(|it| it.parts[1].decoders_busy_percent = Some(80.0)), [3]);
-        assert_eq!(with(|it| it.soak.as_mut().unwrap().seconds = 200.0), [4]);
-        assert_eq!(with(|it| it.soak.as_mut().unwrap().hd_pictures_per_s = 700.0), [5]);
-        assert_eq!(with(|it| it.soak.as_mut().unwrap().memory.most = 20 << 20), [6]);
-        assert_eq!(with(|it| it.soak.as_mut().unwrap().to_host_bytes = 1), [7]);
-        assert_eq!(not(|it| it.sandboxed.0 = 9), [8]);
-        assert_eq!(with(|it| it.ladders[0].cpu_s_per_video_s = 0.04), [9]);
+        assert_eq!(with(|it| it.parts[2].decoders_busy_percent = Some(80.0)), [3]);
+        assert_eq!(with(|it| it.parts[2].pictures_per_s = 620.0), [4]);
+        assert_eq!(with(|it| it.soak.as_mut().unwrap().seconds = 200.0), [5]);
+        assert_eq!(with(|it| it.soak.as_mut().unwrap().hd_pictures_per_s = 700.0), [6]);
+        assert_eq!(with(|it| it.soak.as_mut().unwrap().memory.most = 20 << 20), [7]);
+        assert_eq!(with(|it| it.soak.as_mut().unwrap().to_host_bytes = 1), [8]);
+        assert_eq!(not(|it| it.sandboxed.0 = 9), [9]);
+        assert_eq!(with(|it| it.live = vec![live(4, true, 0.4)]), [10]);
+    }
+
+    #[test]
+    fn the_decoder_is_judged_while_pictures_are_scaled_too() {
+        let mut it = good();
+        it.parts[1].decoders_busy_percent = Some(95.0);
+        it.parts[2].decoders_busy_percent = Some(40.0);
+        assert_eq!(missed(&it, &checks(0.7)), [3]);
+        // Engines look busy, and still wait for what comes behind them.
+        it.parts[2].decoders_busy_percent = Some(95.0);
+        it.parts[2].pictures_per_s = 0.5 * it.parts[1].pictures_per_s;
+        assert_eq!(missed(&it, &checks(0.7)), [4]);
+    }
+
+    #[test]
+    fn of_live_runs_the_worst_that_was_on_time_counts() {
+        let mut it = good();
+        it.live = vec![live(8, false, 9.0), live(4, true, 0.29)];
+        assert_eq!(missed(&it, &checks(0.7)), [0usize; 0]);
+        it.live.push(live(3, true, 0.31));
+        assert_eq!(missed(&it, &checks(0.7)), [10]);
+        // Full speed is none of its business.
+        let mut it = good();
+        it.ladders[0].cpu_s_per_video_s = 0.5;
+        assert_eq!(missed(&it, &checks(0.7)), [0usize; 0]);
+    }
+
+    #[test]
+    fn without_a_live_run_that_tells_processor_time_is_not_measured() {
+        let why = |live: Vec<Live>| {
+            let demands = demands(&Measured { live, ..good() }, &checks(0.7));
+            assert_eq!(demands[10].verdict, Verdict::NotMeasured, "{demands:?}");
+            demands[10].found.clone()
+        };
+        assert!(why(Vec::new()).contains("--live"));
+        assert!(why(vec![live(1, false, 0.1)]).contains("on time"));
+        assert!(why(vec![Live { cost: None, ..live(1, true, 0.1) }]).contains("same version"));
+    }
+
+    #[test]
+    fn only_a_card_that_meets_everything_is_accepted() {
+        let met = demands(&good(), &checks(0.7));
+        assert_eq!(conclude(&met, false), Conclusion::Accepted);
+        assert!(end(&met, Conclusion::Accepted).is_ok());
+        assert_eq!(conclude(&met, true), Conclusion::NoCard);
+        assert!(!end(&met, Conclusion::NoCard).unwrap_err().is::<Incomplete>());
+
+        let open = demands(&good(), &Checks { kernels: None, ..checks(0.7) });
+        assert_eq!(conclude(&open, false), Conclusion::Incomplete);
+        let error = end(&open, Conclusion::Incomplete).unwrap_err();
+        assert!(error.is::<Incomplete>() && error.to_string().contains("give --kernels"), "{error}");
+
+        let missed = demands(&good(), &Checks { kernels: None, sandboxed: (9, 10), ..checks(0.7) });
+        assert_eq!(conclude(&missed, false), Conclusion::Refused);
+        assert!(!end(&missed, Conclusion::Refused).unwrap_err().is::<Incomplete>());
     }
 
     #[test]
@@ -329,9 +466,11 @@ mod tests {
         let mut checks = checks(0.9);
         // A report of another card says nothing.
         checks.kernels.as_mut().unwrap().uuid = "GPU-2".into();
-        let demands = judge(&it, &checks, (1920, 1080));
+        let demands = demands(&it, &checks);
         let open = demands.iter().filter(|it| it.verdict == Verdict::NotMeasured).count();
-        assert_eq!(open, 3, "{demands:?}");
-        assert!(text(&demands).contains("not measured: give --kernels"), "{}", text(&demands));
+        assert_eq!(open, 4, "{demands:?}");
+        let text = text(&demands, conclude(&demands, false));
+        assert!(text.contains("not measured: give --kernels") && text.contains("INCOMPLETE"), "{text}");
+        assert_eq!(text.matches("\nnot measured: ").count(), 4, "{text}");
     }
 }

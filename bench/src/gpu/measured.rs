@@ -131,6 +131,17 @@ pub(super) struct Live {
     pub(super) p99: f64,
     pub(super) worst: f64,
     pub(super) on_time: bool,
+    /// None of codec programs that do not tell it.
+    pub(super) cost: Option<LiveCost>,
+}
+
+/// What live ladders cost the process that has the engine.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+pub(super) struct LiveCost {
+    pub(super) pictures: u64,
+    /// Without encoding in software.
+    pub(super) cpu_s: f64,
+    pub(super) software_encoding_s: f64,
 }
 
 impl Measured {
@@ -155,9 +166,15 @@ impl Measured {
         (more > 0).then(|| (used(most) - used(least)) / more as f64)
     }
 
+    /// A part where it was fastest.
+    pub(super) fn fastest(&self, name: &str) -> Option<&Rate> {
+        let of = self.parts.iter().filter(|rate| rate.part == name);
+        of.max_by(|a, b| a.pictures_per_s.total_cmp(&b.pictures_per_s))
+    }
+
     /// How fast a part was at best.
     pub(super) fn part(&self, name: &str) -> Option<f64> {
-        self.parts.iter().filter(|rate| rate.part == name).map(|rate| rate.pictures_per_s).reduce(f64::max)
+        self.fastest(name).map(|rate| rate.pictures_per_s)
     }
 }
 
@@ -254,9 +271,9 @@ pub(super) mod tests {
         .unwrap()
     }
 
-    fn rate(at_once: usize, pictures: f64) -> serde_json::Value {
+    fn rate(part: &str, at_once: usize, pictures: f64) -> serde_json::Value {
         json!({
-            "part": "decode", "at_once": at_once, "pictures_per_s": pictures, "hd_pictures_per_s": pictures, "seconds": 1.0,
+            "part": part, "at_once": at_once, "pictures_per_s": pictures, "hd_pictures_per_s": pictures, "seconds": 1.0,
             "to_host_bytes": 0, "memory": {"before": 1, "most_early": 2, "most": 2, "after": 2},
             "decoders_busy_percent": null, "encoders_busy_percent": null,
         })
@@ -267,7 +284,7 @@ pub(super) mod tests {
             "memory_bytes": 8u64 << 30 });
         serde_json::from_value(json!({
             "card": card, "cuda": [12, 2], "nvenc_api": "12.0", "doubles": doubles, "encodes": true, "sessions": 8,
-            "parts": [rate(1, 500.0), rate(2, 700.0)],
+            "parts": [rate("decode", 1, 500.0), rate("decode", 2, 700.0), rate("decode_and_scale", 2, 660.0)],
             "ladders": serde_json::to_value(ladders).unwrap(), "live": [], "soak": null, "problems": [],
         }))
         .unwrap()

@@ -10,9 +10,9 @@ use crate::machine::Meter;
 use crate::options::GpuOptions;
 use crate::progress::Progress;
 use crate::stage::Stage;
-use accept::Demand;
 pub(crate) use accept::SECONDS as SOAK_SECONDS;
-use anyhow::{Result, bail};
+use accept::{Conclusion, Demand};
+use anyhow::Result;
 use measured::Measured;
 use opponent::Outcome;
 use serde::Serialize;
@@ -39,8 +39,16 @@ struct Report {
     /// With --accept: what a card has to show.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     acceptance: Vec<Demand>,
+    /// What those say together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conclusion: Option<Conclusion>,
     notes: Vec<String>,
 }
+
+/// Nothing was missed, but not everything that --accept asks for was measured: what, and how to get it.
+#[derive(Debug, thiserror::Error)]
+#[error("the acceptance is incomplete; not measured: {0}")]
+pub(crate) struct Incomplete(String);
 
 /// Measures, prints, and stores where asked.
 pub(crate) fn run(options: &GpuOptions) -> Result<()> {
@@ -56,6 +64,7 @@ pub(crate) fn run(options: &GpuOptions) -> Result<()> {
         true => accept::judge(&measured, &accept::check(&stage, options, &measured.card.uuid, &progress)?, size),
         false => Vec::new(),
     };
+    let conclusion = options.accept.then(|| accept::conclude(&acceptance, !measured.doubles.is_empty()));
     let double = (!measured.doubles.is_empty()).then(|| double_note(&measured.doubles));
     let (card, encodes) = (measured.card.ordinal, measured.encodes);
     let ffmpeg = opponent::all(&stage, card, encodes, double.is_some(), &|what| progress.step(what));
@@ -72,15 +81,12 @@ pub(crate) fn run(options: &GpuOptions) -> Result<()> {
         ffmpeg,
         others_cores: cost.others_cores,
         acceptance,
+        conclusion,
     };
     progress.done();
     print!("{}", table::text(&report));
     figures::store(options.json.as_deref(), &report)?;
-    match (&report.test_double, accept::accepted(&report.acceptance)) {
-        (_, false) => bail!("the card misses what is marked above"),
-        (Some(double), true) if options.accept => bail!("no card is accepted by this: {double}"),
-        _ => Ok(()),
-    }
+    conclusion.map_or(Ok(()), |conclusion| accept::end(&report.acceptance, conclusion))
 }
 
 fn double_note(libraries: &[String]) -> String {

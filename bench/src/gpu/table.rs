@@ -89,8 +89,8 @@ pub(super) fn text(report: &Report) -> String {
     if let Some(sustained) = report.sustained_ladders {
         let _ = writeln!(text, "sustained_ladders {sustained}");
     }
-    if !report.acceptance.is_empty() {
-        text += &accept::text(&report.acceptance);
+    if let Some(conclusion) = report.conclusion {
+        text += &accept::text(&report.acceptance, conclusion);
     }
     // Again at the end, where the eye is.
     loud(&mut text, report);

@@ -4,6 +4,7 @@ use super::codec::PATIENCE;
 use super::{Check, ask};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -16,9 +17,17 @@ const COMPUTE: (u32, u32) = (6, 1);
 const NEVER_RAN: &str = "never run on NVIDIA silicon: decoding (NVDEC), scaling, encoding (NVENC), and sharing encoder sessions. \
     All of it runs over test doubles of the driver only";
 /// How an owner of a card can change that.
-const TRY: &str = "who has a card, please try it and send us result.json: \
-    ffmpeg -i clip.mp4 -c copy -f segment -segment_time 2 -segment_format mpegts s%03d.ts && \
-    headframe-codec gpu-test s*.ts --streams 24 --seconds 300 --json > result.json (docs/gpu.md)";
+const TRY: &str = "who has a card, please let it be judged, and open an issue of the project with the report attached: \
+    headframe-bench gpu --accept --json result.json; in a checkout, scripts/gpu-accept, which judges the kernels too. \
+    A quick try: ffmpeg -i clip.mp4 -c copy -f segment -segment_time 2 -segment_format mpegts s%03d.ts && \
+    headframe-codec gpu-test s*.ts (docs/gpu.md)";
+/// How the bus numbers display controllers, and their makers; the others' do nothing here.
+const DISPLAY: &str = "0x03";
+const NVIDIA: &str = "0x10de";
+const OTHERS: [(&str, &str); 2] = [("0x1002", "AMD"), ("0x8086", "Intel")];
+/// Why not. README says the same.
+const NOT_YET: &str = "cards of other makers do nothing yet: there are Vulkan kernels, tested on Mesa's software \
+    driver, but the engine does not select them";
 
 /// What `headframe-codec gpu --json` says, as far as it is looked at here.
 #[derive(Debug, Deserialize)]
@@ -70,7 +79,7 @@ pub(super) async fn all(program: &Path, libraries: Option<&Path>) -> (Vec<Check>
         Ok((found, gpu))
     });
     match read {
-        Ok((found, gpu)) => (judge(&found, plugged(Path::new("/sys/bus/pci/devices")), link), Some(gpu)),
+        Ok((found, gpu)) => (judge(&found, &Plugged::on(Path::new("/sys/bus/pci/devices")), link), Some(gpu)),
         Err(why) => {
             let remedy = "headframe-codec gpu; a driver that hangs needs a restart of the machine";
             (vec![Check::fail("cards", why, remedy), never_ran(true)], None)
@@ -78,8 +87,8 @@ pub(super) async fn all(program: &Path, libraries: Option<&Path>) -> (Vec<Check>
     }
 }
 
-/// `plugged`: display controllers of NVIDIA on the bus. `link`: of a PCI address, its lanes and speed.
-fn judge(found: &Found, plugged: usize, link: impl Fn(&str) -> Option<(u32, String)>) -> Vec<Check> {
+/// `link`: of a PCI address, its lanes and speed.
+fn judge(found: &Found, plugged: &Plugged, link: impl Fn(&str) -> Option<(u32, String)>) -> Vec<Check> {
     let mut checks = Vec::new();
     if !found.doubles.is_empty() {
         let libraries = found.doubles.join(", ");
@@ -98,15 +107,17 @@ fn judge(found: &Found, plugged: usize, link: impl Fn(&str) -> Option<(u32, Stri
     checks
 }
 
-fn driver(found: &Found, plugged: usize) -> Check {
+fn driver(found: &Found, plugged: &Plugged) -> Check {
     let problems = found.problems.join("; ");
     let Some(cuda) = found.cuda else {
         let told = format!("no NVIDIA driver that works: {problems}");
-        return match plugged {
+        return match plugged.nvidia {
             0 => {
-                Check::ok("driver", format!("{told}; no NVIDIA card is plugged in either: the processors do all work"))
+                let others = plugged.others();
+                let none = format!("{told}; no NVIDIA card is plugged in either{others}: the processors do all work");
+                Check::ok("driver", format!("{none}; {NOT_YET}"))
             }
-            _ => Check::warn("driver", format!("{plugged} NVIDIA cards are plugged in, and {told}"), INSTALL),
+            cards => Check::warn("driver", format!("{cards} NVIDIA cards are plugged in, and {told}"), INSTALL),
         };
     };
     let version = found.driver.as_deref().unwrap_or("of unknown version");
@@ -120,8 +131,8 @@ fn driver(found: &Found, plugged: usize) -> Check {
     }
     match found.devices.len() + found.broken.len() {
         0 => Check::warn("driver", format!("{told}, which lists no card"), NODES),
-        seen if seen < plugged => {
-            Check::warn("driver", format!("{told}, which lists {seen} of {plugged} cards"), NODES)
+        seen if seen < plugged.nvidia => {
+            Check::warn("driver", format!("{told}, which lists {seen} of {} cards", plugged.nvidia), NODES)
         }
         _ => Check::ok("driver", told),
     }
@@ -180,13 +191,36 @@ fn never_ran(card_here: bool) -> Check {
     }
 }
 
-/// Display controllers of NVIDIA.
-fn plugged(devices: &Path) -> usize {
-    let Ok(listed) = fs::read_dir(devices) else { return 0 };
-    let is = |path: &Path, file: &str, begins: &str| {
-        fs::read_to_string(path.join(file)).is_ok_and(|text| text.trim().starts_with(begins))
-    };
-    listed.flatten().filter(|it| is(&it.path(), "vendor", "0x10de") && is(&it.path(), "class", "0x03")).count()
+/// Display controllers on the bus.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Plugged {
+    nvidia: usize,
+    /// Who else has one there, each once.
+    others: BTreeSet<&'static str>,
+}
+
+impl Plugged {
+    fn on(devices: &Path) -> Self {
+        let mut plugged = Self::default();
+        for device in fs::read_dir(devices).into_iter().flatten().flatten() {
+            let read = |file: &str| fs::read_to_string(device.path().join(file)).unwrap_or_default();
+            if !read("class").starts_with(DISPLAY) {
+                continue;
+            }
+            let vendor = read("vendor");
+            match vendor.trim() {
+                NVIDIA => plugged.nvidia += 1,
+                vendor => plugged.others.extend(OTHERS.iter().filter(|(id, _)| *id == vendor).map(|(_, name)| *name)),
+            }
+        }
+        plugged
+    }
+
+    /// Nothing, or who else is there, to follow what is said of NVIDIA's.
+    fn others(&self) -> String {
+        let names: Vec<_> = self.others.iter().copied().collect();
+        if names.is_empty() { String::new() } else { format!(", but one of {}", names.join(" and one of ")) }
+    }
 }
 
 /// Lanes and speed of the link at a PCI address. A card at rest may tell less than it does at work.
@@ -217,19 +251,23 @@ mod tests {
 
     fn states(found: &Found, plugged: usize, lanes: Option<u32>) -> Vec<(&'static str, State)> {
         let link = |_: &str| lanes.map(|lanes| (lanes, "2.5 GT/s".to_owned()));
-        judge(found, plugged, link).iter().map(|check| (check.name, check.state)).collect()
+        let plugged = Plugged { nvidia: plugged, ..Plugged::default() };
+        judge(found, &plugged, link).iter().map(|check| (check.name, check.state)).collect()
     }
 
     #[test]
     fn a_sound_card_is_described_and_that_none_ever_ran_is_said() {
-        let all = judge(&found(|_| ()), 1, |_| Some((1, "2.5 GT/s PCIe".into())));
+        let one = Plugged { nvidia: 1, ..Plugged::default() };
+        let all = judge(&found(|_| ()), &one, |_| Some((1, "2.5 GT/s PCIe".into())));
         let [driver, card, silicon] = &all[..] else { panic!("{all:?}") };
         assert_eq!((driver.state, driver.found.as_str()), (State::Ok, "550.1, CUDA 12.4, NVENC API 12.2"));
         let due = "Card (GPU-1) at 0000:01:00.0, x1 at 2.5 GT/s PCIe, compute 8.6, 8192 MiB; decodes h264 av1 \
                    (engines: 2); encodes h264 (engines: 2)";
         assert_eq!((card.state, card.found.as_str()), (State::Ok, due));
         assert!(silicon.state == State::Warn && silicon.found.contains("never run on NVIDIA silicon"), "{silicon:?}");
-        assert!(silicon.remedy.as_ref().unwrap().contains("headframe-codec gpu-test s*.ts"), "{silicon:?}");
+        let remedy = silicon.remedy.as_ref().unwrap();
+        assert!(remedy.contains("headframe-bench gpu --accept") && remedy.contains("open an issue"), "{silicon:?}");
+        assert!(remedy.contains("headframe-codec gpu-test s*.ts"), "{silicon:?}");
     }
 
     #[test]
@@ -239,6 +277,13 @@ mod tests {
             all["devices"] = json!([]);
             all["problems"] = json!(["libcuda.so.1 cannot be opened"]);
         });
+        let told = |others: &[&'static str]| {
+            let plugged = Plugged { nvidia: 0, others: others.iter().copied().collect() };
+            judge(&none, &plugged, |_| None)[0].found.clone()
+        };
+        let nothing = told(&[]);
+        assert!(nothing.contains("plugged in either: the processors") && nothing.contains(NOT_YET), "{nothing}");
+        assert!(told(&["Intel", "AMD"]).contains("either, but one of AMD and one of Intel: the processors"));
         use State::{Fail, Ok, Warn};
         assert_eq!(states(&none, 0, None), [("driver", Ok), ("silicon", Ok)]);
         assert_eq!(states(&none, 6, None), [("driver", Warn), ("silicon", Ok)]);
@@ -272,13 +317,17 @@ mod tests {
             ("2", "0x10de", "0x030200"),
             ("3", "0x10de", "0x040300"),
             ("4", "0x1002", "0x030000"),
+            ("5", "0x1002", "0x038000"),
+            ("6", "0x8086", "0x020000"),
+            ("7", "0x1af4", "0x030000"),
         ] {
             let device = bus.path().join(at);
             fs::create_dir(&device).unwrap();
             fs::write(device.join("vendor"), vendor).unwrap();
             fs::write(device.join("class"), class).unwrap();
         }
-        assert_eq!((plugged(bus.path()), plugged(Path::new("/nonexistent"))), (2, 0));
+        assert_eq!(Plugged::on(bus.path()), Plugged { nvidia: 2, others: BTreeSet::from(["AMD"]) });
+        assert_eq!(Plugged::on(Path::new("/nonexistent")), Plugged::default());
     }
 
     /// Whoever takes this back must do so in all three places.
@@ -291,6 +340,8 @@ mod tests {
             // Wherever its lines break.
             let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(page.contains(says) && page.contains("headframe-codec gpu-test"), "{says:?} is gone");
+            assert!(page.contains("headframe-bench gpu --accept"), "the acceptance is gone");
+            assert!(page.contains("open an issue of the project"), "where reports go is gone");
         }
     }
 }

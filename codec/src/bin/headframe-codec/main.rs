@@ -97,7 +97,7 @@ enum Command {
         the card encoded every picture of every rung; 1 otherwise, with the reasons.\n\n\
         There are two engines: `direct` uses the driver's own interfaces, `ffmpeg` those of FFmpeg. `auto` has each make a \
         short stream, and takes the first one that makes it right.\n\n\
-        No card has run this engine yet: please send what `--json` prints.\n\n\
+        No card has run this engine yet: please open an issue of the project with what `--json` prints.\n\n\
         Examples:\n  \
         ffmpeg -i clip.mp4 -c copy -f segment -segment_time 2 -segment_format mpegts s%03d.ts\n  \
         headframe-codec gpu-test s*.ts\n  \
