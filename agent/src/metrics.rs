@@ -123,6 +123,16 @@ pub struct Cards {
     pub put_out: GaugeVec,
     /// Times that it came back.
     pub readmitted: GaugeVec,
+    /// Degrees Celsius. This and what follows is absent where it is not known.
+    pub temperature: GaugeVec,
+    /// Watts.
+    pub power: GaugeVec,
+    /// 1 while its clocks are slowed down, by reason.
+    pub throttled: GaugeVec,
+    /// Part of the time in which its decoders are busy, 0 to 1.
+    pub decoder_busy: GaugeVec,
+    /// Part of the time in which its encoders are busy, 0 to 1.
+    pub encoder_busy: GaugeVec,
 }
 
 /// The exact names of the label values used with [`Metrics::segments`].
@@ -184,6 +194,11 @@ impl Metrics {
                 rungs: to.gauges("card_rungs", "Renditions of segments by who encoded them.", &["uuid", "by"])?,
                 put_out: to.gauges("card_put_out", "Times the card was put out.", &["uuid", "reason"])?,
                 readmitted: to.gauges("card_readmitted", "Times the card came back.", &["uuid"])?,
+                temperature: to.gauges("card_temperature_celsius", "Of the card's chip.", &["uuid"])?,
+                power: to.gauges("card_power_watts", "What the card draws.", &["uuid"])?,
+                throttled: to.gauges("card_throttled", "1 while its clocks are slowed.", &["uuid", "reason"])?,
+                decoder_busy: to.gauges("card_decoder_busy_ratio", "Of the time, its decoders work.", &["uuid"])?,
+                encoder_busy: to.gauges("card_encoder_busy_ratio", "Of the time, its encoders work.", &["uuid"])?,
             },
             jobs: to.gauges("jobs", "Jobs of this key by stage.", &["state"])?,
             claims: to.gauges("claims", "Claims of this key by stage.", &["state"])?,

@@ -18,10 +18,12 @@ use headframe_chain::{Event, Head, Outbox, OutboxError, ProviderStats, Rpc, RpcE
 use headframe_codec::error::Class;
 use headframe_codec::placement::Why;
 use headframe_codec::sessions::Overflow;
+use headframe_codec::worker::card::{CardHealth, Throttle};
 use headframe_codec::worker::{CardState, CardStats, Death, PoolStats};
 use headframe_contracts::Deployment;
 use headframe_guard::ballast::Ballast;
 use headframe_market::{Address, Role};
+use prometheus::GaugeVec;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::error::Error;
@@ -341,6 +343,29 @@ fn refresh_card(metrics: &crate::metrics::Cards, card: &CardStats) {
     for (by, rungs) in [("card", card.rungs_on_card), ("processors", card.rungs_on_host)] {
         metrics.rungs.with_label_values(&[uuid, by]).set(rungs as f64);
     }
+    refresh_health(metrics, uuid, &card.health);
+}
+
+/// What is not known has no line: a graph shows a gap, and no alert fires on a number of long ago.
+fn refresh_health(metrics: &crate::metrics::Cards, uuid: &str, health: &CardHealth) {
+    let tell = |gauge: &GaugeVec, labels: &[&str], value: Option<f64>| match value {
+        Some(value) => gauge.with_label_values(labels).set(value),
+        // An error says that there was no line.
+        None => drop(gauge.remove_label_values(labels)),
+    };
+    let ratio = |percent: Option<u32>| percent.map(|percent| f64::from(percent) / 100.0);
+    tell(&metrics.temperature, &[uuid], health.celsius.map(f64::from));
+    tell(&metrics.power, &[uuid], health.milliwatts.map(watts));
+    tell(&metrics.decoder_busy, &[uuid], ratio(health.decoder_percent));
+    tell(&metrics.encoder_busy, &[uuid], ratio(health.encoder_percent));
+    for why in Throttle::ALL {
+        let throttled = health.throttled.as_ref().map(|all| f64::from(u8::from(all.contains(&why))));
+        tell(&metrics.throttled, &[uuid, why.name()], throttled);
+    }
+}
+
+fn watts(milliwatts: u32) -> f64 {
+    f64::from(milliwatts) / 1000.0
 }
 
 /// Brings the chain's gauges up to date.
@@ -447,6 +472,12 @@ fn card_json(card: &CardStats) -> Value {
         "rungs": { "card": card.rungs_on_card, "processors": card.rungs_on_host },
         "put_out": card.put_out,
         "readmitted": card.readmitted,
+        "memory_used_bytes": (card.memory_used_bytes > 0).then_some(card.memory_used_bytes),
+        "temperature_celsius": card.health.celsius,
+        "power_watts": card.health.milliwatts.map(watts),
+        "throttled": card.health.throttled,
+        "decoder_busy_percent": card.health.decoder_percent,
+        "encoder_busy_percent": card.health.encoder_percent,
     })
 }
 
@@ -502,6 +533,39 @@ mod tests {
             format!("headframe_card_rungs{{by=\"processors\",{of}}} 0"),
         ] {
             assert!(text.contains(&line), "{line} in {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_card_has_no_line() {
+        let metrics = Metrics::new().unwrap();
+        let health = CardHealth {
+            celsius: Some(84),
+            milliwatts: Some(120_500),
+            decoder_percent: Some(50),
+            encoder_percent: None,
+            throttled: Some([Throttle::Thermal].into()),
+        };
+        let mut card = CardStats { uuid: "GPU-1".to_owned(), health, ..CardStats::default() };
+        refresh_card(&metrics.cards, &card);
+        let text = metrics.text();
+        for line in [
+            "headframe_card_temperature_celsius{uuid=\"GPU-1\"} 84\n",
+            "headframe_card_power_watts{uuid=\"GPU-1\"} 120.5\n",
+            "headframe_card_decoder_busy_ratio{uuid=\"GPU-1\"} 0.5\n",
+            "headframe_card_throttled{reason=\"thermal\",uuid=\"GPU-1\"} 1\n",
+            "headframe_card_throttled{reason=\"power_cap\",uuid=\"GPU-1\"} 0\n",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+        assert!(!text.contains("headframe_card_encoder_busy_ratio{"), "{text}");
+        let told = card_json(&card);
+        assert_eq!((&told["throttled"], &told["power_watts"]), (&json!(["thermal"]), &json!(120.5)));
+        card.health = CardHealth::default();
+        refresh_card(&metrics.cards, &card);
+        let text = metrics.text();
+        for name in ["temperature_celsius", "power_watts", "decoder_busy_ratio", "throttled"] {
+            assert!(!text.contains(&format!("headframe_card_{name}{{")), "{name} in {text}");
         }
     }
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use common::{decoded, segments, shown, small};
 use doubles::Doubles;
 use doubles::rig::{LONG, Rig, card, lending, up, wait_for};
+use headframe_codec::worker::card::{CardHealth, Throttle};
 use headframe_codec::worker::{CardState, CardStats, Cards, Death, Pool, PoolStats};
 use headframe_codec::{Class, Ladder, Limits, Rendition, SegmentIn, SegmentOut, engine};
 use headframe_double_ledger::System;
@@ -147,7 +148,7 @@ fn only_the_cards_that_were_chosen_are_used() {
 fn a_lost_card_loses_no_segment_and_comes_back_after_a_probe() {
     let rig = Rig::two_cards();
     // Behind the trials at the start, in its third segment or so.
-    rig.tell(FIRST, &[("CUDA", "devices=2;fault=cuLaunchKernel=719@80")]);
+    rig.tell(FIRST, &[("CUDA", "devices=2;fault=cuLaunchKernel=719@140")]);
     let pool = rig.pool(Cards::All);
     lending(&pool, 2);
     rig.tell(FIRST, &[("CUDA", "devices=2;fault=cuDevicePrimaryCtxRetain=46")]);
@@ -266,6 +267,23 @@ fn a_card_that_is_wrong_without_saying_so_gets_no_work() {
     assert!(stats.restarts[&Death::Start] >= 1 && card(&stats, FIRST).segments == 0, "{stats:#?}");
 }
 
+/// A codec that comes out wrong is the processors', with either depth; the others stay the card's.
+#[test]
+fn a_codec_that_a_card_decodes_wrongly_is_left_to_the_processors() {
+    let rig = Rig::two_cards();
+    rig.tell(FIRST, &[("CUVID", "wrong=hevc,vp9")]);
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    lending(&pool, 1);
+    let hevc = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=15";
+    let hevc = segments("320x180", "15", 1, hevc).remove(0);
+    for (number, bytes) in [(0, &hevc), (1, &source()[0])] {
+        is_whole(&pool.transcode(&ladder(), SegmentIn { stream: "a", number, bytes }, LONG).unwrap(), bytes);
+    }
+    let stats = pool.stats();
+    let first = card(&stats, FIRST);
+    assert_eq!((first.segments, first.segments_on_host, first.rungs_on_card), (2, 1, 2), "{stats:#?}");
+}
+
 /// A worker says that it gives a session back a moment after it has given the segment.
 fn all_given_back(pool: &Pool) -> PoolStats {
     wait_for(pool, "all sessions are given back", |stats| stats.sessions.as_ref().is_some_and(|all| all.leased == 0))
@@ -376,4 +394,61 @@ fn a_card_without_an_encoder_decodes_and_scales() {
     assert_eq!(out.renditions, due.renditions);
     let stats = card(&pool.stats(), FIRST);
     assert_eq!((stats.segments, stats.rungs_on_card, stats.rungs_on_host), (1, 0, 2), "{stats:?}");
+}
+
+#[test]
+fn how_a_card_is_reaches_the_pool() {
+    let rig = Rig::two_cards();
+    // HW thermal slowdown, HW slowdown, SW power cap; and that nothing runs, which is no trouble.
+    rig.tell(FIRST, &[("NVML", "temperature=91;watts=250;throttle=77")]);
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    let told = |stats: &PoolStats| card(stats, FIRST).health != CardHealth::default();
+    let health = card(&wait_for(&pool, "how the card is", told), FIRST).health;
+    let due = CardHealth {
+        celsius: Some(91),
+        milliwatts: Some(250_000),
+        decoder_percent: Some(22),
+        encoder_percent: Some(11),
+        throttled: Some([Throttle::Thermal, Throttle::PowerCap, Throttle::Hardware].into()),
+    };
+    assert_eq!(health, due);
+    // What is said of a worker that is gone says nothing of the card.
+    let pid = card(&pool.stats(), FIRST).pid.unwrap();
+    rig.tell(FIRST, &[("NVML", "fault=nvmlDeviceGetHandleByUUID=15")]);
+    kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
+    wait_for(&pool, "another worker", |stats| card(stats, FIRST).pid.is_some_and(|new| new != pid));
+    streams(&pool, 1, 1);
+    assert_eq!(card(&pool.stats(), FIRST).health, CardHealth::default());
+}
+
+/// What NVML refuses or gets wrong costs nothing else; it is asked again.
+#[test]
+fn what_a_driver_cannot_say_of_a_card_is_left_out() {
+    let rig = Rig::two_cards();
+    let refused = ["EncoderUtilization", "CurrentClocksEventReasons"].map(|of| format!("fault=nvmlDeviceGet{of}=3;"));
+    let told = format!("{}watts=5000;fault=nvmlDeviceGetTemperature=999@0x1", refused.concat());
+    rig.tell(FIRST, &[("NVML", &told)]);
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    let first = wait_for(&pool, "how the card is", |stats| card(stats, FIRST).health.decoder_percent.is_some());
+    let due = CardHealth { decoder_percent: Some(22), ..CardHealth::default() };
+    assert_eq!(card(&first, FIRST).health, due);
+    let began = Instant::now();
+    while card(&pool.stats(), FIRST).health == due {
+        assert!(began.elapsed() < LONG, "{:#?}", pool.stats());
+        streams(&pool, 1, 1);
+    }
+    let stats = pool.stats();
+    assert_eq!(card(&stats, FIRST).health, CardHealth { celsius: Some(44), ..due });
+    assert_eq!((stats.restarts_total(), card(&stats, FIRST).left.is_empty()), (0, true), "{stats:#?}");
+}
+
+#[test]
+fn without_nvml_nothing_is_known_of_how_a_card_is() {
+    let rig = Rig::new(Doubles::with(&["cuda", "cuvid", "nvenc"]), "devices=2");
+    let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
+    lending(&pool, 1);
+    streams(&pool, 1, 2);
+    let stats = pool.stats();
+    let first = card(&stats, FIRST);
+    assert_eq!((first.segments, first.health, stats.restarts_total()), (2, CardHealth::default(), 0), "{stats:#?}");
 }

@@ -402,12 +402,12 @@ fn too_long(doubles: &Doubles, engine: Engine) {
 fn the_engine_that_passes_its_test_is_chosen() {
     alone("the_engine_that_passes_its_test_is_chosen", |doubles| {
         let (card, choice) = choose(&doubles.device()).unwrap();
-        assert_eq!(choice, Choice { engine: Engine::Direct, encodes: true, refused: vec![] });
+        assert_eq!(choice, Choice { engine: Engine::Direct, encodes: true, refused: vec![], doubts: vec![] });
         assert_eq!(card.engine(), Engine::Direct);
         // Without a session it decodes and scales.
         doubles.set("nvenc", "sessions", "0");
         let (_, choice) = choose(&doubles.device()).unwrap();
-        assert_eq!(choice, Choice { engine: Engine::Direct, encodes: false, refused: vec![] });
+        assert_eq!(choice, Choice { engine: Engine::Direct, encodes: false, refused: vec![], doubts: vec![] });
         doubles.set("nvenc", "sessions", "8");
         // A decoder that works for nobody.
         doubles.serve_ffmpeg();
@@ -482,8 +482,8 @@ fn ffmpeg_makes_hevc_and_leaves_av1_to_the_processors() {
     });
 }
 
-#[test]
-fn an_owner_can_try_a_card() {
+/// What `headframe-codec gpu-test` says of a driver whose encoder is told this, and how it ends.
+fn tried(encoder: &str, engine: &str) -> (Option<i32>, serde_json::Value) {
     let doubles = Doubles::new();
     let files = source().into_iter().enumerate().map(|(i, segment)| {
         let path = doubles.path().join(format!("{i}.ts"));
@@ -493,30 +493,103 @@ fn an_owner_can_try_a_card() {
     let files: Vec<_> = files.collect();
     let ladder = doubles.path().join("ladder.json");
     std::fs::write(&ladder, serde_json::to_string(&self::ladder()).unwrap()).unwrap();
-    let tried = |encoder: &str, engine: &str| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_headframe-codec"));
-        command.args(["gpu-test", "--json", "--seconds", "1", "--streams", "2", "--engine", engine]);
-        command.arg("--libraries").arg(doubles.path());
-        command.arg("--ladder").arg(&ladder).args(&files).env("HEADFRAME_DOUBLE_NVENC", encoder);
-        if encoder.contains("client=ffmpeg") {
-            command.env("HEADFRAME_DOUBLE_CUDA", "client=ffmpeg").env("HEADFRAME_DOUBLE_CUVID", "client=ffmpeg");
-        }
-        let output = command.env("HEADFRAME_DOUBLES_STRICT", "1").output().unwrap();
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        (output.status.code(), report)
-    };
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_headframe-codec"));
+    command.args(["gpu-test", "--json", "--seconds", "1", "--streams", "2", "--engine", engine]);
+    command.arg("--libraries").arg(doubles.path());
+    command.arg("--ladder").arg(&ladder).args(&files).env("HEADFRAME_DOUBLE_NVENC", encoder);
+    if encoder.contains("client=ffmpeg") {
+        command.env("HEADFRAME_DOUBLE_CUDA", "client=ffmpeg").env("HEADFRAME_DOUBLE_CUVID", "client=ffmpeg");
+    }
+    let output = command.env("HEADFRAME_DOUBLES_STRICT", "1").output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    (output.status.code(), report)
+}
+
+/// Every rendition has all pictures of the source's two seconds at its rate, and each is near.
+#[track_caller]
+fn all_are_near(report: &serde_json::Value) {
+    let renditions = report["renditions"].as_array().unwrap();
+    let found: Vec<_> = renditions.iter().map(|it| (it["name"].as_str().unwrap(), it["pictures"].as_u64())).collect();
+    assert_eq!(found, [("a", Some(60)), ("b", Some(60)), ("slow", Some(24))], "{report:#}");
+    for rendition in renditions {
+        let [worst, mean] = ["worst_psnr_db", "mean_psnr_db"].map(|key| rendition[key].as_f64().unwrap());
+        assert!((30.0..=mean).contains(&worst) && mean <= 100.0, "{report:#}");
+    }
+}
+
+/// Nothing is known of sessions.
+#[track_caller]
+fn has_no_sessions(report: &serde_json::Value) {
+    let report = report.as_object().unwrap();
+    let said = ["reconfigured_equals_fresh", "session_open_ms", "session_reconfigure_ms"].map(|key| &report[key]);
+    assert!(said.iter().all(|said| said.is_null()), "{said:?}");
+}
+
+#[test]
+fn an_owner_can_try_a_card() {
     let (code, report) = tried("sessions=8", "auto");
     assert_eq!(code, Some(0), "{report:#}");
     assert_eq!((&report["decodes_and_scales_exactly"], &report["encodes_all_pictures"]), (&true.into(), &true.into()));
     assert!(report["sustained"]["made"]["rungs_on_card"].as_u64().unwrap() >= 3, "{report:#}");
     assert!(report["sustained"]["pictures_per_launch"].as_f64().unwrap() >= 1.0, "{report:#}");
     assert_eq!((&report["engine"], &report["refused"]), (&"direct".into(), &serde_json::json!([])), "{report:#}");
+    all_are_near(&report);
+    assert_eq!(report["reconfigured_equals_fresh"], true, "{report:#}");
+    for key in ["session_open_ms", "session_reconfigure_ms"] {
+        assert!(report[key].as_f64().unwrap() > 0.0, "{report:#}");
+    }
     // A driver that our own functions do not get along with, once: it is not asked again.
     let (code, report) = tried("sessions=8;client=ffmpeg;fault=NvEncodeAPICreateInstance=15@0x1", "auto");
     assert_eq!((code, &report["engine"]), (Some(0), &"ffmpeg".into()), "{report:#}");
     assert_eq!(report["refused"][0]["engine"], "direct", "{report:#}");
     assert!(report["sustained"]["made"]["rungs_on_card"].as_u64().unwrap() >= 3, "{report:#}");
+    all_are_near(&report);
+    has_no_sessions(&report);
     // Without a session nothing is encoded on the card, and it says so.
     let (code, report) = tried("sessions=0", "direct");
     assert_eq!((code, &report["encodes_all_pictures"]), (Some(1), &false.into()), "{report:#}");
+    assert_eq!(report["renditions"], serde_json::json!([]), "{report:#}");
+    has_no_sessions(&report);
+}
+
+/// Whether a problem begins with one of these and has the other in it.
+fn complains(report: &serde_json::Value, begins: &str, has: &str) -> bool {
+    let mut problems = report["problems"].as_array().unwrap().iter().filter_map(|problem| problem.as_str());
+    problems.any(|problem| problem.starts_with(begins) && problem.contains(has))
+}
+
+#[test]
+fn an_encoder_that_makes_other_pictures_is_found_out() {
+    let (code, report) = tried("sessions=8;spoil=all", "direct");
+    assert_eq!((code, &report["encodes_all_pictures"]), (Some(1), &false.into()), "{report:#}");
+    // As many pictures as there should be, and the same ones whoever makes them.
+    assert_eq!(report["renditions"].as_array().unwrap().len(), 3, "{report:#}");
+    assert_eq!(report["reconfigured_equals_fresh"], true, "{report:#}");
+    for (i, rendition) in ["a", "b", "slow"].into_iter().enumerate() {
+        assert!(report["renditions"][i]["worst_psnr_db"].as_f64().unwrap() < 20.0, "{report:#}");
+        let what = format!("of {rendition} is not what was encoded");
+        assert!(complains(&report, "segment 0: picture", &what), "{report:#}");
+        assert!(complains(&report, "segment 1: picture", &what), "{report:#}");
+    }
+}
+
+#[test]
+fn a_session_that_makes_something_else_when_it_is_used_again_is_found_out() {
+    let (code, report) = tried("sessions=8;spoil=reconfigured", "direct");
+    assert_eq!((code, &report["reconfigured_equals_fresh"]), (Some(1), &false.into()), "{report:#}");
+    for rendition in ["a", "b", "slow"] {
+        let begins = format!("{rendition}: a session that made ");
+        assert!(complains(&report, &begins, "it before"), "{report:#}");
+        assert!(complains(&report, &begins, "another rendition before"), "{report:#}");
+    }
+}
+
+#[test]
+fn a_driver_that_does_not_reconfigure_proves_nothing_of_used_sessions() {
+    let (code, report) = tried("sessions=8;fault=nvEncReconfigureEncoder=8", "direct");
+    assert_eq!((code, &report["encodes_all_pictures"]), (Some(1), &true.into()), "{report:#}");
+    all_are_near(&report);
+    assert!(report["session_open_ms"].as_f64().unwrap() > 0.0, "{report:#}");
+    assert!(report["session_reconfigure_ms"].is_null() && report["reconfigured_equals_fresh"].is_null(), "{report:#}");
+    assert!(complains(&report, "the driver does not reconfigure encoder sessions", ""), "{report:#}");
 }

@@ -50,7 +50,8 @@ fn text(status: &Value) -> String {
     let workers = [&status["workers"], &status["transcoding"]["workers"]].into_iter().find(|it| !it.is_null());
     for card in workers.and_then(|workers| workers["cards"].as_array()).into_iter().flatten() {
         let (uuid, name, state) = (word(&card["uuid"]), word(&card["name"]), word(&card["state"]));
-        lines.push(format!("card {uuid} {name}: {state}, {} segments made", card["segments"]));
+        let health = card_health(card);
+        lines.push(format!("card {uuid} {name}: {state}, {} segments made{health}", card["segments"]));
     }
     for ladder in status["ladders"].as_array().into_iter().flatten() {
         let names: Vec<String> = ladder["renditions"].as_array().into_iter().flatten().map(word).collect();
@@ -83,6 +84,15 @@ fn text(status: &Value) -> String {
     lines.join("\n") + "\n"
 }
 
+/// How a card is, as far as that is known, to be put behind the rest of its line.
+fn card_health(card: &Value) -> String {
+    let number = |name: &str, unit: &str| card[name].as_f64().map(|value| format!("{value:.0} {unit}"));
+    let slowed: Vec<&str> = card["throttled"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let slowed = (!slowed.is_empty()).then(|| format!("SLOWED DOWN: {}", slowed.join(" ")));
+    let known = [number("temperature_celsius", "°C"), number("power_watts", "W"), slowed];
+    known.into_iter().flatten().map(|it| format!(", {it}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +121,10 @@ mod tests {
         let cards = json!([{ "uuid": "GPU-1", "name": "RTX", "state": "out", "segments": 3 }]);
         let told = text(&json!({ "role": "node", "workers": { "cards": cards } }));
         assert!(told.contains("card GPU-1 RTX: out, 3 segments made\n"), "{told}");
+        let hot = json!([{ "uuid": "GPU-1", "name": "RTX", "state": "up", "segments": 3, "temperature_celsius": 84,
+                           "power_watts": 120.4, "throttled": ["thermal", "hardware"] }]);
+        let told = text(&json!({ "role": "node", "workers": { "cards": hot } }));
+        assert!(told.contains("3 segments made, 84 °C, 120 W, SLOWED DOWN: thermal hardware\n"), "{told}");
         let local = text(&json!({ "role": "gateway", "transcoding": { "codecs": ["h264"] } }));
         assert!(local.contains("codecs               h264\n"), "{local}");
     }

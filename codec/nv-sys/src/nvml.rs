@@ -41,6 +41,15 @@ structure! {
 /// `NVML_TEMPERATURE_GPU`
 pub const NVML_TEMPERATURE_GPU: u32 = 0;
 
+// What slows a card's clocks down, in bits. CUDA 12.2 gave some of them other names, not all.
+pub const nvmlClocksEventReasonSwPowerCap: u64 = 0x4;
+/// By half or more: one of the two below, or more draw than the chip allows. Old drivers tell no more than this.
+pub const nvmlClocksThrottleReasonHwSlowdown: u64 = 0x8;
+pub const nvmlClocksEventReasonSwThermalSlowdown: u64 = 0x20;
+pub const nvmlClocksThrottleReasonHwThermalSlowdown: u64 = 0x40;
+/// The power supply asks for it.
+pub const nvmlClocksThrottleReasonHwPowerBrakeSlowdown: u64 = 0x80;
+
 functions! {
     /// The functions that are used here.
     Nvml in "libnvidia-ml.so.1" {
@@ -60,5 +69,31 @@ functions! {
             average_fps: *mut c_uint,
             average_latency_us: *mut c_uint
         ) -> nvmlReturn_t;
+    }
+}
+
+/// The bits above by their newer name. Apart from [`Nvml`], because a driver may lack either name and have all else.
+pub mod event_reasons {
+    use super::{nvmlDevice_t, nvmlReturn_t};
+    use crate::shape::functions;
+
+    functions! {
+        /// Of drivers since 535.
+        EventReasons in "libnvidia-ml.so.1" {
+            fn nvmlDeviceGetCurrentClocksEventReasons(device: nvmlDevice_t, reasons: *mut u64) -> nvmlReturn_t;
+        }
+    }
+}
+
+/// The same by their older name.
+pub mod throttle_reasons {
+    use super::{nvmlDevice_t, nvmlReturn_t};
+    use crate::shape::functions;
+
+    functions! {
+        /// Of drivers before, and of those after as long as they keep it.
+        ThrottleReasons in "libnvidia-ml.so.1" {
+            fn nvmlDeviceGetCurrentClocksThrottleReasons(device: nvmlDevice_t, reasons: *mut u64) -> nvmlReturn_t;
+        }
     }
 }

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::card::CardHealth;
 use super::card::lending::Word;
 use crate::budget::Limits;
 use crate::commit::{self, CommitError, Hash};
@@ -27,7 +28,7 @@ use crate::pace::Pace;
 use crate::segment::{SourceInfo, Timings};
 
 /// Spoken by both sides; a worker of another version is refused.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 /// Most bytes of one frame.
 pub const MAX_FRAME: usize = 64 << 10;
 /// Time between two attempts to send while too much is under way.
@@ -134,6 +135,11 @@ pub enum Answer {
         /// Bytes of the card's memory in use now; 0: the driver does not say.
         memory_used_bytes: u64,
     },
+    /// How the worker's card is. Said when the worker is ready, and after ends of segments, but not after each.
+    Health {
+        /// As far as the driver tells.
+        health: CardHealth,
+    },
     /// A part of a rendition, in the file that comes along: first its initialisation segment, then the part itself.
     Part {
         /// From the request.
@@ -204,6 +210,8 @@ pub struct CardReady {
     pub engine: String,
     /// What did not pass its test on it before, and why, a line each, for the log.
     pub refused: Vec<String>,
+    /// Codecs and depths that it says it decodes and does not decode as it should, each with the reason.
+    pub doubted: Vec<String>,
     /// What it decodes and encodes, a line each, for the log.
     pub abilities: Vec<String>,
     /// Measured at the start: bytes a second from the card to the host.

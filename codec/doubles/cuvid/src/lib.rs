@@ -8,7 +8,7 @@
 //! description for the decoder has the access unit and no more; the decoder takes no other. Pictures are not scaled.
 //!
 //! It is told: `codecs` (`h264,hevc,vp9,av1`), `decoders` (1), `width` and `height` (4096, the largest pictures),
-//! `client`, `system` and `speed` (1450, see `system` of the ledger).
+//! `wrong` (codecs of which the first sample of every picture is off), `client`, `system` and `speed` (1450, see `system` of the ledger).
 #![deny(unsafe_code)]
 
 mod api;

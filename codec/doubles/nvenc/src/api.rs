@@ -230,7 +230,7 @@ unsafe extern "C" fn initialize(session: Handle, it: *mut NV_ENC_INITIALIZE_PARA
         if order.bit_depth != 8 && (order.bit_depth != 10 || fixed.codec != NV_ENC_CODEC_HEVC_GUID) {
             return session.refuse(NV_ENC_ERR_UNSUPPORTED_PARAM, "this double encodes no such samples");
         }
-        session.running = Some(Running { fixed, order, maker: None, busy: None, ended: false });
+        session.running = Some(Running { fixed, order, maker: None, busy: None, ended: false, reconfigured: false });
         NV_ENC_SUCCESS
     })
 }

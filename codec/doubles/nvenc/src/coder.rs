@@ -47,6 +47,12 @@ impl Planes {
         let samples = order.size.0 * order.size.1;
         Self { luma: bytes(samples), chroma: bytes(samples / 2) }
     }
+
+    /// Nothing is left of what it showed.
+    pub(crate) fn turn_grey(&mut self) {
+        self.luma.fill(128);
+        self.chroma.fill(128);
+    }
 }
 
 /// Reads a registered picture from the card.

@@ -3,10 +3,11 @@
 //! was opened for, reserved fields zero, every buffer in the state that a call needs, everything given back before the
 //! session is closed, registered memory still there.
 //!
-//! It is told: `api` (`13.0`), `sessions` (most at once in this process, 64), `engines` (1), `codecs` (`h264,hevc,av1`; AV1
-//! where the API has it), `system` and `speed` (1037, see `system`), `client`
-//! (`ffmpeg`: what FFmpeg leaves out is taken, as drivers take it: the largest size, the size of a picture, colours, a
-//! version; and a session that is refused has no handle to be closed).
+//! It is told: `api` (`13.0`), `sessions` (most at once in this process, 64), `engines` (1), `codecs`
+//! (`h264,hevc,av1`; AV1 where the API has it), `system` and `speed` (1037, see `system`), `spoil` (`all`, or
+//! `reconfigured`: all sessions, or those that were reconfigured, encode grey pictures whatever they are given),
+//! `client` (`ffmpeg`: what FFmpeg leaves out is taken, as drivers take it: the largest size, the size of a picture,
+//! colours, a version; and a session that is refused has no handle to be closed).
 #![deny(unsafe_code)]
 
 mod api;

@@ -35,15 +35,24 @@ impl Maker {
         }
     }
 
-    /// The access unit of a picture, and whether decoding can begin there.
-    pub(crate) fn make(&mut self, context: u64, from: &Resource, key: bool) -> Result<(Vec<u8>, bool), Missing> {
+    /// The access unit of a picture, or of a grey one in its place, and whether decoding can begin there.
+    pub(crate) fn make(
+        &mut self,
+        context: u64,
+        from: &Resource,
+        key: bool,
+        spoil: bool,
+    ) -> Result<(Vec<u8>, bool), Missing> {
         match self {
             Self::Canned(units) => Ok((units[usize::from(!key)].clone(), key)),
             Self::Coder(coder) => {
-                let planes = coder::read(context, from).map_err(|code| match code {
+                let mut planes = coder::read(context, from).map_err(|code| match code {
                     CUDA_ERROR_ILLEGAL_ADDRESS => Missing::Memory,
                     _ => Missing::Card,
                 })?;
+                if spoil {
+                    planes.turn_grey();
+                }
                 coder.encode(&planes, key).ok_or(Missing::Picture)
             }
         }

@@ -65,6 +65,19 @@ pub(crate) struct Running {
     pub(crate) busy: Option<Instant>,
     /// The end of the stream was told.
     pub(crate) ended: bool,
+    /// It is not what it was opened as any more.
+    pub(crate) reconfigured: bool,
+}
+
+impl Running {
+    /// Whether pictures are to come out wrong.
+    fn spoils(&self) -> bool {
+        match LEDGER.value("spoil").as_deref() {
+            Some("all") => true,
+            Some("reconfigured") => self.reconfigured,
+            _ => false,
+        }
+    }
 }
 
 pub(crate) struct Session {
@@ -158,7 +171,8 @@ impl Session {
             return self.violation(nvenc::NV_ENC_ERR_INVALID_CALL, "a picture after the end of the stream");
         }
         let key = picture.encodePicFlags & nvenc::NV_ENC_PIC_FLAG_FORCEIDR != 0;
-        let made = running.maker.as_mut().map(|maker| maker.make(self.context, resource, key));
+        let spoil = running.spoils();
+        let made = running.maker.as_mut().map(|maker| maker.make(self.context, resource, key, spoil));
         let (data, key) = match made {
             Some(Ok(made)) => made,
             Some(Err(Missing::Memory)) => {
@@ -209,6 +223,7 @@ impl Session {
         }
         running.order = order;
         running.ended = false;
+        running.reconfigured = true;
         nvenc::NV_ENC_SUCCESS
     }
 

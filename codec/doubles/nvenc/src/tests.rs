@@ -41,7 +41,7 @@ fn initialised(max: (u32, u32), described: u32) -> Result<Running, NVENCSTATUS> 
         (h264.inputBitDepth, h264.outputBitDepth) = (NV_ENC_BIT_DEPTH(8), NV_ENC_BIT_DEPTH(8));
     }
     let (fixed, order) = initialization(API, &it, &config, &CodecConfig::h264(API, &h264))?;
-    Ok(Running { fixed, order, maker: None, busy: None, ended: false })
+    Ok(Running { fixed, order, maker: None, busy: None, ended: false, reconfigured: false })
 }
 
 /// What comes of a picture that says it is so large, from memory that is not there.

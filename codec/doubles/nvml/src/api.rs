@@ -19,6 +19,8 @@ const CARD: u64 = 0xCA4D;
 same_types!(nvmlInit_v2, nvmlShutdown, nvmlSystemGetDriverVersion, nvmlDeviceGetHandleByUUID, nvmlDeviceGetMemoryInfo);
 same_types!(nvmlDeviceGetUtilizationRates, nvmlDeviceGetEncoderUtilization, nvmlDeviceGetDecoderUtilization);
 same_types!(nvmlDeviceGetTemperature, nvmlDeviceGetPowerUsage, nvmlDeviceGetEncoderStats);
+const _: event_reasons::types::nvmlDeviceGetCurrentClocksEventReasons = nvmlDeviceGetCurrentClocksEventReasons;
+const _: throttle_reasons::types::nvmlDeviceGetCurrentClocksThrottleReasons = nvmlDeviceGetCurrentClocksThrottleReasons;
 
 /// Begins a function that needs the library started, and the card if it is given.
 fn enter(function: &'static str, device: Option<nvmlDevice_t>) -> Result<(), nvmlReturn_t> {
@@ -141,12 +143,37 @@ pub(crate) unsafe extern "C" fn nvmlDeviceGetTemperature(
     if sensor != NVML_TEMPERATURE_GPU {
         return NVML_ERROR_INVALID_ARGUMENT;
     }
-    unsafe { tell("nvmlDeviceGetTemperature", device, celsius, 44) }
+    unsafe { tell("nvmlDeviceGetTemperature", device, celsius, LEDGER.number("temperature", 44) as c_uint) }
 }
 
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn nvmlDeviceGetPowerUsage(device: nvmlDevice_t, milliwatts: *mut c_uint) -> nvmlReturn_t {
-    unsafe { tell("nvmlDeviceGetPowerUsage", device, milliwatts, 12_000) }
+    unsafe { tell("nvmlDeviceGetPowerUsage", device, milliwatts, LEDGER.number("watts", 12) as c_uint * 1000) }
+}
+
+/// What slows the clocks down, by either of its names.
+unsafe fn slowed(function: &'static str, device: nvmlDevice_t, reasons: *mut u64) -> nvmlReturn_t {
+    match enter(function, Some(device)) {
+        Ok(()) => unsafe { reasons.write(LEDGER.number("throttle", 0)) },
+        Err(code) => return code,
+    }
+    NVML_SUCCESS
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvmlDeviceGetCurrentClocksEventReasons(
+    device: nvmlDevice_t,
+    reasons: *mut u64,
+) -> nvmlReturn_t {
+    unsafe { slowed("nvmlDeviceGetCurrentClocksEventReasons", device, reasons) }
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn nvmlDeviceGetCurrentClocksThrottleReasons(
+    device: nvmlDevice_t,
+    reasons: *mut u64,
+) -> nvmlReturn_t {
+    unsafe { slowed("nvmlDeviceGetCurrentClocksThrottleReasons", device, reasons) }
 }
 
 #[unsafe(no_mangle)]

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headframe_codec::engine;
+use headframe_codec::engine::nvidia::proof::{self, Likeness, Reuse, SessionTimes};
 use headframe_codec::engine::nvidia::{Card, Choice, Engine, NoEngine, Refusal, Scaling, Tally, choose};
 use headframe_codec::nvidia::Device;
-use headframe_codec::{Ladder, Limits, SegmentOut};
+use headframe_codec::{Ladder, Limits, Rendition, SegmentOut};
 use serde::Serialize;
 
 use crate::streams::{self, Task, process_seconds};
@@ -51,10 +52,26 @@ struct Report {
     refused: Vec<Refusal>,
     /// Decoded and scaled by the card, encoded by the processors: the same bytes as without a card.
     decodes_and_scales_exactly: bool,
-    /// Every rendition that the card encoded has every picture.
+    /// Every rendition that the card encoded has every picture, and each shows what was to be encoded.
     encodes_all_pictures: bool,
+    /// How near they come, of all segments. Empty where the card encodes nothing.
+    renditions: Vec<Likeness>,
+    #[serde(flatten)]
+    sessions: Sessions,
     problems: Vec<String>,
     sustained: Sustained,
+}
+
+/// The driver's sessions. Nothing is known where the card encodes nothing, nor with FFmpeg, which keeps none.
+#[derive(Debug, Default, Serialize)]
+struct Sessions {
+    /// What a session makes that was used before is what a new one makes, to the byte. Not known either where the
+    /// driver does not reconfigure.
+    reconfigured_equals_fresh: Option<bool>,
+    /// Of the largest rendition, the median of a few.
+    session_open_ms: Option<f64>,
+    /// From one size and bit rate to another, the same way.
+    session_reconfigure_ms: Option<f64>,
 }
 
 /// Several streams at once, each segment as soon as the one before it is done.
@@ -85,7 +102,18 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     eprintln!("decoding and scaling on {} with the engine {engine}, encoding here", info.name);
     let exact = decodes_and_scales_exactly(&card().leave_encoding(), &ladder, &segments, &mut problems);
     eprintln!("encoding on the card");
-    let whole = encodes_all_pictures(&card(), &ladder, &segments, &mut problems);
+    let encoding = card();
+    let (whole, renditions) = encodes_all_pictures(&encoding, &ladder, &segments, &mut problems);
+    let encodes = encoding.tally().rungs_on_card > 0;
+    // Its sessions may be all there are.
+    drop(encoding);
+    let sessions = match (engine, segments.first()) {
+        (Engine::Direct, Some(segment)) if encodes => {
+            eprintln!("encoding with sessions that were used before");
+            used_again(&device, &ladder, segment, &mut problems)
+        }
+        _ => Sessions::default(),
+    };
     eprintln!("{} streams for {} s", options.streams, options.seconds);
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
@@ -97,6 +125,8 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         refused,
         decodes_and_scales_exactly: exact,
         encodes_all_pictures: whole,
+        renditions,
+        sessions,
         sustained: sustain(&device, &card(), &ladder, &segments, options, &mut problems)?,
         problems,
     };
@@ -113,7 +143,12 @@ fn engine(way: Way, device: &Arc<Device>, problems: &mut Vec<String>) -> (Engine
         Way::Direct => (Engine::Direct, Vec::new()),
         Way::Ffmpeg => (Engine::Ffmpeg, Vec::new()),
         Way::Auto => match choose(device) {
-            Ok((_, Choice { engine, refused, .. })) => (engine, refused),
+            Ok((_, Choice { engine, refused, doubts, .. })) => {
+                problems.extend(
+                    doubts.iter().map(|doubt| format!("the card does not decode what it says it does: {doubt}")),
+                );
+                (engine, refused)
+            }
             Err(NoEngine(refused)) => {
                 problems.push("no engine passes its own test on this card".to_owned());
                 (Engine::default(), refused)
@@ -150,12 +185,40 @@ fn decodes_and_scales_exactly(card: &Card, ladder: &Ladder, segments: &[Vec<u8>]
     problems.len() == before
 }
 
-fn encodes_all_pictures(card: &Card, ladder: &Ladder, segments: &[Vec<u8>], problems: &mut Vec<String>) -> bool {
+/// With what every rendition looks like, where the card encoded any.
+fn encodes_all_pictures(
+    card: &Card,
+    ladder: &Ladder,
+    segments: &[Vec<u8>],
+    problems: &mut Vec<String>,
+) -> (bool, Vec<Likeness>) {
     let before = problems.len();
+    let mut renditions = Vec::new();
     for (i, segment) in segments.iter().enumerate() {
-        match card.transcode(ladder, segment, &[], &limits()) {
-            Ok(out) => problems.extend(short_of(&out, ladder).map(|what| format!("segment {i}: {what}"))),
-            Err(error) => problems.push(format!("segment {i}: {error}")),
+        let rungs = card.tally().rungs_on_card;
+        let out = match card.transcode(ladder, segment, &[], &limits()) {
+            Ok(out) => out,
+            Err(error) => {
+                problems.push(format!("segment {i}: {error}"));
+                continue;
+            }
+        };
+        problems.extend(short_of(&out, ladder).map(|what| format!("segment {i}: {what}")));
+        if card.tally().rungs_on_card == rungs {
+            continue;
+        }
+        let due = proof::due(ladder, segment, &limits());
+        match due.and_then(|due| proof::looks_like(&due, &out)) {
+            Ok(found) => {
+                for one in found {
+                    let what = match one {
+                        Ok(likeness) => count(&mut renditions, likeness),
+                        Err(what) => Some(what),
+                    };
+                    problems.extend(what.map(|what| format!("segment {i}: {what}")));
+                }
+            }
+            Err(error) => problems.push(format!("segment {i}, to compare with: {error}")),
         }
     }
     let Tally { rungs_on_card, rungs_on_host, .. } = card.tally();
@@ -163,7 +226,55 @@ fn encodes_all_pictures(card: &Card, ladder: &Ladder, segments: &[Vec<u8>], prob
         problems
             .push(format!("{rungs_on_host} rungs of {} were encoded by the processors", rungs_on_card + rungs_on_host));
     }
-    problems.len() == before
+    (problems.len() == before, renditions)
+}
+
+/// Puts it to what is known of the rendition from earlier segments. What is wrong with it, if anything is.
+fn count(renditions: &mut Vec<Likeness>, likeness: Likeness) -> Option<String> {
+    let wrong = likeness.complaint();
+    match renditions.iter_mut().find(|known| known.name == likeness.name) {
+        Some(known) => *known = known.clone().and(&likeness),
+        None => renditions.push(likeness),
+    }
+    wrong
+}
+
+fn used_again(device: &Arc<Device>, ladder: &Ladder, segment: &[u8], problems: &mut Vec<String>) -> Sessions {
+    let mut found = Sessions::default();
+    let ms = |took: Duration| Some(took.as_secs_f64() * 1000.0);
+    let samples = |rung: &&Rendition| u64::from(rung.width) * u64::from(rung.height);
+    let Some(largest) = ladder.renditions().iter().max_by_key(samples) else { return found };
+    match proof::session_times(device, largest) {
+        Ok(Some(SessionTimes { open, reconfigure })) => {
+            found.session_open_ms = ms(open);
+            match reconfigure {
+                Ok(took) => found.session_reconfigure_ms = ms(took),
+                Err(error) => {
+                    problems.push(format!("the driver does not reconfigure encoder sessions: {error}"));
+                    return found;
+                }
+            }
+        }
+        Ok(None) => {}
+        Err(error) => problems.push(format!("encoder sessions for {}: {error}", largest.name)),
+    }
+    for rung in ladder.renditions() {
+        let Reuse { again, after_another } = match proof::reuse(device, rung, segment, &limits()) {
+            Ok(Some(reuse)) => reuse,
+            Ok(None) => continue,
+            Err(error) => {
+                problems.push(format!("{} made again: {error}", rung.name));
+                continue;
+            }
+        };
+        let unlike = [(again, "made it before"), (after_another, "made another rendition before")];
+        for (_, what) in unlike.into_iter().filter(|(equal, _)| !equal) {
+            problems.push(format!("{}: a session that {what} does not make what a new one makes", rung.name));
+        }
+        let equal = found.reconfigured_equals_fresh.unwrap_or(true) && again && after_another;
+        found.reconfigured_equals_fresh = Some(equal);
+    }
+    found
 }
 
 /// The first rendition at the source's rate that lacks pictures.
@@ -207,7 +318,7 @@ fn print(report: &Report, json: bool) {
         println!("{:#}", serde_json::json!(report));
         return;
     }
-    let Report { card, uuid, cuda, nvenc_api, sustained: it, .. } = report;
+    let Report { card, uuid, cuda, nvenc_api, sessions, sustained: it, .. } = report;
     let yes = |it: bool| if it { "yes" } else { "NO" };
     println!("{card} ({uuid}), CUDA {}.{}, NVENC {}", cuda.0, cuda.1, nvenc_api.as_deref().unwrap_or("none"));
     println!("engine                        {}", report.engine);
@@ -216,6 +327,14 @@ fn print(report: &Report, json: bool) {
     }
     println!("decodes and scales exactly    {}", yes(report.decodes_and_scales_exactly));
     println!("encodes all pictures          {}", yes(report.encodes_all_pictures));
+    for Likeness { name, pictures, worst_psnr_db: worst, mean_psnr_db: mean, .. } in &report.renditions {
+        println!("    {name:<26}worst {worst:.1} dB of luma, mean {mean:.1} dB, {pictures} pictures");
+    }
+    let known = |it: Option<bool>| it.map_or("not known", yes);
+    let ms = |it: Option<f64>| it.map_or("not known".to_owned(), |ms| format!("{ms:.1} ms"));
+    println!("used sessions equal new ones  {}", known(sessions.reconfigured_equals_fresh));
+    println!("a session is opened in        {}", ms(sessions.session_open_ms));
+    println!("a session is reconfigured in  {}", ms(sessions.session_reconfigure_ms));
     println!(
         "{} streams for {:.1} s: {:.2} live ladders, {:.0} pictures/s",
         it.streams, it.wall_s, it.ladders, it.pictures_per_s

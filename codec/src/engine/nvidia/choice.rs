@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Card, self_test};
+use super::probe::Doubt;
+use super::{Card, probe, self_test};
 use crate::nvidia::Device;
 
 /// Two ways from our kernels to the decoders and encoders of a card.
@@ -44,6 +45,8 @@ pub struct Choice {
     pub encodes: bool,
     /// Those that were tried before.
     pub refused: Vec<Refusal>,
+    /// What the card says it decodes and is not to be trusted with.
+    pub doubts: Vec<Doubt>,
 }
 
 /// An engine that does not work on a card.
@@ -64,15 +67,24 @@ pub struct NoEngine(pub Vec<Refusal>);
 ///
 /// The test makes 20 pictures of H.264, has the card decode them and compares the hashes, has it decode and scale them and compares
 /// the result, both with what the processors make, has it encode them and compares what that shows; it takes a second or so on a fast processor, and may hang where the
-/// driver does. An engine that fails is a warning in the log.
+/// driver does. An engine that fails is a warning in the log. Of the other codecs and depths that the card says it decodes a short
+/// clip of each is decoded; where that comes out otherwise than it should there is a warning, and the processors make such streams.
 ///
 /// # Errors
 /// None passes.
 pub fn choose(device: &Arc<Device>) -> Result<(Card, Choice), NoEngine> {
     let mut refused = Vec::new();
     for engine in Engine::ALL {
-        match self_test::run(|| Card::with(Arc::clone(device), engine)) {
-            Ok(encodes) => return Ok((Card::with(Arc::clone(device), engine), Choice { engine, encodes, refused })),
+        let card = || Card::with(Arc::clone(device), engine);
+        let doubts = || probe::doubts(&card()).map_err(|error| error.to_string());
+        match self_test::run(card).and_then(|encodes| Ok((encodes, doubts()?))) {
+            Ok((encodes, doubts)) => {
+                for doubt in &doubts {
+                    tracing::warn!(%engine, %doubt, card = %device.info().uuid, "a card does not decode what it says it does");
+                }
+                let card = Card::with(Arc::clone(device), engine).without(&doubts);
+                return Ok((card, Choice { engine, encodes, refused, doubts }));
+            }
             Err(reason) => {
                 tracing::warn!(%engine, reason, card = %device.info().uuid, "an engine does not work on this card");
                 refused.push(Refusal { engine, reason });

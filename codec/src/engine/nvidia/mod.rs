@@ -22,6 +22,8 @@ mod host;
 mod lend;
 pub mod measure;
 mod on_card;
+mod probe;
+pub mod proof;
 mod rungs;
 mod self_test;
 mod settings;
@@ -63,6 +65,7 @@ use rungs::Rungs;
 use warm::Warm;
 
 pub use choice::{Choice, Engine, NoEngine, Refusal, choose};
+pub use probe::Doubt;
 
 /// A card with everything that is kept between segments: decoders, encoder sessions, the scaler's tables. Several threads
 /// may transcode with it at once.
@@ -72,6 +75,8 @@ pub struct Card {
     /// Who has the sessions, if not this card alone.
     lender: Option<Arc<dyn Lender>>,
     encodes: bool,
+    /// Codecs and depths that are left to the processors.
+    doubted: Vec<(VideoCodec, u8)>,
     rungs_on_card: AtomicU64,
     rungs_on_host: AtomicU64,
     left: AtomicU64,
@@ -132,8 +137,13 @@ impl Card {
     pub fn with(device: Arc<Device>, engine: Engine) -> Self {
         let (rungs_on_card, rungs_on_host, left, software_encoding) = Default::default();
         let (warm, lender) = (Warm::new(engine, None), None);
-        let scaling = Mutex::default();
-        Self { device, warm, lender, encodes: true, rungs_on_card, rungs_on_host, left, software_encoding, scaling }
+        let (scaling, doubted, encodes) = (Mutex::default(), Vec::new(), true);
+        Self { device, warm, lender, encodes, doubted, rungs_on_card, rungs_on_host, left, software_encoding, scaling }
+    }
+
+    /// What is in doubt is left to the processors.
+    pub fn without(self, doubts: &[Doubt]) -> Self {
+        Self { doubted: doubts.iter().map(|doubt| (doubt.codec, doubt.bit_depth)).collect(), ..self }
     }
 
     /// All rungs are encoded by the processors: what comes out must equal, byte for byte, what the engine of the
@@ -290,6 +300,9 @@ impl Card {
         }
         let codec = VideoCodec::from(job.media.kind);
         let opening = opening(codec, &units);
+        if self.doubted.contains(&(codec, if opening.ten_bit { 10 } else { 8 })) {
+            return Err(Halt::Unfit("a codec and depth that the card does not decode as it should"));
+        }
         if self.engine() == Engine::Ffmpeg
             && units.iter().any(|unit| (unit.size, unit.format) != (units[0].size, units[0].format))
         {

@@ -1,10 +1,10 @@
 //! A short stream made here, run through a card and judged: whether an engine works on it at all.
 
-use headframe_kernels::metric::{psnr_db, squared_error};
 use headframe_kernels::{Orientation, hash};
 
 use super::Card;
 use super::decoding::Decoded;
+use super::proof::{ladder_of, looks_like};
 use crate::budget::Limits;
 use crate::error::EngineError;
 use crate::ffi::encoder::{Encoder, Settings};
@@ -21,9 +21,6 @@ const PICTURES: u32 = 20;
 /// Pictures a second.
 const RATE: u32 = 30;
 const FRAME: i64 = TICKS_PER_SECOND / RATE as i64;
-/// What the card encodes must be this near to what it was given, dB of luma in each picture. The test below shows that x264 is
-/// nearer at the ordered rate, and that a picture in place of its neighbour is 5 dB further away.
-const LEAST_PSNR: f64 = 30.0;
 
 /// Runs it on the cards that `card` makes. Says whether the card encoded, too: it may have no encoder, or no session left.
 ///
@@ -92,29 +89,8 @@ fn decoded_on(card: &Card, source: &[u8]) -> Result<Vec<[u8; 32]>, EngineError> 
 
 /// Whether two ladders show the same.
 fn like(due: &SegmentOut, have: &SegmentOut) -> Result<Result<(), String>, EngineError> {
-    for (due, have) in due.renditions.iter().zip(&have.renditions) {
-        let (want, got) = (pictures(&due.bytes)?, pictures(&have.bytes)?);
-        let name = &have.name;
-        let times = |pictures: &[Picture]| pictures.iter().map(Picture::sent_pts).collect::<Vec<_>>();
-        if times(&want) != times(&got) {
-            return Ok(Err(format!("{name} has not the pictures that it should: {} of {}", got.len(), want.len())));
-        }
-        for (number, (want, got)) in want.iter().zip(&got).enumerate() {
-            let near = luma_psnr(want, got)?;
-            if near.is_none_or(|near| near < LEAST_PSNR) {
-                let near = near.map_or("of another shape".to_owned(), |near| format!("{near:.1} dB off"));
-                return Ok(Err(format!("picture {number} of {name} is not what was encoded: {near}")));
-            }
-        }
-    }
-    Ok(Ok(()))
-}
-
-fn luma_psnr(a: &Picture, b: &Picture) -> Result<Option<f64>, EngineError> {
-    let (a, b) = (a.view()?.yuv420(), b.view()?.yuv420());
-    let (Some(a), Some(b)) = (a, b) else { return Ok(None) };
-    let (a, b) = (a.planes()[0], b.planes()[0]);
-    Ok(squared_error(&a, &b).ok().map(|error| psnr_db(error, (a.width() * a.height()) as u64)))
+    let mut found = looks_like(due, have)?.into_iter();
+    Ok(found.try_for_each(|one| one.and_then(|it| it.complaint().map_or(Ok(()), Err))))
 }
 
 fn limits() -> Limits {
@@ -135,12 +111,7 @@ fn ladder(rate: Rate, bitrate_bps: u32) -> Result<Ladder, EngineError> {
         ..usual.clone()
     };
     let slow = Fps { num: RATE / 2, den: 1 };
-    let rungs = vec![rung("test", 320, 180, None), rung("test-slow", 256, 144, Some(slow))];
-    Ladder::new(rungs).map_err(|error| EngineError::Codec {
-        what: "test".to_owned(),
-        code: 0,
-        reason: error.to_string(),
-    })
+    ladder_of(vec![rung("test", 320, 180, None), rung("test-slow", 256, 144, Some(slow))])
 }
 
 /// The access units of a segment.
@@ -205,6 +176,7 @@ fn picture(number: u32) -> (Vec<u8>, Vec<u8>) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
+    use super::super::proof::{LEAST_PSNR, luma_psnr};
     use super::*;
 
     #[test]

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use headframe_kernels::cuda::Uuid;
 use headframe_nv_sys::cuda::{self, CUDA_SUCCESS, CUdevice, CUresult, Cuda};
 use headframe_nv_sys::cuvid::{self, CUVIDDECODECAPS, Cuvid};
-use headframe_nv_sys::nvml::Nvml;
 use headframe_nv_sys::{Api, Reserved, Source};
 use serde::{Serialize, Serializer};
 
@@ -170,7 +169,7 @@ pub struct Driver {
     pub(super) cuda: Cuda,
     pub(super) cuvid: Result<Cuvid, NvidiaError>,
     pub(super) encoding: Result<Encoding, NvidiaError>,
-    pub(super) nvml: Option<Nvml>,
+    pub(super) nvml: Option<health::Running>,
     version: (u32, u32),
 }
 

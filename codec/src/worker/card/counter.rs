@@ -87,9 +87,11 @@ impl Counter {
                 it.say(Said::Closed { session });
             }),
             Order::Grant { ask, lease, session, step } => {
+                // What is stopped before it begins is stopped as well.
+                self.books().stops.insert(lease, Arc::default());
                 if !self.tell(ask, Word::Granted { lease, session, step }, false) {
                     // Whoever asked has given up meanwhile.
-                    self.say(Said::Released { lease, end: End::Stopped });
+                    self.unused(lease);
                 }
                 Ok(())
             }
@@ -108,6 +110,12 @@ impl Counter {
                 Ok(())
             }
         }
+    }
+
+    /// A lease with which nothing was begun.
+    fn unused(&self, lease: u64) {
+        self.books().stops.remove(&lease);
+        self.say(Said::Released { lease, end: End::Stopped });
     }
 
     fn beside(self: &Arc<Self>, work: impl FnOnce(&Self) + Send + 'static) -> Result<(), IpcError> {
@@ -199,8 +207,9 @@ impl Counter {
         wish: &Wish,
         make: &mut Make<'_>,
     ) -> Result<bool, Failed> {
-        let (held, stop) = (self.books().held.remove(&session), Arc::new(AtomicBool::new(false)));
-        self.books().stops.insert(lease, Arc::clone(&stop));
+        let mut books = self.books();
+        let (held, stop) = (books.held.remove(&session), Arc::clone(books.stops.entry(lease).or_default()));
+        drop(books);
         let began = Instant::now();
         let (end, held, outcome) = match self.set_up(held, step, wish) {
             Err((end, held, error)) => {
@@ -278,7 +287,7 @@ impl Lender for Counter {
             }
             while let Ok(word) = words.try_recv() {
                 if let Word::Granted { lease, .. } = word {
-                    self.say(Said::Released { lease, end: End::Stopped });
+                    self.unused(lease);
                 }
             }
         }

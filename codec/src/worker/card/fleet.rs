@@ -13,9 +13,10 @@ use super::super::parts::Parts;
 use super::super::vitals::Vitals;
 use super::super::{Death, PoolConfig};
 use super::choice::{self, Cards, Found};
+use super::keeper::Heat;
 use super::lender::Owed;
 use super::lending::ToCard;
-use super::{CardState, CardStats};
+use super::{CardHealth, CardState, CardStats};
 use crate::budget::Limits;
 use crate::error::{Class, EngineError};
 use crate::ladder::{Codec, Ladder};
@@ -38,6 +39,8 @@ const SUSPECTED: Duration = Duration::from_secs(600);
 const MAX_BLAMED: usize = 256;
 /// Time to ask what cards there are: each takes a driver a second or more.
 const FIND_PATIENCE: Duration = Duration::from_secs(60);
+/// How a card was that long ago says nothing of how it is.
+const STALE: Duration = Duration::from_secs(60);
 /// Until it was measured: a first-generation x1 riser, bytes a second.
 const LINK: u64 = 200_000_000;
 
@@ -106,6 +109,9 @@ pub(super) struct Slot {
     pub(super) deaths_in_row: u32,
     /// What its worker last said of who made what.
     pub(super) tally: [u64; 5],
+    /// When its worker last said how it is.
+    pub(super) looked: Option<Instant>,
+    pub(super) heat: Heat,
 }
 
 struct Stream {
@@ -198,6 +204,7 @@ impl Fleet {
                 },
                 pid,
                 rss_bytes: pid.map_or(0, Worker::rss_bytes),
+                health: slot.health(),
                 in_hand: slot.up.as_ref().map_or(0, |up| up.pending.len()),
                 ..slot.stats.clone()
             }
@@ -294,7 +301,8 @@ impl Inner {
                 Err(error) => tracing::error!(uuid, %error, "no thread for a graphics card: it is not used"),
             }
             let stats = CardStats { uuid, name, ..CardStats::default() };
-            state.slots.push(Slot { stats, up: None, probe: false, deaths_in_row: 0, tally: [0; 5] });
+            let (up, tally, looked, heat) = Default::default();
+            state.slots.push(Slot { stats, up, probe: false, deaths_in_row: 0, tally, looked, heat });
         }
         state.placement = Some(placement);
     }
@@ -413,6 +421,11 @@ impl Inner {
 impl Slot {
     fn leave(&mut self, reason: &'static str) {
         *self.stats.left.entry(reason).or_default() += 1;
+    }
+
+    fn health(&self) -> CardHealth {
+        let fresh = self.looked.is_some_and(|at| at.elapsed() < STALE);
+        if fresh { self.stats.health.clone() } else { CardHealth::default() }
     }
 }
 

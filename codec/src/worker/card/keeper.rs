@@ -10,6 +10,7 @@ use super::super::ipc::{self, Answer, CardReady, IpcError};
 use super::super::pool::{ROUND, backoff};
 use super::choice::is_uuid;
 use super::fleet::{Inner, State, Word};
+use super::{CardHealth, Throttle};
 use crate::error::Class;
 use crate::placement::{Equipment, Generation, Outcome};
 use crate::sessions::{Event, WorkerId};
@@ -19,8 +20,38 @@ use crate::units::CardId;
 const MAX_NAME: usize = 64;
 const MAX_ABILITIES: usize = 32;
 
+/// Not slowed down for so long, and the heat is over: a card at its limit comes and goes.
+const COOL: Duration = Duration::from_secs(60);
+
 /// Luma samples of a 1080p picture.
 const FULL_HD: f64 = 1920.0 * 1080.0;
+
+/// Whether heat slows a card down: when it last did, until that is over.
+#[derive(Debug, Default)]
+pub(super) struct Heat(Option<Instant>);
+
+/// What is said once of heat.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    Began,
+    Ended,
+}
+
+impl Heat {
+    fn turn(&mut self, hot: bool, now: Instant) -> Option<Turn> {
+        match self.0 {
+            before if hot => {
+                self.0 = Some(now);
+                before.is_none().then_some(Turn::Began)
+            }
+            Some(last) if now.saturating_duration_since(last) >= COOL => {
+                self.0 = None;
+                Some(Turn::Ended)
+            }
+            _ => None,
+        }
+    }
+}
 
 /// How a worker came to its end.
 enum End {
@@ -94,6 +125,9 @@ impl Inner {
                 for refused in card.refused.iter().take(MAX_ABILITIES).map(|it| plain(it)) {
                     tracing::warn!(uuid, refused, "an engine does not work on this card");
                 }
+                for doubted in card.doubted.iter().take(MAX_ABILITIES).map(|it| plain(it)) {
+                    tracing::warn!(uuid, doubted, "a card does not decode what it says it does");
+                }
                 tracing::info!(uuid, name, pid, engine, abilities, sandbox, "a graphics card transcodes");
                 Ok((worker, card))
             }
@@ -141,6 +175,7 @@ impl Inner {
         let Some(slot) = state.slots.get_mut(card.0 as usize) else { return };
         let uuid = slot.stats.uuid.clone();
         let Some(up) = slot.up.take() else { return };
+        slot.looked = None;
         // One that was ended for a reason died of that, whatever it looked like.
         let death = death.map(|death| up.condemned.unwrap_or(death));
         if let Some(death) = death {
@@ -210,6 +245,10 @@ impl Inner {
                     self.tally(card, sums, memory_used_bytes);
                     continue;
                 }
+                (Answer::Health { health }, None) if health.is_plausible() => {
+                    self.health(card, health);
+                    continue;
+                }
                 _ => return End::Death(Death::Protocol),
             };
             let mut state = self.lock();
@@ -245,6 +284,21 @@ impl Inner {
         up.condemned.map(End::Death)
     }
 
+    /// How a card is. That heat slows it down is said when it begins and when it is over.
+    fn health(&self, card: CardId, health: CardHealth) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let Some(slot) = state.slots.get_mut(card.0 as usize) else { return };
+        let (uuid, celsius) = (&slot.stats.uuid, health.celsius);
+        let hot = health.throttled.as_ref().is_some_and(|why| why.contains(&Throttle::Thermal));
+        match slot.heat.turn(hot, now) {
+            Some(Turn::Began) => tracing::warn!(uuid, celsius, "heat slows a graphics card down"),
+            Some(Turn::Ended) => tracing::info!(uuid, celsius, "heat no longer slows a graphics card down"),
+            None => {}
+        }
+        (slot.stats.health, slot.looked) = (health, Some(now));
+    }
+
     /// Who made what, in all workers of this card so far, and what that took.
     fn tally(&self, card: CardId, now: [u64; 5], memory_used_bytes: u64) {
         let mut state = self.lock();
@@ -274,4 +328,19 @@ impl Inner {
 /// A text of a worker's as one line of a log.
 fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heat_is_said_once_and_is_over_after_a_minute_without() {
+        let (began, mut heat) = (Instant::now(), Heat::default());
+        let mut at = |second, hot| heat.turn(hot, began + Duration::from_secs(second));
+        assert_eq!([at(0, false), at(5, true), at(10, true)], [None, Some(Turn::Began), None]);
+        assert_eq!([at(15, false), at(69, false), at(69, true)], [None, None, None]);
+        assert_eq!([at(128, false), at(129, false), at(134, false)], [None, Some(Turn::Ended), None]);
+        assert_eq!(at(139, true), Some(Turn::Began));
+    }
 }

@@ -25,9 +25,12 @@ mod serve;
 #[cfg(feature = "engine")]
 mod trial;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::Class;
 use crate::placement::FIRST_OUT;
@@ -93,6 +96,73 @@ impl CardState {
     }
 }
 
+/// What slows a card's clocks down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Throttle {
+    /// Heat, of the chip or of its memory.
+    Thermal,
+    /// The power limit that is set for the card.
+    PowerCap,
+    /// The power supply asks for it.
+    PowerBrake,
+    /// The chip itself, to half or less. Old drivers do not tell for which of the reasons.
+    Hardware,
+}
+
+impl Throttle {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Thermal, Self::PowerCap, Self::PowerBrake, Self::Hardware];
+
+    /// A short constant name, fit for a metric's label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Thermal => "thermal",
+            Self::PowerCap => "power_cap",
+            Self::PowerBrake => "power_brake",
+            Self::Hardware => "hardware",
+        }
+    }
+}
+
+/// How a card is. What its driver does not tell is left out; without NVML that is everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CardHealth {
+    /// Degrees Celsius.
+    pub celsius: Option<i32>,
+    /// Milliwatts.
+    pub milliwatts: Option<u32>,
+    /// Per cent of the time in which a decoder was busy.
+    pub decoder_percent: Option<u32>,
+    /// Per cent of the time in which an encoder was busy.
+    pub encoder_percent: Option<u32>,
+    /// What slows its clocks down; several things may at once.
+    pub throttled: Option<BTreeSet<Throttle>>,
+}
+
+impl CardHealth {
+    const CELSIUS: RangeInclusive<i32> = -50..=200;
+    const MOST_MILLIWATTS: u32 = 2_000_000;
+
+    /// Without what no card can be.
+    fn plausible(self) -> Self {
+        let percent = |it: &u32| *it <= 100;
+        Self {
+            celsius: self.celsius.filter(|it| Self::CELSIUS.contains(it)),
+            milliwatts: self.milliwatts.filter(|it| *it <= Self::MOST_MILLIWATTS),
+            decoder_percent: self.decoder_percent.filter(percent),
+            encoder_percent: self.encoder_percent.filter(percent),
+            throttled: self.throttled,
+        }
+    }
+
+    /// Whether a worker may say so. An honest one leaves out a driver's nonsense.
+    fn is_plausible(&self) -> bool {
+        self.clone().plausible() == *self
+    }
+}
+
 /// One card at one moment, and what happened since the start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CardStats {
@@ -112,6 +182,8 @@ pub struct CardStats {
     pub memory_used_bytes: u64,
     /// Its time for scaling a 1080p picture to all renditions of a stream, as known when its last segment ended.
     pub scaling: Duration,
+    /// How it is; nothing where that was not told for a minute, as of a card without work.
+    pub health: CardHealth,
     /// Segments in hand.
     pub in_hand: usize,
     /// Segments made.
@@ -140,4 +212,35 @@ impl CardStats {
     /// Why segments are left to the processors: it has no worker at the moment, no room for the stream, too much in hand; it gave
     /// no answer in time, its worker died, or it could not, by class.
     pub const LEFT: [&str; 8] = ["starting", "full", "busy", "late", "lost", "transient", "capacity", "device"];
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_worker_may_say_what_no_card_can_be() {
+        let health = |celsius, milliwatts, percent| CardHealth {
+            celsius: Some(celsius),
+            milliwatts: Some(milliwatts),
+            decoder_percent: Some(percent),
+            encoder_percent: Some(percent),
+            throttled: Some(BTreeSet::from([Throttle::Thermal])),
+        };
+        for honest in [CardHealth::default(), health(-50, 0, 0), health(200, 2_000_000, 100)] {
+            assert!(honest.is_plausible(), "{honest:?}");
+        }
+        for lie in [health(-51, 0, 0), health(201, 0, 0), health(0, 2_000_001, 0), health(0, 0, 101)] {
+            assert!(!lie.is_plausible() && lie.clone().plausible().is_plausible(), "{lie:?}");
+        }
+    }
+
+    #[test]
+    fn reasons_are_written_as_they_are_named() {
+        for why in Throttle::ALL {
+            assert_eq!(serde_json::to_value(why).unwrap(), why.name());
+        }
+        assert!(serde_json::from_str::<CardHealth>(r#"{"throttled": ["boredom"]}"#).is_err());
+    }
 }

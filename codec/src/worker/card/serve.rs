@@ -2,40 +2,46 @@
 //! then makes several segments at once.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::ipc::{self, Answer, CardReady, IpcError, Request, Sealed};
 use super::super::sandbox::{self, Profile};
 use super::super::serve::{IDLE, ServeError, done, give, input};
-use super::MOST_SEGMENTS;
 use super::counter::Counter;
 use super::lending::ToCard;
-use super::trial;
+use super::{CardHealth, MOST_SEGMENTS, Throttle, trial};
 use crate::engine::Event;
-use crate::engine::nvidia::{Card, Engine, Scaling, Tally, choose};
+use crate::engine::nvidia::{Card, Doubt, Engine, Scaling, Tally, choose};
 use crate::error::{Class, EngineError};
 use crate::ffi::heap;
-use crate::nvidia::{Decodes, Device, Driver, Encodes, NvidiaError, Source, Surface, Uuid};
+use crate::nvidia::{Decodes, Device, Driver, Encodes, Health, NvidiaError, Source, Surface, Uuid};
 
 /// A picture with which the way to the host is measured, and how often: some megabytes each.
 const LINK_PICTURE: (u32, u32) = (1920, 1080);
 const LINK_TRIES: usize = 4;
 
+/// Time between two looks at how the card is.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// Serves the socket on standard input with the card of this UUID. Must be called before the process has any second thread.
 pub fn serve(profile: &Profile, uuid: Uuid, libraries: Option<PathBuf>) -> Result<(), ServeError> {
     let source = libraries.clone().map_or(Source::System, Source::Folder);
-    let (report, Opened { device, engine, encodes, ready }) =
-        sandbox::card::enter(profile, libraries.as_deref(), || open(&source, uuid))?;
+    let (report, opened) = sandbox::card::enter(profile, libraries.as_deref(), || open(&source, uuid))?;
+    let Opened { driver, device, engine, encodes, doubts, ready, health } = opened;
     // With sessions of its own, which are closed again.
     trial::works(&Card::with(Arc::clone(&device), engine)).map_err(ServeError::Card)?;
     let socket = rustix::stdio::stdin();
     let counter =
         Counter::new(Arc::clone(&device), engine, socket).map_err(|error| ServeError::Card(error.to_string()))?;
-    let card = Arc::new(Card::with_lender(device, engine, encodes, counter.clone()));
+    let card = Arc::new(Card::with_lender(device, engine, encodes, counter.clone()).without(&doubts));
     ipc::send(socket, &Answer::Card { version: ipc::VERSION, sandbox: report.to_string(), card: ready }, None)?;
+    if let Some(health) = health {
+        ipc::send(socket, &Answer::Health { health: told(health) }, None)?;
+    }
+    let watch = Arc::new(Watch { driver, uuid, looked: Mutex::new(Instant::now()) });
     heap::keep();
     let at_work = Arc::new(AtomicUsize::new(0));
     let mut kept = false;
@@ -69,11 +75,12 @@ pub fn serve(profile: &Profile, uuid: Uuid, libraries: Option<PathBuf>) -> Resul
             ipc::send(socket, &Answer::Failed { id, error }, None)?;
             continue;
         }
-        let (card, counted) = (Arc::clone(&card), Arc::clone(&at_work));
+        let (card, counted, watch) = (Arc::clone(&card), Arc::clone(&at_work), Arc::clone(&watch));
         let work = move || {
             // What cannot be said to the parent needs not be said: it is gone, and this process with it.
             let _ = segment(&card, request, file);
             counted.fetch_sub(1, Ordering::Relaxed);
+            watch.look();
         };
         if let Err(error) = thread::Builder::new().name(format!("segment-{id}")).spawn(work) {
             at_work.fetch_sub(1, Ordering::Relaxed);
@@ -117,14 +124,59 @@ fn segment(card: &Card, request: Request, file: Sealed) -> Result<(), IpcError> 
     }
 }
 
+/// Looks how the card is, and tells the parent.
+struct Watch {
+    driver: Arc<Driver>,
+    uuid: Uuid,
+    /// When that was last done. Held meanwhile.
+    looked: Mutex<Instant>,
+}
+
+impl Watch {
+    /// For threads whose segment is answered and counts no more: a driver may take its time, or not come back at all.
+    fn look(&self) {
+        // Another thread is at it.
+        let Ok(mut looked) = self.looked.try_lock() else { return };
+        if looked.elapsed() < LOOK {
+            return;
+        }
+        if let Some(health) = self.driver.health(self.uuid) {
+            // Where there is no room for it, the next one will do.
+            let _ = ipc::send_now(rustix::stdio::stdin(), &Answer::Health { health: told(health) });
+        }
+        *looked = Instant::now();
+    }
+}
+
+/// What the driver says, as the parent takes it.
+fn told(health: Health) -> CardHealth {
+    let Health { celsius, milliwatts, decoder_percent, encoder_percent, slowed, .. } = health;
+    let throttled = slowed.map(|it| {
+        let all = [
+            (it.thermal, Throttle::Thermal),
+            (it.power_cap, Throttle::PowerCap),
+            (it.power_brake, Throttle::PowerBrake),
+            (it.hardware, Throttle::Hardware),
+        ];
+        all.into_iter().filter_map(|(is, why)| is.then_some(why)).collect()
+    });
+    let celsius = celsius.map(u32::cast_signed);
+    CardHealth { celsius, milliwatts, decoder_percent, encoder_percent, throttled }.plausible()
+}
+
 /// A card in use.
 struct Opened {
+    driver: Arc<Driver>,
     device: Arc<Device>,
     /// How it is used.
     engine: Engine,
     /// What it encodes, if that could be asked.
     encodes: Option<Vec<Encodes>>,
+    /// What it decodes otherwise than it should.
+    doubts: Vec<Doubt>,
     ready: CardReady,
+    /// How it is.
+    health: Option<Health>,
 }
 
 /// Takes the card into use and makes everything that is made once, while files can still be opened.
@@ -139,15 +191,17 @@ fn open(source: &Source, uuid: Uuid) -> Result<Opened, String> {
         // A chip without an encoder is of use as well, and so is one whose sessions others have.
         let encodes = device.encodes();
         let link_bytes = link_bytes(&device)?;
-        Ok((device, version, decodes, encodes, link_bytes))
+        Ok((driver, device, version, decodes, encodes, link_bytes))
     };
-    let (device, driver, decodes, encodes, link_bytes) = all().map_err(|error| error.to_string())?;
+    let (driver, device, version, decodes, encodes, link_bytes) = all().map_err(|error| error.to_string())?;
     let (_, choice) = choose(&device).map_err(|error| error.to_string())?;
     // At least one engine where it encoded, or where it is only that others have all sessions for now.
     let some = encodes.as_ref().err().is_some_and(NvidiaError::no_more_sessions);
     let known = encodes.ok();
     let encodes = known.as_deref().unwrap_or_default();
     let info = device.info();
+    let in_doubt = |it: &&Decodes| choice.doubts.iter().any(|of| (of.codec, of.bit_depth) == (it.codec, it.bit_depth));
+    let trusted = decodes.iter().filter(|it| !in_doubt(it));
     let ready = CardReady {
         uuid: info.uuid.to_string(),
         name: info.name.clone(),
@@ -155,13 +209,16 @@ fn open(source: &Source, uuid: Uuid) -> Result<Opened, String> {
         memory_bytes: info.memory_bytes,
         decoders: decodes.iter().map(|it| u32::from(it.engines)).max().unwrap_or(0),
         encoders: encodes.iter().map(|it| it.engines).max().unwrap_or(u32::from(some || choice.encodes)),
-        driver,
+        driver: version,
         engine: choice.engine.to_string(),
-        refused: choice.refused.into_iter().map(|it| format!("{}: {}", it.engine, it.reason)).collect(),
-        abilities: decodes.iter().map(decodes_what).chain(encodes.iter().map(encodes_what)).collect(),
+        refused: choice.refused.iter().map(|it| format!("{}: {}", it.engine, it.reason)).collect(),
+        doubted: choice.doubts.iter().map(ToString::to_string).collect(),
+        abilities: trusted.map(decodes_what).chain(encodes.iter().map(encodes_what)).collect(),
         link_bytes,
     };
-    Ok(Opened { device, engine: choice.engine, encodes: known, ready })
+    // What NVML opens of the card when it is first asked for it has to be open before files cannot be.
+    let health = driver.health(uuid);
+    Ok(Opened { driver, device, engine: choice.engine, encodes: known, doubts: choice.doubts, ready, health })
 }
 
 fn decodes_what(it: &Decodes) -> String {
