@@ -60,7 +60,7 @@ part_unit() {
   done
   local status=0
   cargo test "${everything[@]}" --all-targets --no-run --message-format json-render-diagnostics |
-    scripts/run-tests "${own[@]}" || status=$?
+    HEADFRAME_EXPECT_HEADERS=yes scripts/run-tests "${own[@]}" || status=$?
   cargo test "${everything[@]}" --doc --no-fail-fast || status=$?
   return $status
 }

@@ -16,8 +16,9 @@ use crate::placement::{Equipment, Generation, Outcome};
 use crate::sessions::{Event, WorkerId};
 use crate::units::CardId;
 
-/// Characters of a card's name that are shown, and abilities.
+/// Characters of a card's name that are shown, and of a reason; abilities.
 const MAX_NAME: usize = 64;
+const MAX_REASON: usize = 256;
 const MAX_ABILITIES: usize = 32;
 
 /// Not slowed down for so long, and the heat is over: a card at its limit comes and goes.
@@ -118,14 +119,15 @@ impl Inner {
         arguments.extend(limits.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value.to_string()]));
         match Worker::launch(config, &arguments, cards.start_timeout)? {
             (worker, Answer::Card { version: ipc::VERSION, sandbox, card }) if card.uuid == uuid && is_uuid(uuid) => {
-                let (pid, name) = (worker.pid(), plain(&card.name));
-                let abilities = card.abilities.iter().take(MAX_ABILITIES).map(|it| plain(it)).collect::<Vec<_>>();
+                let (pid, name) = (worker.pid(), plain(&card.name, MAX_NAME));
+                let abilities =
+                    card.abilities.iter().take(MAX_ABILITIES).map(|it| plain(it, MAX_NAME)).collect::<Vec<_>>();
                 let abilities = abilities.join(", ");
-                let engine = plain(&card.engine);
-                for refused in card.refused.iter().take(MAX_ABILITIES).map(|it| plain(it)) {
+                let engine = plain(&card.engine, MAX_NAME);
+                for refused in card.refused.iter().take(MAX_ABILITIES).map(|it| plain(it, MAX_REASON)) {
                     tracing::warn!(uuid, refused, "an engine does not work on this card");
                 }
-                for doubted in card.doubted.iter().take(MAX_ABILITIES).map(|it| plain(it)) {
+                for doubted in card.doubted.iter().take(MAX_ABILITIES).map(|it| plain(it, MAX_REASON)) {
                     tracing::warn!(uuid, doubted, "a card does not decode what it says it does");
                 }
                 tracing::info!(uuid, name, pid, engine, abilities, sandbox, "a graphics card transcodes");
@@ -147,7 +149,7 @@ impl Inner {
         }
         if let Some(slot) = state.slots.get_mut(card.0 as usize) {
             slot.up = Some(up);
-            slot.stats.engine = plain(&ready.engine);
+            slot.stats.engine = plain(&ready.engine, MAX_NAME);
             slot.tally = [0; 5];
         }
         if probe && let Some(change) = state.placement.as_mut().and_then(|placement| placement.probed(card, true, now))
@@ -326,8 +328,8 @@ impl Inner {
 }
 
 /// A text of a worker's as one line of a log.
-fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect()
+fn plain(text: &str, most: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(most).collect()
 }
 
 #[cfg(test)]
