@@ -79,7 +79,17 @@ pub(super) struct Tested {
     engine: String,
     decodes_and_scales_exactly: bool,
     encodes_all_pictures: bool,
+    reconfigured_equals_fresh: Option<bool>,
+    doubts: Option<Vec<Doubt>>,
     problems: Vec<String>,
+}
+
+/// A codec and depth that the driver says the card decodes.
+#[derive(Debug, Deserialize)]
+struct Doubt {
+    codec: String,
+    bit_depth: u8,
+    reason: String,
 }
 
 /// The report of `gpu-check`, as far as it counts here.
@@ -150,9 +160,9 @@ fn sandboxed(stage: &Stage, options: &GpuOptions, uuid: &str) -> Result<(u64, u6
 
 /// All demands, in the order in which a picture meets them.
 pub(super) fn judge(it: &Measured, checks: &Checks, size: (u32, u32)) -> Vec<Demand> {
-    let mut demands = vec![exact(checks)];
+    let mut demands = vec![exact(checks), codecs(checks)];
     if it.encodes {
-        demands.push(whole(checks));
+        demands.extend([whole(checks), reused(checks)]);
     }
     demands.push(scaler(it, checks));
     demands.extend(decoders(it));
@@ -167,6 +177,31 @@ pub(super) fn judge(it: &Measured, checks: &Checks, size: (u32, u32)) -> Vec<Dem
     let sandboxed = "segments made by the card's worker in its sandbox";
     demands.extend([demand(sandboxed, of.to_string(), made == of, made.to_string()), core(it, size)]);
     demands
+}
+
+/// Each by a clip of a few pictures.
+fn codecs(checks: &Checks) -> Demand {
+    let (what, wanted) = ("codecs and depths that the driver says it decodes, as the processors do", "all".to_owned());
+    let Some(doubts) = &checks.test.doubts else {
+        return missing(what, wanted, "no engine passed its test, which comes before");
+    };
+    let told = |doubt: &Doubt| format!("not {} in {} bits: {}", doubt.codec, doubt.bit_depth, doubt.reason);
+    let found = if doubts.is_empty() { wanted.clone() } else { doubts.iter().map(told).collect::<Vec<_>>().join("; ") };
+    demand(what, wanted, doubts.is_empty(), found)
+}
+
+/// FFmpeg keeps no session from one segment to the next.
+fn reused(checks: &Checks) -> Demand {
+    let (what, wanted) = ("a session that was used makes what a new one makes, to the byte", "it does".to_owned());
+    match checks.test.reconfigured_equals_fresh {
+        Some(equal) => demand(what, wanted, equal, if equal { "it does" } else { "it does not" }.to_owned()),
+        None if checks.test.engine == "ffmpeg" => demand(what, wanted, true, "all are new".to_owned()),
+        None => missing(
+            what,
+            wanted,
+            "the driver gave no session, or does not reconfigure any: see headframe-codec gpu-test",
+        ),
+    }
 }
 
 fn whole(checks: &Checks) -> Demand {
@@ -345,11 +380,17 @@ mod tests {
                 engine: "direct".into(),
                 decodes_and_scales_exactly: true,
                 encodes_all_pictures: true,
+                reconfigured_equals_fresh: Some(true),
+                doubts: Some(Vec::new()),
                 problems: Vec::new(),
             },
             sandboxed: (10, 10),
             kernels: Some(Kernels { uuid: "GPU-1".into(), figures }),
         }
+    }
+
+    fn doubt() -> Doubt {
+        Doubt { codec: "vp9".into(), bit_depth: 10, reason: "green".into() }
     }
 
     /// A card that meets everything.
@@ -393,16 +434,18 @@ mod tests {
             missed(&good(), &checks)
         };
         assert_eq!(not(|it| it.test.decodes_and_scales_exactly = false), [0]);
-        assert_eq!(not(|it| it.test.encodes_all_pictures = false), [1]);
-        assert_eq!(missed(&good(), &checks(0.59)), [2]);
-        assert_eq!(with(|it| it.parts[2].decoders_busy_percent = Some(80.0)), [3]);
-        assert_eq!(with(|it| it.parts[2].pictures_per_s = 620.0), [4]);
-        assert_eq!(with(|it| it.soak.as_mut().unwrap().seconds = 200.0), [5]);
-        assert_eq!(with(|it| it.soak.as_mut().unwrap().hd_pictures_per_s = 700.0), [6]);
-        assert_eq!(with(|it| it.soak.as_mut().unwrap().memory.most = 20 << 20), [7]);
-        assert_eq!(with(|it| it.soak.as_mut().unwrap().to_host_bytes = 1), [8]);
-        assert_eq!(not(|it| it.sandboxed.0 = 9), [9]);
-        assert_eq!(with(|it| it.live = vec![live(4, true, 0.4)]), [10]);
+        assert_eq!(not(|it| it.test.doubts.as_mut().unwrap().push(doubt())), [1]);
+        assert_eq!(not(|it| it.test.encodes_all_pictures = false), [2]);
+        assert_eq!(not(|it| it.test.reconfigured_equals_fresh = Some(false)), [3]);
+        assert_eq!(missed(&good(), &checks(0.59)), [4]);
+        assert_eq!(with(|it| it.parts[2].decoders_busy_percent = Some(80.0)), [5]);
+        assert_eq!(with(|it| it.parts[2].pictures_per_s = 620.0), [6]);
+        assert_eq!(with(|it| it.soak.as_mut().unwrap().seconds = 200.0), [7]);
+        assert_eq!(with(|it| it.soak.as_mut().unwrap().hd_pictures_per_s = 700.0), [8]);
+        assert_eq!(with(|it| it.soak.as_mut().unwrap().memory.most = 20 << 20), [9]);
+        assert_eq!(with(|it| it.soak.as_mut().unwrap().to_host_bytes = 1), [10]);
+        assert_eq!(not(|it| it.sandboxed.0 = 9), [11]);
+        assert_eq!(with(|it| it.live = vec![live(4, true, 0.4)]), [12]);
     }
 
     #[test]
@@ -410,11 +453,11 @@ mod tests {
         let mut it = good();
         it.parts[1].decoders_busy_percent = Some(95.0);
         it.parts[2].decoders_busy_percent = Some(40.0);
-        assert_eq!(missed(&it, &checks(0.7)), [3]);
+        assert_eq!(missed(&it, &checks(0.7)), [5]);
         // Engines look busy, and still wait for what comes behind them.
         it.parts[2].decoders_busy_percent = Some(95.0);
         it.parts[2].pictures_per_s = 0.5 * it.parts[1].pictures_per_s;
-        assert_eq!(missed(&it, &checks(0.7)), [4]);
+        assert_eq!(missed(&it, &checks(0.7)), [6]);
     }
 
     #[test]
@@ -423,7 +466,7 @@ mod tests {
         it.live = vec![live(8, false, 9.0), live(4, true, 0.29)];
         assert_eq!(missed(&it, &checks(0.7)), [0usize; 0]);
         it.live.push(live(3, true, 0.31));
-        assert_eq!(missed(&it, &checks(0.7)), [10]);
+        assert_eq!(missed(&it, &checks(0.7)), [12]);
         // Full speed is none of its business.
         let mut it = good();
         it.ladders[0].cpu_s_per_video_s = 0.5;
@@ -434,8 +477,8 @@ mod tests {
     fn without_a_live_run_that_tells_processor_time_is_not_measured() {
         let why = |live: Vec<Live>| {
             let demands = demands(&Measured { live, ..good() }, &checks(0.7));
-            assert_eq!(demands[10].verdict, Verdict::NotMeasured, "{demands:?}");
-            demands[10].found.clone()
+            assert_eq!(demands[12].verdict, Verdict::NotMeasured, "{demands:?}");
+            demands[12].found.clone()
         };
         assert!(why(Vec::new()).contains("--live"));
         assert!(why(vec![live(1, false, 0.1)]).contains("on time"));
@@ -449,6 +492,13 @@ mod tests {
         assert!(end(&met, Conclusion::Accepted).is_ok());
         assert_eq!(conclude(&met, true), Conclusion::NoCard);
         assert!(!end(&met, Conclusion::NoCard).unwrap_err().is::<Incomplete>());
+
+        let mut unknown = checks(0.7);
+        (unknown.test.doubts, unknown.test.reconfigured_equals_fresh) = (None, None);
+        assert_eq!(conclude(&demands(&good(), &unknown), false), Conclusion::Incomplete);
+        // All of FFmpeg's are new.
+        (unknown.test.doubts, unknown.test.engine) = (Some(Vec::new()), "ffmpeg".into());
+        assert_eq!(conclude(&demands(&good(), &unknown), false), Conclusion::Accepted);
 
         let open = demands(&good(), &Checks { kernels: None, ..checks(0.7) });
         assert_eq!(conclude(&open, false), Conclusion::Incomplete);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use headframe_codec::engine;
 use headframe_codec::engine::nvidia::proof::{self, Likeness, Reuse, SessionTimes};
-use headframe_codec::engine::nvidia::{Card, Choice, Engine, NoEngine, Refusal, Scaling, Tally, choose};
+use headframe_codec::engine::nvidia::{Card, Choice, Doubt, Engine, NoEngine, Refusal, Scaling, Tally, choose};
 use headframe_codec::nvidia::Device;
 use headframe_codec::{Ladder, Limits, Rendition, SegmentOut};
 use serde::Serialize;
@@ -50,6 +50,9 @@ struct Report {
     engine: Engine,
     /// Engines that did not pass their own test, where one was to be found.
     refused: Vec<Refusal>,
+    /// What the driver says that the card decodes and does not come out as it should. Not known of an engine that was not chosen
+    /// by its test.
+    doubts: Option<Vec<Doubt>>,
     /// Decoded and scaled by the card, encoded by the processors: the same bytes as without a card.
     decodes_and_scales_exactly: bool,
     /// Every rendition that the card encoded has every picture, and each shows what was to be encoded.
@@ -97,7 +100,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let (driver, info) = streams::card(&options.task)?;
     let device = Device::open(&driver, info.uuid).map_err(failed)?;
     let mut problems = Vec::new();
-    let (engine, refused) = engine(options.engine, &device, &mut problems);
+    let (engine, refused, doubts) = engine(options.engine, &device, &mut problems);
     let card = || Card::with(device.clone(), engine);
     eprintln!("decoding and scaling on {} with the engine {engine}, encoding here", info.name);
     let exact = decodes_and_scales_exactly(&card().leave_encoding(), &ladder, &segments, &mut problems);
@@ -123,6 +126,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         nvenc_api: driver.encode_api().ok().map(|api| api.to_string()),
         engine,
         refused,
+        doubts,
         decodes_and_scales_exactly: exact,
         encodes_all_pictures: whole,
         renditions,
@@ -137,21 +141,21 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     }
 }
 
-/// The engine to use, and those that did not pass.
-fn engine(way: Way, device: &Arc<Device>, problems: &mut Vec<String>) -> (Engine, Vec<Refusal>) {
+/// The engine to use, those that did not pass, and what it is not to be trusted with.
+fn engine(way: Way, device: &Arc<Device>, problems: &mut Vec<String>) -> (Engine, Vec<Refusal>, Option<Vec<Doubt>>) {
     match way {
-        Way::Direct => (Engine::Direct, Vec::new()),
-        Way::Ffmpeg => (Engine::Ffmpeg, Vec::new()),
+        Way::Direct => (Engine::Direct, Vec::new(), None),
+        Way::Ffmpeg => (Engine::Ffmpeg, Vec::new(), None),
         Way::Auto => match choose(device) {
             Ok((_, Choice { engine, refused, doubts, .. })) => {
                 problems.extend(
                     doubts.iter().map(|doubt| format!("the card does not decode what it says it does: {doubt}")),
                 );
-                (engine, refused)
+                (engine, refused, Some(doubts))
             }
             Err(NoEngine(refused)) => {
                 problems.push("no engine passes its own test on this card".to_owned());
-                (Engine::default(), refused)
+                (Engine::default(), refused, None)
             }
         },
     }
