@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use common::{decoded, fragmented, segments, shown, small};
 use doubles::{Doubles, alone};
-use headframe_codec::engine::nvidia::{Card, Choice, Engine, choose};
+use headframe_codec::engine::nvidia::{Card, Choice, Doubt, Engine, choose};
+use headframe_codec::nvidia::VideoCodec;
 use headframe_codec::{
     Class, Codec, Container, EngineError, Fps, Ladder, Limits, Rendition, RenditionOut, SegmentOut, engine,
 };
@@ -246,6 +247,21 @@ fn without_an_encoder(doubles: &Doubles, engine: Engine) {
         paces = out.paces;
     }
     assert!(doubles.report("cuda").calls["cuLaunchKernel"] >= 60);
+}
+
+/// One depth may be in doubt and the other not.
+#[test]
+fn what_a_card_is_not_trusted_with_is_left_to_the_processors() {
+    alone("what_a_card_is_not_trusted_with_is_left_to_the_processors", |doubles| {
+        let ten = "-pix_fmt yuv420p10le -c:v libx265 -preset ultrafast -x265-params log-level=none";
+        let source = segments("640x360", "30", 1, ten).remove(0);
+        for (bit_depth, left) in [(8, 0), (10, 1)] {
+            let doubt = Doubt { codec: VideoCodec::Hevc, bit_depth, reason: String::new() };
+            let card = with(doubles, Engine::Direct).without(&[doubt]);
+            assert_eq!(make(&card, &source).unwrap().renditions[0].frames, 30);
+            assert_eq!(card.tally().segments_left, left, "{bit_depth}");
+        }
+    });
 }
 
 #[test]

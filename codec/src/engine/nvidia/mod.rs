@@ -300,7 +300,8 @@ impl Card {
         }
         let codec = VideoCodec::from(job.media.kind);
         let opening = opening(codec, &units);
-        if self.doubted.contains(&(codec, if opening.ten_bit { 10 } else { 8 })) {
+        let depth = |unit: &Unit| if unit.format == Some(Format::Yuv420Ten) { 10 } else { 8 };
+        if units.iter().any(|unit| self.doubted.contains(&(codec, depth(unit)))) {
             return Err(Halt::Unfit("a codec and depth that the card does not decode as it should"));
         }
         if self.engine() == Engine::Ffmpeg

@@ -2,16 +2,14 @@
 
 use headframe_kernels::{Orientation, hash};
 
-use super::Card;
-use super::decoding::Decoded;
 use super::proof::{ladder_of, looks_like};
+use super::{Card, probe};
 use crate::budget::Limits;
 use crate::error::EngineError;
 use crate::ffi::encoder::{Encoder, Settings};
-use crate::ffi::nvidia::libav::Opening;
 use crate::ffi::picture::{Image, Look, Picture};
 use crate::ladder::{Fps, Ladder, Rate, Rendition};
-use crate::nvidia::{Colour, VideoCodec};
+use crate::nvidia::Colour;
 use crate::segment::{SegmentOut, TICKS_PER_SECOND};
 use crate::ts::{self, VideoKind, VideoUnit};
 use crate::verify::pictures::{AccessUnit, Pictures, cut, near};
@@ -57,7 +55,7 @@ pub(super) fn run(card: impl Fn() -> Card) -> Result<bool, String> {
 fn decoded_alike(card: &Card, source: &[u8]) -> Result<Result<(), String>, EngineError> {
     let due =
         pictures(source)?.iter().map(|it| Ok(hash::picture(&it.view()?))).collect::<Result<Vec<_>, EngineError>>()?;
-    let have = decoded_on(card, source)?;
+    let have = probe::hashes(card, source)?;
     if have.len() != due.len() {
         return Ok(Err(format!("the card decodes {} of {} pictures", have.len(), due.len())));
     }
@@ -65,26 +63,6 @@ fn decoded_alike(card: &Card, source: &[u8]) -> Result<Result<(), String>, Engin
     Ok(differs.map_or(Ok(()), |at| {
         Err(format!("picture {at} that the card decodes is not the one that the processors decode"))
     }))
-}
-
-/// The hashes of all pictures as the card decodes them, in the order in which they are shown.
-fn decoded_on(card: &Card, source: &[u8]) -> Result<Vec<[u8; 32]>, EngineError> {
-    let (kind, units) = units(source)?;
-    let (codec, pixels) = (VideoCodec::from(kind), limits().frame_pixels);
-    let mut decoder = card.warm.decoder(&card.device, &Opening { codec, size: SIZE, ten_bit: false }, pixels)?;
-    let mut scaler = card.warm.scaler(&card.device)?;
-    let mut hashes = Vec::new();
-    let mut sink = |picture: &Decoded<'_>| {
-        hashes.push(scaler.hash(&picture.planes)?);
-        Ok(())
-    };
-    for (at, unit) in units.iter().enumerate() {
-        decoder.feed(&unit.data, at as i64, &mut sink)?;
-    }
-    decoder.flush(&mut sink)?;
-    card.warm.keep_scaler(scaler);
-    card.warm.keep_decoder(codec, pixels, decoder);
-    Ok(hashes)
 }
 
 /// Whether two ladders show the same.
