@@ -69,9 +69,10 @@ impl Batcher {
     /// As [`Scaler::scale`], with the pictures of other threads.
     ///
     /// # Errors
-    /// As there, and class input if the picture is not of the kind that this is for.
+    /// As there, and [`NvidiaError::Unsupported`] if the picture or an output is not of the kind that this is for.
     pub fn scale(&self, source: &Planes<'_>, outputs: &[Planes<'_>]) -> Result<Share, NvidiaError> {
-        Order { source: *source, outputs: outputs.to_vec() }.check(&self.device)?;
+        let borrowed = || Order { source: *source, outputs: outputs.to_vec() };
+        borrowed().check(&self.device)?;
         let sizes: Vec<_> = outputs.iter().map(Planes::size).collect();
         if !self.is_for((source.size(), source.bit_depth()), &sizes) {
             return Err(NvidiaError::Unsupported {
@@ -79,11 +80,10 @@ impl Batcher {
             });
         }
         let order = || {
-            let order = Order { source: *source, outputs: outputs.to_vec() };
             // SAFETY: only lifetimes change. Whoever launches has the order from when it takes it out of `waiting` until it
             // answers its ticket, and has waited for the card and dropped the order before that. This function leaves only with
             // its own answer, or as the one that launched.
-            unsafe { mem::transmute::<Order<'_>, Order<'static>>(order) }
+            unsafe { mem::transmute::<Order<'_>, Order<'static>>(borrowed()) }
         };
         let mut desk = self.desk();
         let ticket = desk.tickets;
