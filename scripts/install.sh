@@ -17,7 +17,8 @@ put() { if [ -n "$DESTDIR" ]; then "$@"; else as_root "$@"; fi; }
 systemd_runs() { [ -z "$DESTDIR" ] && [ -d /run/systemd/system ] && have systemctl; }
 
 install_build() {
-  local flags=(--locked -p headframe -p headframe-guard -p headframe-codec -p headframe-bench --bins)
+  local flags=(--locked -p headframe -p headframe-guard -p headframe-codec -p headframe-bench --bins
+    --features headframe-codec/vulkan)
   [ "$PROFILE" = debug ] || flags+=(--release)
   step "building ($PROFILE)" build-install cargo build "${flags[@]}"
 }

@@ -5,7 +5,7 @@ case $target in /*) ;; *) target=$root/$target ;; esac
 logs=$target/run
 # One choice of packages and features for all that is checked, so that nothing is compiled twice; with the compute shaders,
 # a feature that programs are built without, because it is slow to compile.
-everything=(--workspace --features headframe-kernels/vulkan --locked)
+everything=(--workspace --features headframe-codec/vulkan --locked)
 export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 # Clippy's compiler makes what rustc makes and lints on the way: checks, tests and the demo share one build.
 export RUSTC_WORKSPACE_WRAPPER=clippy-driver

@@ -4,7 +4,7 @@
 
 use headframe_chain::outbox::{Budgets, OTHER};
 use headframe_codec::ladder::{Container, Ladder};
-use headframe_codec::worker::Cards;
+use headframe_codec::worker::{Cards, Vulkan};
 use headframe_market::pricing::Pricing;
 use headframe_market::{Action, Address, Price, Wei, machine::client::EscrowRules, machine::operator::ClaimRules};
 use serde::{Deserialize, Serialize};
@@ -114,6 +114,9 @@ pub struct Codec {
     pub deadline: Duration,
     /// Graphics cards that transcode: `all` that work, `none`, or a list of UUIDs.
     pub cards: Cards,
+    /// A card without CUDA that scales for the workers: `auto` where that is less work for the processors, `none`, or
+    /// the name or UUID of one.
+    pub vulkan: Vulkan,
 }
 
 /// What is kept for players.
@@ -258,7 +261,13 @@ impl Default for P2p {
 
 impl Default for Codec {
     fn default() -> Self {
-        Self { program: PathBuf::new(), workers: 0, deadline: Duration::from_secs(30), cards: Cards::All }
+        Self {
+            program: PathBuf::new(),
+            workers: 0,
+            deadline: Duration::from_secs(30),
+            cards: Cards::All,
+            vulkan: Vulkan::Auto,
+        }
     }
 }
 
@@ -362,6 +371,8 @@ impl Config {
         };
         need(self.hls.window >= 3, "hls.window: players need 3 segments or more");
         need(!self.codec.deadline.is_zero(), "codec.deadline: must be longer than 0 s");
+        let no_name = matches!(&self.codec.vulkan, Vulkan::Named(name) if name.trim().is_empty());
+        need(!no_name, "codec.vulkan: auto, none, or the name or UUID of a device");
         if role != For::LocalGateway {
             need(!self.chain.rpc.is_empty(), "chain.rpc: name at least one JSON-RPC address");
             need(
@@ -440,8 +451,9 @@ mod tests {
     fn all_problems_are_told_at_once() {
         let mut config = Config::default();
         config.hls.window = 1;
+        config.codec.vulkan = String::new().into();
         let told = config.validate(For::Node).unwrap_err().to_string();
-        for word in ["hls.window", "chain.rpc", "chain.deployment", "signer"] {
+        for word in ["hls.window", "codec.vulkan", "chain.rpc", "chain.deployment", "signer"] {
             assert!(told.contains(word), "{word} missing in: {told}");
         }
     }
@@ -456,6 +468,16 @@ mod tests {
         assert_eq!(budgets.limit("bond"), Some(Wei(100 * MILLI)));
         let signer = toml::from_str::<Config>("[signer]\nkeystore = \"a\"\n").unwrap().signer;
         assert_eq!(signer.max_fee, Wei(50 * MILLI));
+    }
+
+    #[test]
+    fn a_card_that_scales_is_a_word_or_a_name() {
+        let codec = |text: &str| toml::from_str::<Config>(text).map(|config| config.codec.vulkan);
+        assert_eq!(codec("").unwrap(), Vulkan::Auto);
+        assert_eq!(codec("[codec]\nvulkan = \"none\"\n").unwrap(), Vulkan::None);
+        let named = codec("[codec]\nvulkan = \"AMD Radeon RX 580\"\n").unwrap();
+        assert_eq!(named, Vulkan::Named("AMD Radeon RX 580".to_owned()));
+        assert!(codec("[codec]\nvulkan = [\"auto\"]\n").is_err());
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct Metrics {
     pub quarantined: IntGauge,
     /// Graphics cards, by UUID.
     pub cards: Cards,
+    /// The card without CUDA that scales for the processors.
+    pub vulkan: Vulkan,
     /// Jobs of this node by stage.
     pub jobs: GaugeVec,
     /// Claims of this node by stage.
@@ -135,6 +137,25 @@ pub struct Cards {
     pub encoder_busy: GaugeVec,
 }
 
+/// What a card does that scales for the processors by Vulkan compute, by its UUID: there is one at a time. All of it is
+/// absent where there is none.
+pub struct Vulkan {
+    /// 1 while workers may have it.
+    pub up: GaugeVec,
+    /// Workers that have it.
+    pub workers: GaugeVec,
+    /// Pictures of workers that have it by who scaled them: device, processors.
+    pub pictures: GaugeVec,
+    /// Seconds that its pictures took from end to end, summed up.
+    pub seconds: GaugeVec,
+    /// Segments in which it failed, by class of the error.
+    pub errors: GaugeVec,
+    /// Times that it was put out, by reason.
+    pub put_out: GaugeVec,
+    /// Times that it came back.
+    pub readmitted: GaugeVec,
+}
+
 /// The exact names of the label values used with [`Metrics::segments`].
 pub mod result {
     /// Transcoded in time.
@@ -199,6 +220,15 @@ impl Metrics {
                 throttled: to.gauges("card_throttled", "1 while its clocks are slowed.", &["uuid", "reason"])?,
                 decoder_busy: to.gauges("card_decoder_busy_ratio", "Of the time, its decoders work.", &["uuid"])?,
                 encoder_busy: to.gauges("card_encoder_busy_ratio", "Of the time, its encoders work.", &["uuid"])?,
+            },
+            vulkan: Vulkan {
+                up: to.gauges("vulkan_up", "1 while workers may have the device that scales.", &["device"])?,
+                workers: to.gauges("vulkan_workers", "Workers that have the device.", &["device"])?,
+                pictures: to.gauges("vulkan_pictures", "Pictures by who scaled them.", &["device", "by"])?,
+                seconds: to.gauges("vulkan_seconds", "That its pictures took, summed up.", &["device"])?,
+                errors: to.gauges("vulkan_errors", "Segments in which it failed, by class.", &["device", "class"])?,
+                put_out: to.gauges("vulkan_put_out", "Times the device was put out.", &["device", "reason"])?,
+                readmitted: to.gauges("vulkan_readmitted", "Times the device came back.", &["device"])?,
             },
             jobs: to.gauges("jobs", "Jobs of this key by stage.", &["state"])?,
             claims: to.gauges("claims", "Claims of this key by stage.", &["state"])?,

@@ -58,7 +58,8 @@ impl Transcoder {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if config.workers == 0 { usual_workers(cores) } else { config.workers };
         let cards = CardConfig { which: config.cards.clone(), ..CardConfig::default() };
-        let pool = Pool::start(PoolConfig { program, workers, cards, ..PoolConfig::default() })
+        let vulkan = config.vulkan.clone();
+        let pool = Pool::start(PoolConfig { program, workers, cards, vulkan, ..PoolConfig::default() })
             .context("cannot start the transcoding workers")?;
         let admission = Arc::new(Mutex::new(Admission::new(cores)));
         Ok(Self { pool: Arc::new(pool), deadline: config.deadline, metrics, admission, codecs })

@@ -19,7 +19,7 @@ use headframe_codec::error::Class;
 use headframe_codec::placement::Why;
 use headframe_codec::sessions::Overflow;
 use headframe_codec::worker::card::{CardHealth, Throttle};
-use headframe_codec::worker::{CardState, CardStats, Death, PoolStats};
+use headframe_codec::worker::{CardState, CardStats, Death, PoolStats, VulkanStats};
 use headframe_contracts::Deployment;
 use headframe_guard::ballast::Ballast;
 use headframe_market::{Address, Role};
@@ -319,6 +319,9 @@ pub(crate) fn refresh_codec(metrics: &Metrics, stats: &PoolStats) {
             metrics.cards.all_sessions.with_label_values(&[state]).set(f64::from(count));
         }
     }
+    if let Some(device) = &stats.vulkan {
+        refresh_vulkan(&metrics.vulkan, device);
+    }
 }
 
 fn refresh_card(metrics: &crate::metrics::Cards, card: &CardStats) {
@@ -361,6 +364,24 @@ fn refresh_health(metrics: &crate::metrics::Cards, uuid: &str, health: &CardHeal
     for why in Throttle::ALL {
         let throttled = health.throttled.as_ref().map(|all| f64::from(u8::from(all.contains(&why))));
         tell(&metrics.throttled, &[uuid, why.name()], throttled);
+    }
+}
+
+fn refresh_vulkan(metrics: &crate::metrics::Vulkan, device: &VulkanStats) {
+    let id = device.id.as_str();
+    let count = |count: Option<&u64>| count.copied().unwrap_or(0) as f64;
+    metrics.up.with_label_values(&[id]).set(f64::from(u8::from(device.is_in)));
+    metrics.workers.with_label_values(&[id]).set(device.workers as f64);
+    metrics.seconds.with_label_values(&[id]).set(device.took.as_secs_f64());
+    metrics.readmitted.with_label_values(&[id]).set(device.readmitted as f64);
+    for (by, pictures) in [("device", device.pictures), ("processors", device.left)] {
+        metrics.pictures.with_label_values(&[id, by]).set(pictures as f64);
+    }
+    for class in Class::ALL {
+        metrics.errors.with_label_values(&[id, class.name()]).set(count(device.errors.get(&class)));
+    }
+    for why in Why::ALL {
+        metrics.put_out.with_label_values(&[id, why.name()]).set(count(device.put_out.get(why.name())));
     }
 }
 
@@ -453,6 +474,22 @@ pub(crate) fn workers_json(stats: &PoolStats) -> Value {
         "sessions": stats.sessions.as_ref().map(|it| json!({
             "cap": it.cap, "cap_is_limit": it.cap_is_limit, "open": it.open, "leased": it.leased, "waiting": it.waiting,
         })),
+        "vulkan": stats.vulkan.as_ref().map(vulkan_json),
+    })
+}
+
+fn vulkan_json(device: &VulkanStats) -> Value {
+    let errors = device.errors.iter().map(|(class, count)| (class.name(), *count));
+    json!({
+        "id": device.id,
+        "name": device.name,
+        "state": if device.is_in { CardState::Up.name() } else { CardState::Out.name() },
+        "workers": device.workers,
+        "pictures": { "device": device.pictures, "processors": device.left },
+        "seconds": device.took.as_secs_f64(),
+        "errors": errors.collect::<std::collections::BTreeMap<_, _>>(),
+        "put_out": device.put_out,
+        "readmitted": device.readmitted,
     })
 }
 
@@ -534,6 +571,44 @@ mod tests {
         ] {
             assert!(text.contains(&line), "{line} in {text}");
         }
+    }
+
+    #[test]
+    fn a_card_that_scales_has_lines_where_there_is_one() {
+        let metrics = Metrics::new().unwrap();
+        let mut stats = PoolStats::default();
+        refresh_codec(&metrics, &stats);
+        assert!(!metrics.text().contains("headframe_vulkan_"), "{}", metrics.text());
+        assert_eq!(workers_json(&stats)["vulkan"], Value::Null);
+        stats.vulkan = Some(VulkanStats {
+            id: "a0a1".to_owned(),
+            workers: 2,
+            pictures: 120,
+            left: 3,
+            took: Duration::from_millis(1500),
+            errors: [(Class::Device, 1)].into(),
+            put_out: [("device", 1)].into(),
+            ..VulkanStats::default()
+        });
+        refresh_codec(&metrics, &stats);
+        let text = metrics.text();
+        for line in [
+            "headframe_vulkan_up{device=\"a0a1\"} 0\n",
+            "headframe_vulkan_workers{device=\"a0a1\"} 2\n",
+            "headframe_vulkan_pictures{by=\"device\",device=\"a0a1\"} 120\n",
+            "headframe_vulkan_pictures{by=\"processors\",device=\"a0a1\"} 3\n",
+            "headframe_vulkan_seconds{device=\"a0a1\"} 1.5\n",
+            "headframe_vulkan_errors{class=\"device\",device=\"a0a1\"} 1\n",
+            "headframe_vulkan_errors{class=\"capacity\",device=\"a0a1\"} 0\n",
+            "headframe_vulkan_put_out{device=\"a0a1\",reason=\"device\"} 1\n",
+            "headframe_vulkan_put_out{device=\"a0a1\",reason=\"probe\"} 0\n",
+            "headframe_vulkan_readmitted{device=\"a0a1\"} 0\n",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+        let told = &workers_json(&stats)["vulkan"];
+        assert_eq!((&told["state"], &told["pictures"]["processors"]), (&json!("out"), &json!(3)), "{told}");
+        assert_eq!((&told["seconds"], &told["errors"]["device"]), (&json!(1.5), &json!(1)), "{told}");
     }
 
     #[test]

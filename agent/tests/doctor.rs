@@ -28,9 +28,17 @@ fn driver(names: &[&str]) -> tempfile::TempDir {
 const ALL: [&str; 4] = ["cuda", "cuvid", "nvenc", "nvml"];
 
 fn doctor(codec: &Path, driver: &Path, told: &[(&str, &str)], args: &[&str]) -> Output {
-    // State where this test may look, so that what it says does not depend on the machine.
+    configured(codec, driver, told, args, "none")
+}
+
+/// With this in `codec.vulkan`.
+fn configured(codec: &Path, driver: &Path, told: &[(&str, &str)], args: &[&str], vulkan: &str) -> Output {
+    // State where this test may look, and no card of the machine, so that what it says does not depend on that.
     let config = driver.join("headframe.toml");
-    let text = format!("state_dir = {:?}\n[gateway]\nstreams = [{{ key = \"k\", id = \"live\" }}]\n", driver.display());
+    let text = format!(
+        "state_dir = {:?}\n[codec]\nvulkan = {vulkan:?}\n[gateway]\nstreams = [{{ key = \"k\", id = \"live\" }}]\n",
+        driver.display()
+    );
     std::fs::write(&config, text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_headframe"));
     command.args(["doctor", "--role", "local-gateway", "--config"]).arg(&config).arg("--libraries").arg(driver);
@@ -101,6 +109,18 @@ fn broken_cards_and_missing_libraries_are_named_and_a_failure_is_the_exit_code()
     assert_eq!(found["state"], "warn", "{found}");
     assert!(found["found"].as_str().unwrap().contains("libnvidia-encode.so.1"), "{found}");
     assert!(of(&report, "card")[0]["found"].as_str().unwrap().ends_with("encodes nothing"), "{report:#}");
+}
+
+#[test]
+fn a_device_that_is_named_and_not_there_is_told() {
+    let Some(codec) = codec() else { return };
+    let driver = driver(&[]);
+    let report = report(&configured(&codec, driver.path(), &[], &["--json"], "a card of nobody's"));
+    let [check] = of(&report, "vulkan")[..] else { panic!("{report:#}") };
+    assert_eq!(check["state"], "warn", "{check}");
+    // By a program without Vulkan, too.
+    assert!(check["found"].as_str().unwrap().starts_with("no card scales: "), "{check}");
+    assert!(report["vulkan"]["chosen"].is_null() && report["vulkan"]["problem"].is_string(), "{report:#}");
 }
 
 #[test]

@@ -215,7 +215,7 @@ pub(crate) fn blend(known: &mut f64, seen: f64) {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::segment::{RenditionOut, SourceInfo, Timings};
+    use crate::segment::{RenditionOut, SourceInfo, Timings, VideoKind};
 
     /// Two seconds of 1080p30 as the standard ladder, with these processor seconds.
     fn made(decode: f64, scale: f64, encode: f64) -> SegmentOut {
@@ -232,6 +232,7 @@ mod tests {
         SegmentOut {
             renditions: Ladder::standard().renditions().iter().map(rendition).collect(),
             source: SourceInfo {
+                kind: VideoKind::H264,
                 width: 1920,
                 height: 1080,
                 frames: 60,

@@ -48,9 +48,25 @@ impl SegmentOut {
     }
 }
 
+/// How the pictures of a source are coded: what is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VideoKind {
+    /// ITU-T H.264.
+    H264,
+    /// ITU-T H.265.
+    Hevc,
+    /// AV1, in MP4 only.
+    Av1,
+    /// VP9, in MP4 only.
+    Vp9,
+}
+
 /// The source as decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceInfo {
+    /// How its pictures are coded.
+    pub kind: VideoKind,
     /// Luma samples per row of the first picture, cropped and turned upright.
     pub width: u32,
     /// Rows of the first picture, cropped and turned upright.
@@ -140,4 +156,20 @@ pub struct Timings {
     pub encode: Duration,
     /// From the first byte to the last, as a clock on the wall sees it.
     pub total: Duration,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_coded_in_something_that_is_read() {
+        let kinds = [VideoKind::H264, VideoKind::Hevc, VideoKind::Av1, VideoKind::Vp9];
+        assert_eq!(serde_json::to_string(&kinds).unwrap(), r#"["h264","hevc","av1","vp9"]"#);
+        assert_eq!(serde_json::from_str::<[VideoKind; 4]>(r#"["h264","hevc","av1","vp9"]"#).unwrap(), kinds);
+        for lie in [r#""vp8""#, r#""H264""#, "0", "null"] {
+            assert!(serde_json::from_str::<VideoKind>(lie).is_err(), "{lie}");
+        }
+    }
 }

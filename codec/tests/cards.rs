@@ -310,7 +310,8 @@ fn one_session_serves_all_rungs_of_all_streams() {
 #[test]
 fn twelve_ladders_share_two_sessions() {
     let rig = Rig::two_cards();
-    rig.tell(FIRST, &[("NVENC", "sessions=2")]);
+    // Slowly as processors decode for a card, so many decode engines have room for twelve streams that nobody has seen.
+    rig.tell(FIRST, &[("NVENC", "sessions=2"), ("CUVID", "decoders=4")]);
     let pool = rig.pool(Cards::These(vec![FIRST.to_owned()]));
     lending(&pool, 1);
     let rung = |name, width, height| small(name, width, height);

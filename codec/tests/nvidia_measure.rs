@@ -6,13 +6,18 @@ mod common;
 mod doubles;
 
 use std::num::NonZeroU64;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use common::{segments, small};
 use doubles::{Doubles, alone};
-use headframe_codec::engine::nvidia::{Card, measure::Reel};
+use headframe_codec::engine::nvidia::{Card, decode_rate, measure::Reel};
 use headframe_codec::nvidia::{Capabilities, Traffic, doubles as named};
 use headframe_codec::{Ladder, Limits, Rendition, ts};
+use headframe_double_ledger::System;
+
+/// Luma samples a second of a modelled decode engine.
+const SPEED: f64 = 1450e6;
 
 fn ladder() -> Ladder {
     let rung = |name, width, height| Rendition { gop_ms: 500, ..small(name, width, height) };
@@ -86,6 +91,36 @@ fn each_part_does_what_it_says() {
         drop(card);
         doubles.set("nvenc", "sessions", "0");
         assert_eq!(Card::new(device).encode(&stills, 0, 7).unwrap(), None);
+    });
+}
+
+/// Engines that are modelled have a speed, and several of them have several times that.
+#[test]
+fn what_all_decode_engines_do_together_is_measured() {
+    alone("what_all_decode_engines_do_together_is_measured", |doubles| {
+        let device = doubles.device();
+        assert!(decode_rate(&device, 1).unwrap() > 0);
+        let decoders = || doubles.report("cuvid").calls["cuvidCreateDecoder"];
+        assert_eq!(decoders(), 2);
+        let (system, id) = System::new();
+        doubles.set("cuvid", "system", &id.to_string());
+        system.modelled.store(true, Ordering::SeqCst);
+        for (engines, at_once) in [(1, 2), (3, 6), (5, 8)] {
+            doubles.set("cuvid", "decoders", &engines.to_string());
+            let before = decoders();
+            let rate = decode_rate(&device, engines).unwrap() as f64;
+            assert_eq!(decoders() - before, at_once);
+            // Not more than they do; a busy machine may be late with what it feeds them.
+            let share = rate / (f64::from(engines) * SPEED);
+            assert!((0.05..1.01).contains(&share), "{engines}: {share}");
+        }
+        system.modelled.store(false, Ordering::SeqCst);
+        // An error is one, wherever it comes, and nothing is left behind.
+        for fault in ["cuvidCreateVideoParser=2", "cuvidCreateDecoder=2@1", "cuvidDecodePicture=719@48"] {
+            doubles.set("cuvid", "fault", fault);
+            assert!(decode_rate(&device, 1).is_err(), "{fault}");
+            doubles.set("cuvid", "clear", "");
+        }
     });
 }
 

@@ -291,7 +291,9 @@ fn the_sandbox_holds_on_this_machine() {
     for attack in ATTACKS {
         assert_eq!(tried(attack.name, "all"), 1, "{}", attack.name);
         let with_card = !["device", "descriptors"].contains(&attack.name);
-        assert_eq!(tried(attack.name, "card"), usize::from(with_card), "{}", attack.name);
+        for layers in ["card", "vulkan"] {
+            assert_eq!(tried(attack.name, layers), usize::from(with_card), "{} {layers}", attack.name);
+        }
         let twice = tried(attack.name, "without_seccomp");
         assert!(
             twice == usize::from(attack.held != Held::Seccomp) || attack.held == Held::TwiceOnNew,
@@ -301,7 +303,7 @@ fn the_sandbox_holds_on_this_machine() {
     }
     assert!(LIES.iter().all(|lie| tried(lie.name, "pool") == 1));
     let twice = attempts.iter().filter(|attempt| attempt["layers"] == "without_seccomp").count();
-    assert_eq!(attempts.len(), 2 * ATTACKS.len() - 2 + twice + 2 + LIES.len());
+    assert_eq!(attempts.len(), 3 * ATTACKS.len() - 4 + twice + 2 + LIES.len());
     assert!(attempts.iter().all(|attempt| attempt["blocked"] == true));
     // What is on no list ends a worker; beside a driver it fails, and is told.
     let by = |layers: &str| {
@@ -309,11 +311,13 @@ fn the_sandbox_holds_on_this_machine() {
         of.and_then(|attempt| attempt["by"].as_str()).unwrap().to_owned()
     };
     assert_eq!(by("all"), "SIGSYS by seccomp");
-    let (told, number) = (by("card"), libc::SYS_unshare);
-    assert!(
-        told.contains(&format!("refused system call {number} of the driver")) && told.contains("not implemented"),
-        "{told}"
-    );
+    for layers in ["card", "vulkan"] {
+        let (told, number) = (by(layers), libc::SYS_unshare);
+        assert!(
+            told.contains(&format!("refused system call {number} of the driver")) && told.contains("not implemented"),
+            "{told}"
+        );
+    }
     assert_eq!(report["blocked"].as_u64(), Some(attempts.len() as u64));
     // Whoever shortens the lists has to come by here.
     assert!(ATTACKS.len() >= 48 && LIES.len() >= 24, "{} attacks, {} lies", ATTACKS.len(), LIES.len());

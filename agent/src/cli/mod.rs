@@ -20,7 +20,7 @@ use crate::gateway::Mode;
 use crate::reload::Source;
 use crate::wiring::Unsafe;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use headframe_codec::worker::Cards;
+use headframe_codec::worker::{Cards, Vulkan};
 use std::path::PathBuf;
 
 /// Turns a mining rig into a live-video transcoder that earns on an open market.
@@ -135,6 +135,9 @@ struct CardsArg {
     /// Graphics cards that transcode, instead of codec.cards: all, none, or UUIDs with commas between them
     #[arg(long, env = "HEADFRAME_CARDS", value_name = "CARDS")]
     cards: Option<Cards>,
+    /// The card without CUDA that scales for the processors, instead of codec.vulkan: auto, none, or a name or UUID
+    #[arg(long, env = "HEADFRAME_VULKAN", value_name = "CARD")]
+    vulkan: Option<Vulkan>,
 }
 
 #[derive(Args, Debug)]
@@ -285,6 +288,9 @@ impl CardsArg {
         if let Some(cards) = self.cards {
             config.codec.cards = cards;
         }
+        if let Some(vulkan) = self.vulkan {
+            config.codec.vulkan = vulkan;
+        }
     }
 }
 
@@ -336,6 +342,14 @@ mod tests {
             assert!(config.codec.cards.to_string().starts_with(due), "{:?}", config.codec.cards);
         }
         assert!(Cli::try_parse_from(["headframe", "run", "--cards", "best"]).is_err());
+        for (flag, due) in
+            [("none", Vulkan::None), ("AMD Radeon RX 580", Vulkan::Named("AMD Radeon RX 580".to_owned()))]
+        {
+            let cli = Cli::parse_from(["headframe", "gateway", "--local", "--vulkan", flag]);
+            let Command::Gateway(args) = cli.command else { panic!("not a gateway") };
+            args.cards.apply(&mut config);
+            assert_eq!(config.codec.vulkan, due);
+        }
     }
 
     #[test]

@@ -53,6 +53,9 @@ fn text(status: &Value) -> String {
         let health = card_health(card);
         lines.push(format!("card {uuid} {name}: {state}, {} segments made{health}", card["segments"]));
     }
+    if let Some(device) = workers.map(|workers| &workers["vulkan"]).filter(|device| !device.is_null()) {
+        lines.push(scaling(device));
+    }
     for ladder in status["ladders"].as_array().into_iter().flatten() {
         let names: Vec<String> = ladder["renditions"].as_array().into_iter().flatten().map(word).collect();
         let state =
@@ -82,6 +85,19 @@ fn text(status: &Value) -> String {
         lines.push(format!("stream {}: {} segments", word(&stream["id"]), stream["segments"]));
     }
     lines.join("\n") + "\n"
+}
+
+/// The line of a card that scales for the processors.
+fn scaling(device: &Value) -> String {
+    let text = |key: &str| device[key].as_str().unwrap_or("?");
+    let pictures = |by: &str| device["pictures"][by].as_u64().unwrap_or(0);
+    let (scaled, left) = (pictures("device"), pictures("processors"));
+    let each = match (scaled, device["seconds"].as_f64()) {
+        (1.., Some(seconds)) => format!(" ({:.1} ms each)", 1000.0 * seconds / scaled as f64),
+        _ => String::new(),
+    };
+    let (id, name, state) = (text("id"), text("name"), text("state"));
+    format!("scaling on {id} {name}: {state}, {scaled} pictures{each}, {left} left to the processors")
 }
 
 /// How a card is, as far as that is known, to be put behind the rest of its line.
@@ -125,6 +141,13 @@ mod tests {
                            "power_watts": 120.4, "throttled": ["thermal", "hardware"] }]);
         let told = text(&json!({ "role": "node", "workers": { "cards": hot } }));
         assert!(told.contains("3 segments made, 84 °C, 120 W, SLOWED DOWN: thermal hardware\n"), "{told}");
+        let pictures = json!({ "device": 1000, "processors": 20 });
+        let device = json!({ "id": "a0", "name": "RX", "state": "up", "pictures": pictures, "seconds": 2.5 });
+        let told = text(&json!({ "role": "gateway", "transcoding": { "workers": { "cards": [], "vulkan": device } } }));
+        let line = "scaling on a0 RX: up, 1000 pictures (2.5 ms each), 20 left to the processors\n";
+        assert!(told.contains(line), "{told}");
+        let none = text(&json!({ "role": "node", "workers": { "cards": [], "vulkan": null } }));
+        assert!(!none.contains("scaling on"), "{none}");
         let local = text(&json!({ "role": "gateway", "transcoding": { "codecs": ["h264"] } }));
         assert!(local.contains("codecs               h264\n"), "{local}");
     }

@@ -219,6 +219,7 @@ impl Cluster {
             config.codec.workers = 1;
             // All of them would want the same ones.
             config.codec.cards = headframe_codec::worker::Cards::None;
+            config.codec.vulkan = headframe_codec::worker::Vulkan::None;
             let admin = port(name, 7935 + 10 * i as u16)?;
             config.admin.listen = ([127, 0, 0, 1], admin).into();
             p2p(&mut config, port(name, 9935 + 10 * i as u16)?, &mut bootstrap);

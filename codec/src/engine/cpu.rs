@@ -1,4 +1,5 @@
-//! The engine that every machine has: libavcodec decodes, our kernels scale, libx264 encodes.
+//! The engine that every machine has: libavcodec decodes, our kernels scale, libx264 encodes. Where there is a device for it
+//! ([`super::vulkan`]), that scales.
 //!
 //! One thread decodes and scales, so that a picture is still in the cache when the rungs are made of it and only the
 //! rungs' small pictures wait in queues; every rung is encoded on a thread of its own.
@@ -13,7 +14,7 @@ use super::output::{Outlet, Sink};
 use super::rung::Made;
 use super::scaling::Scaling;
 use super::timeline::Timeline;
-use super::units;
+use super::{units, vulkan};
 use crate::budget::Limits;
 use crate::error::EngineError;
 use crate::ffi::clock::{process_time, thread_time};
@@ -25,6 +26,7 @@ use crate::segment::{SegmentOut, SourceInfo, Timings};
 use crate::ts::{Media, Unit};
 
 pub(super) fn run(
+    device: Option<&vulkan::Device>,
     ladder: &Ladder,
     mut media: Media,
     paces: &[Pace],
@@ -39,7 +41,7 @@ pub(super) fn run(
     let job = &Job { media: &media, timeline, limits, started, outlet };
     let before = process_time();
     thread::scope(|scope| {
-        let mut scaling = Scaling::new(job, ladder);
+        let mut scaling = Scaling::new(job, ladder, device);
         let mut threads = Threads::of(ladder);
         for (i, rendition) in ladder.renditions().iter().enumerate() {
             threads.spawn(scope, job, (i, rendition), paces.get(i).copied(), scaling.feed(rendition))?;

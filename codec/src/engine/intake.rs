@@ -43,6 +43,7 @@ impl<'a> Intake<'a> {
             order: Order::of(units, job.timeline.frame),
             waiting: Vec::new(),
             source: SourceInfo {
+                kind: job.media.kind,
                 width: 0,
                 height: 0,
                 frames: 0,

@@ -5,7 +5,7 @@
 //! for each stage of its work, with fixed hand-overs), which makes the output a function of the input alone (for one version
 //! of the libraries) and parallel over renditions.
 //!
-//! [`nvidia`] does the same on a graphics card.
+//! [`nvidia`] does the same on a graphics card; [`vulkan`] has a card without CUDA scale.
 
 mod codecs;
 mod cpu;
@@ -22,6 +22,7 @@ mod sei;
 pub(crate) mod sound;
 pub(crate) mod timeline;
 mod units;
+pub mod vulkan;
 
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
@@ -73,9 +74,21 @@ pub fn transcode_in_parts<'a>(
     limits: &Limits,
     sink: Sink<'_>,
 ) -> Result<SegmentOut, EngineError> {
+    transcode_on(None, ladder, input, paces, limits, sink)
+}
+
+/// As [`transcode_in_parts`], and `device` scales as far as it can.
+pub fn transcode_on<'a>(
+    device: Option<&vulkan::Device>,
+    ladder: &Ladder,
+    input: impl Into<Cow<'a, [u8]>>,
+    paces: &[Pace],
+    limits: &Limits,
+    sink: Sink<'_>,
+) -> Result<SegmentOut, EngineError> {
     let started = Instant::now();
     let media = prepare(ladder, input.into(), limits, started)?;
-    let mut out = cpu::run(ladder, media, paces, limits, started, sink)?;
+    let mut out = cpu::run(device, ladder, media, paces, limits, started, sink)?;
     out.timings.total = started.elapsed();
     Ok(out)
 }

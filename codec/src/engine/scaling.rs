@@ -3,11 +3,12 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::time::Duration;
 
-use headframe_kernels::{Isa, Orientation, UprightScaler};
+use headframe_kernels::{Isa, Orientation, SourceRef, UprightScaler, Yuv420Mut};
 
 use super::FILTER;
 use super::job::{Job, Stop};
 use super::timeline::Cadence;
+use super::vulkan::{self, Made, Turn};
 use crate::error::EngineError;
 use crate::ffi::clock::thread_time;
 use crate::ffi::picture::{Image, Look, Picture};
@@ -50,7 +51,9 @@ pub(super) struct Feed<'a> {
 /// Scales and hands on.
 pub(super) struct Scaling<'a> {
     job: &'a Job<'a>,
-    ladder: &'a Ladder,
+    sizes: Vec<(u32, u32)>,
+    /// A device that scales instead of the processor.
+    device: Option<Turn<'a>>,
     scaler: Option<UprightScaler>,
     feeds: Vec<Feed<'a>>,
     held_pts: i64,
@@ -58,8 +61,10 @@ pub(super) struct Scaling<'a> {
 }
 
 impl<'a> Scaling<'a> {
-    pub(super) fn new(job: &'a Job<'a>, ladder: &'a Ladder) -> Self {
-        Self { job, ladder, scaler: None, feeds: Vec::new(), held_pts: 0, scale: Duration::ZERO }
+    pub(super) fn new(job: &'a Job<'a>, ladder: &'a Ladder, device: Option<&'a vulkan::Device>) -> Self {
+        let sizes = ladder.renditions().iter().map(|rendition| (rendition.width, rendition.height)).collect();
+        let (device, feeds) = (device.map(Turn::of), Vec::new());
+        Self { job, sizes, device, scaler: None, feeds, held_pts: 0, scale: Duration::ZERO }
     }
 
     /// Adds the next rung of the ladder.
@@ -75,19 +80,8 @@ impl<'a> Scaling<'a> {
         let mut images = self.feeds.iter_mut().map(Feed::blank).collect::<Result<Vec<_>, _>>()?;
         let before = thread_time();
         let source = picture.view()?;
-        let refused = |error: headframe_kernels::ScaleError| EngineError::Scale { reason: error.to_string() };
-        let (kind, orientation) = (source.source(), picture.orientation);
-        // Made again when the source changes its size, format or orientation on the way.
-        let scaler = match self.scaler.take_if(|scaler| scaler.takes(kind, orientation)) {
-            Some(scaler) => scaler,
-            None => {
-                let sizes: Vec<_> = self.ladder.renditions().iter().map(|r| (r.width, r.height)).collect();
-                UprightScaler::new(kind, orientation, &sizes, FILTER, Isa::best()).map_err(refused)?
-            }
-        };
-        let scaler = self.scaler.insert(scaler);
         let mut views = images.iter_mut().map(Image::view).collect::<Result<Vec<_>, _>>()?;
-        scaler.scale(&source, &mut views).map_err(refused)?;
+        self.make(&source, picture.orientation, &mut views)?;
         drop(views);
         for (feed, image) in self.feeds.iter_mut().zip(images) {
             let mut look = picture.look();
@@ -97,6 +91,43 @@ impl<'a> Scaling<'a> {
         self.held_pts = picture.pts;
         self.scale += thread_time().saturating_sub(before);
         Ok(())
+    }
+
+    fn make(
+        &mut self,
+        source: &SourceRef<'_>,
+        orientation: Orientation,
+        out: &mut [Yuv420Mut<'_>],
+    ) -> Result<(), EngineError> {
+        let device = self.device.as_mut();
+        match device.map_or(Made::Nothing, |device| device.scale(source, orientation, &self.sizes, out)) {
+            Made::All => Ok(()),
+            Made::Nothing => self.make_here(source, orientation, out),
+            Made::ToCheck => {
+                let made = samples(out);
+                self.make_here(source, orientation, out)?;
+                if let Some(device) = self.device.as_mut().filter(|_| samples(out) != made) {
+                    device.differs();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn make_here(
+        &mut self,
+        source: &SourceRef<'_>,
+        orientation: Orientation,
+        out: &mut [Yuv420Mut<'_>],
+    ) -> Result<(), EngineError> {
+        let refused = |error: headframe_kernels::ScaleError| EngineError::Scale { reason: error.to_string() };
+        let kind = source.source();
+        // Made again when the source changes its size, format or orientation on the way.
+        let scaler = match self.scaler.take_if(|scaler| scaler.takes(kind, orientation)) {
+            Some(scaler) => scaler,
+            None => UprightScaler::new(kind, orientation, &self.sizes, FILTER, Isa::best()).map_err(refused)?,
+        };
+        self.scaler.insert(scaler).scale(source, out).map_err(refused)
     }
 
     /// Shows what is held until `end`. Returns the processor time spent scaling.
@@ -109,6 +140,17 @@ impl<'a> Scaling<'a> {
         let most = self.job.limits.frames as usize;
         self.feeds.iter_mut().try_for_each(|feed| feed.show(self.held_pts, until, most))
     }
+}
+
+/// All samples of all rungs.
+fn samples(rungs: &[Yuv420Mut<'_>]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for rung in rungs {
+        for plane in rung.to_ref().planes() {
+            (0..plane.height()).for_each(|y| all.extend_from_slice(plane.row(y)));
+        }
+    }
+    all
 }
 
 impl<'a> Feed<'a> {

@@ -1,12 +1,14 @@
 //! What a stream takes of a card, and how that is learned. Figures to begin with are those published of the card's
-//! generation ([`super::generation`]); every card corrects those of encoding, scaling and memory by what it really does. No
-//! clock of the driver shows what decoding takes of an engine.
+//! generation ([`super::generation`]); every card corrects those of encoding, scaling and memory by what it really
+//! does. No clock of the driver shows what decoding takes of an engine, so those of decoding are corrected once, by what
+//! the card decodes of H.264 when its worker starts: by one factor for all codecs, which keep the published ratio.
 
 #[cfg(test)]
 mod model;
 
 use std::time::Duration;
 
+use super::Equipment;
 use super::generation::{Generation, Index as _};
 use crate::admission::{self, blend};
 use crate::ladder::{Codec, Ladder, Preset};
@@ -27,6 +29,9 @@ const DECODED: f64 = 20.0;
 const FIXED_BYTES: f64 = 600e6;
 /// How far measured memory may be from the estimate to be believed.
 const MEMORY_RANGE: (f64, f64) = (0.25, 4.0);
+/// How much less or more than published decoding may be found to take. It is measured for a moment, when a worker
+/// starts: another program may have the decoders then, and until the next start, in months maybe, nothing corrects it.
+const DECODE_RANGE: (f64, f64) = (0.5, 2.0);
 
 /// A source as its stream was announced or last seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -134,8 +139,13 @@ impl Costs {
         let codecs = [Codec::H264, Codec::Hevc, Codec::Av1];
         let encode =
             codecs.map(|codec| presets.map(|preset| 1.0 / (generation.encode(codec, preset).fps() * HD * SMALL)));
-        let decode = codecs.map(|codec| 1.0 / (generation.decode(codec).fps() * HD));
-        Self { decode, scale: SCALE / HD, encode, memory: 1.0 }
+        Self { decode: published(generation), scale: SCALE / HD, encode, memory: 1.0 }
+    }
+
+    /// What was measured of the card's decode engines, or that nothing was; what was measured before counts no more.
+    pub(super) fn decodes(&mut self, have: &Equipment) {
+        let factor = decode_factor(have.generation, have.decoders, have.decode_samples);
+        self.decode = published(have.generation).map(|cost| cost * factor);
     }
 
     /// What `demand` takes; `here` says whether the card encodes too.
@@ -184,6 +194,20 @@ impl Costs {
     }
 }
 
+/// Seconds of a decode engine for a luma sample of H.264, HEVC and AV1.
+fn published(generation: Generation) -> [f64; 3] {
+    [Codec::H264, Codec::Hevc, Codec::Av1].map(|codec| 1.0 / (generation.decode(codec).fps() * HD))
+}
+
+/// How much more than published decoding takes, where so many engines decode so many samples of H.264 a second.
+fn decode_factor(generation: Generation, engines: u32, measured: u64) -> f64 {
+    if measured == 0 {
+        return 1.0;
+    }
+    let published = generation.decode(Codec::H264).fps() * HD * f64::from(engines);
+    (published / measured as f64).clamp(DECODE_RANGE.0, DECODE_RANGE.1)
+}
+
 /// Corrects the seconds known for a sample.
 pub(super) fn learn(known: &mut f64, samples: f64, took: Duration) {
     if samples >= 1.0 && !took.is_zero() {
@@ -196,8 +220,18 @@ mod tests {
     use super::*;
 
     fn usual() -> Demand {
+        coded_in(Codec::H264)
+    }
+
+    fn coded_in(codec: Codec) -> Demand {
         let segment = Duration::from_secs(2);
-        Demand::new(&Source { codec: Codec::H264, width: 1920, height: 1080, fps: 30.0, segment }, &Ladder::standard())
+        Demand::new(&Source { codec, width: 1920, height: 1080, fps: 30.0, segment }, &Ladder::standard())
+    }
+
+    /// A card of the generation, with so many decode engines of which so many 1080p pictures a second were measured.
+    fn measured(generation: Generation, decoders: u32, pictures: u64) -> Equipment {
+        let decode_samples = pictures * 1920 * 1080;
+        Equipment { generation, decoders, encoders: 1, memory_bytes: 8 << 30, link_bytes: 200_000_000, decode_samples }
     }
 
     #[test]
@@ -218,6 +252,35 @@ mod tests {
         // 30 of 694 and of 2172 pictures; 0.8 of 30 of 359 and of 438 times 0.8.
         assert!((old.decode - 0.0432).abs() < 1e-4 && (new.decode - 0.0138).abs() < 1e-4, "{old:?} {new:?}");
         assert!((old.encode - 0.0839).abs() < 1e-3 && (new.encode - 0.0688).abs() < 1e-3, "{old:?} {new:?}");
+    }
+
+    #[test]
+    fn decoding_takes_as_much_more_than_published_as_was_measured() {
+        let factor = |engines, pictures: u64| decode_factor(Generation::Ampere, engines, pictures * 1920 * 1080);
+        assert_eq!((factor(1, 748), factor(5, 5 * 748)), (1.0, 1.0), "as published");
+        assert!((factor(1, 935) - 0.8).abs() < 1e-9 && (factor(2, 935) - 1.6).abs() < 1e-9);
+        // Engines that others had, or a worker that does not tell the truth.
+        assert_eq!((factor(1, 1), factor(1, 100_000)), (2.0, 0.5));
+        assert_eq!([1, u64::MAX].map(|samples| decode_factor(Generation::Ampere, 1, samples)), [2.0, 0.5]);
+        assert_eq!((factor(1, 0), factor(0, 0)), (1.0, 1.0), "not measured");
+    }
+
+    #[test]
+    fn codecs_keep_the_ratio_that_is_published_and_the_newest_measurement_counts() {
+        let mut costs = Costs::new(Generation::Ampere);
+        let decode = |costs: &Costs, codec| costs.load(&coded_in(codec), true).decode;
+        // 30 of 748, 1415 and 790 pictures.
+        let published = Codec::ALL.map(|codec| decode(&costs, codec));
+        for (found, due) in published.iter().zip([0.04011, 0.02120, 0.03797]) {
+            assert!((found - due).abs() < 1e-5, "{found} {due}");
+        }
+        for (decoders, pictures, factor) in [(1, 935, 0.8), (2, 935, 1.6), (1, 200, 2.0), (1, 0, 1.0)] {
+            costs.decodes(&measured(Generation::Ampere, decoders, pictures));
+            for (codec, published) in Codec::ALL.into_iter().zip(published) {
+                let found = decode(&costs, codec);
+                assert!((found / published - factor).abs() < 1e-9, "{codec:?}: {found} {published}");
+            }
+        }
     }
 
     #[test]

@@ -79,7 +79,7 @@ enum State {
 }
 
 #[derive(Debug)]
-pub(super) struct Health {
+pub(crate) struct Health {
     state: State,
     /// Segments, and whether each failed in passing.
     recent: VecDeque<(Moment, bool)>,
@@ -91,7 +91,7 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) fn new(first_out: Duration) -> Self {
+    pub(crate) fn new(first_out: Duration) -> Self {
         Self {
             first_out,
             state: State::Well,
@@ -103,17 +103,17 @@ impl Health {
     }
 
     /// Whether it may have work at all.
-    pub(super) fn is_in(&self) -> bool {
+    pub(crate) fn is_in(&self) -> bool {
         matches!(self.state, State::Well | State::Trial(_))
     }
 
     /// Whether it is on trial: one stream.
-    pub(super) fn on_trial(&self) -> bool {
+    pub(crate) fn on_trial(&self) -> bool {
         matches!(self.state, State::Trial(_))
     }
 
     /// Why it is out from now on, if this puts it out, and for how long at least.
-    pub(super) fn on(&mut self, outcome: Outcome, now: Moment) -> Option<(Why, Duration)> {
+    pub(crate) fn on(&mut self, outcome: Outcome, now: Moment) -> Option<(Why, Duration)> {
         if !self.is_in() {
             return None;
         }
@@ -148,7 +148,7 @@ impl Health {
     }
 
     /// Whether a probe is due; if so, it counts as begun.
-    pub(super) fn probe_due(&mut self, now: Moment) -> bool {
+    pub(crate) fn probe_due(&mut self, now: Moment) -> bool {
         match self.state {
             State::Out { until } if now >= until => {
                 self.state = State::Probing { since: now };
@@ -159,12 +159,12 @@ impl Health {
     }
 
     /// Whether a probe has been on for too long.
-    pub(super) fn probe_lost(&self, now: Moment) -> bool {
+    pub(crate) fn probe_lost(&self, now: Moment) -> bool {
         matches!(self.state, State::Probing { since } if now.since(since) >= PROBE_LIMIT)
     }
 
     /// When [`Health::probe_due`] or [`Health::probe_lost`] may become true.
-    pub(super) fn next_wake(&self) -> Option<Moment> {
+    pub(crate) fn next_wake(&self) -> Option<Moment> {
         match self.state {
             State::Out { until } => Some(until),
             State::Probing { since } => Some(since.after(PROBE_LIMIT)),
@@ -173,7 +173,7 @@ impl Health {
     }
 
     /// A probe has ended. `Some(Ok)` where the card is back, `Some(Err)` where it stays out; `None` where none was on.
-    pub(super) fn probed(&mut self, works: bool, now: Moment) -> Option<Result<(), (Why, Duration)>> {
+    pub(crate) fn probed(&mut self, works: bool, now: Moment) -> Option<Result<(), (Why, Duration)>> {
         if !matches!(self.state, State::Probing { .. }) {
             return None;
         }

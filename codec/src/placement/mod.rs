@@ -40,7 +40,7 @@ use crate::units::{CardId, MAX_CARDS, Moment};
 use cost::{Costs, Load, learn};
 pub use cost::{Demand, Source};
 pub use generation::Generation;
-use health::Health;
+pub(crate) use health::Health;
 pub use health::{FIRST_OUT, Outcome, Why};
 
 /// How full a card may be with a new stream.
@@ -69,6 +69,8 @@ pub struct Equipment {
     pub memory_bytes: u64,
     /// What it can send to the host, bytes per second: about 200 MB/s on a first-generation x1 riser.
     pub link_bytes: u64,
+    /// What all decode engines were measured to decode together, luma samples of H.264 per second; 0: not measured.
+    pub decode_samples: u64,
 }
 
 /// Who encodes.
@@ -233,8 +235,8 @@ impl Placement {
         }
     }
 
-    /// A card is there. One that was known keeps what was learned of it, its health included. One more than a machine
-    /// has (64) gets no streams.
+    /// A card is there. One that was known keeps what was learned of it, its health included; what was measured of its
+    /// decoders counts anew. One more than a machine has (64) gets no streams.
     pub fn card(&mut self, id: CardId, equipment: Equipment, now: Moment) {
         if self.cards.len() >= MAX_CARDS && !self.cards.contains_key(&id) {
             return;
@@ -250,6 +252,7 @@ impl Placement {
         };
         let card = self.cards.entry(id).or_insert_with(fresh);
         card.equipment = equipment;
+        card.costs.decodes(&equipment);
         if card.sessions == 0 {
             card.none_since = Some(now);
         }

@@ -21,13 +21,17 @@ fn usual() -> Demand {
     Demand::new(&source, &Ladder::standard())
 }
 
+/// A card with so many decode and encode engines and so much memory, of which decoding was not measured.
+fn equipment(decoders: u32, encoders: u32, gib: u64) -> Equipment {
+    let (generation, memory_bytes) = (GENERATION, gib << 30);
+    Equipment { generation, decoders, encoders, memory_bytes, link_bytes: RISER, decode_samples: 0 }
+}
+
 /// Cards numbered from 0 with so many encode engines, a session pair for each.
 fn machine(processors: usize, encoders: &[u32]) -> Placement {
     let mut placement = Placement::new(processors);
     for (id, encoders) in (0..).map(CardId).zip(encoders) {
-        let (generation, encoders) = (GENERATION, *encoders);
-        let equipment = Equipment { generation, decoders: 1, encoders, memory_bytes: 12 << 30, link_bytes: RISER };
-        placement.card(id, equipment, at(0));
+        placement.card(id, equipment(1, *encoders, 12), at(0));
         placement.sessions(id, 2 * encoders, at(0));
     }
     placement
@@ -94,6 +98,22 @@ fn measured_costs_decide() {
     let first = places.iter().flatten().filter(|place| place.card == CardId(0)).count();
     let second = places.iter().flatten().filter(|place| place.card == CardId(1)).count();
     assert!((3..=5).contains(&first) && (13..=14).contains(&second), "{first} {second}");
+}
+
+#[test]
+fn what_the_last_start_measured_of_the_decoders_decides() {
+    let mut placement = machine(0, &[2]);
+    let count = |placement: &mut Placement| {
+        let placed = fill(placement, 40).iter().flatten().count();
+        (0..40).for_each(|n| placement.end(&n.to_string()));
+        placed
+    };
+    assert_eq!(count(&mut placement), 21, "0.85 of 750 pictures");
+    for (pictures, streams) in [(375, 10), (900, 25), (0, 21)] {
+        let decode_samples = pictures * 1920 * 1080;
+        placement.card(CardId(0), Equipment { decode_samples, ..equipment(1, 2, 12) }, at(1));
+        assert_eq!(count(&mut placement), streams, "{pictures}");
+    }
 }
 
 #[test]
@@ -177,8 +197,7 @@ fn late_segments_close_a_card() {
 fn cards_are_bounded() {
     let mut placement = machine(0, &[1; MAX_CARDS + 1]);
     assert_eq!((placement.cards.len(), placement.fullness(CardId(MAX_CARDS as u32))), (MAX_CARDS, None));
-    let (generation, decoders, encoders) = (GENERATION, 0, 0);
-    let equipment = Equipment { generation, decoders, encoders, memory_bytes: 1 << 30, link_bytes: RISER };
+    let equipment = equipment(0, 0, 1);
     placement.card(CardId(0), equipment, at(0));
     assert_eq!(placement.cards[&CardId(0)].equipment, equipment, "one that is known");
 }
@@ -186,9 +205,7 @@ fn cards_are_bounded() {
 #[test]
 fn memory_is_counted_and_corrected() {
     let mut placement = machine(0, &[4]);
-    let (generation, decoders, encoders) = (GENERATION, 4, 4);
-    let equipment = Equipment { generation, decoders, encoders, memory_bytes: 3 << 30, link_bytes: RISER };
-    placement.card(CardId(0), equipment, at(0));
+    placement.card(CardId(0), equipment(4, 4, 3), at(0));
     let count = |placement: &mut Placement| fill(placement, 40).iter().flatten().count();
     assert_eq!(count(&mut placement), 10);
     let expected = placement.load(CardId(0), None).memory + placement.cards[&CardId(0)].costs.fixed_bytes();

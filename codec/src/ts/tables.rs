@@ -2,22 +2,10 @@
 
 use super::packets::Packets;
 use super::{AAC_ADTS, AAC_LATM, H264, HEVC, crc32};
+pub use crate::segment::VideoKind;
 
 /// Versions of a programme's map that are heeded: it changes where advertisements begin and end.
 const MAX_VERSIONS: usize = 16;
-
-/// Video codecs that are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VideoKind {
-    /// ITU-T H.264.
-    H264,
-    /// ITU-T H.265.
-    Hevc,
-    /// AV1, in MP4 only.
-    Av1,
-    /// VP9, in MP4 only.
-    Vp9,
-}
 
 impl VideoKind {
     /// Whether it comes in NAL units behind start codes.

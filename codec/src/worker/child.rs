@@ -14,6 +14,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::ipc::{self, Answer, IpcError, PartHead, RenditionHead, Request};
 use super::vitals::Vitals;
+use super::vulkan::Scaled;
 use super::{Death, PoolConfig};
 use crate::budget::Limits;
 use crate::commit::{self, CommitError, Work};
@@ -62,6 +63,8 @@ pub(super) enum Heard {
     Part(PartHead, Option<OwnedFd>),
     /// Half of the source has been decoded.
     Halfway,
+    /// What its device for scaling did.
+    Scaled(Scaled),
 }
 
 /// The worker program without the parent's environment, whose secrets are none of its business.
@@ -86,17 +89,22 @@ pub(super) struct Worker {
     reader: Option<thread::JoinHandle<()>>,
     next_id: u64,
     vitals: Vitals,
+    /// Whether it has a device for scaling.
+    has_device: bool,
 }
 
 impl Worker {
     /// Starts a worker and waits until it has proven its sandbox. The calling thread must outlive the worker: workers
-    /// die with the thread that started them (`PR_SET_PDEATHSIG`).
-    pub(super) fn start(config: &PoolConfig) -> Result<Self, String> {
+    /// die with the thread that started them (`PR_SET_PDEATHSIG`). `device` scales for it.
+    pub(super) fn start(config: &PoolConfig, device: Option<&str>) -> Result<Self, String> {
         let limits = [("--memory", config.limits.memory_bytes), ("--output", config.limits.output_bytes)];
-        let limits = limits.map(|(flag, value)| [flag.to_owned(), value.to_string()]).concat();
-        match Self::launch(config, &limits, config.start_timeout)? {
-            (worker, Answer::Ready { version: ipc::VERSION, sandbox }) => {
-                tracing::debug!(pid = worker.pid(), sandbox, "codec worker is ready");
+        let mut arguments = limits.map(|(flag, value)| [flag.to_owned(), value.to_string()]).concat();
+        arguments.extend(device.into_iter().flat_map(|device| ["--vulkan".to_owned(), device.to_owned()]));
+        let patience = if device.is_some() { config.cards.start_timeout } else { config.start_timeout };
+        match Self::launch(config, &arguments, patience)? {
+            (mut worker, Answer::Ready { version: ipc::VERSION, sandbox }) => {
+                tracing::debug!(pid = worker.pid(), device, sandbox, "codec worker is ready");
+                worker.has_device = device.is_some();
                 Ok(worker)
             }
             (_, answer) => Err(not_ready(&config.program, &answer)),
@@ -126,7 +134,8 @@ impl Worker {
         let last_words = Arc::new(Mutex::new(VecDeque::new()));
         let reader = child.stderr.take().and_then(|pipe| spawn_reader(pipe, child.id(), Arc::clone(&last_words)));
         let vitals = Vitals::of(child.id());
-        let mut worker = Self { child, socket: Arc::new(socket), last_words, reader, next_id: 0, vitals };
+        let mut worker =
+            Self { child, socket: Arc::new(socket), last_words, reader, next_id: 0, vitals, has_device: false };
         match ipc::receive::<Answer>(&worker.socket, Some(Instant::now() + patience)) {
             Ok((answer, None)) => Ok((worker, answer)),
             Ok((answer, Some(_))) => Err(not_ready(&config.program, &answer)),
@@ -144,6 +153,11 @@ impl Worker {
 
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it has a device for scaling.
+    pub(super) fn has_device(&self) -> bool {
+        self.has_device
     }
 
     /// What it uses and may use.
@@ -181,7 +195,7 @@ impl Worker {
         let request =
             Request::Transcode { id, ladder: ladder.clone(), paces: paces.to_vec(), limits: limits.clone(), len };
         ipc::send(&self.socket, &request, Some(file.as_fd())).map_err(failed)?;
-        let mut halfway = false;
+        let (mut halfway, mut scaled) = (false, !self.has_device);
         loop {
             match ipc::receive::<Answer>(&self.socket, Some(until.min(stuck_at))).map_err(failed)? {
                 (Answer::Part { id: same, head }, file) if same == id => {
@@ -190,6 +204,12 @@ impl Worker {
                 (Answer::Halfway { id: same }, None) if same == id && !halfway => {
                     halfway = true;
                     hear(Heard::Halfway).map_err(|why| lost(Death::Protocol, why))?;
+                }
+                (Answer::Scaled { id: same, scaled: what }, None)
+                    if same == id && !scaled && what.is_plausible(limits) =>
+                {
+                    scaled = true;
+                    hear(Heard::Scaled(what)).map_err(|why| lost(Death::Protocol, why))?;
                 }
                 (Answer::Done { id: same, renditions, source, timings, paces }, None) if same == id => {
                     if paces.len() != ladder.renditions().len() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::card::{CardConfig, CardStats, MOST_SEGMENTS};
-use super::{Death, codec_program};
+use super::{Death, Vulkan, VulkanStats, codec_program};
 use crate::budget::Limits;
 use crate::sessions::Stats;
 
@@ -39,6 +39,8 @@ pub struct PoolConfig {
     pub max_backoff: Duration,
     /// Graphics cards, each with a worker of its own beside those above.
     pub cards: CardConfig,
+    /// A graphics card without CUDA that scales for the workers above.
+    pub vulkan: Vulkan,
 }
 
 impl Default for PoolConfig {
@@ -52,6 +54,7 @@ impl Default for PoolConfig {
             start_timeout: Duration::from_secs(10),
             max_backoff: Duration::from_secs(5),
             cards: CardConfig::default(),
+            vulkan: Vulkan::default(),
         }
     }
 }
@@ -104,6 +107,8 @@ pub struct PoolStats {
     pub cards: Vec<CardStats>,
     /// Their encoder sessions, where there are cards.
     pub sessions: Option<Stats>,
+    /// The card that scales for the processors, where there is one.
+    pub vulkan: Option<VulkanStats>,
 }
 
 impl PoolStats {

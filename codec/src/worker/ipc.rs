@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use super::card::CardHealth;
 use super::card::lending::Word;
+use super::vulkan::Scaled;
 use crate::budget::Limits;
 use crate::commit::{self, CommitError, Hash};
 use crate::error::EngineError;
@@ -28,7 +29,7 @@ use crate::pace::Pace;
 use crate::segment::{SourceInfo, Timings};
 
 /// Spoken by both sides; a worker of another version is refused.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 /// Most bytes of one frame.
 pub const MAX_FRAME: usize = 64 << 10;
 /// Time between two attempts to send while too much is under way.
@@ -147,6 +148,13 @@ pub enum Answer {
         /// What it is.
         head: PartHead,
     },
+    /// What the worker's device for scaling did. Said before the end of each segment by a worker that has one.
+    Scaled {
+        /// From the request.
+        id: u64,
+        /// For this segment.
+        scaled: Scaled,
+    },
     /// Half of the source has been decoded. Said at most once.
     Halfway {
         /// From the request.
@@ -216,6 +224,8 @@ pub struct CardReady {
     pub abilities: Vec<String>,
     /// Measured at the start: bytes a second from the card to the host.
     pub link_bytes: u64,
+    /// Measured at the start: luma samples of H.264 a second that all decode engines decode together; 0: not measured.
+    pub decode_samples: u64,
 }
 
 /// A [`crate::Part`] without its bytes.

@@ -3,7 +3,7 @@
 //! Parent and child share one socket, over which typed frames of at most 64 KiB pass; segment bytes travel in sealed
 //! memory files. Before its first byte of input the child locks itself up and proves it (`sandbox`), or refuses to work.
 //! A [`Pool`] keeps a number of such children alive, hands segments out, and draws conclusions from their deaths. One more
-//! child for each graphics card makes what the card can ([`card`]).
+//! child for each graphics card makes what the card can ([`card`]). A card without CUDA scales for the others (`vulkan`).
 
 mod ask;
 pub mod card;
@@ -19,6 +19,7 @@ pub mod sandbox;
 pub mod serve;
 mod streams;
 pub mod vitals;
+mod vulkan;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ pub use card::{CardConfig, CardState, CardStats, Cards};
 pub use codecs::{CodecsError, codecs};
 pub use config::{PoolConfig, PoolError, PoolStats, usual_workers};
 pub use pool::Pool;
+pub use vulkan::{Scaled, ScalingFailure, Vulkan, VulkanStats};
 
 /// Name of the program that contains the worker.
 pub const PROGRAM: &str = "headframe-codec";

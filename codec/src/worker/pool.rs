@@ -1,8 +1,9 @@
 //! A number of workers, kept alive, shared fairly by any number of threads.
 
 mod commit;
+mod device;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use super::child::{Done, Heard, Lost, Worker};
 use super::parts::Parts;
 use super::streams::Streams;
 use super::vitals::Vitals;
+use super::vulkan::Keeper;
 use super::{Death, PoolConfig, PoolError, PoolStats, ipc};
 use crate::error::{EngineError, TranscodeError};
 use crate::ladder::Ladder;
@@ -59,6 +61,10 @@ impl std::fmt::Debug for Shared {
 struct State {
     idle: Vec<Worker>,
     pids: BTreeMap<u32, Vitals>,
+    /// The card that scales for the workers, where one was found.
+    device: Option<Keeper>,
+    /// Workers that have it.
+    with_device: BTreeSet<u32>,
     /// Workers that the watchman ended, and why: the signal alone does not say.
     condemned: BTreeMap<u32, Death>,
     busy: usize,
@@ -107,6 +113,7 @@ impl Pool {
         // Workers die with the thread that starts them, so one thread starts them all and stays until the last is gone.
         let watchman = thread::Builder::new().name("codec-pool".to_owned()).spawn(move || watch.watch());
         let watchman = watchman.map_err(|error| PoolError::Start { reason: error.to_string() })?;
+        shared.look_for_device();
         let pool = Self { shared, watchman: Mutex::new(Some(watchman)), fleet };
         let mut state = pool.shared.lock();
         while state.pids.is_empty() && state.failed_starts == 0 {
@@ -218,9 +225,14 @@ impl Pool {
             })?;
             let mut made = Parts::new(ladder, limits);
             let pid = worker.pid();
+            let mut scaled = None;
             let mut hear = |heard| {
                 let (head, file) = match heard {
                     Heard::Part(head, file) => (head, file),
+                    Heard::Scaled(what) => {
+                        scaled = Some(what);
+                        return Ok(());
+                    }
                     Heard::Halfway => {
                         self.shared.halfway(pid);
                         return Ok(());
@@ -239,6 +251,7 @@ impl Pool {
             });
             match answer {
                 Ok(answer) => {
+                    self.shared.scaled(scaled, answer.as_ref().ok());
                     self.shared.release(worker, &hash);
                     if let Ok(out) = &answer {
                         turn.done(&out.paces);
@@ -272,6 +285,7 @@ impl Pool {
         PoolStats {
             cards,
             sessions: self.fleet.sessions(),
+            vulkan: state.device.as_ref().map(|device| device.stats(state.with_device.len())),
             workers: pids.len(),
             busy: state.busy,
             waiting: state.queue.len(),
@@ -290,9 +304,7 @@ impl Pool {
         let mut state = self.shared.lock();
         state.stopping = true;
         let idle = std::mem::take(&mut state.idle);
-        for worker in &idle {
-            state.pids.remove(&worker.pid());
-        }
+        idle.iter().for_each(|worker| state.forget(worker.pid()));
         drop(state);
         drop(idle);
         self.shared.changed.notify_all();
@@ -391,8 +403,8 @@ impl Shared {
         state.beginning.retain(|(began, _)| *began != worker.pid());
         state.deaths_in_row = 0;
         state.answered(hash);
-        if state.stopping {
-            state.pids.remove(&worker.pid());
+        if state.stopping || state.must_end(&worker) {
+            state.forget(worker.pid());
         } else {
             state.idle.push(worker);
         }
@@ -445,7 +457,8 @@ impl Shared {
             }
             state.end_offenders();
             state.reap_idle();
-            if state.stopping || state.pids.len() >= self.config.workers {
+            state.end_idle();
+            if state.stopping || (state.pids.len() >= self.config.workers && !state.may_have_device()) {
                 state = self.changed.wait_timeout(state, ROUND).unwrap_or_else(PoisonError::into_inner).0;
                 continue;
             }
@@ -464,15 +477,25 @@ impl Shared {
                 continue;
             }
             let started = Instant::now();
-            let worker = Worker::start(&self.config);
+            let device = self.lock().device();
+            let worker = Worker::start(&self.config, device.as_deref());
             state = self.lock();
             state.last_start = started.elapsed();
             match worker {
-                Ok(worker) if state.stopping => drop(worker),
+                Ok(worker) if state.stopping || state.must_end(&worker) => drop(worker),
                 Ok(worker) => {
                     state.failed_starts = 0;
                     state.pids.insert(worker.pid(), worker.vitals().clone());
+                    if worker.has_device() {
+                        state.with_device.insert(worker.pid());
+                        state.replace_one();
+                    }
                     state.idle.push(worker);
+                }
+                // Without it, the next one may.
+                Err(reason) if device.is_some() => {
+                    *state.restarts.entry(Death::Start).or_default() += 1;
+                    state.device_failed(&reason);
                 }
                 Err(reason) => {
                     tracing::error!(reason, "a codec worker did not start");
@@ -505,6 +528,7 @@ impl State {
 
     fn take_idle(&mut self) -> Option<Worker> {
         self.reap_idle();
+        self.end_idle();
         self.idle.pop()
     }
 
@@ -538,8 +562,15 @@ impl State {
         }
     }
 
-    fn died(&mut self, pid: u32, death: Death) {
+    /// A worker that is being ended, or has ended.
+    fn forget(&mut self, pid: u32) {
         self.pids.remove(&pid);
+        self.with_device.remove(&pid);
+    }
+
+    fn died(&mut self, pid: u32, death: Death) {
+        self.device_lost(pid, death.name());
+        self.forget(pid);
         self.condemned.remove(&pid);
         *self.restarts.entry(death).or_default() += 1;
         if death != Death::Deadline {

@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::ipc::{self, Answer, IpcError, PartHead, RenditionHead, Request, Sealed};
-use super::sandbox::{self, Profile, SandboxError};
+use super::sandbox::card::Modules;
+use super::sandbox::{self, Profile, Report, SandboxError};
+use super::vulkan::{Scaled, ScalingFailure};
 use crate::budget::Limits;
 use crate::commit::{self, CommitError, Hash, Work};
+use crate::engine::vulkan::{Device, Done, Failure};
 use crate::engine::{self, Event};
 use crate::error::EngineError;
 use crate::ffi::heap;
@@ -19,6 +22,8 @@ use crate::verify::How;
 
 /// A worker without work for so long keeps no memory.
 pub(super) const IDLE: Duration = Duration::from_secs(10);
+/// Longest account of why a device does not scale.
+const MOST_WORDS: usize = 500;
 
 /// Why a worker ended.
 #[derive(Debug, Error)]
@@ -34,9 +39,16 @@ pub enum ServeError {
     Card(String),
 }
 
-/// Serves the socket on standard input. Must be called before the process has any second thread.
-pub fn serve(profile: &Profile) -> Result<(), ServeError> {
-    let report = sandbox::enter(profile)?;
+/// Serves the socket on standard input; the device with this name or UUID scales. Must be called before the process has any
+/// second thread.
+pub fn serve(profile: &Profile, device: Option<&str>) -> Result<(), ServeError> {
+    let (report, device) = match device {
+        Some(name) => {
+            let (report, device) = with_device(profile, name)?;
+            (report, Some(device))
+        }
+        None => (sandbox::enter(profile)?, None),
+    };
     let socket = rustix::stdio::stdin();
     ipc::send(socket, &Answer::Ready { version: ipc::VERSION, sandbox: report.to_string() }, None)?;
     heap::keep();
@@ -69,21 +81,49 @@ pub fn serve(profile: &Profile) -> Result<(), ServeError> {
             Event::Halfway => ipc::send(socket, &Answer::Halfway { id }, None),
         };
         let give = |event| tell(event).map_err(|error| EngineError::Memory { what: error.to_string() });
-        match work(&ladder, &paces, &limits, Sealed::open(file, len)?, &give) {
+        let made = work(device.as_ref(), &ladder, &paces, &limits, Sealed::open(file, len)?, &give);
+        if let Some(device) = &device {
+            ipc::send(socket, &Answer::Scaled { id, scaled: scaled(device.take_done()) }, None)?;
+        }
+        match made {
             Ok(out) => ipc::send(socket, &done(id, out), None)?,
             Err(error) => ipc::send(socket, &Answer::Failed { id, error }, None)?,
         }
     }
 }
 
+/// Takes a device into use before the sandbox closes, and tries it there and inside: a driver that cannot do without what it has
+/// no longer shows that before a stranger's bytes come.
+fn with_device(profile: &Profile, name: &str) -> Result<(Report, Device), ServeError> {
+    let open = || {
+        let device = Device::open(name)?;
+        device.works()?;
+        Ok(device)
+    };
+    let (report, device) = sandbox::card::enter(profile, Modules::Rendering, None, open)?;
+    device.works().map_err(ServeError::Card)?;
+    Ok((report, device))
+}
+
+/// As the parent takes it.
+fn scaled(done: Done) -> Scaled {
+    let Done { pictures, left, took, failure } = done;
+    let failure = failure.map(|Failure { class, reason }| {
+        let reason = reason.chars().filter(|it| !it.is_control()).take(MOST_WORDS).collect();
+        ScalingFailure { class, reason }
+    });
+    Scaled { pictures, left, took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX), failure }
+}
+
 fn work(
+    device: Option<&Device>,
     ladder: &Ladder,
     paces: &[Pace],
     limits: &Limits,
     file: Sealed,
     sink: engine::Sink<'_>,
 ) -> Result<SegmentOut, EngineError> {
-    engine::transcode_in_parts(ladder, input(limits, file)?, paces, limits, sink)
+    engine::transcode_on(device, ladder, input(limits, file)?, paces, limits, sink)
 }
 
 /// A segment whose answer is asked for.

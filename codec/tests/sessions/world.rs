@@ -170,8 +170,8 @@ impl World {
         };
         for (id, engines) in (0..).map(CardId).zip(engines) {
             let (generation, decoders, encoders) = (Generation::Unknown, 1, *engines);
-            let (memory_bytes, link_bytes) = (12 << 30, 200_000_000);
-            let equipment = Equipment { generation, decoders, encoders, memory_bytes, link_bytes };
+            let (memory_bytes, link_bytes, decode_samples) = (12 << 30, 200_000_000, 0);
+            let equipment = Equipment { generation, decoders, encoders, memory_bytes, link_bytes, decode_samples };
             world.placement.card(id, equipment, Moment(Duration::ZERO));
             world.cards.insert(id, SimCard { engines: *engines, worker: None, hung: false });
             world.later(Duration::ZERO, Action::Up(id));

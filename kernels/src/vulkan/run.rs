@@ -21,12 +21,15 @@ use vulkano::pipeline::PipelineBindPoint;
 use vulkano::sync::fence::Fence;
 use vulkano::sync::{AccessFlags, DependencyInfo, MemoryBarrier, PipelineStages};
 
-use super::device::{Gpu, Place};
+use super::device::{Gpu, Kind, Place};
 use super::error::{Error, Explain};
 use super::kernel::{Call, Kernel};
 
-/// How long a device may work on one submission. A software driver takes a second for a large picture.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a device may work on one submission: a card takes some milliseconds, and one that others keep busy a moment
+/// more.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The same of a software driver, which takes a second for a large picture.
+const PATIENCE_SOFTWARE: Duration = Duration::from_secs(60);
 /// Workgroups in a row of a dispatch, and the most rows; every device takes 65535 both ways.
 const ACROSS: u64 = 32_768;
 const DOWN: u64 = 65_535;
@@ -218,7 +221,8 @@ pub(super) fn run<'a>(work: impl IntoIterator<Item = &'a mut Commands>) -> Resul
         unsafe { (functions.v1_0.queue_submit)(queue.handle(), 1, &submission, fence.handle()) }
     });
     submitted.result().map_err(|error| lose(vulkano::VulkanError::from(error).explain("submitting work")))?;
-    match fence.wait(Some(PATIENCE)) {
+    let patience = if gpu.info().kind == Kind::Software { PATIENCE_SOFTWARE } else { PATIENCE };
+    match fence.wait(Some(patience)) {
         Ok(()) => Ok(()),
         Err(vulkano::VulkanError::DeviceLost) => Err(lose(Error::Lost)),
         Err(error) => {
@@ -228,7 +232,7 @@ pub(super) fn run<'a>(work: impl IntoIterator<Item = &'a mut Commands>) -> Resul
             let _used = ManuallyDrop::new(recorded.collect::<Vec<_>>());
             gpu.shared.lost.store(true, Ordering::Relaxed);
             Err(match error {
-                vulkano::VulkanError::Timeout => Error::Hung { seconds: PATIENCE.as_secs() },
+                vulkano::VulkanError::Timeout => Error::Hung { seconds: patience.as_secs() },
                 other => other.explain("waiting for the device"),
             })
         }

@@ -1,6 +1,5 @@
 //! The graphics cards, as the worker program sees them, and what of it has never run on one.
 
-use super::codec::PATIENCE;
 use super::{Check, ask};
 use serde::Deserialize;
 use serde_json::Value;
@@ -21,13 +20,13 @@ const TRY: &str = "who has a card, please let it be judged, and open an issue of
     headframe-bench gpu --accept --json result.json; in a checkout, scripts/gpu-accept, which judges the kernels too. \
     A quick try: ffmpeg -i clip.mp4 -c copy -f segment -segment_time 2 -segment_format mpegts s%03d.ts && \
     headframe-codec gpu-test s*.ts (docs/gpu.md)";
-/// How the bus numbers display controllers, and their makers; the others' do nothing here.
+/// How the bus numbers display controllers, and their makers.
 const DISPLAY: &str = "0x03";
-const NVIDIA: &str = "0x10de";
+pub(super) const NVIDIA: &str = "0x10de";
 const OTHERS: [(&str, &str); 2] = [("0x1002", "AMD"), ("0x8086", "Intel")];
-/// Why not. README says the same.
-const NOT_YET: &str = "cards of other makers do nothing yet: there are Vulkan kernels, tested on Mesa's software \
-    driver, but the engine does not select them";
+/// How long the worker program may take for what it asks of drivers: one that was asleep takes its time to start, more
+/// with every card.
+pub(super) const DRIVERS: Duration = Duration::from_secs(90);
 
 /// What `headframe-codec gpu --json` says, as far as it is looked at here.
 #[derive(Debug, Deserialize)]
@@ -67,19 +66,18 @@ struct Broken {
 }
 
 /// The checks, and all that was said of the cards.
-pub(super) async fn all(program: &Path, libraries: Option<&Path>) -> (Vec<Check>, Option<Value>) {
+pub(super) async fn all(program: &Path, libraries: Option<&Path>, plugged: &Plugged) -> (Vec<Check>, Option<Value>) {
     let folder = libraries.map(|folder| folder.to_string_lossy().into_owned());
     let mut args = vec!["gpu", "--json"];
     args.extend(folder.iter().flat_map(|folder| ["--libraries", folder]));
-    // A driver that was asleep takes its time to start, more with every card.
-    let said = ask(program, &args, 6 * PATIENCE + Duration::from_secs(30)).await;
+    let said = ask(program, &args, DRIVERS).await;
     let read = said.and_then(|said| {
         let gpu: Value = serde_json::from_slice(&said).map_err(|error| format!("what it says of cards: {error}"))?;
         let found = Found::deserialize(&gpu).map_err(|error| format!("what it says of cards: {error}"))?;
         Ok((found, gpu))
     });
     match read {
-        Ok((found, gpu)) => (judge(&found, &Plugged::on(Path::new("/sys/bus/pci/devices")), link), Some(gpu)),
+        Ok((found, gpu)) => (judge(&found, plugged, link), Some(gpu)),
         Err(why) => {
             let remedy = "headframe-codec gpu; a driver that hangs needs a restart of the machine";
             (vec![Check::fail("cards", why, remedy), never_ran(true)], None)
@@ -113,9 +111,12 @@ fn driver(found: &Found, plugged: &Plugged) -> Check {
         let told = format!("no NVIDIA driver that works: {problems}");
         return match plugged.nvidia {
             0 => {
-                let others = plugged.others();
-                let none = format!("{told}; no NVIDIA card is plugged in either{others}: the processors do all work");
-                Check::ok("driver", format!("{none}; {NOT_YET}"))
+                let none = format!("{told}; no NVIDIA card is plugged in either");
+                let rest = match plugged.others.is_empty() {
+                    true => ": the processors do all work".to_owned(),
+                    false => format!(", but one of {}: the processors decode and encode", plugged.makers()),
+                };
+                Check::ok("driver", none + &rest)
             }
             cards => Check::warn("driver", format!("{cards} NVIDIA cards are plugged in, and {told}"), INSTALL),
         };
@@ -193,13 +194,18 @@ fn never_ran(card_here: bool) -> Check {
 
 /// Display controllers on the bus.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Plugged {
-    nvidia: usize,
+pub(super) struct Plugged {
+    pub(super) nvidia: usize,
     /// Who else has one there, each once.
-    others: BTreeSet<&'static str>,
+    pub(super) others: BTreeSet<&'static str>,
 }
 
 impl Plugged {
+    /// In this machine.
+    pub(super) fn here() -> Self {
+        Self::on(Path::new("/sys/bus/pci/devices"))
+    }
+
     fn on(devices: &Path) -> Self {
         let mut plugged = Self::default();
         for device in fs::read_dir(devices).into_iter().flatten().flatten() {
@@ -216,10 +222,9 @@ impl Plugged {
         plugged
     }
 
-    /// Nothing, or who else is there, to follow what is said of NVIDIA's.
-    fn others(&self) -> String {
-        let names: Vec<_> = self.others.iter().copied().collect();
-        if names.is_empty() { String::new() } else { format!(", but one of {}", names.join(" and one of ")) }
+    /// Who else is there, to follow "one of".
+    pub(super) fn makers(&self) -> String {
+        self.others.iter().copied().collect::<Vec<_>>().join(" and one of ")
     }
 }
 
@@ -282,7 +287,7 @@ mod tests {
             judge(&none, &plugged, |_| None)[0].found.clone()
         };
         let nothing = told(&[]);
-        assert!(nothing.contains("plugged in either: the processors") && nothing.contains(NOT_YET), "{nothing}");
+        assert!(nothing.ends_with("plugged in either: the processors do all work"), "{nothing}");
         assert!(told(&["Intel", "AMD"]).contains("either, but one of AMD and one of Intel: the processors"));
         use State::{Fail, Ok, Warn};
         assert_eq!(states(&none, 0, None), [("driver", Ok), ("silicon", Ok)]);

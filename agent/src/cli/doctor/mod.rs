@@ -5,6 +5,7 @@ mod cards;
 mod chain;
 mod codec;
 mod machine;
+mod vulkan;
 
 use super::{ConfigArg, RoleArg};
 use crate::config::{Config, ConfigError, For};
@@ -80,6 +81,8 @@ struct Report {
     checks: Vec<Check>,
     /// What `headframe-codec gpu --json` said, if anything.
     gpu: Option<serde_json::Value>,
+    /// What `headframe-codec vulkan --json` said, where it was asked.
+    vulkan: Option<serde_json::Value>,
 }
 
 pub(super) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
@@ -92,10 +95,13 @@ pub(super) async fn run(args: DoctorArgs) -> anyhow::Result<()> {
     if role != For::LocalGateway {
         checks.extend(chain::all(&config).await);
     }
-    let (found, gpu) = cards::all(&program, args.libraries.as_deref()).await;
+    let plugged = cards::Plugged::here();
+    let (found, gpu) = cards::all(&program, args.libraries.as_deref(), &plugged).await;
+    checks.extend(found);
+    let (found, vulkan) = vulkan::all(&program, &config.codec.vulkan, &plugged).await;
     checks.extend(found);
     let failed = checks.iter().filter(|check| check.state == State::Fail).count();
-    let report = Report { version: env!("CARGO_PKG_VERSION"), ok: failed == 0, checks, gpu };
+    let report = Report { version: env!("CARGO_PKG_VERSION"), ok: failed == 0, checks, gpu, vulkan };
     match args.json {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
         false => print!("{}", text(&report.checks)),

@@ -11,12 +11,14 @@ mod selftest;
 mod streams;
 mod transcode;
 mod verify;
+mod vulkan;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use headframe_codec::nvidia::Uuid;
+use headframe_codec::worker::sandbox::card::Modules;
 use headframe_codec::worker::sandbox::{Profile, lie};
 use headframe_codec::worker::{card as card_worker, serve};
 
@@ -91,6 +93,25 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say whether a card without CUDA scales with less work for the processors than they have without it
+    #[command(
+        after_help = "Tries the best device that is neither a software driver nor NVIDIA's own, or the one that is named: it has \
+        to compute what the processors do, to the bit, and a 1080p picture has to take a quarter less of a processor, and no \
+        more than 8 ms, with both ways over its link. `codec.vulkan = \"auto\"` in the configuration of `headframe` uses such a \
+        device; naming one there uses it whether that is less work or not.\n\n\
+        No card has run this yet: please open an issue of the project with what `--json` prints.\n\n\
+        Examples:\n  \
+        headframe-codec vulkan\n  \
+        headframe-codec vulkan --device 'AMD Radeon RX 580' --json"
+    )]
+    Vulkan {
+        /// Try this one: a name or UUID, as this command prints them
+        #[arg(long)]
+        device: Option<String>,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Try the NVIDIA engine on a card of this machine, with your own segments
     #[command(
         after_help = "Exit code: 0 when what the card decodes and scales equals what the processors make to the byte, and \
@@ -150,6 +171,9 @@ enum Command {
         /// Look for the driver's libraries in this folder and nowhere else
         #[arg(long, requires = "card")]
         libraries: Option<PathBuf>,
+        /// Have the device with this name or UUID scale
+        #[arg(long, conflicts_with = "card")]
+        vulkan: Option<String>,
     },
     /// Try one attack inside the sandbox (internal)
     #[command(hide = true)]
@@ -162,9 +186,12 @@ enum Command {
         /// Without any sandbox, to see that the attack is one; only those that do no harm
         #[arg(long, conflicts_with = "without_seccomp")]
         unconfined: bool,
-        /// In the sandbox of a worker with a graphics card
+        /// In the sandbox of a worker with a graphics card of NVIDIA's
         #[arg(long, conflicts_with_all = ["without_seccomp", "unconfined"])]
         card: bool,
+        /// In the sandbox of a worker with another graphics card
+        #[arg(long, conflicts_with_all = ["card", "without_seccomp", "unconfined"])]
+        vulkan: bool,
     },
     /// Prove a sandbox and then lie to the parent process on standard input (internal)
     #[command(hide = true)]
@@ -196,15 +223,16 @@ impl Confinement {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Worker { confinement, card, libraries } => {
+        Command::Worker { confinement, card, libraries, vulkan } => {
             let profile = confinement.profile();
             let served = match card {
                 Some(uuid) => card_worker::serve(&profile, uuid, libraries),
-                None => serve::serve(&profile),
+                None => serve::serve(&profile, vulkan.as_deref()),
             };
             served.map_err(|error| error.to_string())
         }
-        Command::Attack { name, confinement, without_seccomp, unconfined, card } => {
+        Command::Attack { name, confinement, without_seccomp, unconfined, card, vulkan } => {
+            let card = card.then_some(Modules::Nvidia).or(vulkan.then_some(Modules::Rendering));
             return selftest::attack(&name, &Profile { without_seccomp, ..confinement.profile() }, unconfined, card);
         }
         Command::Lie { name, confinement } => {
@@ -221,6 +249,10 @@ fn main() -> ExitCode {
         }
         Command::Gpu { libraries, json } => {
             gpu::run(libraries, json);
+            Ok(())
+        }
+        Command::Vulkan { device, json } => {
+            vulkan::run(device.as_deref(), json);
             Ok(())
         }
         Command::GpuTest(options) => {

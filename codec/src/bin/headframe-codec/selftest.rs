@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use headframe_codec::worker::sandbox::attack::{ATTACKS, Attack, Held, prepare};
+use headframe_codec::worker::sandbox::card::Modules;
 use headframe_codec::worker::sandbox::lie::{LIES, Lie};
 use headframe_codec::worker::sandbox::{self, Profile};
 use headframe_codec::worker::vitals::Vitals;
@@ -51,8 +52,10 @@ const DENIALS: [i32; 9] = [
 enum Layers {
     /// Everything.
     All,
-    /// Everything that a worker with a graphics card has.
+    /// Everything that a worker with a graphics card of NVIDIA's has.
     Card,
+    /// Everything that a worker with another graphics card has.
+    Vulkan,
     /// Everything but seccomp.
     WithoutSeccomp,
     /// What a worker checks before it works.
@@ -66,6 +69,7 @@ impl Layers {
         match self {
             Self::All => "all layers",
             Self::Card => "with a card",
+            Self::Vulkan => "with Vulkan",
             Self::WithoutSeccomp => "without seccomp",
             Self::Start => "start",
             Self::Pool => "pool",
@@ -97,7 +101,7 @@ struct Report {
 }
 
 /// The child's side: enter the sandbox, try, say how it went.
-pub(crate) fn attack(name: &str, profile: &Profile, unconfined: bool, card: bool) -> ExitCode {
+pub(crate) fn attack(name: &str, profile: &Profile, unconfined: bool, card: Option<Modules>) -> ExitCode {
     let Some(attack) = ATTACKS.iter().find(|attack| attack.name == name) else {
         eprintln!("no such attack: {name}");
         return ExitCode::FAILURE;
@@ -109,8 +113,8 @@ pub(crate) fn attack(name: &str, profile: &Profile, unconfined: bool, card: bool
     prepare();
     if !unconfined {
         let entered = match card {
-            true => sandbox::card::enter(profile, None, || Ok(())).map(|(report, ())| report),
-            false => sandbox::enter(profile),
+            Some(modules) => sandbox::card::enter(profile, modules, None, || Ok(())).map(|(report, ())| report),
+            None => sandbox::enter(profile),
         };
         match entered {
             Ok(report) if profile.without_seccomp && attack.held == Held::TwiceOnNew && !report.landlock_full => {
@@ -196,6 +200,7 @@ fn try_attack(attack: &Attack, layers: Layers) -> Result<Option<Attempt>, String
     match layers {
         Layers::WithoutSeccomp => args.push("--without-seccomp"),
         Layers::Card => args.push("--card"),
+        Layers::Vulkan => args.push("--vulkan"),
         _ => {}
     }
     let (output, killed) = Attacker::start(&args, theirs.into(), Some(ours))?.end(true)?;
@@ -250,9 +255,9 @@ fn examine(each: &mut dyn FnMut(&Attempt)) -> Result<Report, String> {
     };
     for attack in ATTACKS {
         let outside = if attack.works_outside { Some(works_outside(attack)?) } else { None };
-        for layers in [Layers::All, Layers::Card, Layers::WithoutSeccomp] {
+        for layers in [Layers::All, Layers::Card, Layers::Vulkan, Layers::WithoutSeccomp] {
             let tried = match layers {
-                Layers::Card => !WITH_CARD.contains(&attack.name),
+                Layers::Card | Layers::Vulkan => !WITH_CARD.contains(&attack.name),
                 Layers::WithoutSeccomp => attack.held != Held::Seccomp,
                 _ => true,
             };

@@ -16,11 +16,13 @@
 //! No card has run this yet; the tests run it over doubles of the driver's libraries.
 
 mod choice;
+mod decode_rate;
 mod decoding;
 mod encoding;
 mod host;
 mod lend;
 pub mod measure;
+mod moving;
 mod on_card;
 mod probe;
 pub mod proof;
@@ -65,6 +67,7 @@ use rungs::Rungs;
 use warm::Warm;
 
 pub use choice::{Choice, Engine, NoEngine, Refusal, choose};
+pub use decode_rate::decode_rate;
 pub use probe::Doubt;
 
 /// A card with everything that is kept between segments: decoders, encoder sessions, the scaler's tables. Several threads
@@ -236,7 +239,7 @@ impl Card {
         tracing::info!(reason = unfit, "the processors make this segment: the card cannot");
         self.left.fetch_add(1, Ordering::Relaxed);
         drop(job);
-        let mut out = cpu::run(ladder, media, paces, limits, started, sink)?;
+        let mut out = cpu::run(None, ladder, media, paces, limits, started, sink)?;
         self.encoded_in_software(out.timings.encode);
         out.timings.total = started.elapsed();
         Ok(out)

@@ -2,23 +2,19 @@
 
 use headframe_kernels::{Orientation, hash};
 
+use super::moving::{RATE, moving};
 use super::proof::{ladder_of, looks_like};
 use super::{Card, probe};
 use crate::budget::Limits;
 use crate::error::EngineError;
-use crate::ffi::encoder::{Encoder, Settings};
-use crate::ffi::picture::{Image, Look, Picture};
+use crate::ffi::picture::Picture;
 use crate::ladder::{Fps, Ladder, Rate, Rendition};
-use crate::nvidia::Colour;
 use crate::segment::{SegmentOut, TICKS_PER_SECOND};
-use crate::ts::{self, VideoKind, VideoUnit};
+use crate::ts::{self, VideoKind};
 use crate::verify::pictures::{AccessUnit, Pictures, cut, near};
 
 const SIZE: (u32, u32) = (640, 360);
 const PICTURES: u32 = 20;
-/// Pictures a second.
-const RATE: u32 = 30;
-const FRAME: i64 = TICKS_PER_SECOND / RATE as i64;
 
 /// Runs it on the cards that `card` makes. Says whether the card encoded, too: it may have no encoder, or no session left.
 ///
@@ -115,40 +111,7 @@ fn source() -> Result<Vec<u8>, EngineError> {
     let usual = Ladder::standard().renditions()[0].clone();
     let (width, height) = SIZE;
     let rendition = Rendition { width, height, bitrate_bps: 20_000_000, ..usual };
-    let colour = Colour { full_range: false, primaries: 1, transfer: 1, matrix: 1 };
-    let look = Look::of((1, 1), &colour);
-    let fps = Fps { num: RATE, den: 1 };
-    let mut encoder = Encoder::new(&Settings { rendition: &rendition, rate_factor: 18.0, fps, gop: RATE, look })?;
-    let mut units = Vec::new();
-    let mut take = |encoder: &mut Encoder<'_>| {
-        while let Some(encoded) = encoder.receive()? {
-            let pts = TICKS_PER_SECOND + encoded.index * FRAME;
-            units.push(VideoUnit { pts, key: encoded.key, data: encoded.data });
-        }
-        Ok::<_, EngineError>(())
-    };
-    let mut image = Image::new(width, height)?;
-    for number in 0..PICTURES {
-        let (luma, chroma) = picture(number);
-        image.fill(&luma, &chroma)?;
-        encoder.send(Some((&mut image, number.into(), number == 0)))?;
-        take(&mut encoder)?;
-    }
-    encoder.send(None)?;
-    take(&mut encoder)?;
-    Ok(ts::mux(&units, &[], ts::H264))
-}
-
-/// Soft waves that move, and colours that do not: luma, and U and V in turn.
-fn picture(number: u32) -> (Vec<u8>, Vec<u8>) {
-    let wave = |at: u32| {
-        let phase = at % 128;
-        if phase < 64 { phase } else { 127 - phase }
-    };
-    let (width, height) = SIZE;
-    let luma = |y: u32| (0..width).map(move |x| (48 + wave(x + 20 * number) + wave(2 * y + x / 2 + 7 * number)) as u8);
-    let chroma = |y: u32| (0..width).map(move |x| (96 + if x % 2 == 0 { wave(x) } else { wave(2 * y) }) as u8);
-    ((0..height).flat_map(luma).collect(), (0..height / 2).flat_map(chroma).collect())
+    Ok(ts::mux(&moving(&rendition, 18.0, PICTURES)?, &[], ts::H264))
 }
 
 #[cfg(test)]

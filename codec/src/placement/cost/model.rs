@@ -90,7 +90,8 @@ fn cards(reports: &[Value]) -> String {
     );
     for (named, name, compute, gb, encoders, decoders) in CARDS {
         let generation = Generation::of(compute);
-        let have = |link_bytes| Equipment { generation, decoders, encoders, memory_bytes: gb << 30, link_bytes };
+        let (memory_bytes, decode_samples) = (gb << 30, 0);
+        let have = |link_bytes| Equipment { generation, decoders, encoders, memory_bytes, link_bytes, decode_samples };
         let measured = measured(reports, name).map_or_else(|| "never".to_owned(), |ladders| format!("**{ladders}**"));
         let _ = write!(text, "| {named} | {name} | {gb} | {encoders} | {decoders} | ");
         if encoders == 0 {

@@ -142,10 +142,11 @@ impl Inner {
         let mut state = self.lock();
         let up = state.up_of(worker);
         let epoch = up.epoch;
-        let CardReady { compute, memory_bytes, decoders, encoders, link_bytes, .. } = *ready;
+        let CardReady { compute, memory_bytes, decoders, encoders, link_bytes, decode_samples, .. } = *ready;
         if let Some(placement) = &mut state.placement {
             let (generation, decoders) = (Generation::of(compute), decoders.max(1));
-            placement.card(card, Equipment { generation, decoders, encoders, memory_bytes, link_bytes }, now);
+            let have = Equipment { generation, decoders, encoders, memory_bytes, link_bytes, decode_samples };
+            placement.card(card, have, now);
         }
         if let Some(slot) = state.slots.get_mut(card.0 as usize) {
             slot.up = Some(up);

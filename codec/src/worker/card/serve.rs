@@ -8,13 +8,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::ipc::{self, Answer, CardReady, IpcError, Request, Sealed};
+use super::super::sandbox::card::Modules;
 use super::super::sandbox::{self, Profile};
 use super::super::serve::{IDLE, ServeError, done, give, input};
 use super::counter::Counter;
 use super::lending::ToCard;
 use super::{CardHealth, MOST_SEGMENTS, Throttle, trial};
 use crate::engine::Event;
-use crate::engine::nvidia::{Card, Doubt, Engine, Scaling, Tally, choose};
+use crate::engine::nvidia::{Card, Doubt, Engine, Scaling, Tally, choose, decode_rate};
 use crate::error::{Class, EngineError};
 use crate::ffi::heap;
 use crate::nvidia::{Decodes, Device, Driver, Encodes, Health, NvidiaError, Source, Surface, Uuid};
@@ -29,7 +30,8 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Serves the socket on standard input with the card of this UUID. Must be called before the process has any second thread.
 pub fn serve(profile: &Profile, uuid: Uuid, libraries: Option<PathBuf>) -> Result<(), ServeError> {
     let source = libraries.clone().map_or(Source::System, Source::Folder);
-    let (report, opened) = sandbox::card::enter(profile, libraries.as_deref(), || open(&source, uuid))?;
+    let (report, opened) =
+        sandbox::card::enter(profile, Modules::Nvidia, libraries.as_deref(), || open(&source, uuid))?;
     let Opened { driver, device, engine, encodes, doubts, ready, health } = opened;
     // With sessions of its own, which are closed again.
     trial::works(&Card::with(Arc::clone(&device), engine)).map_err(ServeError::Card)?;
@@ -195,6 +197,9 @@ fn open(source: &Source, uuid: Uuid) -> Result<Opened, String> {
     };
     let (driver, device, version, decodes, encodes, link_bytes) = all().map_err(|error| error.to_string())?;
     let (_, choice) = choose(&device).map_err(|error| error.to_string())?;
+    let decoders = decodes.iter().map(|it| u32::from(it.engines)).max().unwrap_or(0);
+    // Behind the test of the engine, which has woken the card up.
+    let decode_samples = decode_samples(&device, choice.engine, decoders);
     // At least one engine where it encoded, or where it is only that others have all sessions for now.
     let some = encodes.as_ref().err().is_some_and(NvidiaError::no_more_sessions);
     let known = encodes.ok();
@@ -207,14 +212,19 @@ fn open(source: &Source, uuid: Uuid) -> Result<Opened, String> {
         name: info.name.clone(),
         compute: info.compute,
         memory_bytes: info.memory_bytes,
-        decoders: decodes.iter().map(|it| u32::from(it.engines)).max().unwrap_or(0),
+        decoders,
         encoders: encodes.iter().map(|it| it.engines).max().unwrap_or(u32::from(some || choice.encodes)),
         driver: version,
         engine: choice.engine.to_string(),
         refused: choice.refused.iter().map(|it| format!("{}: {}", it.engine, it.reason)).collect(),
         doubted: choice.doubts.iter().map(ToString::to_string).collect(),
-        abilities: trusted.map(decodes_what).chain(encodes.iter().map(encodes_what)).collect(),
+        abilities: trusted
+            .map(decodes_what)
+            .chain(encodes.iter().map(encodes_what))
+            .chain((decode_samples > 0).then(|| decodes_how_much(decode_samples)))
+            .collect(),
         link_bytes,
+        decode_samples,
     };
     // What NVML opens of the card when it is first asked for it has to be open before files cannot be.
     let health = driver.health(uuid);
@@ -229,6 +239,10 @@ fn encodes_what(it: &Encodes) -> String {
     format!("encodes {} up to {}x{}", it.codec.name(), it.max.0, it.max.1)
 }
 
+fn decodes_how_much(samples: u64) -> String {
+    format!("decodes {} pictures of 1080p in H.264 a second", samples / (1920 * 1080))
+}
+
 /// The best of some copies to the host, into memory that is not pinned, as pictures for the processors go there.
 fn link_bytes(device: &Arc<Device>) -> Result<u64, NvidiaError> {
     let surface = Surface::new(device, LINK_PICTURE, 8)?;
@@ -239,4 +253,15 @@ fn link_bytes(device: &Arc<Device>) -> Result<u64, NvidiaError> {
         best = best.max(bytes as f64 / began.elapsed().max(Duration::from_micros(1)).as_secs_f64());
     }
     Ok(best as u64)
+}
+
+/// What all decode engines do together, or 0. That it cannot be measured is no reason to do without the card.
+fn decode_samples(device: &Arc<Device>, engine: Engine, engines: u32) -> u64 {
+    match engine {
+        Engine::Direct => decode_rate(device, engines).unwrap_or_else(|error| {
+            tracing::warn!(reason = %error, "how much the card decodes could not be measured");
+            0
+        }),
+        Engine::Ffmpeg => 0,
+    }
 }

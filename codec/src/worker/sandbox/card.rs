@@ -7,7 +7,7 @@
 //! | layer | before the driver is opened | afterwards |
 //! | --- | --- | --- |
 //! | descriptors, capabilities, privileges, death with the parent | as with any worker | |
-//! | Landlock | system files can be read, NVIDIA's nodes used, nothing else: no home, no state | NVIDIA's nodes, nothing else |
+//! | Landlock | system files can be read, the driver's nodes used, nothing else: no home, no state | the driver's nodes, nothing else |
 //! | limits | | address space: what the driver has reserved by then and as much more as given; more descriptors |
 //! | seccomp | | the same list, with `ioctl` and `openat` as ruled below, and the little in `ALLOWED`; what is not on it fails with "no such call" and is told once, instead of ending the process ([`refusal`]) |
 //!
@@ -32,6 +32,8 @@ const MORE_FILES: u64 = 128;
 /// Where libraries of the system and of the driver are, and what a driver asks of the kernel while it starts.
 const READABLE: &[&str] =
     &["/usr", "/lib", "/lib64", "/opt", "/run/nvidia", "/etc/ld.so.cache", "/etc/nvidia", "/proc", "/sys"];
+/// Where the kernel's direct rendering manager has its nodes.
+const DRI: &str = "/dev/dri";
 /// Nodes that any program may use.
 const PLAIN_NODES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 
@@ -55,11 +57,24 @@ const ANSWERED: &[i64] = &[libc::SYS_get_mempolicy, libc::SYS_set_mempolicy, lib
 /// others.
 const MAGIC: u64 = (b'F' as u64) << 8;
 const UVM: [u64; 2] = [0x3000_0001, 0x3000_0002];
+/// Requests of all drivers of the direct rendering manager: `DRM_IOCTL_BASE` of Linux' drm.h.
+const DRM: u64 = (b'd' as u64) << 8;
+
+/// Whose kernel modules a driver talks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Modules {
+    /// NVIDIA's own.
+    Nvidia,
+    /// Those of the direct rendering manager (DRM), through its render nodes, which can do nothing to what is displayed: AMD,
+    /// Intel and others. A driver that computes on the processor needs none.
+    Rendering,
+}
 
 /// Locks this process up around what `open` takes into use, and checks every layer. There is no way back. `libraries` is
 /// where the driver lies, if not where the system has it. Must be called before the process has any second thread.
 pub fn enter<T>(
     profile: &Profile,
+    modules: Modules,
     libraries: Option<&Path>,
     open: impl FnOnce() -> Result<T, String>,
 ) -> Result<(Report, T), SandboxError> {
@@ -71,23 +86,46 @@ pub fn enter<T>(
     rustix::thread::set_no_new_privs(true).map_err(layer("no new privileges"))?;
     let readable = READABLE.iter().map(Path::new).chain(libraries);
     super::deny_but(|ruleset| {
-        let nodes = nodes().into_iter().chain(PLAIN_NODES.iter().map(PathBuf::from));
+        let ruleset = match modules {
+            Modules::Nvidia => ruleset,
+            // Looked through for its nodes.
+            Modules::Rendering => ruleset.add_rules(path_beneath_rules([DRI], AccessFs::ReadDir))?,
+        };
+        let nodes = modules.nodes().into_iter().chain(PLAIN_NODES.iter().map(PathBuf::from));
         usable(ruleset, nodes)?.add_rules(path_beneath_rules(readable, AccessFs::from_read(ABI::V1)))
     })?;
     let opened = open().map_err(layer("the card"))?;
     let descriptors = fs::read_dir("/proc/self/fd").map_err(layer("list descriptors"))?.count() as u64;
     let memory = address_space()?.saturating_add(profile.memory_bytes);
     super::set_limits(memory, profile.output_bytes, descriptors + MAX_FILES + MORE_FILES)?;
-    let nodes = nodes();
+    let nodes = modules.nodes();
     refusal::install().map_err(layer("refusals"))?;
-    let report = super::lock(profile, || super::deny_but(|ruleset| usable(ruleset, nodes)), &calls())?;
+    let report = super::lock(profile, || super::deny_but(|ruleset| usable(ruleset, nodes)), &calls(modules))?;
     Ok((report, opened))
 }
 
-/// NVIDIA's device nodes, those that are there.
-fn nodes() -> Vec<PathBuf> {
-    let all = fs::read_dir("/dev").into_iter().flatten().flatten();
-    all.filter(|node| node.file_name().to_string_lossy().starts_with("nvidia")).map(|node| node.path()).collect()
+impl Modules {
+    /// Their device nodes, those that are there.
+    fn nodes(self) -> Vec<PathBuf> {
+        let (folder, prefix) = match self {
+            Self::Nvidia => ("/dev", "nvidia"),
+            Self::Rendering => (DRI, "renderD"),
+        };
+        let all = fs::read_dir(folder).into_iter().flatten().flatten();
+        all.filter(|node| node.file_name().to_string_lossy().starts_with(prefix)).map(|node| node.path()).collect()
+    }
+
+    /// What may be asked of them.
+    fn requests(self) -> Result<Vec<SeccompRule>, seccompiler::Error> {
+        let masked = |mask, value| Ok(SeccompRule::new(vec![condition(1, SeccompCmpOp::MaskedEq(mask), value)?])?);
+        let equal = |value| Ok(SeccompRule::new(vec![condition(1, SeccompCmpOp::Eq, value)?])?);
+        match self {
+            Self::Nvidia => {
+                [masked(0xff00, MAGIC), masked(0xffff_ff00, 0), equal(UVM[0]), equal(UVM[1])].into_iter().collect()
+            }
+            Self::Rendering => [masked(0xff00, DRM)].into_iter().collect(),
+        }
+    }
 }
 
 fn usable(
@@ -107,7 +145,7 @@ fn address_space() -> Result<u64, SandboxError> {
     Ok(pages.saturating_mul(rustix::param::page_size() as u64))
 }
 
-fn calls() -> Calls {
+fn calls(modules: Modules) -> Calls {
     let of_worker = Calls::of_worker();
     Calls {
         allowed: [of_worker.allowed, ALLOWED.to_vec()].concat(),
@@ -117,20 +155,12 @@ fn calls() -> Calls {
             .filter(|call| *call != libc::SYS_openat)
             .chain(ANSWERED.to_vec())
             .collect(),
-        ruled: || {
-            let masked = |arg, mask, value| condition(arg, SeccompCmpOp::MaskedEq(mask), value);
-            let one = |condition| SeccompRule::new(vec![condition]);
-            let requests = vec![
-                one(masked(1, 0xff00, MAGIC)?)?,
-                one(masked(1, 0xffff_ff00, 0)?)?,
-                one(condition(1, SeccompCmpOp::Eq, UVM[0])?)?,
-                one(condition(1, SeccompCmpOp::Eq, UVM[1])?)?,
-            ];
+        ruled: Box::new(move || {
             // Landlock says which paths; nothing is made in any case. `O_TMPFILE` has a bit of its own beside `O_DIRECTORY`.
             let making = (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u64;
-            let opening = vec![one(masked(2, making, 0)?)?];
-            Ok(vec![(libc::SYS_ioctl, requests), (libc::SYS_openat, opening)])
-        },
+            let opening = SeccompRule::new(vec![condition(2, SeccompCmpOp::MaskedEq(making), 0)?])?;
+            Ok(vec![(libc::SYS_ioctl, modules.requests()?), (libc::SYS_openat, vec![opening])])
+        }),
         otherwise: SeccompAction::Trap,
     }
 }

@@ -17,7 +17,7 @@ use super::{Profile, attack};
 use crate::error::EngineError;
 use crate::ladder::Fps;
 use crate::pace::{Budget, Pace};
-use crate::segment::{SourceInfo, Timings};
+use crate::segment::{SourceInfo, Timings, VideoKind};
 
 /// One lie.
 #[derive(Debug, Clone, Copy)]
@@ -192,8 +192,16 @@ pub fn serve(name: &str, profile: &Profile) -> Result<(), ServeError> {
         let (Request::Transcode { id, ladder, .. }, _file) = ipc::receive(socket, None)? else { continue };
         let start = |rung| Pace::start(rung, &Budget::new(rung, Fps { num: 30, den: 1 }));
         let paces = ladder.renditions().iter().map(start).collect();
-        let source =
-            SourceInfo { width: 2, height: 2, frames: 1, damaged: 0, first_pts: 0, duration: 3000, audio: false };
+        let source = SourceInfo {
+            kind: VideoKind::H264,
+            width: 2,
+            height: 2,
+            frames: 1,
+            damaged: 0,
+            first_pts: 0,
+            duration: 3000,
+            audio: false,
+        };
         let part = PartHead {
             rendition: 0,
             number: 0,

@@ -363,7 +363,7 @@ struct Calls {
     allowed: Vec<i64>,
     answered: Vec<i64>,
     /// Allowed where one of the rules fits the arguments.
-    ruled: fn() -> Result<Rules, seccompiler::Error>,
+    ruled: Box<dyn Fn() -> Result<Rules, seccompiler::Error>>,
     /// What becomes of all others.
     otherwise: SeccompAction,
 }
@@ -374,7 +374,7 @@ type Rules = Vec<(i64, Vec<SeccompRule>)>;
 impl Calls {
     fn of_worker() -> Self {
         let otherwise = SeccompAction::KillProcess;
-        Self { allowed: ALLOWED.to_vec(), answered: ANSWERED.to_vec(), ruled: || Ok(vec![]), otherwise }
+        Self { allowed: ALLOWED.to_vec(), answered: ANSWERED.to_vec(), ruled: Box::new(|| Ok(vec![])), otherwise }
     }
 }
 
