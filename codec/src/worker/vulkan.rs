@@ -256,7 +256,7 @@ impl Keeper {
         if let Outcome::Failed(class) = outcome {
             *self.stats.errors.entry(class).or_default() += 1;
             let (device, class) = (&self.stats.name, class.name());
-            tracing::warn!(device, class, detail, "a graphics card did not scale as it should: the processors do");
+            tracing::warn!(device, class, detail, "a graphics card did not scale as it should");
         }
         self.learn(outcome, &detail, now);
     }

@@ -61,6 +61,7 @@ pub struct Failure {
 
 /// What a device made of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "vulkan"), expect(dead_code, reason = "where there is no device nothing is made"))]
 pub(super) enum Made {
     /// All rungs.
     All,
