@@ -33,7 +33,7 @@ struct Note {
 /// The clip that was named, else the one that `scripts/clip` built last, else `None`.
 pub(crate) fn choose(given: Option<&Path>) -> Result<Option<Clip>> {
     if let Some(path) = given {
-        ensure!(path.is_file(), "clip {} is no file; build one with: ./run clip", path.display());
+        ensure!(path.exists(), "clip {} is not there; build one with: ./run clip", path.display());
         let note = path.parent().and_then(|folder| noted(&folder.join("clip.json")));
         let same = |note: &Note| note.path.file_name() == path.file_name();
         let origin = note.filter(same).map_or("named on the command line".to_owned(), |note| origin(&note));
@@ -88,6 +88,22 @@ pub(crate) struct Cut {
     pub(crate) bytes: u64,
 }
 
+/// Takes what was cut before, where `clip` is a folder of segments in MPEG-TS: those of `seconds` in the order of their names, from
+/// the one at `start` on. They are joined in `folder`.
+pub(crate) fn take(clip: &Path, folder: &Path, start: u32, seconds: u32) -> Result<Cut> {
+    let list = fs::read_dir(clip).with_context(|| format!("clip {}", clip.display()))?;
+    let mut all: Vec<PathBuf> = list.collect::<Result<Vec<_>, _>>()?.iter().map(fs::DirEntry::path).collect();
+    all.retain(|path| path.extension().is_some_and(|extension| extension == "ts"));
+    all.sort();
+    let segments = all.into_iter().skip((start / SEGMENT_S) as usize).take(seconds.div_ceil(SEGMENT_S) as usize);
+    let segments = segments.map(std::path::absolute).collect::<Result<Vec<_>, _>>()?;
+    ensure!(!segments.is_empty(), "{} has no segments (*.ts) in the seconds asked for", clip.display());
+    let whole = folder.join("source.ts");
+    let joined = segments.iter().map(fs::read).collect::<Result<Vec<_>, _>>()?.concat();
+    fs::write(&whole, joined)?;
+    summed(whole, segments)
+}
+
 /// Copies `seconds` from second `start` of `clip` into `folder` without re-encoding.
 pub(crate) fn cut(ffmpeg: &Ffmpeg, clip: &Clip, folder: &Path, start: u32, seconds: u32) -> Result<Cut> {
     let absolute = fs::canonicalize(&clip.path).with_context(|| format!("clip {}", clip.path.display()))?;
@@ -106,7 +122,10 @@ pub(crate) fn cut(ffmpeg: &Ffmpeg, clip: &Clip, folder: &Path, start: u32, secon
     ffmpeg
         .run(folder, &["-i", &joined, "-map", "0", "-c", "copy", "-f", "mpegts", "source.ts"])
         .context("join the segments")?;
-    let segments: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
+    summed(folder.join("source.ts"), names.iter().map(|name| folder.join(name)).collect())
+}
+
+fn summed(whole: PathBuf, segments: Vec<PathBuf>) -> Result<Cut> {
     let (mut hash, mut bytes) = (Sha256::new(), 0);
     for path in &segments {
         let data = fs::read(path)?;
@@ -114,7 +133,7 @@ pub(crate) fn cut(ffmpeg: &Ffmpeg, clip: &Clip, folder: &Path, start: u32, secon
         hash.update(&data);
     }
     let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Cut { whole: folder.join("source.ts"), segments, sha256, bytes })
+    Ok(Cut { whole, segments, sha256, bytes })
 }
 
 /// The segments of ffmpeg's list (name, start, end) in order. Cutting between B-pictures leaves a stump of the next
@@ -148,6 +167,7 @@ pub(crate) struct Description {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
 
@@ -157,6 +177,23 @@ mod tests {
         assert_eq!(keep(list), ["source-00000.ts", "source-00001.ts"]);
         assert_eq!(keep("source-00000.ts,0,0.5\n"), ["source-00000.ts"], "better a short one than none");
         assert!(keep("").is_empty());
+    }
+
+    #[test]
+    fn a_folder_of_segments_is_taken_as_it_is() {
+        let (clip, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for (name, bytes) in [("s2.ts", "c"), ("s0.ts", "a"), ("s1.ts", "b"), ("list.csv", "x")] {
+            fs::write(clip.path().join(name), bytes).unwrap();
+        }
+        let names = |cut: &Cut| -> Vec<String> {
+            cut.segments.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+        };
+        let all = take(clip.path(), folder.path(), 0, 20).unwrap();
+        assert_eq!((names(&all), all.bytes), (vec!["s0.ts".into(), "s1.ts".into(), "s2.ts".into()], 3));
+        assert_eq!(fs::read(&all.whole).unwrap(), b"abc");
+        assert_eq!(names(&take(clip.path(), folder.path(), 2, 3).unwrap()), ["s1.ts", "s2.ts"]);
+        let error = take(clip.path(), folder.path(), 6, 2).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("has no segments"), "{error}");
     }
 
     #[test]

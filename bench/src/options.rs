@@ -33,8 +33,8 @@ pub(crate) enum Command {
 /// What is transcoded, and by which programs.
 #[derive(Debug, Args)]
 pub(crate) struct InputOptions {
-    /// Video to transcode (H.264, any container ffmpeg reads). Default: the clip that `./run clip` built, else a
-    /// synthetic one
+    /// Video to transcode (H.264, any container ffmpeg reads), or a folder of segments in MPEG-TS, about 2 s each, which are
+    /// taken as they are in the order of their names. Default: the clip that `./run clip` built, else a synthetic one
     #[arg(long, value_name = "FILE", env = crate::clip::VARIABLE)]
     pub(crate) clip: Option<PathBuf>,
     /// Seconds of the clip to use. Default: 60 to compare, all of the clip that `./run clip` built; 20 otherwise

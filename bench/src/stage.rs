@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Everything that contestants share. Dropping it removes the clips and outputs.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    /// Not empty. The first one also cuts the clip and decodes what is judged.
+    /// Not empty where they are needed. The first one also cuts the clip and decodes what is judged.
     pub(crate) ffmpegs: Vec<Ffmpeg>,
     pub(crate) codec: PathBuf,
     pub(crate) ladder: Ladder,
@@ -48,9 +48,24 @@ impl Stage {
     /// Finds the programs, cuts the clip, and transcodes it once, which also warms the file cache.
     /// `usual` seconds of it, unless others were asked for.
     pub(crate) fn set(options: &InputOptions, usual: u32, progress: &Progress) -> Result<Self> {
+        Self::with(Ffmpeg::find_all(&options.ffmpeg)?, options, usual, progress)
+    }
+
+    /// The same, but where the clip is a folder of segments, which needs no cutting, it does without an ffmpeg.
+    pub(crate) fn set_at_best(options: &InputOptions, usual: u32, progress: &Progress) -> Result<Self> {
+        let ffmpegs = match Ffmpeg::find_all(&options.ffmpeg) {
+            Err(error) if options.clip.as_ref().is_some_and(|clip| clip.is_dir()) => {
+                progress.say(&format!("no opponent: {error:#}"));
+                Vec::new()
+            }
+            found => found?,
+        };
+        Self::with(ffmpegs, options, usual, progress)
+    }
+
+    fn with(ffmpegs: Vec<Ffmpeg>, options: &InputOptions, usual: u32, progress: &Progress) -> Result<Self> {
         let seconds = options.seconds.unwrap_or(usual);
         let machine = Machine::here();
-        let ffmpegs = Ffmpeg::find_all(&options.ffmpeg)?;
         let codec = options.codec.clone().unwrap_or_else(headframe_codec::worker::codec_program);
         let ladder = ladder(options.ladder.as_deref())?;
         let fixed = ladder.renditions().iter().find(|rendition| rendition.fps.is_some());
@@ -70,7 +85,10 @@ impl Stage {
         for ffmpeg in &ffmpegs {
             progress.say(&format!("opponent: {} ({})", ffmpeg.name(), ffmpeg.version()));
         }
-        let cut = clip::cut(&ffmpegs[0], &clip, folder.path(), options.start, seconds)?;
+        let cut = match clip.path.is_dir() {
+            true => clip::take(&clip.path, folder.path(), options.start, seconds)?,
+            false => clip::cut(&ffmpegs[0], &clip, folder.path(), options.start, seconds)?,
+        };
         progress.step("looking at the clip");
         let probe = look(&codec, &ladder, &cut)?;
         Ok(Self { ffmpegs, codec, ladder, cut, probe, clip, start_s: options.start, machine, folder })

@@ -136,6 +136,26 @@ fn a_card_without_an_encoder_is_measured_with_the_processors_encoding() {
 }
 
 #[test]
+fn where_the_segments_are_there_no_ffmpeg_is_needed() {
+    let Some((folder, codec)) = small() else { return };
+    install(folder.path());
+    std::fs::create_dir(folder.path().join("segments")).unwrap();
+    let cut = "-v error -i clip.mp4 -c copy -f segment -segment_time 2 -segment_format mpegts segments/s%03d.ts";
+    let mut ffmpeg = Command::new("ffmpeg");
+    assert!(ffmpeg.current_dir(folder.path()).args(cut.split(' ')).status().unwrap().success());
+    let args =
+        "--ladder ladder.json --streams 1 --seconds-per-step 1 --live 0 --riser 0 --ffmpeg /nonexistent/ffmpeg --clip";
+    let args: Vec<_> = args.split_ascii_whitespace().collect();
+    let output = bench(folder.path(), &codec, &[&args[..], &["segments", "--json", "report.json"]].concat(), "");
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("ffmpeg: NOT MEASURED: there is none here"), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&std::fs::read(folder.path().join("report.json")).unwrap()).unwrap();
+    assert_eq!((&report["clip"]["segments"], &report["clip"]["frames"]), (&2.into(), &60.into()), "{report:#}");
+    let cutting = bench(folder.path(), &codec, &[&args[..], &["clip.mp4"]].concat(), "");
+    assert!(!cutting.status.success() && text(&cutting).contains("install ffmpeg"), "{}", text(&cutting));
+}
+
+#[test]
 fn over_doubles_every_demand_has_a_verdict_and_no_card_is_accepted() {
     let Some((folder, codec)) = small() else { return };
     install(folder.path());

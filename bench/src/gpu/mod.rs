@@ -56,7 +56,7 @@ pub(crate) fn run(options: &GpuOptions) -> Result<()> {
     // First of all: without a card nothing needs to be prepared.
     let found = measured::find(&codec, options)?;
     let progress = Progress::new();
-    let stage = Stage::set(&options.input, 20, &progress)?;
+    let stage = Stage::set_at_best(&options.input, 20, &progress)?;
     let meter = Meter::start();
     let measured = measured::measure(&stage.codec, options, &stage.cut.segments, &progress)?;
     let size = (stage.probe.width, stage.probe.height);

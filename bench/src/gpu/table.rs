@@ -60,6 +60,9 @@ pub(super) fn text(report: &Report) -> String {
         let _ = writeln!(text, "one more ladder takes {:.0} MiB of the card's memory", bytes / f64::from(1 << 20));
     }
     live(&mut text, report);
+    if report.ffmpeg.is_empty() {
+        let _ = writeln!(text, "\nffmpeg: NOT MEASURED: there is none here");
+    }
     for theirs in &report.ffmpeg {
         let work = if theirs.encoded { "-hwaccel cuda, scale_cuda, NVENC" } else { "-hwaccel cuda, scale_cuda" };
         if let Some(reason) = &theirs.not_measured {
