@@ -138,6 +138,28 @@ fn a_worker_that_dies_with_it_costs_no_segment_and_it_comes_back() {
 }
 
 #[test]
+fn a_worker_at_work_makes_way_when_it_is_done() {
+    let Some(device) = device() else { return };
+    let pool = pool(Vulkan::Named(device), 1);
+    let bytes = clip("640x360", "30", 2.0, "");
+    // Without a pause, so that the one without the device is at work whenever one with it is ready.
+    let mut number = 0;
+    let until = Instant::now() + LONG;
+    while pool.stats().vulkan.is_none_or(|vulkan| vulkan.workers == 0) {
+        assert!(Instant::now() < until, "{:?}", pool.stats());
+        let segment = SegmentIn { stream: "s", number, bytes: &bytes };
+        pool.transcode(&small_ladder(), segment, LONG).unwrap();
+        number += 1;
+    }
+    let alone = |stats: &PoolStats| stats.workers == 1 && stats.vulkan.as_ref().is_some_and(|it| it.workers == 1);
+    while !alone(&pool.stats()) {
+        assert!(Instant::now() < until, "as many as there are to be, with the device: {:?}", pool.stats());
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(pool.stats().restarts.is_empty(), "{:?}", pool.stats());
+}
+
+#[test]
 fn without_the_device_that_was_named_the_processors_do_everything() {
     let pool = pool(Vulkan::Named("none has this name".to_owned()), 1);
     let bytes = clip("320x180", "30", 0.5, "");

@@ -3,6 +3,7 @@
 mod commit;
 mod device;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -407,6 +408,7 @@ impl Shared {
             state.forget(worker.pid());
         } else {
             state.idle.push(worker);
+            state.end_surplus(self.config.workers);
         }
         drop(state);
         self.changed.notify_all();
@@ -458,7 +460,13 @@ impl Shared {
             state.end_offenders();
             state.reap_idle();
             state.end_idle();
-            if state.stopping || (state.pids.len() >= self.config.workers && !state.may_have_device()) {
+            state.end_surplus(self.config.workers);
+            let missing = match state.pids.len().cmp(&self.config.workers) {
+                Ordering::Less => true,
+                Ordering::Equal => state.may_have_device(),
+                Ordering::Greater => false,
+            };
+            if state.stopping || !missing {
                 state = self.changed.wait_timeout(state, ROUND).unwrap_or_else(PoisonError::into_inner).0;
                 continue;
             }
@@ -488,9 +496,9 @@ impl Shared {
                     state.pids.insert(worker.pid(), worker.vitals().clone());
                     if worker.has_device() {
                         state.with_device.insert(worker.pid());
-                        state.replace_one();
                     }
                     state.idle.push(worker);
+                    state.end_surplus(self.config.workers);
                 }
                 // Without it, the next one may.
                 Err(reason) if device.is_some() => {
@@ -529,7 +537,9 @@ impl State {
     fn take_idle(&mut self) -> Option<Worker> {
         self.reap_idle();
         self.end_idle();
-        self.idle.pop()
+        // One without a device may be about to make way.
+        let with_device = self.idle.iter().rposition(Worker::has_device);
+        with_device.map(|at| self.idle.remove(at)).or_else(|| self.idle.pop())
     }
 
     fn reap_idle(&mut self) {

@@ -79,16 +79,18 @@ impl State {
         }
     }
 
-    /// Whether an idle worker should make way for one with a device.
+    /// Whether a worker should make way for one with a device, as soon as it is idle.
     pub(super) fn may_have_device(&self) -> bool {
-        self.device().is_some() && self.idle.iter().any(|worker| !worker.has_device())
+        self.device().is_some() && self.with_device.len() < self.pids.len()
     }
 
-    /// One with a device is there for it.
-    pub(super) fn replace_one(&mut self) {
-        if let Some(at) = self.idle.iter().position(|worker| !worker.has_device()) {
-            let old = self.idle.swap_remove(at);
-            self.forget(old.pid());
+    /// Ends the idle worker without a device for which one with it has come: there is one too many.
+    pub(super) fn end_surplus(&mut self, workers: usize) {
+        if self.pids.len() > workers
+            && let Some(at) = self.idle.iter().position(|worker| !worker.has_device())
+        {
+            let surplus = self.idle.swap_remove(at);
+            self.forget(surplus.pid());
         }
     }
 
