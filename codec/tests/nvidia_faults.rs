@@ -125,7 +125,7 @@ fn every_fault_of_the_decoder_ends_in_its_class() {
     let units = units((320, 180), 6);
     let functions = [
         ("cuvidGetDecoderCaps", Class::Device),
-        ("cuvidCreateDecoder", Class::Device),
+        ("cuvidCreateDecoder", Class::Capacity),
         ("cuvidCreateVideoParser", Class::Device),
         ("cuvidParseVideoData", Class::Input),
         ("cuvidDecodePicture", Class::Input),

@@ -223,7 +223,11 @@ structure! {
         colourPrimaries: u32,
         transferCharacteristics: u32,
         colourMatrix: u32,
-        rest: Words<19>,
+        chromaSampleLocationFlag: u32,
+        chromaSampleLocationTop: u32,
+        chromaSampleLocationBot: u32,
+        bitstreamRestrictionFlag: u32,
+        rest: Words<15>,
     }
 }
 
@@ -394,6 +398,10 @@ structure! {
         reportSliceOffsets = 0;
     }
 }
+
+/// Bits of [`NV_ENC_INITIALIZE_PARAMS::flags`] since 12.1: on how many engines a picture is encoded at once, here on one
+/// (`NV_ENC_SPLIT_DISABLE_MODE` in `splitEncodeMode`, bits 5 to 8). Before, bit 5 means something else.
+pub const SPLIT_DISABLED: u32 = 15 << 5;
 
 structure! {
     /// [`NV_ENC_INITIALIZE_PARAMS`] with room for what drivers before 12.2 read behind it.

@@ -115,7 +115,8 @@ impl Entry {
                 if av1::sequence(unit).is_some_and(|(other, _)| other != header) {
                     return Err(broken("the sequence header changes within the segment"));
                 }
-                out.extend_from_slice(unit);
+                // They should not be there (AV1 in ISOBMFF 2.4), and every encoder may write them.
+                out.extend(av1::without_delimiters(unit));
             }
         }
         Ok((out.len() - before) as u32)

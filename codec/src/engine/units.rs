@@ -40,6 +40,17 @@ impl Order {
     }
 }
 
+/// The units in the order in which their pictures are shown, as their order counts have it: decoders on cards want times that
+/// rise in that order. What follows a key is shown after what came before it.
+pub(super) fn as_shown(units: &[Unit]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..units.len()).collect();
+    for group in order.chunk_by_mut(|_, next| !units[*next].key) {
+        // Those without counts stay in the order in which they came.
+        group.sort_by_key(|unit| units[*unit].shown);
+    }
+    order
+}
+
 /// Cuts the `video` of a job, which comes in the pieces that the timeline was made of, into access units, before anything
 /// of it is decoded.
 pub(super) fn cut<T: AsRef<[u8]>>(job: &Job<'_>, video: impl IntoIterator<Item = T>) -> Result<Vec<Unit>, EngineError> {
@@ -90,7 +101,7 @@ pub(super) fn cut<T: AsRef<[u8]>>(job: &Job<'_>, video: impl IntoIterator<Item =
 mod tests {
     use super::*;
 
-    fn order(units: &[(bool, i32, Option<i64>)]) -> Order {
+    fn units(units: &[(bool, i32, Option<i64>)]) -> Vec<Unit> {
         let unit = |&(key, shown, time): &(bool, i32, Option<i64>)| Unit {
             data: Vec::new(),
             time,
@@ -99,7 +110,23 @@ mod tests {
             format: None,
             size: (0, 0),
         };
-        Order::of(&units.iter().map(unit).collect::<Vec<_>>(), 3000)
+        units.iter().map(unit).collect()
+    }
+
+    fn order(given: &[(bool, i32, Option<i64>)]) -> Order {
+        Order::of(&units(given), 3000)
+    }
+
+    #[test]
+    fn pictures_are_shown_by_their_counts_from_key_to_key() {
+        let shown = |given: &[(bool, i32)]| {
+            as_shown(&units(&given.iter().map(|(key, shown)| (*key, *shown, None)).collect::<Vec<_>>()))
+        };
+        assert_eq!(shown(&[(true, 0), (false, 8), (false, 4), (false, 2), (true, 0), (false, 2)]), [0, 3, 2, 1, 4, 5]);
+        // Pictures that lead an open group are shown before its key.
+        assert_eq!(shown(&[(true, 0), (false, 2), (true, 10), (false, 6), (false, 8)]), [0, 1, 3, 4, 2]);
+        assert_eq!(shown(&[(true, 0), (false, 0), (false, 0)]), [0, 1, 2], "no counts");
+        assert_eq!(shown(&[]), [0; 0]);
     }
 
     #[test]

@@ -12,7 +12,6 @@ use super::ffmpeg::failure;
 use super::picture::Image;
 use crate::error::EngineError;
 use crate::ladder::{Codec, Preset, Rate, Rendition};
-use crate::syntax::av1;
 
 /// A period that no segment is as long as.
 const NEVER: i64 = 100_000;
@@ -85,11 +84,10 @@ impl<'a> Encoder<'a> {
     }
 
     pub(super) fn receive(&mut self) -> Result<Option<Encoded>, EngineError> {
-        let next = match self.ready.pop_front() {
-            Some(encoded) => Some(encoded),
-            None => self.session.receive()?,
-        };
-        Ok(next.map(|encoded| Encoded { data: av1::without_delimiters(&encoded.data), ..encoded }))
+        match self.ready.pop_front() {
+            Some(encoded) => Ok(Some(encoded)),
+            None => self.session.receive(),
+        }
     }
 }
 
@@ -186,7 +184,6 @@ mod tests {
                 assert_eq!(shown, want, "{gop_ms} ms, {rate}");
                 for unit in &units {
                     assert_eq!(av1::sequence(&unit.data).is_some(), unit.key);
-                    assert_eq!(av1::without_delimiters(&unit.data), unit.data);
                 }
                 assert_eq!(av1::codecs(&units[0].data), "av01.0.00M.08");
                 let again = encoded(gop_ms, rate, keys).1;

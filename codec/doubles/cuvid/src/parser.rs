@@ -123,7 +123,13 @@ impl Parser {
 
     fn show(&mut self, numbers: &[i64], to: &mut impl Callbacks) -> Result<(), Refused> {
         for number in numbers {
-            let Some((surface, timestamp)) = self.waiting.remove(number) else { continue };
+            let Some((surface, mut timestamp)) = self.waiting.remove(number) else { continue };
+            // Drivers take a time that is not the earliest of those that wait for one of decoding, and put them in order.
+            if let Some((_, earliest)) = self.waiting.values_mut().min_by_key(|(_, time)| *time)
+                && *earliest < timestamp
+            {
+                std::mem::swap(earliest, &mut timestamp);
+            }
             let mut shown =
                 CUVIDPARSERDISPINFO { picture_index: surface, progressive_frame: 1, timestamp, ..Default::default() };
             if to.display(&mut shown) == 0 {

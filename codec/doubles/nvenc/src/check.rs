@@ -85,6 +85,11 @@ pub(crate) fn initialization(
     if !codec.repeats_headers {
         return Err(wrong("segments need their headers at every IDR picture"));
     }
+    // It is a size and no ratio there; who shows pictures may take it for the part that is to be seen.
+    if it.encodeGUID == nvenc::NV_ENC_CODEC_AV1_GUID && (it.darWidth < it.encodeWidth || it.darHeight < it.encodeHeight)
+    {
+        LEDGER.violation("AV1 that is to be shown smaller than it is");
+    }
     let rc = &config.rcParams;
     let lookahead = if rc.flags & NV_ENC_RC_PARAMS::enableLookahead != 0 { rc.lookaheadDepth } else { 0 };
     let quality =

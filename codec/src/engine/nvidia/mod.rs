@@ -59,6 +59,8 @@ use crate::ladder::{Ladder, Rendition};
 use crate::nvidia::{Device, Encodes, NvidiaError, Share, VideoCodec};
 use crate::pace::Pace;
 use crate::segment::{SegmentOut, SourceInfo, Timings};
+use crate::syntax::h264;
+use crate::ts::VideoKind;
 
 use decoding::Decoded;
 pub(crate) use encoding::Encoding;
@@ -293,6 +295,10 @@ impl Card {
         if !units.first().is_some_and(|unit| unit.key) {
             return Err(Halt::Unfit("a segment that does not begin with a key picture"));
         }
+        // Others begin with pictures that refer to what is not there, which the card would take from anywhere in its memory.
+        if job.media.kind == VideoKind::H264 && !units.first().is_some_and(|unit| h264::is_idr(&unit.data)) {
+            return Err(Halt::Unfit("a segment of H.264 that does not begin with an IDR picture"));
+        }
         if units.iter().any(|unit| !matches!(unit.format, Some(Format::Yuv420 | Format::Yuv420Ten))) {
             return Err(Halt::Unfit("pictures that are not 4:2:0 in 8 or 10 bits"));
         }
@@ -313,8 +319,12 @@ impl Card {
             return Err(Halt::Unfit("pictures that change their size or depth, of which FFmpeg would lose some"));
         }
         let mut decoder = self.warm.decoder(&self.device, &opening, job.limits.frame_pixels)?;
+        let shown = units::as_shown(&units);
+        let mut ranks = vec![0; units.len()];
+        shown.iter().zip(0..).for_each(|(unit, rank)| ranks[*unit] = rank);
         let mut reel = Reel {
             units: &units,
+            shown: &shown,
             intake: Intake::new(job, ladder, &units),
             rungs: Rungs::new(job, ladder, paces, spawn),
             halt: None,
@@ -328,7 +338,7 @@ impl Card {
             if let Some(whole) = at.checked_sub(decoder.lag()) {
                 reel.intake.sent(units[whole].time);
             }
-            let fed = decoder.feed(&unit.data, at as i64, &mut |picture| reel.take(self, picture));
+            let fed = decoder.feed(&unit.data, ranks[at], &mut |picture| reel.take(self, picture));
             match reel.halted(fed) {
                 Err(Halt::Card(error)) if error.class() == Class::Input => {
                     reel.intake.unsent(units[at.saturating_sub(decoder.lag())].time);
@@ -403,6 +413,8 @@ impl From<NvidiaError> for EngineError {
 /// Pictures on their way from the decoder to the rungs.
 struct Reel<'u, 'a, F> {
     units: &'u [Unit],
+    /// In the order in which they are shown.
+    shown: &'u [usize],
     intake: Intake<'a>,
     rungs: Rungs<'a, F>,
     /// Why the decoder was stopped, where that was not its own fault.
@@ -422,7 +434,9 @@ where
     }
 
     fn picture(&mut self, card: &Card, picture: &Decoded<'_>) -> Result<(), Halt> {
-        let unit = usize::try_from(picture.time).ok().and_then(|at| self.units.get(at));
+        // Drivers put times that do not rise with the pictures in order, so their place in it is the time that they are given.
+        let rank = usize::try_from(picture.time).ok();
+        let unit = rank.and_then(|rank| self.units.get(*self.shown.get(rank)?));
         let size = picture.format.size;
         let seen = Seen { given: unit.and_then(|unit| unit.time), size, upright: size, damaged: picture.damaged };
         let pts = self.intake.picture(&seen)?;

@@ -5,6 +5,9 @@ use crate::ladder::{Fps, Preset, Rate, Rendition};
 use crate::nvidia::{EncoderSettings, Format, RateControl, Tuning};
 use crate::sessions::Spec;
 
+/// Numbers of a display aspect ratio, which FFmpeg holds to as much.
+const LARGEST_RATIO: u32 = 1 << 20;
+
 /// Of a rendition of pictures of `format`, whose samples shall be `aspect`.
 ///
 /// Keys are where the engine asks for them. The buffer holds a second at the ordered rate, as everywhere.
@@ -15,11 +18,15 @@ pub(super) fn of(rendition: &Rendition, fps: Fps, aspect: (i32, i32), format: &F
     let (across, down) = (width * aspect.0.unsigned_abs().max(1), height * aspect.1.unsigned_abs().max(1));
     // Both are above zero, and so is what divides them.
     let common = gcd(across.into(), down.into()) as u32;
+    let (mut across, mut down) = (across / common, down / common);
+    while across.max(down) > LARGEST_RATIO {
+        (across, down) = ((across / 2).max(1), (down / 2).max(1));
+    }
     EncoderSettings {
         codec,
         size: (width, height),
         max_size: (class.max_width, class.max_height),
-        aspect: (across / common, down / common),
+        aspect: (across, down),
         rate: (fps.num, fps.den),
         bitrate_bps,
         control: match rendition.rate {
@@ -72,5 +79,8 @@ mod tests {
         assert_eq!((told.aspect, told.size, told.max_size), ((16, 9), (1280, 720), (1280, 720)));
         let told = of(&ladder.renditions()[3], Fps { num: 30, den: 1 }, (64, 45), &full_hd);
         assert_eq!(told.aspect, (1024, 405));
+        let told = of(&ladder.renditions()[3], Fps { num: 30, den: 1 }, (65_521, 65_519), &full_hd);
+        let (across, down) = (f64::from(told.aspect.0), f64::from(told.aspect.1));
+        assert!(told.aspect.0 <= LARGEST_RATIO && (across / down * 9.0 / 16.0 - 65_521.0 / 65_519.0).abs() < 1e-5);
     }
 }

@@ -133,7 +133,8 @@ impl Engine {
                 _ => cuvid::cudaVideoSurfaceFormat_P016,
             },
             DeinterlaceMode: cuvid::cudaVideoDeinterlaceMode_Weave,
-            // The driver wants even sizes; what is more than the picture is not read.
+            // The driver wants even sizes. What is more than the picture is not read, and must not be filled by stretching it.
+            target_rect: Area16 { left: 0, top: 0, right: corner(width as c_int), bottom: corner(height as c_int) },
             ulTargetWidth: width.next_multiple_of(2).into(),
             ulTargetHeight: height.next_multiple_of(2).into(),
             ulNumOutputSurfaces: stream.limits.pictures as u64,
@@ -300,20 +301,26 @@ struct Stream {
     sink: Option<NonNull<Sink<'static>>>,
     /// The first thing that went wrong in a callback of this call.
     error: Option<NvidiaError>,
+    /// A format was refused, after which a parser gives nothing any more.
+    refused: Option<NvidiaError>,
 }
 
 impl Stream {
     fn check(&self, found: &CUVIDEOFORMAT, format: &Format) -> Result<(), NvidiaError> {
-        let (width, height) = (found.coded_width, found.coded_height);
-        let pixels = u64::from(width) * u64::from(height);
-        if pixels > self.limits.frame_pixels {
+        // The limit is of what is shown, as for the processors; what is coded is a little more.
+        let (width, height) = format.size;
+        if u64::from(width) * u64::from(height) > self.limits.frame_pixels {
             let what = format!("pictures of {width}x{height} exceed the limit of {} samples", self.limits.frame_pixels);
             return Err(NvidiaError::Stream { what });
         }
+        let (width, height) = (found.coded_width, found.coded_height);
         let can = self.device.decodes_codec(self.codec, format.bit_depth)?;
         let fits = can.is_some_and(|can| {
             let range = |value, min, max| (min..=max).contains(&value);
-            range(width, can.min.0, can.max.0) && range(height, can.min.1, can.max.1)
+            let blocks = u64::from(width.div_ceil(16)) * u64::from(height.div_ceil(16));
+            range(width, can.min.0, can.max.0)
+                && range(height, can.min.1, can.max.1)
+                && blocks <= u64::from(can.macroblocks)
         });
         if !fits {
             let bits = format.bit_depth;
@@ -327,10 +334,11 @@ impl Stream {
     /// every end of a segment; the decoder stays if it can decode that.
     fn sequence(&mut self, found: &CUVIDEOFORMAT) -> Result<c_int, NvidiaError> {
         let format = format(found)?;
-        let engine = match self.engine.take() {
-            Some((engine, _)) if engine.shape == Shape::of(found) => engine,
-            // Pictures of the old one keep it until they are dropped.
-            _ => Arc::new(Engine::create(self, found, &format)?),
+        // Pictures of the old one keep it until they are dropped; otherwise it makes room for the new one.
+        let stays = self.engine.take().filter(|(engine, _)| engine.shape == Shape::of(found));
+        let engine = match stays {
+            Some((engine, _)) => engine,
+            None => Arc::new(Engine::create(self, found, &format)?),
         };
         let surfaces = engine.surfaces;
         self.engine = Some((engine, format));
@@ -386,7 +394,7 @@ unsafe extern "C" fn on_sequence(user: *mut c_void, format: *mut CUVIDEOFORMAT) 
     let stream = unsafe { &mut *user.cast::<Stream>() };
     // SAFETY: the parser's own structure, valid during this call.
     let format = unsafe { &*format };
-    stream.step(|stream| stream.sequence(format))
+    stream.step(|stream| stream.sequence(format).inspect_err(|error| stream.refused = Some(error.clone())))
 }
 
 unsafe extern "C" fn on_decode(user: *mut c_void, picture: *mut CUVIDPICPARAMS) -> c_int {
@@ -436,6 +444,7 @@ impl Decoder {
             engine: None,
             sink: None,
             error: None,
+            refused: None,
         });
         let stream = NonNull::from(Box::leak(stream));
         let mut it =
@@ -458,6 +467,8 @@ impl Decoder {
             return Err(NvidiaError::Broken { what: "decoder" });
         }
         self.destroy_parser();
+        // SAFETY: live and ours alone: no callback runs outside of `parse`.
+        unsafe { self.stream.as_mut() }.refused = None;
         self.create_parser().inspect_err(|_| self.broken = true)
     }
 
@@ -509,6 +520,11 @@ impl Decoder {
         &mut self,
         sink: &mut (dyn FnMut(Picture) -> Result<(), NvidiaError> + '_),
     ) -> Result<(), NvidiaError> {
+        // That was told when the format came.
+        // SAFETY: live and ours alone: no callback runs outside of `parse`.
+        if unsafe { self.stream.as_ref().refused.is_some() } {
+            return Ok(());
+        }
         self.parse(CUVIDSOURCEDATAPACKET { flags: cuvid::CUVID_PKT_ENDOFSTREAM, ..Default::default() }, sink)
     }
 
@@ -519,6 +535,10 @@ impl Decoder {
     ) -> Result<(), NvidiaError> {
         if self.broken {
             return Err(NvidiaError::Broken { what: "decoder" });
+        }
+        // SAFETY: live and ours alone: no callback runs outside of the call below.
+        if let Some(refused) = unsafe { &self.stream.as_ref().refused } {
+            return Err(refused.clone());
         }
         let cuvid = cuvid(&self.device)?;
         let link = &self.device.link;
@@ -543,6 +563,7 @@ impl Decoder {
         // What is given back later is heard at the next call.
         let refused = CUresult(stream.mapped.refused.swap(0, Ordering::Relaxed));
         let outcome = outcome.and_then(|()| self.device.driver().check("cuvidUnmapVideoFrame64", refused));
+        let outcome = outcome.map_err(|error| error.of_stream(&self.device));
         outcome.inspect_err(|error| self.broken = error.class() != crate::error::Class::Input)
     }
 }

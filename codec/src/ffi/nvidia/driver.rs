@@ -68,6 +68,8 @@ pub struct Decodes {
     pub min: (u32, u32),
     /// Largest pictures, width and height.
     pub max: (u32, u32),
+    /// Most blocks of 16 by 16 samples of a picture.
+    pub macroblocks: u32,
     /// Decoders on the chip that can do it.
     pub engines: u8,
 }
@@ -385,6 +387,7 @@ impl Device {
             bit_depth,
             min: (caps.nMinWidth.into(), caps.nMinHeight.into()),
             max: (caps.nMaxWidth, caps.nMaxHeight),
+            macroblocks: caps.nMaxMBCount,
             // Drivers before API 11.0 leave it zero.
             engines: caps.nNumNVDECs.max(1),
         }))

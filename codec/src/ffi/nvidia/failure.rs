@@ -6,6 +6,7 @@ use headframe_nv_sys::nvenc::{self, NVENCSTATUS};
 use headframe_nv_sys::{Api, LoadError};
 use thiserror::Error;
 
+use super::device::Device;
 use crate::error::Class;
 
 /// Why something could not be done with an NVIDIA card.
@@ -116,6 +117,12 @@ pub enum NvidiaError {
     },
 }
 
+/// Calls that tell the driver what a session is to make.
+const SETTING_UP: [&str; 3] = ["nvEncInitializeEncoder", "nvEncGetEncodePresetConfigEx", "nvEncReconfigureEncoder"];
+
+/// Calls whose errors may be the stream's fault.
+pub(super) const OF_STREAM: [&str; 2] = ["cuvidParseVideoData", "cuvidDecodePicture"];
+
 impl NvidiaError {
     /// A session could not be opened because the system has no more of them. The cap of consumer cards counts the sessions
     /// of all processes on all cards, and drivers report it in two ways, of which one also means that memory ran out.
@@ -129,6 +136,17 @@ impl NvidiaError {
         matches!(self, Self::Nvenc { code, .. } if NVENCSTATUS(*code) == nvenc::NV_ENC_ERR_OUT_OF_MEMORY)
     }
 
+    /// Drivers say "unknown error" of streams that they do not like, and of cards that are lost. It is the stream's where the
+    /// card still answers.
+    pub(super) fn of_stream(self, device: &Device) -> Self {
+        let unknown = matches!(&self, Self::Cuda { call, code, .. }
+            if OF_STREAM.contains(call) && CUresult(*code) == cuda::CUDA_ERROR_UNKNOWN);
+        match unknown && device.memory().is_ok() {
+            true => Self::Stream { what: format!("the driver does not take this stream: {self}") },
+            false => self,
+        }
+    }
+
     /// What to do about it.
     pub fn class(&self) -> Class {
         match self {
@@ -137,8 +155,10 @@ impl NvidiaError {
             Self::Unsupported { .. } | Self::Full { .. } => Class::Capacity,
             Self::Stream { .. } => Class::Input,
             Self::Cuda { call, code, .. } => {
-                let of_stream = matches!(*call, "cuvidParseVideoData" | "cuvidDecodePicture");
+                let of_stream = OF_STREAM.contains(call);
                 match CUresult(*code) {
+                    // Of a profile, say, of which a driver does not tell beforehand that the chip lacks it.
+                    cuda::CUDA_ERROR_INVALID_VALUE if *call == "cuvidCreateDecoder" => Class::Capacity,
                     cuda::CUDA_ERROR_INVALID_VALUE | cuda::CUDA_ERROR_INVALID_IMAGE if of_stream => Class::Input,
                     CUresult(code) => class_of(&CudaError::Driver { call, code }),
                 }
@@ -150,8 +170,12 @@ impl NvidiaError {
                 _ if *code == ffmpeg_next::ffi::AVERROR_INVALIDDATA => Class::Input,
                 _ => Class::Device,
             },
-            Self::Nvenc { code, .. } => match NVENCSTATUS(*code) {
+            Self::Nvenc { call, code, .. } => match NVENCSTATUS(*code) {
                 nvenc::NV_ENC_ERR_LOCK_BUSY | nvenc::NV_ENC_ERR_ENCODER_BUSY => Class::Transient,
+                // What it says to a size below its least, or to a level that the rate does not fit: of what was ordered.
+                nvenc::NV_ENC_ERR_INVALID_PARAM if SETTING_UP.contains(call) => Class::Capacity,
+                // Of the session, whose buffers its driver took for large enough.
+                nvenc::NV_ENC_ERR_NOT_ENOUGH_BUFFER => Class::Transient,
                 nvenc::NV_ENC_ERR_OUT_OF_MEMORY
                 | nvenc::NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY
                 | nvenc::NV_ENC_ERR_NO_ENCODE_DEVICE
@@ -194,11 +218,16 @@ mod tests {
         for code in [3, 8, 15, 20, 26, 999, u32::MAX] {
             assert_eq!(nvenc(code), Class::Device, "{code}");
         }
+        for (call, due) in [("nvEncInitializeEncoder", Class::Capacity), ("nvEncEncodePicture", Class::Device)] {
+            assert_eq!(NvidiaError::Nvenc { call, code: 8, reason: String::new() }.class(), due, "{call}");
+        }
+        assert_eq!(nvenc(14), Class::Transient);
         let cuda = |call, code| NvidiaError::Cuda { call, code, name: String::new() }.class();
         assert_eq!(cuda("cuvidParseVideoData", 1), Class::Input);
         assert_eq!(cuda("cuMemcpy2D_v2", 1), Class::Device);
         assert_eq!(cuda("cuMemAllocPitch_v2", 2), Class::Capacity);
         assert_eq!(cuda("cuvidCreateDecoder", 801), Class::Capacity);
+        assert_eq!(cuda("cuvidCreateDecoder", 1), Class::Capacity);
         assert_eq!(cuda("cuCtxPushCurrent_v2", 600), Class::Transient);
         // A card in exclusive mode that another process holds, as the kernels' table has it.
         assert_eq!(cuda("cuDevicePrimaryCtxRetain", 46), Class::Transient);

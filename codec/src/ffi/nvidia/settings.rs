@@ -4,9 +4,9 @@ use headframe_nv_sys::Api;
 use headframe_nv_sys::nvenc::{
     GUID, Initialize, NV_ENC_AV1_PROFILE_MAIN_GUID, NV_ENC_BIT_DEPTH, NV_ENC_CONFIG, NV_ENC_CONFIG_AV1,
     NV_ENC_CONFIG_H264, NV_ENC_CONFIG_H264_VUI_PARAMETERS, NV_ENC_CONFIG_HEVC, NV_ENC_H264_PROFILE_HIGH_GUID,
-    NV_ENC_HEVC_PROFILE_MAIN_GUID, NV_ENC_HEVC_PROFILE_MAIN10_GUID, NV_ENC_PARAMS_RC_CBR, NV_ENC_PARAMS_RC_VBR,
-    NV_ENC_PRESET_GUIDS, NV_ENC_RC_PARAMS, NV_ENC_TUNING_INFO, NV_ENC_TUNING_INFO_HIGH_QUALITY,
-    NV_ENC_TUNING_INFO_LOW_LATENCY, NV_ENC_TUNING_INFO_ULTRA_LOW_LATENCY, NVENC_INFINITE_GOPLENGTH,
+    NV_ENC_HEVC_PROFILE_MAIN_GUID, NV_ENC_HEVC_PROFILE_MAIN10_GUID, NV_ENC_MULTI_PASS_DISABLED, NV_ENC_PARAMS_RC_CBR,
+    NV_ENC_PARAMS_RC_VBR, NV_ENC_PRESET_GUIDS, NV_ENC_RC_PARAMS, NV_ENC_TUNING_INFO, NV_ENC_TUNING_INFO_HIGH_QUALITY,
+    NV_ENC_TUNING_INFO_LOW_LATENCY, NV_ENC_TUNING_INFO_ULTRA_LOW_LATENCY, NVENC_INFINITE_GOPLENGTH, SPLIT_DISABLED,
 };
 use headframe_nv_sys::version::Structure;
 
@@ -36,7 +36,7 @@ pub enum RateControl {
         /// Upper limit, bits a second.
         peak_bps: u32,
     },
-    /// The upper limit; below it, pictures are as good as this: 1, the best, to 51.
+    /// The upper limit; below it, pictures are as good as this: 1, the best, to 51, whatever the codec's own scale.
     Quality(f32),
 }
 
@@ -114,10 +114,11 @@ impl EncoderSettings {
         }
     }
 
-    /// Whether a session that was opened with `self` can go on with `next`: only size, rates, aspect and colours may change.
+    /// Whether a session that was opened with `self` can go on with `next`: only size, rates and aspect may change. Colours
+    /// may as well by the header, but no program is known that changes them so.
     pub fn can_become(&self, next: &Self) -> bool {
-        let &Self { size, aspect, rate, bitrate_bps, control, buffer_bits, colour, .. } = next;
-        let same = Self { size, aspect, rate, bitrate_bps, control, buffer_bits, colour, ..*self };
+        let &Self { size, aspect, rate, bitrate_bps, control, buffer_bits, .. } = next;
+        let same = Self { size, aspect, rate, bitrate_bps, control, buffer_bits, ..*self };
         let control = std::mem::discriminant(&self.control) == std::mem::discriminant(&next.control);
         same == *next && control
     }
@@ -151,7 +152,7 @@ impl EncoderSettings {
             (Codec::Av1, _) => NV_ENC_AV1_PROFILE_MAIN_GUID,
         };
         config.rcParams.version = api.of(Structure::RateControl);
-        self.rate_control(&mut config.rcParams);
+        self.rate_control(api, &mut config.rcParams);
         // SAFETY: a member of a union of plain integers and pointers, all of which was initialised; the codec says which
         // member the driver reads.
         unsafe {
@@ -163,7 +164,9 @@ impl EncoderSettings {
         }
     }
 
-    fn rate_control(&self, rc: &mut NV_ENC_RC_PARAMS) {
+    fn rate_control(&self, api: Api, rc: &mut NV_ENC_RC_PARAMS) {
+        // Presets differ in it, and drivers in their presets; FFmpeg has none either unless asked.
+        rc.multiPass = NV_ENC_MULTI_PASS_DISABLED;
         rc.vbvBufferSize = self.buffer_bits;
         rc.vbvInitialDelay = self.buffer_bits;
         rc.averageBitRate = self.bitrate_bps;
@@ -177,10 +180,13 @@ impl EncoderSettings {
                 rc.maxBitRate = peak_bps.max(self.bitrate_bps);
             }
             RateControl::Quality(quality) => {
-                // Constant quality is a variable rate without an average: NVIDIA's programming guide, "Target quality".
-                let steps = (quality * 256.0).round() as u32;
+                // Constant quality is a variable rate without an average: NVIDIA's programming guide, "Target quality". The
+                // buffer goes with the average. AV1 has a scale of its own since 13.0 (`targetQuality` in nvEncodeAPI.h).
+                let stretch = if self.codec == Codec::Av1 && api >= Api::V13_0 { 63.0 / 51.0 } else { 1.0 };
+                let steps = (quality * stretch * 256.0).round() as u32;
                 rc.rateControlMode = NV_ENC_PARAMS_RC_VBR;
                 rc.averageBitRate = 0;
+                (rc.vbvBufferSize, rc.vbvInitialDelay) = (0, 0);
                 rc.maxBitRate = self.bitrate_bps;
                 rc.targetQuality = (steps >> 8) as u8;
                 rc.targetQualityLSB = (steps & 0xff) as u8;
@@ -205,6 +211,8 @@ impl EncoderSettings {
             colourPrimaries: self.colour.primaries.into(),
             transferCharacteristics: self.colour.transfer.into(),
             colourMatrix: self.colour.matrix.into(),
+            // Says that no picture waits for a later one: decoders that are not told keep as many as could.
+            bitstreamRestrictionFlag: 1,
             ..Default::default()
         }
     }
@@ -251,6 +259,18 @@ impl EncoderSettings {
         }
     }
 
+    /// AV1 has no ratio but the size at which the picture is to be shown (`render_size` in section 5.9.6 of its
+    /// specification), which decoders may take for the visible part: never smaller than the picture.
+    fn render_size(&self) -> (u32, u32) {
+        let [width, height, across, down] =
+            [self.size.0, self.size.1, self.aspect.0, self.aspect.1].map(|side| u64::from(side.max(1)));
+        let side = |product: u64, by: u64| u32::try_from(((product + by / 2) / by).min(1 << 16)).unwrap_or(1 << 16);
+        match across * height >= down * width {
+            true => (side(height * across, down), self.size.1),
+            false => (self.size.0, side(width * down, across)),
+        }
+    }
+
     /// What the session is initialised with; `encodeConfig` is still to be pointed at the configuration.
     pub(super) fn initialize(&self, api: Api) -> Initialize {
         let mut parameters = Initialize::default();
@@ -259,9 +279,16 @@ impl EncoderSettings {
         it.encodeGUID = guid(self.codec);
         it.presetGUID = self.preset_guid();
         (it.encodeWidth, it.encodeHeight) = self.size;
-        (it.darWidth, it.darHeight) = self.aspect;
+        (it.darWidth, it.darHeight) = match self.codec {
+            Codec::Av1 => self.render_size(),
+            Codec::H264 | Codec::Hevc => self.aspect,
+        };
         (it.frameRateNum, it.frameRateDen) = self.rate;
         it.enablePTD = 1;
+        // A session is on one engine, as the plan of who gets which has it, and has no seams.
+        if self.codec != Codec::H264 && api >= Api::V12_1 {
+            it.flags |= SPLIT_DISABLED;
+        }
         (it.maxEncodeWidth, it.maxEncodeHeight) = self.max_size;
         it.tuningInfo = self.tuning_info();
         parameters
@@ -319,8 +346,37 @@ mod tests {
     #[test]
     fn quality_is_a_fraction_and_has_no_average() {
         let mut rc = NV_ENC_RC_PARAMS::default();
-        EncoderSettings { control: RateControl::Quality(23.5), ..settings() }.rate_control(&mut rc);
+        let quality = EncoderSettings { control: RateControl::Quality(23.5), ..settings() };
+        quality.rate_control(Api::V13_0, &mut rc);
         assert_eq!((rc.targetQuality, rc.targetQualityLSB, rc.averageBitRate, rc.maxBitRate), (23, 128, 0, 1_000_000));
+        assert_eq!((rc.vbvBufferSize, rc.vbvInitialDelay), (0, 0));
+        // 63 is the worst of AV1 where the driver counts so.
+        for (api, worst) in [(Api::V12_2, 51), (Api::V13_0, 63)] {
+            let av1 = EncoderSettings { codec: Codec::Av1, control: RateControl::Quality(51.0), ..quality };
+            av1.rate_control(api, &mut rc);
+            assert_eq!((rc.targetQuality, rc.targetQualityLSB), (worst, 0), "{api}");
+        }
+    }
+
+    #[test]
+    fn av1_is_told_a_size_and_the_others_a_ratio() {
+        let dar = |codec, size, aspect| {
+            let it = EncoderSettings { codec, size, aspect, ..settings() }.initialize(Api::V13_0).it;
+            (it.darWidth, it.darHeight)
+        };
+        assert_eq!(dar(Codec::Hevc, (640, 360), (16, 9)), (16, 9));
+        assert_eq!(dar(Codec::Av1, (640, 360), (16, 9)), (640, 360));
+        // Samples that are wider, and narrower, than high.
+        assert_eq!(dar(Codec::Av1, (720, 576), (16, 9)), (1024, 576));
+        assert_eq!(dar(Codec::Av1, (720, 576), (1, 1)), (720, 720));
+        assert_eq!(dar(Codec::Av1, (720, 576), (u32::MAX, 1)), (1 << 16, 576));
+    }
+
+    #[test]
+    fn a_session_is_on_one_engine_where_the_driver_can_be_told() {
+        let flags = |codec, api| EncoderSettings { codec, ..settings() }.initialize(api).it.flags;
+        assert_eq!(Api::ALL.map(|api| flags(Codec::Hevc, api)), [0, 0, 0x1e0, 0x1e0, 0x1e0]);
+        assert_eq!(flags(Codec::H264, Api::V13_0), 0);
     }
 
     #[test]
@@ -350,6 +406,7 @@ mod tests {
             EncoderSettings { preset: 5, ..now },
             EncoderSettings { codec: Codec::H264, ..now },
             EncoderSettings { max_size: (1920, 1080), ..now },
+            EncoderSettings { colour: Colour { matrix: 5, ..now.colour }, ..now },
             EncoderSettings { control: RateControl::Quality(20.0), ..now },
         ];
         for other in others {

@@ -1,5 +1,5 @@
 //! FFmpeg's encoder on the card (`h264_nvenc`, `hevc_nvenc`): surfaces to be filled, encoded pictures in the order in which they
-//! were filled. A session is for one segment: FFmpeg cannot begin anew with one that ended.
+//! were filled. A session is for one segment: FFmpeg goes on with one that ended, but does not begin rate control anew.
 
 use std::collections::VecDeque;
 use std::ffi::{CString, c_int};

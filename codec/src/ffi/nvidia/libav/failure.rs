@@ -3,17 +3,14 @@
 use std::ffi::c_int;
 
 use super::super::device::Device;
-use super::super::failure::NvidiaError;
-
-/// Calls whose errors may be the stream's fault, as FFmpeg writes them into its log.
-const OF_STREAM: [&str; 2] = ["cuvidParseVideoData", "cuvidDecodePicture"];
+use super::super::failure::{NvidiaError, OF_STREAM};
 
 /// The error behind a code of FFmpeg and what was heard meanwhile.
 pub(super) fn failure(device: &Device, what: &'static str, code: c_int, heard: &str) -> NvidiaError {
     let said = heard.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some(name) = cuda_name(&said) {
         let call = OF_STREAM.into_iter().find(|call| said.contains(call)).unwrap_or(what);
-        return NvidiaError::Cuda { call, code: device.driver().code_of(name).0, name: said };
+        return NvidiaError::Cuda { call, code: device.driver().code_of(name).0, name: said }.of_stream(device);
     }
     if let Some((call, status)) = heard.lines().find_map(nvenc_status) {
         return NvidiaError::Nvenc { call: call.unwrap_or(what), code: status, reason: said };

@@ -138,6 +138,8 @@ impl Libav {
         let bit_depth = match format {
             nv12 if nv12 == ffi::AVPixelFormat::AV_PIX_FMT_NV12 as c_int => 8,
             p010 if p010 == ffi::AVPixelFormat::AV_PIX_FMT_P010LE as c_int => 10,
+            // The same words; later FFmpegs call them so.
+            p016 if p016 == ffi::AVPixelFormat::AV_PIX_FMT_P016LE as c_int => 10,
             _ => return None,
         };
         let positive = |value: c_int| u32::try_from(value).ok().filter(|value| *value > 0);
