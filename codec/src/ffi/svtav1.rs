@@ -143,6 +143,7 @@ mod tests {
     use super::super::picture::Look;
     use super::*;
     use crate::ladder::{Fps, Ladder};
+    use crate::syntax::av1;
 
     #[test]
     fn factors_stay_on_the_scale() {
