@@ -8,9 +8,10 @@ use crate::options::InputOptions;
 use crate::progress::Progress;
 use anyhow::{Context as _, Result, ensure};
 use headframe_codec::worker::{Pool, PoolConfig};
-use headframe_codec::{Fps, Ladder, Limits, Part, SegmentIn, SegmentOut};
+use headframe_codec::{Fps, Ladder, Limits, Part, SegmentIn, SegmentOut, SourceInfo};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -48,10 +49,11 @@ impl Stage {
     /// Finds the programs, cuts the clip, and transcodes it once, which also warms the file cache.
     /// `usual` seconds of it, unless others were asked for.
     pub(crate) fn set(options: &InputOptions, usual: u32, progress: &Progress) -> Result<Self> {
-        Self::with(Ffmpeg::find_all(&options.ffmpeg)?, options, usual, progress)
+        Self::with(Ffmpeg::find_all(&options.ffmpeg)?, options, usual, progress, in_pool)
     }
 
-    /// The same, but where the clip is a folder of segments, which needs no cutting, it does without an ffmpeg.
+    /// The same for a machine that may lack what is not measured: where the clip is a folder of segments, which needs no
+    /// cutting, it does without an ffmpeg, and it looks at the clip without a sandbox, which the kernel may not have.
     pub(crate) fn set_at_best(options: &InputOptions, usual: u32, progress: &Progress) -> Result<Self> {
         let ffmpegs = match Ffmpeg::find_all(&options.ffmpeg) {
             Err(error) if options.clip.as_ref().is_some_and(|clip| clip.is_dir()) => {
@@ -60,10 +62,16 @@ impl Stage {
             }
             found => found?,
         };
-        Self::with(ffmpegs, options, usual, progress)
+        Self::with(ffmpegs, options, usual, progress, |codec, _, cut| in_the_open(codec, cut))
     }
 
-    fn with(ffmpegs: Vec<Ffmpeg>, options: &InputOptions, usual: u32, progress: &Progress) -> Result<Self> {
+    fn with(
+        ffmpegs: Vec<Ffmpeg>,
+        options: &InputOptions,
+        usual: u32,
+        progress: &Progress,
+        look: impl FnOnce(&Path, &Ladder, &Cut) -> Result<Vec<SourceInfo>>,
+    ) -> Result<Self> {
         let seconds = options.seconds.unwrap_or(usual);
         let machine = Machine::here();
         let codec = options.codec.clone().unwrap_or_else(headframe_codec::worker::codec_program);
@@ -90,7 +98,7 @@ impl Stage {
             false => clip::cut(&ffmpegs[0], &clip, folder.path(), options.start, seconds)?,
         };
         progress.step("looking at the clip");
-        let probe = look(&codec, &ladder, &cut)?;
+        let probe = Probe::of(&look(&codec, &ladder, &cut)?)?;
         Ok(Self { ffmpegs, codec, ladder, cut, probe, clip, start_s: options.start, machine, folder })
     }
 
@@ -180,33 +188,48 @@ pub(crate) fn start_pool(program: &Path, workers: usize) -> Result<Pool> {
 }
 
 /// Transcodes everything once, which proves that the pool works.
-fn look(codec: &Path, ladder: &Ladder, cut: &Cut) -> Result<Probe> {
+fn in_pool(codec: &Path, ladder: &Ladder, cut: &Cut) -> Result<Vec<SourceInfo>> {
     let pool = start_pool(codec, 1)?;
-    let mut all: Vec<SegmentOut> = Vec::new();
+    let mut all = Vec::new();
     for (number, path) in cut.segments.iter().enumerate() {
         let bytes = fs::read(path)?;
         let segment = SegmentIn { stream: "probe", number: number as u64, bytes: &bytes };
-        let mut made = pool.transcode(ladder, segment, PATIENCE)?;
-        made.renditions.iter_mut().for_each(|rendition| rendition.bytes = Vec::new());
-        all.push(made);
+        all.push(pool.transcode(ladder, segment, PATIENCE)?.source);
     }
     pool.shutdown();
-    let first = &all[0].source;
-    let (frames, ticks) = (u64::from(first.frames), first.duration.max(1) as u64);
-    ensure!(
-        all.iter().all(|made| (made.source.width, made.source.height) == (first.width, first.height)),
-        "the clip changes its size on the way; use another"
-    );
-    // Frames over ticks is exact for steady rates; 1001 denominators come out as such.
-    let (num, den) = reduce(frames * 90_000, ticks);
-    Ok(Probe {
-        fps: Fps { num, den },
-        audio: first.audio,
-        width: first.width,
-        height: first.height,
-        frames: all.iter().map(|made| u64::from(made.source.frames)).sum(),
-        ticks: all.iter().map(|made| made.source.duration).sum(),
-    })
+    Ok(all)
+}
+
+/// Has `codec` say what the segments are.
+fn in_the_open(codec: &Path, cut: &Cut) -> Result<Vec<SourceInfo>> {
+    let output = Command::new(codec).arg("look").args(&cut.segments).output();
+    let output = output.with_context(|| format!("cannot run {}", codec.display()))?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "the clip cannot be used: {}", words.lines().last().unwrap_or_default());
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("{}: not of this version, name another with --codec", codec.display()))
+}
+
+impl Probe {
+    /// Of segments that follow each other.
+    fn of(all: &[SourceInfo]) -> Result<Self> {
+        let first = all.first().context("the clip has no segments")?;
+        let (frames, ticks) = (u64::from(first.frames), first.duration.max(1) as u64);
+        ensure!(
+            all.iter().all(|it| (it.width, it.height) == (first.width, first.height)),
+            "the clip changes its size on the way; use another"
+        );
+        // Frames over ticks is exact for steady rates; 1001 denominators come out as such.
+        let (num, den) = reduce(frames * 90_000, ticks);
+        Ok(Self {
+            fps: Fps { num, den },
+            audio: first.audio,
+            width: first.width,
+            height: first.height,
+            frames: all.iter().map(|it| u64::from(it.frames)).sum(),
+            ticks: all.iter().map(|it| it.duration).sum(),
+        })
+    }
 }
 
 fn reduce(num: u64, den: u64) -> (u32, u32) {

@@ -289,6 +289,23 @@ fn undecoded(doubles: &Doubles, engine: Engine) {
     assert_eq!(make(&card, plain).unwrap().renditions, due.renditions);
 }
 
+#[test]
+fn what_is_kept_for_later_gives_way_where_memory_is_short() {
+    alone("what_is_kept_for_later_gives_way_where_memory_is_short", |doubles| {
+        let sources = ["640x360", "320x180", "480x270"].map(|size| segments(size, "15", 1, "-bf 0").remove(0));
+        let card = Card::new(doubles.device());
+        sources[..2].iter().for_each(|source| drop(make(&card, source).unwrap()));
+        let kept = || ["cuvid", "nvenc"].map(|double| doubles.report(double).live.values().sum::<u64>());
+        assert!(kept().iter().all(|objects| *objects > 0), "{:?}", kept());
+        doubles.set("cuvid", "fault", "cuvidCreateDecoder=2");
+        drop(make(&card, &sources[2]).unwrap());
+        doubles.set("cuvid", "clear", "");
+        assert_eq!((kept(), card.tally().segments_left), ([0, 0], 1));
+        drop(make(&card, &sources[2]).unwrap());
+        assert_eq!(card.tally().segments_left, 1, "the next one is made on the card");
+    });
+}
+
 /// Every function that a segment needs, failing on the first and on a later call: the segment is made by the processors, or
 /// the error has the class that it documents; then the card can be used again, and gives everything back.
 #[test]

@@ -67,8 +67,8 @@ pub(super) struct Demand {
 pub(super) struct Checks {
     /// Of `headframe-codec gpu-test`.
     pub(super) test: Tested,
-    /// Segments that the card's sandboxed worker made, of how many.
-    pub(super) sandboxed: (u64, u64),
+    /// Segments that the card's sandboxed worker made, of how many; or why there is no sandbox on this machine.
+    pub(super) sandboxed: Result<(u64, u64), String>,
     /// Of `gpu-check`, where its report was given.
     pub(super) kernels: Option<Kernels>,
 }
@@ -138,13 +138,17 @@ fn kernels(options: &GpuOptions) -> Result<Option<Kernels>> {
     Ok(Some(read))
 }
 
-fn sandboxed(stage: &Stage, options: &GpuOptions, uuid: &str) -> Result<(u64, u64)> {
+fn sandboxed(stage: &Stage, options: &GpuOptions, uuid: &str) -> Result<Result<(u64, u64), String>> {
     let which = uuid.parse::<Cards>().map_err(anyhow::Error::msg)?;
     // Workers run in a folder of their own.
     let libraries = options.libraries.as_deref().map(std::path::absolute).transpose()?;
     let cards = CardConfig { which, libraries, ..CardConfig::default() };
     let patience = Instant::now() + cards.start_timeout + Duration::from_secs(20);
-    let pool = Pool::start(PoolConfig { program: stage.codec.clone(), cards, ..PoolConfig::default() })?;
+    // It starts with a worker that has no card: where that fails, it is not for the card.
+    let pool = match Pool::start(PoolConfig { program: stage.codec.clone(), cards, ..PoolConfig::default() }) {
+        Ok(pool) => pool,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
     let up = || pool.stats().cards.first().is_some_and(|card| card.state == CardState::Up);
     while !up() && Instant::now() < patience {
         std::thread::sleep(Duration::from_millis(100));
@@ -155,7 +159,7 @@ fn sandboxed(stage: &Stage, options: &GpuOptions, uuid: &str) -> Result<(u64, u6
     }
     let made = pool.stats().cards.first().map_or(0, |card| card.segments.saturating_sub(card.segments_on_host));
     pool.shutdown();
-    Ok((made, sources.len() as u64))
+    Ok(Ok((made, sources.len() as u64)))
 }
 
 /// All demands, in the order in which a picture meets them.
@@ -173,10 +177,16 @@ pub(super) fn judge(it: &Measured, checks: &Checks, size: (u32, u32)) -> Vec<Dem
             demands.push(missing("decoding and scaling for long", wanted, &format!("give --soak {SECONDS}")));
         }
     }
-    let (made, of) = checks.sandboxed;
-    let sandboxed = "segments made by the card's worker in its sandbox";
-    demands.extend([demand(sandboxed, of.to_string(), made == of, made.to_string()), core(it, size)]);
+    demands.extend([inside(checks), core(it, size)]);
     demands
+}
+
+fn inside(checks: &Checks) -> Demand {
+    let what = "segments made by the card's worker in its sandbox";
+    match &checks.sandboxed {
+        Ok((made, of)) => demand(what, of.to_string(), made == of, made.to_string()),
+        Err(why) => missing(what, "all".into(), why),
+    }
 }
 
 /// Each by a clip of a few pictures.
@@ -384,7 +394,7 @@ mod tests {
                 doubts: Some(Vec::new()),
                 problems: Vec::new(),
             },
-            sandboxed: (10, 10),
+            sandboxed: Ok((10, 10)),
             kernels: Some(Kernels { uuid: "GPU-1".into(), figures }),
         }
     }
@@ -444,7 +454,7 @@ mod tests {
         assert_eq!(with(|it| it.soak.as_mut().unwrap().hd_pictures_per_s = 700.0), [8]);
         assert_eq!(with(|it| it.soak.as_mut().unwrap().memory.most = 20 << 20), [9]);
         assert_eq!(with(|it| it.soak.as_mut().unwrap().to_host_bytes = 1), [10]);
-        assert_eq!(not(|it| it.sandboxed.0 = 9), [11]);
+        assert_eq!(not(|it| it.sandboxed = Ok((9, 10))), [11]);
         assert_eq!(with(|it| it.live = vec![live(4, true, 0.4)]), [12]);
     }
 
@@ -505,7 +515,10 @@ mod tests {
         let error = end(&open, Conclusion::Incomplete).unwrap_err();
         assert!(error.is::<Incomplete>() && error.to_string().contains("give --kernels"), "{error}");
 
-        let missed = demands(&good(), &Checks { kernels: None, sandboxed: (9, 10), ..checks(0.7) });
+        let no_sandbox = demands(&good(), &Checks { sandboxed: Err("landlock: none".into()), ..checks(0.7) });
+        assert_eq!(conclude(&no_sandbox, false), Conclusion::Incomplete);
+
+        let missed = demands(&good(), &Checks { kernels: None, sandboxed: Ok((9, 10)), ..checks(0.7) });
         assert_eq!(conclude(&missed, false), Conclusion::Refused);
         assert!(!end(&missed, Conclusion::Refused).unwrap_err().is::<Incomplete>());
     }

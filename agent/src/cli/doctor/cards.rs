@@ -141,7 +141,7 @@ fn driver(found: &Found, plugged: &Plugged) -> Check {
 
 const INSTALL: &str = "install NVIDIA's driver, 525 or later, with its video libraries (Debian, non-free: nvidia-driver, \
     libnvidia-encode1, libnvcuvid1); `nvidia-smi` must work; /dev/nvidia-uvm and /dev/nvidia-uvm-tools must be there \
-    (nvidia-persistenced, or `sudo nvidia-modprobe -u -c 0`)";
+    (`sudo nvidia-modprobe -u -c 0`, with a `-c N` for each further card)";
 const NODES: &str =
     "compare with `nvidia-smi -L`; each card needs its /dev/nvidiaN, and CUDA_VISIBLE_DEVICES must not hide it";
 

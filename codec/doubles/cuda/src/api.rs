@@ -19,7 +19,7 @@ const PITCH: usize = 512;
 const TEXTURE_ALIGNMENT: CUdevice_attribute = CUdevice_attribute(14);
 
 /// Errors that the tests have the driver make, and those that it makes by itself: code, name, words.
-const ERRORS: [(u32, &CStr, &CStr); 13] = [
+const ERRORS: [(u32, &CStr, &CStr); 14] = [
     (0, c"CUDA_SUCCESS", c"no error"),
     (1, c"CUDA_ERROR_INVALID_VALUE", c"invalid argument"),
     (2, c"CUDA_ERROR_OUT_OF_MEMORY", c"out of memory"),
@@ -28,6 +28,7 @@ const ERRORS: [(u32, &CStr, &CStr); 13] = [
     (100, c"CUDA_ERROR_NO_DEVICE", c"no such device"),
     (200, c"CUDA_ERROR_INVALID_IMAGE", c"device kernel image is invalid"),
     (201, c"CUDA_ERROR_INVALID_CONTEXT", c"invalid device context"),
+    (304, c"CUDA_ERROR_OPERATING_SYSTEM", c"OS call failed or operation not supported on this OS"),
     (600, c"CUDA_ERROR_NOT_READY", c"not ready"),
     (700, c"CUDA_ERROR_ILLEGAL_ADDRESS", c"an illegal memory access was encountered"),
     (719, c"CUDA_ERROR_LAUNCH_FAILED", c"unspecified launch failure"),
@@ -80,8 +81,29 @@ pub(crate) unsafe extern "C" fn cuInit(flags: c_uint) -> CUresult {
     if devices() == 0 {
         return CUDA_ERROR_NO_DEVICE;
     }
+    if let Err(error) = named_thread() {
+        eprintln!("cuda double: cannot name a thread: {error}");
+        return CUDA_ERROR_OPERATING_SYSTEM;
+    }
     with(|state| state.started = true);
     CUDA_SUCCESS
+}
+
+/// The driver names threads that it has made, by way of their file, and does not start where it cannot.
+fn named_thread() -> std::io::Result<()> {
+    let (told, id) = std::sync::mpsc::channel();
+    let (over, end) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        // Nobody listens any more, or nobody needs this thread any more.
+        let _ = told.send(rustix::thread::gettid());
+        let _ = end.recv();
+    });
+    let id = id.recv().map_err(std::io::Error::other)?.as_raw_nonzero();
+    let named = std::fs::OpenOptions::new().read(true).write(true).open(format!("/proc/self/task/{id}/comm"));
+    let named = named.and_then(|mut file| std::io::Write::write_all(&mut file, b"cuda-double"));
+    drop(over);
+    thread.join().map_err(|_| std::io::Error::other("the thread panicked"))?;
+    named
 }
 
 #[unsafe(no_mangle)]

@@ -7,6 +7,7 @@ mod commit;
 mod gpu;
 mod gpu_measure;
 mod gpu_test;
+mod look;
 mod selftest;
 mod streams;
 mod transcode;
@@ -193,6 +194,12 @@ enum Command {
         #[arg(long, conflicts_with_all = ["card", "without_seccomp", "unconfined"])]
         vulkan: bool,
     },
+    /// Say what segments are, outside of the sandbox (internal)
+    #[command(hide = true)]
+    Look {
+        #[arg(required = true)]
+        segments: Vec<PathBuf>,
+    },
     /// Prove a sandbox and then lie to the parent process on standard input (internal)
     #[command(hide = true)]
     Lie {
@@ -237,6 +244,10 @@ fn main() -> ExitCode {
         }
         Command::Lie { name, confinement } => {
             lie::serve(&name, &confinement.profile()).map_err(|error| error.to_string())
+        }
+        Command::Look { segments } => {
+            log_to_stderr();
+            look::run(&segments)
         }
         Command::Transcode { input, out, ladder, container, timeout, json } => {
             log_to_stderr();

@@ -232,7 +232,10 @@ impl Card {
             Err(Halt::Stop(Stop::Failed(error))) => return Err(error),
             Err(Halt::Stop(Stop::HungUp)) => return Err(EngineError::NoFrames { units: media.video.len() as u32 }),
             Err(Halt::Card(error)) if error.class() != Class::Capacity => return Err(error.into()),
-            Err(Halt::Card(error)) => error.to_string(),
+            Err(Halt::Card(error)) => {
+                self.warm.make_room();
+                error.to_string()
+            }
             Err(Halt::Unfit(reason)) => reason.to_owned(),
         };
         if !job.outlet.is_untouched() {

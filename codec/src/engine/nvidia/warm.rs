@@ -271,6 +271,16 @@ impl Warm {
         drop(gone);
     }
 
+    /// Frees what is kept for segments to come and not in use: the card has too little memory for one that is here.
+    pub(super) fn make_room(&self) {
+        // Dropped where nothing is locked: the driver waits for the card then.
+        let decoders = std::mem::take(&mut *locked(&self.decoders));
+        let sessions = std::mem::take(&mut *locked(&self.sessions));
+        let surfaces = locked(&self.surfaces).clear();
+        let (decoders, sessions, surfaces) = (decoders.len(), sessions.len(), surfaces.len());
+        tracing::info!(decoders, sessions, surfaces, "the card has too little memory: what was kept for later is freed");
+    }
+
     /// Waits for a session while others are in use that may come back. `None` where none is to be had: the reason is in the log.
     pub(super) fn wait_for_session(
         &self,

@@ -23,6 +23,8 @@ use super::stream::VideoCodec;
 
 /// Surfaces that a decoder may have.
 const MOST_SURFACES: c_int = 32;
+/// Those that it has beside what the stream needs: as many as FFmpeg's `h264_cuvid` takes.
+const MORE_SURFACES: c_int = 3;
 
 /// What a stream may ask of a decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,8 +114,8 @@ impl Engine {
         let area = found.display_area;
         let corner = |value: c_int| i16::try_from(value).unwrap_or(i16::MAX);
         let (width, height) = format.size;
-        // Two more than the stream's references, so that one is decoded while another is copied out, where there may be so many.
-        let surfaces = (c_int::from(found.min_num_decode_surfaces).max(1) + 2).min(MOST_SURFACES);
+        // More than the stream's references, so that some are decoded while another is copied out, where there may be so many.
+        let surfaces = (c_int::from(found.min_num_decode_surfaces).max(1) + MORE_SURFACES).min(MOST_SURFACES);
         let mut info = CUVIDDECODECREATEINFO {
             ulWidth: found.coded_width.into(),
             ulHeight: found.coded_height.into(),

@@ -87,7 +87,11 @@ impl Scaler {
         let kernels = kernels(&mut self.kernels)?;
         [from, to].into_iter().try_for_each(|planes| same_card(&self.device, planes))?;
         let (from, mut to) = (picture(&kernels.gpu, from)?, picture(&kernels.gpu, to)?);
-        kernels.waited(|kernels| Ok(kernels.queue.copy(&from, &mut to)?))
+        kernels.waited(|kernels| {
+            // As before scaling.
+            kernels.queue.wait_for_shared()?;
+            Ok(kernels.queue.copy(&from, &mut to)?)
+        })
     }
 
     /// Copies a picture of 8 bits and an even width from the card, its rows without gaps, luma and then chroma with U and V in

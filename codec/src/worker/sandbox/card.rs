@@ -7,27 +7,30 @@
 //! | layer | before the driver is opened | afterwards |
 //! | --- | --- | --- |
 //! | descriptors, capabilities, privileges, death with the parent | as with any worker | |
-//! | Landlock | system files can be read, the driver's nodes used, nothing else: no home, no state | the driver's nodes, nothing else |
+//! | Landlock | system files can be read, the driver's nodes used, threads named, nothing else: no home, no state | the driver's nodes, what the driver says of itself, nothing else |
 //! | limits | | address space: what the driver has reserved by then and as much more as given; more descriptors |
 //! | seccomp | | the same list, with `ioctl` and `openat` as ruled below, and the little in `ALLOWED`; what is not on it fails with "no such call" and is told once, instead of ending the process ([`refusal`]) |
 //!
 //! seccomp holds for all threads. Landlock's second layer holds for the thread that enters and for all that it starts, the
-//! driver's own threads have the first.
+//! driver's own threads have the first. By that they can open the files of this process's threads, because libcuda names its
+//! threads, through `/proc/self/task/TID/comm`, and does not start where that fails (CUDA_ERROR_OPERATING_SYSTEM). One of those
+//! files is the memory, which is this process's own and, since it is not dumpable, only a worker of root's may open.
 //!
 //! **No card has been inside yet**: it was tried over doubles of the driver only. What a driver wants beyond it shows when the
 //! worker starts, because it makes a segment of our own before it takes others: what was refused is in the log, and where the
 //! driver cannot do without, the worker ends and the card is not used.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use landlock::{ABI, AccessFs, RulesetCreated, RulesetCreatedAttr, path_beneath_rules};
+use landlock::{ABI, AccessFs, BitFlags, PathBeneath, RulesetCreated, RulesetCreatedAttr, path_beneath_rules};
 use seccompiler::{SeccompAction, SeccompCmpOp, SeccompRule};
 
 use super::{Calls, MAX_FILES, Profile, Report, SandboxError, condition, layer, refusal};
 
-/// Descriptors beyond those that the driver has when the sandbox closes: files of segments in hand, nodes opened once more.
-const MORE_FILES: u64 = 128;
+/// Descriptors beyond those that the driver has when the sandbox closes: files of segments in hand, nodes opened once more,
+/// of which a driver takes several for each context, decoder and encoder session.
+const MORE_FILES: u64 = 1024;
 
 /// Where libraries of the system and of the driver are, and what a driver asks of the kernel while it starts.
 const READABLE: &[&str] =
@@ -37,6 +40,11 @@ const DRI: &str = "/dev/dri";
 /// Nodes that any program may use.
 const PLAIN_NODES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 
+/// What NVIDIA's kernel module says of itself and its cards; read again when a library wants to know the version.
+const SAID: &str = "/proc/driver/nvidia";
+/// The files of this process's threads.
+const THREADS: &str = "/proc/self/task";
+
 /// Calls that a driver makes beside those of any worker; none of them reaches outside.
 const ALLOWED: &[i64] = &[
     #[cfg(target_arch = "x86_64")]
@@ -45,11 +53,43 @@ const ALLOWED: &[i64] = &[
     libc::SYS_pipe2,
     libc::SYS_mlock,
     libc::SYS_munlock,
-    // A node is looked at before it is opened. Says that a file is there and how large, for any path.
+    // A node is looked at before it is opened. They say that a file is there and how large, for any path.
     libc::SYS_newfstatat,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_access,
 ];
-/// Answered with "no such call": what a machine with one memory node can do without.
-const ANSWERED: &[i64] = &[libc::SYS_get_mempolicy, libc::SYS_set_mempolicy, libc::SYS_mbind];
+/// Answered with "no such call", because a library may make them while it has signals blocked, where the other way of refusing
+/// would end the process; making a process is another ([`super::seccomp`]).
+const ANSWERED: &[i64] = &[
+    // What a machine with one memory node can do without.
+    libc::SYS_get_mempolicy,
+    libc::SYS_set_mempolicy,
+    libc::SYS_mbind,
+    // Nodes that are not there or belong to somebody else are made and changed by who starts as root.
+    libc::SYS_unlinkat,
+    libc::SYS_symlinkat,
+    libc::SYS_mknodat,
+    libc::SYS_fchmodat,
+    libc::SYS_fchownat,
+    libc::SYS_renameat2,
+];
+/// The same, calls that only the older of the two machines has.
+#[cfg(target_arch = "x86_64")]
+const ANSWERED_TOO: &[i64] = &[
+    libc::SYS_fork,
+    libc::SYS_vfork,
+    libc::SYS_unlink,
+    libc::SYS_symlink,
+    libc::SYS_mknod,
+    libc::SYS_chmod,
+    libc::SYS_chown,
+    libc::SYS_rename,
+    libc::SYS_rmdir,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const ANSWERED_TOO: &[i64] = &[];
 
 /// Requests of NVIDIA's kernel modules, from their published sources (github.com/NVIDIA/open-gpu-kernel-modules):
 /// `NV_IOCTL_MAGIC` of nv-ioctl-numbers.h, which is the second byte; plain small numbers in uvm_ioctl.h, and
@@ -85,9 +125,11 @@ pub fn enter<T>(
     super::stay_with(profile.parent)?;
     rustix::thread::set_no_new_privs(true).map_err(layer("no new privileges"))?;
     let readable = READABLE.iter().map(Path::new).chain(libraries);
+    // Held until the end: the kernel makes this folder anew, without the rule, when nobody has it open and memory is short.
+    let threads = File::open(THREADS).map_err(layer("the threads' folder"))?;
     super::deny_but(|ruleset| {
         let ruleset = match modules {
-            Modules::Nvidia => ruleset,
+            Modules::Nvidia => ruleset.add_rule(PathBeneath::new(&threads, naming()))?,
             // Looked through for its nodes.
             Modules::Rendering => ruleset.add_rules(path_beneath_rules([DRI], AccessFs::ReadDir))?,
         };
@@ -100,7 +142,13 @@ pub fn enter<T>(
     super::set_limits(memory, profile.output_bytes, descriptors + MAX_FILES + MORE_FILES)?;
     let nodes = modules.nodes();
     refusal::install().map_err(layer("refusals"))?;
-    let report = super::lock(profile, || super::deny_but(|ruleset| usable(ruleset, nodes)), &calls(modules))?;
+    let second = || {
+        super::deny_but(|ruleset| {
+            let read = AccessFs::ReadFile | AccessFs::ReadDir;
+            usable(ruleset, nodes)?.add_rules(path_beneath_rules(modules.said(), read))
+        })
+    };
+    let report = super::lock(profile, second, &calls(modules))?;
     Ok((report, opened))
 }
 
@@ -113,6 +161,14 @@ impl Modules {
         };
         let all = fs::read_dir(folder).into_iter().flatten().flatten();
         all.filter(|node| node.file_name().to_string_lossy().starts_with(prefix)).map(|node| node.path()).collect()
+    }
+
+    /// Where they tell of themselves.
+    fn said(self) -> Option<&'static str> {
+        match self {
+            Self::Nvidia => Some(SAID),
+            Self::Rendering => None,
+        }
     }
 
     /// What may be asked of them.
@@ -137,6 +193,11 @@ fn usable(
     ruleset.add_rules(path_beneath_rules(nodes, access))
 }
 
+/// What it takes to name a thread, and to look for it.
+fn naming() -> BitFlags<AccessFs> {
+    AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::ReadDir
+}
+
 /// Bytes that this process has mapped or reserved; drivers reserve far more than there is memory.
 fn address_space() -> Result<u64, SandboxError> {
     let text = fs::read_to_string("/proc/self/statm").map_err(layer("address space"))?;
@@ -153,7 +214,7 @@ fn calls(modules: Modules) -> Calls {
             .answered
             .into_iter()
             .filter(|call| *call != libc::SYS_openat)
-            .chain(ANSWERED.to_vec())
+            .chain([ANSWERED, ANSWERED_TOO].concat())
             .collect(),
         ruled: Box::new(move || {
             // Landlock says which paths; nothing is made in any case. `O_TMPFILE` has a bit of its own beside `O_DIRECTORY`.

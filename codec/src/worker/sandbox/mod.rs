@@ -391,13 +391,25 @@ fn seccomp(calls: &Calls) -> Result<(), SandboxError> {
         | libc::CLONE_NEWNET) as u32 as u64;
     let executable = libc::PROT_EXEC as u64;
     let own = u64::from(std::process::id());
+    // A trapped call ends the process while signals are blocked, as they are where a process is made.
+    let answers_fork = matches!(calls.otherwise, SeccompAction::Trap);
     let filters = || -> Result<[BpfProgram; 2], seccompiler::Error> {
         let plain = |calls: &mut dyn Iterator<Item = &i64>| calls.map(|call| (*call, vec![])).collect();
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> = plain(&mut calls.allowed.iter().chain(&calls.answered));
         rules.extend((calls.ruled)()?);
         rules.insert(libc::SYS_mmap, vec![SeccompRule::new(vec![masked(2, executable, 0)?])?]);
         rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![masked(2, executable, 0)?])?]);
-        rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![masked(0, thread | namespaces, thread)?])?]);
+        let mut answered: BTreeMap<i64, Vec<SeccompRule>> = plain(&mut calls.answered.iter());
+        if answers_fork {
+            let bit = |bit: u64, value| SeccompRule::new(vec![masked(0, bit, value)?]).map_err(Into::into);
+            let bits = |all: u64| (0..u64::BITS).map(|bit| 1 << bit).filter(move |bit| all & bit != 0);
+            let missing = bits(thread).map(|flag| bit(flag, 0));
+            let unwanted = bits(namespaces).map(|flag| bit(flag, flag));
+            answered.insert(libc::SYS_clone, missing.chain(unwanted).collect::<Result<_, seccompiler::Error>>()?);
+            rules.insert(libc::SYS_clone, vec![]);
+        } else {
+            rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![masked(0, thread | namespaces, thread)?])?]);
+        }
         rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![equal(0, own)?])?]);
         let one_of = |arg, values: &[i32]| -> Result<Vec<SeccompRule>, seccompiler::Error> {
             let rule = |value: &i32| Ok(SeccompRule::new(vec![equal(arg, *value as u64)?])?);
@@ -415,12 +427,8 @@ fn seccomp(calls: &Calls) -> Result<(), SandboxError> {
         rules.insert(libc::SYS_prctl, one_of(0, &state)?);
         let arch = std::env::consts::ARCH.try_into()?;
         let list = SeccompFilter::new(rules, calls.otherwise.clone(), SeccompAction::Allow, arch)?;
-        let answers = SeccompFilter::new(
-            plain(&mut calls.answered.iter()),
-            SeccompAction::Allow,
-            SeccompAction::Errno(libc::ENOSYS as u32),
-            arch,
-        )?;
+        let answers =
+            SeccompFilter::new(answered, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32), arch)?;
         Ok([answers.try_into()?, list.try_into()?])
     };
     // The list comes last: it does not allow setting filters.

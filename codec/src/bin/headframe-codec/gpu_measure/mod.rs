@@ -89,17 +89,25 @@ impl Bench<'_> {
         card.transcode(&self.ladder, segment, &[], &limits()).map_err(|error| error.to_string())
     }
 
-    /// Measures with 1, 2, 4 ... at once until more of them gain nothing; gives all that was tried, and the place of the best.
+    /// Measures with 1, 2, 4 ... at once until more of them gain nothing or fail, as they do where the card's memory ends;
+    /// gives all that was tried, and the place of the best. Why more failed goes to `problems`.
     fn until_full<T>(
         &self,
         most: usize,
         speed: impl Fn(&T) -> f64,
         run: impl Fn(usize) -> Result<T, String>,
+        problems: &mut Vec<String>,
     ) -> Result<(Vec<T>, usize), String> {
         let (mut tried, mut best, mut at_once) = (vec![run(1)?], 0, 1);
         while at_once < most {
             at_once = (2 * at_once).min(most);
-            tried.push(run(at_once)?);
+            match run(at_once) {
+                Ok(more) => tried.push(more),
+                Err(error) => {
+                    problems.push(format!("{at_once} at once are too many: {error}"));
+                    break;
+                }
+            }
             let last = tried.len() - 1;
             let gain = speed(&tried[last]) / speed(&tried[best]);
             if gain > 1.0 {
@@ -128,13 +136,13 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let mut problems = Vec::new();
     let (lengths, source) = first(&device, &ladder, &segments, &mut problems)?;
     let bench = Bench { driver, device, ladder, segments, lengths, source, sessions, options };
-    let parts = parts::all(&bench)?;
+    let parts = parts::all(&bench, &mut problems)?;
     let streams = options.streams as usize;
     let mut ladders = Vec::new();
     let mut on_card = None;
     if encodes {
         let run = |streams| ladders::run(&bench, Who::Card, None, streams);
-        let (tried, best) = bench.until_full(streams, Run::ladders, run)?;
+        let (tried, best) = bench.until_full(streams, Run::ladders, run, &mut problems)?;
         on_card = Some(tried[best].clone());
         ladders.extend(tried);
     }

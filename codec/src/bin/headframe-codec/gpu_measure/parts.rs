@@ -45,7 +45,7 @@ pub(super) struct Rate {
 }
 
 /// All parts that the card has, with as many at once as it takes to fill it.
-pub(super) fn all(bench: &Bench<'_>) -> Result<Vec<Rate>, String> {
+pub(super) fn all(bench: &Bench<'_>, problems: &mut Vec<String>) -> Result<Vec<Rate>, String> {
     let mut rates = Vec::new();
     let parts = [Part::Decode, Part::Scale, Part::DecodeAndScale, Part::Encode];
     for part in parts.into_iter().filter(|part| *part != Part::Encode || bench.sessions > 0) {
@@ -54,8 +54,8 @@ pub(super) fn all(bench: &Bench<'_>) -> Result<Vec<Rate>, String> {
             Part::Encode => bench.sessions,
             _ => bench.options.streams as usize,
         };
-        let (tried, _) =
-            bench.until_full(most, |rate: &Rate| rate.pictures_per_s, |n| one(bench, part, n, bench.length()))?;
+        let run = |at_once| one(bench, part, at_once, bench.length());
+        let (tried, _) = bench.until_full(most, |rate: &Rate| rate.pictures_per_s, run, problems)?;
         rates.extend(tried);
     }
     Ok(rates)
@@ -82,6 +82,26 @@ fn one(bench: &Bench<'_>, part: Part, at_once: usize, length: Duration) -> Resul
     let source = f64::from(bench.source.0) * f64::from(bench.source.1);
     let rungs: Vec<f64> =
         bench.ladder.renditions().iter().map(|it| f64::from(it.width) * f64::from(it.height)).collect();
+    let make = |i: usize, turn: usize| -> Result<(u64, f64), String> {
+        let reel = &reels[turn % reels.len()];
+        let (made, of) = match part {
+            Part::Decode => (card.decode(reel, &limits()), source),
+            Part::DecodeAndScale => (card.decode_and_scale(reel, &bench.ladder, &limits()), source),
+            Part::Scale => (card.scale(&stills[i]), source),
+            Part::Encode => {
+                let rung = turn % rungs.len();
+                // A second or so of it, as long as a lease might be.
+                let made = card.encode(&stills[i], rung, 30).map(|made| made.unwrap_or(0));
+                (made, rungs[rung])
+            }
+        };
+        match made.map_err(failed)? {
+            0 => Err("an encoder session was taken by another program meanwhile".to_owned()),
+            made => Ok((made, made as f64 * of)),
+        }
+    };
+    // Decoders and sessions are opened before time counts.
+    threads(at_once, |i| make(i, i).map(drop)).map_err(|error| format!("{}: {error}", name(part)))?;
     let (stop, samples, pictures) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let started = Instant::now();
     let thread = |i: usize| {
@@ -89,40 +109,14 @@ fn one(bench: &Bench<'_>, part: Part, at_once: usize, length: Duration) -> Resul
             if stop.load(Ordering::Relaxed) || started.elapsed() >= length {
                 break;
             }
-            let reel = &reels[turn % reels.len()];
-            let (made, of) = match part {
-                Part::Decode => (card.decode(reel, &limits()), source),
-                Part::DecodeAndScale => (card.decode_and_scale(reel, &bench.ladder, &limits()), source),
-                Part::Scale => (card.scale(&stills[i]), source),
-                Part::Encode => {
-                    let rung = turn % rungs.len();
-                    // A second or so of it, as long as a lease might be.
-                    let made = card.encode(&stills[i], rung, 30).map(|made| made.unwrap_or(0));
-                    (made, rungs[rung])
-                }
-            };
-            let made = made.map_err(|error| {
-                stop.store(true, Ordering::Relaxed);
-                error.to_string()
-            })?;
-            if made == 0 {
-                stop.store(true, Ordering::Relaxed);
-                return Err("an encoder session was taken by another program meanwhile".to_owned());
-            }
+            let (made, of) = make(i, turn).inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
             pictures.fetch_add(made, Ordering::Relaxed);
-            samples.fetch_add((made as f64 * of) as u64, Ordering::Relaxed);
+            samples.fetch_add(of as u64, Ordering::Relaxed);
         }
         Ok(())
     };
-    let work = || {
-        thread::scope(|scope| {
-            let threads: Vec<_> = (0..at_once).map(|i| scope.spawn(move || thread(i))).collect();
-            let panicked = |_| Err("a thread panicked".to_owned());
-            threads.into_iter().map(|it| it.join().unwrap_or_else(panicked)).collect::<Result<Vec<()>, _>>()
-        })
-    };
     let to_host = bench.device.traffic().to_host;
-    let (ended, watched) = watched(bench, length, work)?;
+    let (ended, watched) = watched(bench, length, || threads(at_once, thread))?;
     ended.map_err(|error| format!("{}: {error}", name(part)))?;
     let wall = started.elapsed().as_secs_f64();
     Ok(Rate {
@@ -133,6 +127,15 @@ fn one(bench: &Bench<'_>, part: Part, at_once: usize, length: Duration) -> Resul
         seconds: wall,
         to_host_bytes: bench.device.traffic().to_host - to_host,
         watched,
+    })
+}
+
+/// Does `work` in so many threads.
+fn threads(at_once: usize, work: impl Fn(usize) -> Result<(), String> + Sync) -> Result<(), String> {
+    thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = (0..at_once).map(|i| scope.spawn(move || work(i))).collect();
+        threads.into_iter().try_for_each(|it| it.join().unwrap_or_else(|_| Err("a thread panicked".to_owned())))
     })
 }
 

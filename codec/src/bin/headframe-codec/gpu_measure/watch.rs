@@ -10,6 +10,8 @@ use super::Bench;
 
 /// How often.
 const LOOK: Duration = Duration::from_millis(100);
+/// What is left out at both ends of a step when it is told how busy the engines were.
+const END: Duration = Duration::from_secs(1);
 /// What is kept for the next segments is there after this part of the time.
 const EARLY: u32 = 5;
 
@@ -17,7 +19,7 @@ const EARLY: u32 = 5;
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Watched {
     pub(super) memory: Memory,
-    /// On average, where the driver tells.
+    /// Half of the time no more than this, without the first and the last second, where the driver tells.
     pub(super) decoders_busy_percent: Option<f64>,
     pub(super) encoders_busy_percent: Option<f64>,
 }
@@ -37,9 +39,11 @@ pub(super) struct Memory {
 struct Seen {
     most_early: u64,
     most: u64,
-    /// Per cent, as often as the driver told.
-    decoders: Vec<u32>,
-    encoders: Vec<u32>,
+    /// When, and per cent, as often as the driver told.
+    decoders: Vec<(Duration, u32)>,
+    encoders: Vec<(Duration, u32)>,
+    /// When it was over.
+    length: Duration,
 }
 
 /// Does `work`, which takes `length`, and looks at the card meanwhile.
@@ -59,8 +63,8 @@ pub(super) fn watched<T>(
     let after = used()?;
     let watched = Watched {
         memory: Memory { before, most_early: seen.most_early, most: seen.most.max(after), after },
-        decoders_busy_percent: mean(&seen.decoders),
-        encoders_busy_percent: mean(&seen.encoders),
+        decoders_busy_percent: steady(&seen.decoders, seen.length),
+        encoders_busy_percent: steady(&seen.encoders, seen.length),
     };
     Ok((done, watched))
 }
@@ -76,15 +80,38 @@ fn look(bench: &Bench<'_>, early: Duration, over: &AtomicBool) -> Seen {
             }
         }
         if let Some(health) = bench.driver.health(bench.device.info().uuid) {
-            seen.decoders.extend(health.decoder_percent);
-            seen.encoders.extend(health.encoder_percent);
+            let now = started.elapsed();
+            seen.decoders.extend(health.decoder_percent.map(|percent| (now, percent)));
+            seen.encoders.extend(health.encoder_percent.map(|percent| (now, percent)));
         }
         thread::sleep(LOOK);
     }
+    seen.length = started.elapsed();
     seen
 }
 
-fn mean(percents: &[u32]) -> Option<f64> {
-    let sum: f64 = percents.iter().map(|percent| f64::from(*percent)).sum();
-    (!percents.is_empty()).then(|| sum / percents.len() as f64)
+/// The median. The driver tells of up to the last second, and at both ends of a step the engines are not all at work; what is
+/// too short to leave those out is taken whole.
+fn steady(told: &[(Duration, u32)], length: Duration) -> Option<f64> {
+    let inner = told.iter().filter(|(at, _)| *at >= END && *at + END <= length);
+    let mut percents: Vec<u32> = inner.map(|(_, percent)| *percent).collect();
+    if percents.is_empty() {
+        percents = told.iter().map(|(_, percent)| *percent).collect();
+    }
+    percents.sort_unstable();
+    percents.get(percents.len() / 2).map(|percent| f64::from(*percent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_do_not_count_where_there_is_more() {
+        let at = |ms, percent| (Duration::from_millis(ms), percent);
+        let told = [at(0, 0), at(900, 10), at(1000, 95), at(1500, 97), at(2000, 96), at(2100, 20), at(2900, 0)];
+        assert_eq!(steady(&told, Duration::from_secs(3)), Some(96.0));
+        assert_eq!(steady(&told[..2], Duration::from_secs(1)), Some(10.0));
+        assert_eq!(steady(&[], Duration::from_secs(1)), None);
+    }
 }
