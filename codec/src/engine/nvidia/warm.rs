@@ -278,7 +278,12 @@ impl Warm {
         let sessions = std::mem::take(&mut *locked(&self.sessions));
         let surfaces = locked(&self.surfaces).clear();
         let (decoders, sessions, surfaces) = (decoders.len(), sessions.len(), surfaces.len());
-        tracing::info!(decoders, sessions, surfaces, "the card has too little memory: what was kept for later is freed");
+        tracing::info!(
+            decoders,
+            sessions,
+            surfaces,
+            "the card has too little memory: what was kept for later is freed"
+        );
     }
 
     /// Waits for a session while others are in use that may come back. `None` where none is to be had: the reason is in the log.
