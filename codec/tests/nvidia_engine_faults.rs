@@ -297,12 +297,18 @@ fn what_is_kept_for_later_gives_way_where_memory_is_short() {
         sources[..2].iter().for_each(|source| drop(make(&card, source).unwrap()));
         let kept = || ["cuvid", "nvenc"].map(|double| doubles.report(double).live.values().sum::<u64>());
         assert!(kept().iter().all(|objects| *objects > 0), "{:?}", kept());
-        doubles.set("cuvid", "fault", "cuvidCreateDecoder=2");
+        let left = |code| {
+            doubles.set("cuvid", "fault", &format!("cuvidCreateDecoder={code}"));
+            drop(make(&card, &sources[2]).unwrap());
+            doubles.set("cuvid", "clear", "");
+        };
+        let before = kept();
+        left(801);
+        assert_eq!((kept(), card.tally().segments_left), (before, 1), "what is not supported frees nothing");
+        left(2);
+        assert_eq!((kept(), card.tally().segments_left), ([0, 0], 2));
         drop(make(&card, &sources[2]).unwrap());
-        doubles.set("cuvid", "clear", "");
-        assert_eq!((kept(), card.tally().segments_left), ([0, 0], 1));
-        drop(make(&card, &sources[2]).unwrap());
-        assert_eq!(card.tally().segments_left, 1, "the next one is made on the card");
+        assert_eq!(card.tally().segments_left, 2, "the next one is made on the card");
     });
 }
 

@@ -233,7 +233,10 @@ impl Card {
             Err(Halt::Stop(Stop::HungUp)) => return Err(EngineError::NoFrames { units: media.video.len() as u32 }),
             Err(Halt::Card(error)) if error.class() != Class::Capacity => return Err(error.into()),
             Err(Halt::Card(error)) => {
-                self.warm.make_room();
+                // What the card cannot do at all, which a stranger may send on and on, costs the other streams nothing.
+                if error.no_memory() {
+                    self.warm.make_room();
+                }
                 error.to_string()
             }
             Err(Halt::Unfit(reason)) => reason.to_owned(),

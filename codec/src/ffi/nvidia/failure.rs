@@ -136,6 +136,17 @@ impl NvidiaError {
         matches!(self, Self::Nvenc { code, .. } if NVENCSTATUS(*code) == nvenc::NV_ENC_ERR_OUT_OF_MEMORY)
     }
 
+    /// The card has too little memory, where other things may have been too large or unknown to it.
+    pub fn no_memory(&self) -> bool {
+        match self {
+            Self::Cuda { code, .. } | Self::Kernels(CudaError::Driver { code, .. }) => {
+                CUresult(*code) == cuda::CUDA_ERROR_OUT_OF_MEMORY
+            }
+            Self::Ffmpeg { code, .. } => *code == -libc::ENOMEM,
+            other => other.no_room(),
+        }
+    }
+
     /// Drivers say "unknown error" of streams that they do not like, and of cards that are lost. It is the stream's where the
     /// card still answers.
     pub(super) fn of_stream(self, device: &Device) -> Self {
