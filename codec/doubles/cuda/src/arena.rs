@@ -13,6 +13,8 @@ use crate::LEDGER;
 
 /// Allocations begin at multiples of this, the largest page of any machine that this runs on.
 const PAGE: u64 = 1 << 16;
+/// What is opened and closed at a time: a huge page, because doing it for each small one took longer than all the work behind.
+const HUGE: u64 = 1 << 21;
 /// What memory is full of at first.
 const FRESH: u8 = 0xA5;
 
@@ -52,17 +54,19 @@ impl Arena {
     /// Twice `memory`, but no more than a quarter of what a process may have that is short of addresses.
     fn reserve(memory: u64) -> Option<(u64, u64)> {
         let few = getrlimit(Resource::As).current.unwrap_or(u64::MAX) / 4;
-        let len = memory.saturating_mul(2).clamp(1 << 24, few.max(1 << 24)) / PAGE * PAGE;
+        let len = memory.saturating_mul(2).clamp(1 << 24, few.max(1 << 24)) / HUGE * HUGE;
         // SAFETY: new addresses, wherever the system likes, with nothing behind them.
         let begin = unsafe {
             mmap_anonymous(
                 std::ptr::null_mut(),
-                len as usize + PAGE as usize,
+                len as usize + HUGE as usize,
                 ProtFlags::empty(),
                 MapFlags::PRIVATE | MapFlags::NORESERVE,
             )
         };
-        let begin = (begin.ok()?.expose_provenance() as u64).next_multiple_of(PAGE);
+        let begin = (begin.ok()?.expose_provenance() as u64).next_multiple_of(HUGE);
+        // SAFETY: the addresses that were just reserved. Where the system has no huge pages, small ones do, slowly.
+        let _ = unsafe { madvise(pointer(begin), len as usize, Advice::LinuxHugepage) };
         Some((begin, begin + len))
     }
 
@@ -104,9 +108,15 @@ impl Arena {
     /// Gives an allocation back; says whether there was one at this address.
     pub(crate) fn free(&mut self, address: u64) -> bool {
         let Some(block) = self.blocks.remove(&address) else { return false };
-        let len = block.len.next_multiple_of(PAGE as usize);
-        // SAFETY: whole pages of the arena that nothing else is in. If it fails the pages stay, which does no harm.
-        let _ = unsafe { madvise(pointer(address), len, Advice::LinuxDontNeed) };
+        let before = self.blocks.range(..address).next_back().map_or(0, |(at, block)| at + block.len as u64);
+        let behind = self.blocks.range(address..).next().map_or(u64::MAX, |(at, _)| *at);
+        // Huge pages that other allocations have a part in stay.
+        let begin = (address / HUGE * HUGE).max(before.next_multiple_of(HUGE));
+        let end = (address + block.len as u64).next_multiple_of(HUGE).min(behind / HUGE * HUGE);
+        if begin < end {
+            // SAFETY: whole pages of the arena that nothing else is in. If it fails the pages stay, which does no harm.
+            let _ = unsafe { madvise(pointer(begin), (end - begin) as usize, Advice::LinuxDontNeed) };
+        }
         true
     }
 
@@ -131,9 +141,11 @@ impl Arena {
         (at.checked_add(len)? <= block.len).then_some((*base, block))
     }
 
-    /// Opens the allocation at `address` that has `len` bytes.
+    /// Opens the allocation at `address` that has `len` bytes, and what shares huge pages with it.
     pub(crate) fn open(&self, address: u64, len: usize) -> Opened {
-        let opened = Opened { begin: address, len: len.next_multiple_of(PAGE as usize) };
+        let begin = address / HUGE * HUGE;
+        let end = (address + len as u64).next_multiple_of(HUGE);
+        let opened = Opened { begin, len: (end - begin) as usize };
         opened.protect(MprotectFlags::READ | MprotectFlags::WRITE);
         opened
     }
