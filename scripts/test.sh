@@ -40,7 +40,7 @@ part_clippy() {
   # The Solidity compiler takes minutes on one processor: it works beside this, and its errors are the next part's.
   (cd contracts && ./test.sh --build >/dev/null 2>&1) &
   local status=0
-  cargo test "${everything[@]}" --all-targets --no-run || status=$?
+  cargo test "${everything[@]}" --no-run || status=$?
   wait $!
   local found
   # Each with what stands below it, to the next empty line.
@@ -59,7 +59,7 @@ part_unit() {
     case $name in e2e_* | vulkan) ;; *) own+=("$name") ;; esac
   done
   local status=0
-  cargo test "${everything[@]}" --all-targets --no-run --message-format json-render-diagnostics |
+  cargo test "${everything[@]}" --no-run --message-format json-render-diagnostics |
     HEADFRAME_EXPECT_HEADERS=yes scripts/run-tests "${own[@]}" || status=$?
   cargo test "${everything[@]}" --doc --no-fail-fast || status=$?
   return $status
