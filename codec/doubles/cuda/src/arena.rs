@@ -13,7 +13,7 @@ use crate::LEDGER;
 
 /// Allocations begin at multiples of this, the largest page of any machine that this runs on.
 const PAGE: u64 = 1 << 16;
-/// What is opened and closed at a time: a huge page, because doing it for each small one took longer than all the work behind.
+/// What is opened and closed at a time: a huge page, because it took longer than all else to do it for each small one.
 const HUGE: u64 = 1 << 21;
 /// What memory is full of at first.
 const FRESH: u8 = 0xA5;
