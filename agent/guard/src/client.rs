@@ -6,12 +6,13 @@
 use crate::protocol::{self, Hello, Identity, JobCounts, KeptReceipt, ReceiptRequest, Request, Response};
 use crate::protocol::{Sight, SignedTransaction, Status, TransactionRequest};
 use crate::rules::Rule;
+use crate::server;
 use headframe_market::machine::claim::Evidence;
 use headframe_market::{B256, Bid, JobId, Segment, SegmentNo, Signature};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a call goes on trying by default: a supervised restart with the standard keystore cost takes two seconds.
@@ -20,8 +21,8 @@ pub const PATIENCE: Duration = Duration::from_secs(8);
 const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 /// A signer that takes longer for one answer is treated as gone.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections kept open for the next calls.
-const KEEP: usize = 16;
+/// Connections at once; who asks while all are in use waits for one. Half of what a signer takes, so that others find room.
+const CONNECTIONS: usize = server::MAX_CLIENTS / 2;
 
 /// Why there is no signature.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,9 +58,19 @@ pub struct Client {
     hello: Hello,
     identity: Identity,
     patience: Duration,
-    idle: Mutex<Vec<UnixStream>>,
+    connections: Mutex<Connections>,
+    /// A connection is idle, or one more may be opened.
+    freed: Condvar,
     /// What was seen last, without its claims: a signer that restarts has to be told again before it signs claims.
     seen: Mutex<Option<Sight>>,
+}
+
+/// Idle and used ones are at most [`CONNECTIONS`] together, since none is opened while one is idle. They stay open: the next
+/// who asks need not be introduced, which waits for the commit that is on its way.
+#[derive(Debug, Default)]
+struct Connections {
+    idle: Vec<UnixStream>,
+    used: usize,
 }
 
 /// Asks the signer at `path` whose key it holds. Needs no [`Hello`]: the answer is needed to make one.
@@ -87,9 +98,9 @@ impl Client {
     pub fn connect(path: &Path, hello: Hello) -> Result<Self, Error> {
         match retry(path, PATIENCE, || introduce(path, &hello))? {
             (stream, Response::Identity(identity)) => {
-                let idle = Mutex::new(vec![stream]);
-                let seen = Mutex::default();
-                Ok(Self { path: path.into(), hello, identity, patience: PATIENCE, idle, seen })
+                let connections = Mutex::new(Connections { idle: vec![stream], used: 0 });
+                let (freed, seen) = (Condvar::new(), Mutex::default());
+                Ok(Self { path: path.into(), hello, identity, patience: PATIENCE, connections, freed, seen })
             }
             (_, other) => Err(unexpected(path, other)),
         }
@@ -206,39 +217,67 @@ impl Client {
     /// Asks on a connection of its own, so that callers do not wait for each other and share one commit.
     fn call(&self, request: &Request) -> Result<Response, Error> {
         retry(&self.path, self.patience, || {
-            let kept = self.idle().pop();
-            let mut stream = match kept {
+            let mut place = self.place()?;
+            let mut stream = match place.idle.take() {
                 Some(stream) => stream,
-                None => match introduce(&self.path, &self.hello)? {
-                    (mut stream, Response::Identity(now)) if now == self.identity => {
-                        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                        if let Some(sight) = seen {
-                            match ask(&mut stream, &Request::See(sight))? {
-                                Response::Seen => {}
-                                other => return Ok(other),
-                            }
-                        }
-                        stream
-                    }
-                    (_, Response::Identity(now)) => {
-                        let reason =
-                            format!("another key answers now: {} instead of {}", now.address, self.identity.address);
-                        return Ok(Response::Unsafe { reason });
-                    }
-                    (_, refusal) => return Ok(refusal),
+                None => match self.introduced()? {
+                    Ok(stream) => stream,
+                    Err(refusal) => return Ok(refusal),
                 },
             };
-            let response = ask(&mut stream, request).inspect_err(|_| self.idle().clear())?;
-            let mut idle = self.idle();
-            if idle.len() < KEEP {
-                idle.push(stream);
-            }
+            let response = ask(&mut stream, request).inspect_err(|_| self.connections().idle.clear())?;
+            place.idle = Some(stream);
             Ok(response)
         })
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<UnixStream>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A new connection to a signer that was told all that this client knows, or what it answered instead.
+    fn introduced(&self) -> io::Result<Result<UnixStream, Response>> {
+        let mut stream = match introduce(&self.path, &self.hello)? {
+            (stream, Response::Identity(now)) if now == self.identity => stream,
+            (_, Response::Identity(now)) => {
+                let (now, before) = (now.address, self.identity.address);
+                let reason = format!("another key answers now: {now} instead of {before}");
+                return Ok(Err(Response::Unsafe { reason }));
+            }
+            (_, refusal) => return Ok(Err(refusal)),
+        };
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match seen.map(|sight| ask(&mut stream, &Request::See(sight))).transpose()? {
+            None | Some(Response::Seen) => Ok(Ok(stream)),
+            Some(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Waits no longer than for an answer.
+    fn place(&self) -> io::Result<Place<'_>> {
+        let full = |connections: &mut Connections| connections.used == CONNECTIONS;
+        let waited = self.freed.wait_timeout_while(self.connections(), ANSWER_TIMEOUT, full);
+        let (mut connections, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("all {CONNECTIONS} connections are in use")));
+        }
+        connections.used += 1;
+        Ok(Place { client: self, idle: connections.idle.pop() })
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of [`CONNECTIONS`] places, given back when dropped, with the connection that can be used again.
+struct Place<'a> {
+    client: &'a Client,
+    idle: Option<UnixStream>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut connections = self.client.connections();
+        connections.used -= 1;
+        connections.idle.extend(self.idle.take());
+        self.client.freed.notify_one();
     }
 }
 

@@ -3,22 +3,17 @@
 use crate::support::*;
 use headframe_guard::client::{self, Client, Error};
 use headframe_guard::rules::Rule;
+use headframe_guard::server::MAX_CLIENTS;
 use headframe_guard::store::Store;
 use headframe_market::{Action, B256, ClaimId, Role};
+use rustix::thread::{Pid, gettid};
 use std::io::Write;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
-
-/// What the disk does with a synchronisation.
-#[derive(Clone, Copy)]
-enum Manner {
-    Well = 0,
-    Fails = 1,
-    Slow = 2,
-}
 
 /// `disk.c` between a signer and its disk.
 struct Disk {
@@ -38,14 +33,29 @@ impl Disk {
         (Self { state: std::fs::OpenOptions::new().read(true).write(true).open(state).unwrap() }, child)
     }
 
-    fn set(&self, manner: Manner) {
-        self.state.write_all_at(&(manner as u64).to_ne_bytes(), 0).unwrap();
+    /// From here on synchronisations do.
+    fn fail(&self) {
+        self.state.write_all_at(&1u64.to_ne_bytes(), 0).unwrap();
+    }
+
+    /// Synchronisations wait until this is dropped.
+    fn hold(&self) -> Held<'_> {
+        self.state.lock().unwrap();
+        Held(self)
     }
 
     fn synchronisations(&self) -> u64 {
         let mut count = [0; 8];
         self.state.read_exact_at(&mut count, 8).unwrap();
         u64::from_ne_bytes(count)
+    }
+}
+
+struct Held<'a>(&'a Disk);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.state.unlock().unwrap();
     }
 }
 
@@ -60,7 +70,7 @@ fn a_failed_fsync_ends_it_with_79_and_is_not_tried_again() {
     }
     let before = disk.synchronisations();
     assert!(before >= 3, "the library is not in use: {before}");
-    disk.set(Manner::Fails);
+    disk.fail();
     let reason = match client.sign_receipt(ask(JOB, 3)) {
         Err(Error::Unsafe { reason }) => reason,
         other => panic!("expected Unsafe, got {other:?}"),
@@ -83,35 +93,78 @@ fn a_failed_fsync_ends_it_with_79_and_is_not_tried_again() {
     }
 }
 
+/// How often a thread has slept, while it sleeps.
+fn asleep(thread: &Path) -> Option<u64> {
+    let status = std::fs::read_to_string(thread.join("status")).ok()?;
+    let value = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let slept = value("voluntary_ctxt_switches:")?.parse().ok()?;
+    value("State:")?.starts_with('S').then_some(slept)
+}
+
+/// Until all threads of the signer and those of this process which ask it wait for something at once: none was awake between
+/// two looks at all of them.
+fn all_wait(signer: &Child, lanes: &[Pid]) {
+    let lanes = lanes.iter().map(|lane| PathBuf::from(format!("/proc/self/task/{}", lane.as_raw_nonzero())));
+    let lanes: Vec<_> = lanes.collect();
+    let look = || {
+        let signers = std::fs::read_dir(format!("/proc/{}/task", signer.id())).unwrap();
+        let mut threads: Vec<_> = signers.map(|thread| thread.unwrap().path()).chain(lanes.clone()).collect();
+        threads.sort();
+        threads.into_iter().map(|thread| Some((asleep(&thread)?, thread))).collect::<Option<Vec<_>>>()
+    };
+    while look().is_none_or(|all| look() != Some(all)) {
+        assert!(lanes.iter().all(|lane| lane.exists()), "one that asked has its answer before the disk has the record");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Receipts of as many who ask while the disk is held, then let go: how many synchronisations they took.
+fn sign_at_once(client: &Client, disk: &Disk, signer: &Child, seqs: Range<u64>) -> u64 {
+    let before = disk.synchronisations();
+    std::thread::scope(|scope| {
+        let held = disk.hold();
+        let (begun, lanes) = mpsc::channel();
+        for seq in seqs.clone() {
+            let begun = begun.clone();
+            scope.spawn(move || {
+                begun.send(gettid()).unwrap();
+                client.sign_receipt(ask(JOB, seq)).unwrap();
+            });
+        }
+        let lanes: Vec<Pid> = seqs.map(|_| lanes.recv().unwrap()).collect();
+        all_wait(signer, &lanes);
+        drop(held);
+    });
+    disk.synchronisations() - before
+}
+
 #[test]
 fn a_slow_disk_makes_commits_larger_and_loses_nothing() {
     const LANES: u64 = 32;
     let home = Home::new(Role::Operator);
     let (disk, mut child) = Disk::beneath(&home);
-    let client = Client::connect(&home.arguments.socket, hello(&[])).unwrap();
-    client.see(&sight(0)).unwrap();
-    disk.set(Manner::Slow);
-    let (before, next) = (disk.synchronisations(), AtomicU64::new(0));
-    std::thread::scope(|scope| {
-        for _ in 0..LANES {
-            scope.spawn(|| {
-                while let seq @ 0..128 = next.fetch_add(1, Ordering::Relaxed) {
-                    client.sign_receipt(ask(JOB, seq)).unwrap();
-                }
-            });
-        }
-    });
-    let commits = disk.synchronisations() - before;
-    assert!(commits <= 32, "{commits} synchronisations for 128 receipts of {LANES} who ask at once");
-    // What has a deadline waits for at most the commit that is on its way and its own.
-    let begun = std::time::Instant::now();
+    let client = home.client();
+    // In the first round they are introduced, and that waits for a commit.
+    for round in 0..4 {
+        let commits = sign_at_once(&client, &disk, &child, round * LANES..(round + 1) * LANES);
+        assert!(round == 0 || commits == 2, "one receipt, then all others at once, not {commits} commits in {round}");
+    }
     client.sign_transaction(send(claim(JOB, 0, 128), 0)).unwrap();
-    println!("{commits} synchronisations, then a claim in {:?}", begun.elapsed());
-    disk.set(Manner::Well);
     child.kill().unwrap();
     child.wait().unwrap();
     let store = Store::inspect(&home.path("guard.db")).unwrap().unwrap();
     assert_eq!((store.counts().segments, store.counts().claims), (128, 1));
+}
+
+#[test]
+fn more_who_ask_at_once_than_a_signer_has_connections_wait_for_each_other() {
+    let home = Home::new(Role::Operator);
+    let (disk, mut child) = Disk::beneath(&home);
+    let client = home.client();
+    sign_at_once(&client, &disk, &child, 0..MAX_CLIENTS as u64 + 16);
+    assert!(client.status().unwrap().healthy);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// A small disk in memory, in a mount namespace of the test's own. As root; elsewhere it is skipped and says so.

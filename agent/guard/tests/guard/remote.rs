@@ -31,6 +31,10 @@ enum Stub {
     ClosesOnce,
 }
 
+/// What one answer of the stand-in may take, and how long it hangs.
+const PATIENCE: Duration = Duration::from_secs(1);
+const HANG: Duration = Duration::from_secs(20);
+
 /// A stand-in for Web3Signer with the rig's key, which never signs the same way twice.
 struct StubWeb3Signer {
     url: String,
@@ -105,7 +109,7 @@ impl StubWeb3Signer {
                 Stub::Status(status) => (status, String::new()),
                 Stub::Says(text) => (200, text.into()),
                 Stub::Hangs => {
-                    std::thread::sleep(Duration::from_secs(20));
+                    std::thread::sleep(HANG);
                     return Ok(());
                 }
                 Stub::ClosesOnce if times == 1 => return Ok(()),
@@ -154,7 +158,7 @@ impl Remoted {
     }
 
     fn at(stub: StubWeb3Signer, folder: TempDir, role: Role) -> Self {
-        let remote = Remote::find(&stub.url, rig_key().address()).unwrap().with_patience(Duration::from_millis(300));
+        let remote = Remote::find(&stub.url, rig_key().address()).unwrap().with_patience(PATIENCE);
         let config = Config {
             key: Box::new(remote),
             role,
@@ -310,7 +314,7 @@ fn a_signer_that_hangs_costs_two_patiences_and_the_record_stands() {
     let begun = Instant::now();
     rig.fails(1, "no answer in time");
     let took = begun.elapsed();
-    assert!(took >= Duration::from_millis(600) && took < Duration::from_secs(5), "{took:?}");
+    assert!(took >= PATIENCE * 2 && took < HANG, "{took:?}");
     let Response::Failed { .. } = rig.ask(Request::SignTransaction(send(claim(JOB, 0, 2), 0))) else {
         panic!("a claim without a signature is no answer")
     };
