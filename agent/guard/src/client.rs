@@ -3,16 +3,18 @@
 //! Every request may be repeated without harm, since the same question has the same answer for ever. So when the signer
 //! restarts, a call waits for it and asks again.
 
+mod pool;
+
 use crate::protocol::{self, Hello, Identity, JobCounts, KeptReceipt, ReceiptRequest, Request, Response};
 use crate::protocol::{Sight, SignedTransaction, Status, TransactionRequest};
 use crate::rules::Rule;
-use crate::server;
 use headframe_market::machine::claim::Evidence;
 use headframe_market::{B256, Bid, JobId, Segment, SegmentNo, Signature};
+use pool::Pool;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a call goes on trying by default: a supervised restart with the standard keystore cost takes two seconds.
@@ -21,8 +23,6 @@ pub const PATIENCE: Duration = Duration::from_secs(8);
 const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 /// A signer that takes longer for one answer is treated as gone.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections at once; who asks while all are in use waits for one. Half of what a signer takes, so that others find room.
-const CONNECTIONS: usize = server::MAX_CLIENTS / 2;
 
 /// Why there is no signature.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,19 +58,9 @@ pub struct Client {
     hello: Hello,
     identity: Identity,
     patience: Duration,
-    connections: Mutex<Connections>,
-    /// A connection is idle, or one more may be opened.
-    freed: Condvar,
+    pool: Pool,
     /// What was seen last, without its claims: a signer that restarts has to be told again before it signs claims.
     seen: Mutex<Option<Sight>>,
-}
-
-/// Idle and used ones are at most [`CONNECTIONS`] together, since none is opened while one is idle. They stay open: the next
-/// who asks need not be introduced, which waits for the commit that is on its way.
-#[derive(Debug, Default)]
-struct Connections {
-    idle: Vec<UnixStream>,
-    used: usize,
 }
 
 /// Asks the signer at `path` whose key it holds. Needs no [`Hello`]: the answer is needed to make one.
@@ -98,9 +88,8 @@ impl Client {
     pub fn connect(path: &Path, hello: Hello) -> Result<Self, Error> {
         match retry(path, PATIENCE, || introduce(path, &hello))? {
             (stream, Response::Identity(identity)) => {
-                let connections = Mutex::new(Connections { idle: vec![stream], used: 0 });
-                let (freed, seen) = (Condvar::new(), Mutex::default());
-                Ok(Self { path: path.into(), hello, identity, patience: PATIENCE, connections, freed, seen })
+                let (pool, seen) = (Pool::of(stream), Mutex::default());
+                Ok(Self { path: path.into(), hello, identity, patience: PATIENCE, pool, seen })
             }
             (_, other) => Err(unexpected(path, other)),
         }
@@ -217,16 +206,16 @@ impl Client {
     /// Asks on a connection of its own, so that callers do not wait for each other and share one commit.
     fn call(&self, request: &Request) -> Result<Response, Error> {
         retry(&self.path, self.patience, || {
-            let mut place = self.place()?;
-            let mut stream = match place.idle.take() {
+            let mut place = self.pool.place()?;
+            let mut stream = match place.stream.take() {
                 Some(stream) => stream,
                 None => match self.introduced()? {
                     Ok(stream) => stream,
                     Err(refusal) => return Ok(refusal),
                 },
             };
-            let response = ask(&mut stream, request).inspect_err(|_| self.connections().idle.clear())?;
-            place.idle = Some(stream);
+            let response = ask(&mut stream, request).inspect_err(|_| self.pool.close_idle())?;
+            place.stream = Some(stream);
             Ok(response)
         })
     }
@@ -247,37 +236,6 @@ impl Client {
             None | Some(Response::Seen) => Ok(Ok(stream)),
             Some(refusal) => Ok(Err(refusal)),
         }
-    }
-
-    /// Waits no longer than for an answer.
-    fn place(&self) -> io::Result<Place<'_>> {
-        let full = |connections: &mut Connections| connections.used == CONNECTIONS;
-        let waited = self.freed.wait_timeout_while(self.connections(), ANSWER_TIMEOUT, full);
-        let (mut connections, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        if waited.timed_out() {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("all {CONNECTIONS} connections are in use")));
-        }
-        connections.used += 1;
-        Ok(Place { client: self, idle: connections.idle.pop() })
-    }
-
-    fn connections(&self) -> MutexGuard<'_, Connections> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One of [`CONNECTIONS`] places, given back when dropped, with the connection that can be used again.
-struct Place<'a> {
-    client: &'a Client,
-    idle: Option<UnixStream>,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut connections = self.client.connections();
-        connections.used -= 1;
-        connections.idle.extend(self.idle.take());
-        self.client.freed.notify_one();
     }
 }
 
