@@ -62,8 +62,7 @@ async fn nobody_answering_is_a_quick_clear_error_without_a_pile_of_requests() {
     let start = Instant::now();
     let all = futures::future::join_all((0..100).map(|_| rpc.head())).await;
     assert!(all.iter().all(|one| matches!(one, Err(RpcError::Unavailable { .. }))));
-    // Waiting for each other, four at a time, they would take 12.5 s.
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     let error = all[0].as_ref().unwrap_err();
     assert_eq!(error.class(), Class::Retry);
     assert!(error.to_string().contains("no answer within 500ms"), "{error}");

@@ -33,7 +33,7 @@ impl Disk {
         (Self { state: std::fs::OpenOptions::new().read(true).write(true).open(state).unwrap() }, child)
     }
 
-    /// From here on synchronisations do.
+    /// From here on each synchronisation fails.
     fn fail(&self) {
         self.state.write_all_at(&1u64.to_ne_bytes(), 0).unwrap();
     }
@@ -144,16 +144,16 @@ fn a_slow_disk_makes_commits_larger_and_loses_nothing() {
     let home = Home::new(Role::Operator);
     let (disk, mut child) = Disk::beneath(&home);
     let client = home.client();
-    // In the first round they are introduced, and that waits for a commit.
-    for round in 0..4 {
+    // In the first round they are introduced, and that waits for a commit. Then come 128 receipts.
+    for round in 0..5 {
         let commits = sign_at_once(&client, &disk, &child, round * LANES..(round + 1) * LANES);
         assert!(round == 0 || commits == 2, "one receipt, then all others at once, not {commits} commits in {round}");
     }
-    client.sign_transaction(send(claim(JOB, 0, 128), 0)).unwrap();
+    client.sign_transaction(send(claim(JOB, 0, 160), 0)).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     let store = Store::inspect(&home.path("guard.db")).unwrap().unwrap();
-    assert_eq!((store.counts().segments, store.counts().claims), (128, 1));
+    assert_eq!((store.counts().segments, store.counts().claims), (160, 1));
 }
 
 #[test]

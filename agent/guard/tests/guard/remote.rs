@@ -31,10 +31,6 @@ enum Stub {
     ClosesOnce,
 }
 
-/// What one answer of the stand-in may take, and how long it hangs.
-const PATIENCE: Duration = Duration::from_secs(1);
-const HANG: Duration = Duration::from_secs(20);
-
 /// A stand-in for Web3Signer with the rig's key, which never signs the same way twice.
 struct StubWeb3Signer {
     url: String,
@@ -109,7 +105,7 @@ impl StubWeb3Signer {
                 Stub::Status(status) => (status, String::new()),
                 Stub::Says(text) => (200, text.into()),
                 Stub::Hangs => {
-                    std::thread::sleep(HANG);
+                    std::thread::sleep(Duration::from_secs(20));
                     return Ok(());
                 }
                 Stub::ClosesOnce if times == 1 => return Ok(()),
@@ -158,7 +154,7 @@ impl Remoted {
     }
 
     fn at(stub: StubWeb3Signer, folder: TempDir, role: Role) -> Self {
-        let remote = Remote::find(&stub.url, rig_key().address()).unwrap().with_patience(PATIENCE);
+        let remote = Remote::find(&stub.url, rig_key().address()).unwrap().with_patience(Duration::from_millis(300));
         let config = Config {
             key: Box::new(remote),
             role,
@@ -314,7 +310,7 @@ fn a_signer_that_hangs_costs_two_patiences_and_the_record_stands() {
     let begun = Instant::now();
     rig.fails(1, "no answer in time");
     let took = begun.elapsed();
-    assert!(took >= PATIENCE * 2 && took < HANG, "{took:?}");
+    assert!(took >= Duration::from_millis(600) && took < Duration::from_secs(5), "{took:?}");
     let Response::Failed { .. } = rig.ask(Request::SignTransaction(send(claim(JOB, 0, 2), 0))) else {
         panic!("a claim without a signature is no answer")
     };

@@ -89,6 +89,6 @@ mod tests {
         link.slow_down(None);
         let begun = Instant::now();
         link.carry(&link.to_host, 1 << 40);
-        assert!(begun.elapsed() < Duration::from_secs(60), "a terabyte took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(1));
     }
 }
